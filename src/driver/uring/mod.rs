@@ -1,0 +1,254 @@
+//! io_uring.
+//!
+//! ```text
+//!  push ─▶ submission queue ──enter──▶ kernel ──▶ completion queue ─▶ ready
+//!     └─▶ backlog (the queue is full and the kernel takes no more): flushed before each wait
+//! ```
+//!
+//! I1. An entry that was pushed reaches the kernel in order, or waits in the backlog.
+//! I2. A completion with `F_MORE` is not an operation's last one; the slot stays until the last.
+//! I3. Every wait enters with `GETEVENTS`: with `DEFER_TASKRUN` completions appear only then, and
+//!     an overflowed queue is flushed only then.
+//!
+//! Sources: io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
+#![expect(unsafe_code, reason = "entries carry addresses that slots keep alive")]
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use io_uring::squeue::Flags;
+use io_uring::{IoUring, opcode, squeue, types};
+
+use crate::op::{Completion, MORE};
+
+pub(crate) mod buf_ring;
+mod probe;
+mod waker;
+
+pub(crate) use probe::Features;
+pub(crate) use waker::Waker;
+
+/// Names that no slot has: the driver's own entries.
+const MARK_WAKE: u32 = u32::MAX;
+const MARK_IGNORE: u32 = u32::MAX - 1;
+
+const ENTER_GETEVENTS: u32 = 1;
+const ENTER_EXT_ARG: u32 = 8;
+const ENTER_NO_IOWAIT: u32 = 1 << 7;
+
+pub(crate) struct Uring {
+    ring: IoUring,
+    backlog: VecDeque<squeue::Entry>,
+    waker: Arc<Waker>,
+    features: Features,
+    groups: buf_ring::Groups,
+    system_calls: u64,
+    /// When the armed timeout of an embedded loop fires is the kernel's to know; this names it.
+    armed: u32,
+}
+
+fn user_data(index: u32, generation: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(index)
+}
+
+impl Uring {
+    pub(crate) fn new(entries: u32) -> io::Result<Uring> {
+        let (mut ring, features) = probe::build(entries)?;
+        // Not there before 5.18: entering by descriptor works as well.
+        let _ = ring_fd(&mut ring);
+        let waker = Arc::new(Waker::new()?);
+        let mut uring = Uring {
+            ring,
+            backlog: VecDeque::new(),
+            waker,
+            features,
+            groups: buf_ring::Groups::new(),
+            system_calls: 0,
+            armed: 0,
+        };
+        uring.watch_waker();
+        uring.round_trip()?;
+        Ok(uring)
+    }
+
+    /// A filter may allow `setup` and forbid `enter`: only a completion proves the ring.
+    fn round_trip(&mut self) -> io::Result<()> {
+        self.push(&opcode::Nop::new().build().user_data(user_data(MARK_IGNORE, 0)));
+        self.ring.submit_and_wait(1).map(drop)
+    }
+
+    pub(crate) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    pub(crate) fn features(&self) -> Features {
+        self.features
+    }
+
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+
+    pub(crate) fn system_calls(&self) -> u64 {
+        self.system_calls
+    }
+
+    fn watch_waker(&mut self) {
+        let entry = opcode::PollAdd::new(types::Fd(self.waker.as_raw_fd()), libc::POLLIN as u32)
+            .multi(true)
+            .build()
+            .user_data(user_data(MARK_WAKE, 0));
+        self.push(&entry);
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, entry: &squeue::Entry) {
+        if !self.backlog.is_empty() || !self.try_push(entry) {
+            self.push_slowly(entry);
+        }
+    }
+
+    #[inline]
+    fn try_push(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: what the entry points to lies in a slot, or in a buffer that a slot owns, and
+        // the slot is kept until the operation's last completion (slot.rs, I1).
+        unsafe { self.ring.submission().push(entry) }.is_ok()
+    }
+
+    #[cold]
+    fn push_slowly(&mut self, entry: &squeue::Entry) {
+        self.backlog.push_back(entry.clone());
+        self.flush();
+    }
+
+    /// Moves the backlog to the submission queue, submitting when it is full. What the kernel
+    /// does not take now (`EBUSY`, `EAGAIN`) stays for the next wait.
+    fn flush(&mut self) {
+        while let Some(entry) = self.backlog.front().cloned() {
+            if !self.try_push(&entry) {
+                self.system_calls += 1;
+                match self.ring.submit() {
+                    Ok(count) if count > 0 => continue,
+                    _ => return,
+                }
+            }
+            self.backlog.pop_front();
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, index: u32, generation: u32) {
+        // Its answer says nothing about the buffer; only the operation's own completion does.
+        let entry = opcode::AsyncCancel::new(user_data(index, generation)).build();
+        self.push(&entry.user_data(user_data(MARK_IGNORE, 0)));
+    }
+
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        ready: &mut VecDeque<Completion>,
+    ) -> io::Result<()> {
+        if !self.backlog.is_empty() {
+            self.flush();
+        }
+        let no_wait = timeout == Some(Duration::ZERO) || !self.ring.completion().is_empty();
+        if no_wait && self.is_quiet() {
+            self.reap(ready);
+            return Ok(());
+        }
+        self.enter(if no_wait { Some(Duration::ZERO) } else { timeout })?;
+        self.reap(ready);
+        if !self.backlog.is_empty() {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    /// Whether an enter would find nothing to do: nothing to submit, no deferred work, no overflow.
+    fn is_quiet(&mut self) -> bool {
+        let features = self.features;
+        let queue = self.ring.submission();
+        queue.is_empty() && features.taskrun_flag && !queue.taskrun() && !queue.cq_overflow()
+    }
+
+    fn enter(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let to_submit = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
+        let want = u32::from(timeout != Some(Duration::ZERO));
+        // The kernel adds the time to its clock: a value beyond any clock is no deadline (P06).
+        let timespec =
+            timeout.filter(|timeout| timeout.as_secs() < 1 << 32).map(types::Timespec::from);
+        let mut args = types::SubmitArgs::new();
+        if let Some(timespec) = timespec.as_ref().filter(|_| want > 0) {
+            args = args.timespec(timespec);
+        }
+        let mut flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
+        if self.features.no_iowait {
+            flags |= ENTER_NO_IOWAIT;
+        }
+        self.system_calls += 1;
+        // SAFETY: the argument is the structure that EXT_ARG promises, alive during the call.
+        let result = unsafe { self.ring.submitter().enter(to_submit, want, flags, Some(&args)) };
+        match result {
+            Ok(_) => Ok(()),
+            // The time is over; or a signal came: the loop computes what is left and waits again.
+            // EBUSY and EAGAIN: completions must be reaped first, which is next (P04).
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    #[inline]
+    fn reap(&mut self, ready: &mut VecDeque<Completion>) {
+        let mut rewatch = false;
+        for entry in self.ring.completion() {
+            let (data, flags) = (entry.user_data(), entry.flags());
+            let index = data as u32;
+            if index >= MARK_IGNORE {
+                rewatch |= index == MARK_WAKE && flags & MORE == 0;
+                continue;
+            }
+            let generation = (data >> 32) as u32;
+            ready.push_back(Completion { index, generation, result: entry.result(), flags });
+        }
+        if rewatch {
+            self.waker.drain();
+            self.watch_waker();
+        }
+    }
+
+    pub(crate) fn arm(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let name = user_data(MARK_IGNORE, self.armed);
+        self.armed = self.armed.wrapping_add(1) | 1;
+        let next = user_data(MARK_IGNORE, self.armed);
+        self.push(&opcode::TimeoutRemove::new(name).build().user_data(user_data(MARK_IGNORE, 0)));
+        let timespec =
+            timeout.map(|timeout| types::Timespec::from(timeout.min(Duration::from_secs(1 << 31))));
+        match &timespec {
+            Some(timespec) if timeout == Some(Duration::ZERO) => {
+                let _ = timespec;
+                self.push(&opcode::Nop::new().build().user_data(next));
+            }
+            Some(timespec) => {
+                self.push(&opcode::Timeout::new(timespec).build().user_data(next));
+            }
+            None => {}
+        }
+        // The kernel reads the timespec when it takes the entry, which is now.
+        self.flush();
+        self.system_calls += 1;
+        self.ring.submit().map(drop)
+    }
+
+    pub(crate) fn groups(&mut self) -> (&IoUring, &mut buf_ring::Groups) {
+        (&self.ring, &mut self.groups)
+    }
+}
+
+fn ring_fd(ring: &mut IoUring) -> io::Result<()> {
+    let _ = Flags::SKIP_SUCCESS;
+    ring.submitter().register_ring_fd()
+}

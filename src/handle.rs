@@ -1,0 +1,200 @@
+//! The loop's table of handles: which descriptor, what is pending on it, and whether it is closing.
+//!
+//! ```text
+//!  open ──close(cb)──▶ closing: pending cancelled, waited for ──▶ descriptor closed ──▶ cb
+//!    └────drop───────▶ the same, without a callback
+//! ```
+//!
+//! I1. The descriptor is closed only when nothing is pending on it, so its number cannot get a
+//!     new owner under a pending operation.
+//! I2. One operation per direction is with the driver; the others wait behind it, linked through
+//!     their slots from `head` to `tail`.
+
+use std::os::fd::RawFd;
+use std::rc::Rc;
+
+use crate::Io;
+use crate::core::Core;
+use crate::slot::NONE;
+
+/// `closer` of an open handle.
+pub(crate) const OPEN: u32 = NONE;
+/// `closer` of a handle that was dropped.
+pub(crate) const DROPPED: u32 = NONE - 1;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Queue {
+    pub(crate) head: u32,
+    pub(crate) tail: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Handle {
+    /// −1 once closed.
+    pub(crate) fd: RawFd,
+    pub(crate) generation: u32,
+    pub(crate) pending: u32,
+    /// `OPEN`, `DROPPED`, or the slot of the close operation.
+    pub(crate) closer: u32,
+    /// By direction: in, out. In a free entry `queues[0].head` is the next free one.
+    pub(crate) queues: [Queue; 2],
+}
+
+const _: () = assert!(size_of::<Handle>() == 32);
+
+pub(crate) struct Handles {
+    entries: Vec<Handle>,
+    free: u32,
+}
+
+impl Handles {
+    pub(crate) fn new() -> Handles {
+        Handles { entries: Vec::new(), free: NONE }
+    }
+
+    pub(crate) fn insert(&mut self, fd: RawFd) -> HandleId {
+        if self.free == NONE {
+            let index = u32::try_from(self.entries.len()).unwrap_or(NONE);
+            assert!(index < DROPPED, "more handles than can be numbered");
+            if self.entries.len() == self.entries.capacity() {
+                self.entries.reserve_exact(1024);
+            }
+            let queues = [Queue { head: NONE, tail: NONE }; 2];
+            self.entries.push(Handle { fd: -1, generation: 0, pending: 0, closer: OPEN, queues });
+            self.free = index;
+        }
+        let index = self.free;
+        let handle = &mut self.entries[index as usize];
+        self.free = handle.queues[0].head;
+        handle.queues[0].head = NONE;
+        handle.fd = fd;
+        handle.closer = OPEN;
+        HandleId { index, generation: handle.generation }
+    }
+
+    #[inline]
+    pub(crate) fn get(&mut self, index: u32) -> &mut Handle {
+        &mut self.entries[index as usize]
+    }
+
+    /// The handle with that name, unless it is gone.
+    #[inline]
+    pub(crate) fn find(&mut self, id: HandleId) -> Option<&mut Handle> {
+        let handle = self.entries.get_mut(id.index as usize)?;
+        (handle.generation == id.generation).then_some(handle)
+    }
+
+    /// The descriptor of a handle that was closing when the loop ended.
+    pub(crate) fn take_closing(&mut self) -> Option<RawFd> {
+        let closing = |handle: &Handle| handle.fd >= 0 && handle.closer != OPEN;
+        let at = self.entries.iter().position(closing)?;
+        let handle = &mut self.entries[at];
+        handle.generation = handle.generation.wrapping_add(1);
+        Some(std::mem::replace(&mut handle.fd, -1))
+    }
+
+    pub(crate) fn remove(&mut self, index: u32) {
+        let free = self.free;
+        let handle = self.get(index);
+        assert!(handle.pending == 0, "a handle goes when nothing is pending on it");
+        handle.generation = handle.generation.wrapping_add(1);
+        handle.fd = -1;
+        handle.queues[0].head = free;
+        self.free = index;
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HandleId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// What operations are submitted on: a descriptor that a loop owns. Typed handles such as
+/// [`TcpStream`](crate::TcpStream) hold one; dropping it closes the descriptor once nothing is
+/// pending on it.
+pub struct Source {
+    core: Rc<Core>,
+    id: HandleId,
+}
+
+impl Source {
+    pub(crate) fn new(io: &Io, fd: RawFd) -> Source {
+        let id = io.core.state.borrow_mut().handles.insert(fd);
+        Source { core: Rc::clone(&io.core), id }
+    }
+
+    /// The name of the handle in `io`, or nothing if it belongs to another loop.
+    #[inline]
+    pub(crate) fn id(&self, io: &Io) -> Option<HandleId> {
+        Rc::ptr_eq(&self.core, &io.core).then_some(self.id)
+    }
+
+    /// The descriptor, while the handle is open.
+    pub(crate) fn fd(&self) -> Option<RawFd> {
+        let mut state = self.core.state.borrow_mut();
+        let handle = state.handles.find(self.id)?;
+        (handle.closer == OPEN).then_some(handle.fd)
+    }
+
+    /// Takes the descriptor away from the loop, unless something is pending on it.
+    pub(crate) fn take_fd(&self) -> Option<RawFd> {
+        let mut state = self.core.state.borrow_mut();
+        let handle = state.handles.find(self.id)?;
+        if handle.pending > 0 || handle.closer != OPEN {
+            return None;
+        }
+        let fd = handle.fd;
+        state.handles.remove(self.id.index);
+        Some(fd)
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("fd", &self.fd()).finish()
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.core.close_dropped(self.id);
+    }
+}
+
+/// Names the handle that operations with this context use.
+///
+/// Implement it for your own connection type in one line; `Box<T>`, `Rc<T>` and the handles
+/// themselves have it.
+///
+/// ```
+/// use tigereye::{AsSource, Source, TcpStream};
+///
+/// struct Client { stream: TcpStream, served: u64 }
+///
+/// impl AsSource for Client {
+///     fn as_source(&self) -> &Source { self.stream.as_source() }
+/// }
+/// ```
+pub trait AsSource {
+    /// The handle.
+    fn as_source(&self) -> &Source;
+}
+
+impl AsSource for Source {
+    fn as_source(&self) -> &Source {
+        self
+    }
+}
+
+impl<T: AsSource + ?Sized> AsSource for Box<T> {
+    fn as_source(&self) -> &Source {
+        (**self).as_source()
+    }
+}
+
+impl<T: AsSource + ?Sized> AsSource for Rc<T> {
+    fn as_source(&self) -> &Source {
+        (**self).as_source()
+    }
+}

@@ -1,0 +1,599 @@
+//! The loop: build it, run it, stop it, cancel in it.
+//!
+//! ```text
+//!  turn:  posts ─▶ submit and wait (one system call) ─▶ due timers ─▶ callbacks, up to a bound
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::core::{Core, Loop, close_fd};
+use crate::driver::{Driver, DriverKind};
+use crate::handle::{Handles, OPEN};
+use crate::mailbox::Mailbox;
+use crate::offload::Pool;
+use crate::op::{Completion, Op, USER_SPACE};
+use crate::remote::{Message, Remote};
+use crate::slot::{CANCEL_ASKED, FINAL, Slots, State, TIMED_OUT};
+use crate::timer::{TimerId, Timers};
+
+/// How long the end of a loop waits for the driver to let go of what is in flight.
+const END_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How to build a loop; see [`Io::builder`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    driver: Option<DriverKind>,
+    capacity: u32,
+    ring_entries: u32,
+    callbacks_per_turn: usize,
+    pool_threads: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder {
+            driver: None,
+            capacity: u32::MAX,
+            ring_entries: 256,
+            callbacks_per_turn: 1024,
+            pool_threads: 4,
+        }
+    }
+}
+
+impl Builder {
+    /// Forces a driver. Without it the environment variable `TIGEREYE_DRIVER` decides, and
+    /// without that the best one that works here.
+    pub fn driver(mut self, driver: DriverKind) -> Builder {
+        self.driver = Some(driver);
+        self
+    }
+
+    /// How many operations may be in flight at once, timers included; at least 1. One more
+    /// completes with an error for which [`is_at_capacity`](crate::is_at_capacity) holds, and
+    /// gives everything back. The default is no limit but memory.
+    pub fn capacity(mut self, operations: u32) -> Builder {
+        self.capacity = operations.max(1);
+        self
+    }
+
+    /// Entries of the submission queue, rounded up to a power of two, 1 to 32,768 (the default is
+    /// 256). More operations than that may be in flight: this bounds what one system call submits.
+    pub fn ring_entries(mut self, entries: u32) -> Builder {
+        self.ring_entries = entries;
+        self
+    }
+
+    /// How many callbacks one turn of the loop runs before it looks at timers, posts and the
+    /// driver again; at least 1, the default is 1024.
+    pub fn callbacks_per_turn(mut self, callbacks: usize) -> Builder {
+        self.callbacks_per_turn = callbacks.max(1);
+        self
+    }
+
+    /// Most threads of the pool for calls that block ([`Io::offload`]); at least 1, the default
+    /// is 4. Threads start when there is work for them.
+    pub fn pool_threads(mut self, threads: usize) -> Builder {
+        self.pool_threads = threads.max(1);
+        self
+    }
+
+    /// Builds the loop, on the thread that is to run it.
+    ///
+    /// # Errors
+    /// `Unsupported` where io_uring lacks what is needed, `InvalidInput` where `TIGEREYE_DRIVER`
+    /// names no driver, and what io_uring_setup(2) says (`EPERM` where it is forbidden, `ENOMEM`,
+    /// `EMFILE`).
+    pub fn build(self) -> io::Result<Io> {
+        static LOOPS: AtomicU32 = AtomicU32::new(0);
+        let kind = match (self.driver, std::env::var("TIGEREYE_DRIVER")) {
+            (Some(kind), _) => kind,
+            (None, Ok(name)) => name.parse()?,
+            (None, Err(_)) => DriverKind::Uring,
+        };
+        let driver = Driver::new(kind, self.ring_entries)?;
+        let mailbox = Arc::new(Mailbox::new(driver.waker()));
+        // An odd multiplier spreads the loops' generations over all numbers.
+        let seed = LOOPS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9);
+        let state = Loop {
+            slots: Slots::new(seed),
+            handles: Handles::new(),
+            timers: Timers::new(),
+            driver: Some(driver),
+            ready: VecDeque::new(),
+            in_driver: 0,
+            capacity: self.capacity,
+            operations: 0,
+            jobs: BTreeMap::new(),
+            exhausted: Vec::new(),
+            retry_ns: 0,
+        };
+        let core = Core {
+            state: RefCell::new(state),
+            mailbox,
+            pool: Pool::new(self.pool_threads),
+            base: Instant::now(),
+            now_ns: Cell::new(0),
+            ended: Cell::new(false),
+            leaked: Cell::new(false),
+        };
+        Ok(Io {
+            core: Rc::new(core),
+            running: Cell::new(false),
+            stopping: Cell::new(false),
+            callbacks_per_turn: self.callbacks_per_turn,
+            messages: RefCell::new(VecDeque::new()),
+            not_send: PhantomData,
+        })
+    }
+}
+
+/// Counts of what a loop did; see [`Io::statistics`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Operations started.
+    pub operations: u64,
+    /// System calls that the driver made.
+    pub system_calls: u64,
+}
+
+/// A loop: operations are started on it, and their callbacks run in it.
+///
+/// One loop belongs to one thread; other threads reach it through a [`Remote`]. Dropping it
+/// cancels what is in flight, waits until the driver has let go, and drops contexts and buffers
+/// without running callbacks.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let io = tigereye::Io::new()?;
+/// io.timeout("a context", Duration::from_millis(1), |context, _io, result| {
+///     println!("{context}: {result:?}");
+/// });
+/// io.run()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Io {
+    pub(crate) core: Rc<Core>,
+    running: Cell<bool>,
+    stopping: Cell<bool>,
+    callbacks_per_turn: usize,
+    messages: RefCell<VecDeque<Message>>,
+    not_send: PhantomData<*mut ()>,
+}
+
+/// Marks the loop as running, also while a callback unwinds.
+struct Running<'a>(&'a Cell<bool>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl Io {
+    /// A loop with the best driver that works here, and the defaults of [`Builder`].
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn new() -> io::Result<Io> {
+        Io::builder().build()
+    }
+
+    /// Options for a loop.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The driver that runs.
+    pub fn driver(&self) -> DriverKind {
+        self.core.state.borrow().driver.as_ref().map_or(DriverKind::Uring, Driver::kind)
+    }
+
+    /// Runs callbacks until no operation is in flight and nothing is posted, or until
+    /// [`stop`](Io::stop).
+    ///
+    /// # Errors
+    /// `Deadlock` when called inside a callback; else what the driver's wait says.
+    ///
+    /// # Panics
+    /// A panic of a callback passes through; the loop stays consistent and can be run again.
+    pub fn run(&self) -> io::Result<()> {
+        self.run_until(None, |io| io.is_idle())
+    }
+
+    /// As [`run`](Io::run), for at most `duration`.
+    ///
+    /// # Errors
+    /// As [`run`](Io::run).
+    pub fn run_for(&self, duration: Duration) -> io::Result<()> {
+        let deadline_ns = self.core.deadline_ns(duration);
+        self.run_until(Some(deadline_ns), |io| io.is_idle())
+    }
+
+    /// Waits until at least one callback has run, then returns; returns at once when the loop is
+    /// idle or stopped.
+    ///
+    /// # Errors
+    /// As [`run`](Io::run).
+    pub fn run_once(&self) -> io::Result<()> {
+        let _running = self.enter()?;
+        while !self.take_stop() && !self.is_idle() {
+            if self.turn(None)? > 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs what is ready now and returns: it never waits. For a loop inside another loop.
+    ///
+    /// # Errors
+    /// As [`run`](Io::run).
+    pub fn poll(&self) -> io::Result<()> {
+        let _running = self.enter()?;
+        if !self.take_stop() {
+            self.turn(Some(0))?;
+        }
+        Ok(())
+    }
+
+    /// Has the current run mode return after the callback that is running, or the next one at
+    /// once. What is in flight stays so, and can be run again.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    /// The loop's monotonic time, as of this turn. It does not move while the system sleeps.
+    pub fn now(&self) -> Instant {
+        self.core.base + Duration::from_nanos(self.core.now_ns())
+    }
+
+    /// Operations that have not had their last callback yet.
+    pub fn in_flight(&self) -> u32 {
+        self.core.state.borrow().slots.used()
+    }
+
+    /// How many more operations the loop takes before its capacity is reached.
+    pub fn free_slots(&self) -> u32 {
+        let state = self.core.state.borrow();
+        state.capacity.saturating_sub(state.slots.used())
+    }
+
+    /// What the loop did so far.
+    pub fn statistics(&self) -> Statistics {
+        let state = self.core.state.borrow();
+        let system_calls = state.driver.as_ref().map_or(0, Driver::system_calls);
+        Statistics { operations: state.operations, system_calls }
+    }
+
+    /// A handle to this loop for other threads.
+    pub fn remote(&self) -> Remote {
+        Remote { mailbox: Arc::clone(&self.core.mailbox) }
+    }
+
+    /// Asks that an operation end early. It still completes: with an error for which
+    /// [`is_cancelled`](crate::is_cancelled) holds, or, if it was done already, with its result.
+    /// Does nothing when the operation has ended. A close cannot be cancelled.
+    pub fn cancel(&self, op: Op) {
+        let job = {
+            let mut state = self.core.state.borrow_mut();
+            if state.slots.find(op.index, op.generation).is_none() {
+                return;
+            }
+            state.ask_to_end(op.index, CANCEL_ASKED);
+            state.jobs.remove(&op.index)
+        };
+        // A queued call is dropped here, a running one drops its result when it ends.
+        drop(job.and_then(|job| self.core.pool.cancel(job)));
+    }
+
+    /// Cancels every operation in flight, closes aside.
+    pub fn cancel_all(&self) {
+        let slots = self.core.state.borrow().slots.len();
+        for index in 0..slots {
+            let op = {
+                let mut state = self.core.state.borrow_mut();
+                let header = state.slots.header(index);
+                if header.state == State::Free {
+                    continue;
+                }
+                Op { index, generation: header.generation }
+            };
+            self.cancel(op);
+        }
+    }
+
+    /// Gives an operation a deadline, counted from now; a second one replaces the first. An
+    /// operation that has not ended by then is cancelled and completes with
+    /// [`TimedOut`](io::ErrorKind::TimedOut), or, if it was done already, with its result. Timers
+    /// and closes take no deadline; an operation that has ended takes no notice.
+    pub fn deadline(&self, op: Op, after: Duration) {
+        let deadline_ns = self.core.deadline_ns(after);
+        let mut state = self.core.state.borrow_mut();
+        let state = &mut *state;
+        let Some(header) = state.slots.find(op.index, op.generation) else { return };
+        if header.state == State::Timer || header.flags & FINAL != 0 {
+            return;
+        }
+        let timer = state.timers.insert(deadline_ns, op.index);
+        let old = std::mem::replace(&mut header.timer, timer);
+        if old != TimerId::NONE {
+            state.timers.remove(old);
+        }
+    }
+
+    /// Prepares the loop for being waited on from outside: until the next [`poll`](Io::poll) its
+    /// descriptor is readable whenever there is something to do, timers and posts included.
+    ///
+    /// # Errors
+    /// What io_uring_enter(2) says.
+    pub fn arm(&self) -> io::Result<()> {
+        let must_run = !self.core.mailbox.prepare_wait();
+        let now_ns = self.core.read_clock();
+        let mut state = self.core.state.borrow_mut();
+        let timeout = if must_run || !state.ready.is_empty() {
+            Some(Duration::ZERO)
+        } else {
+            let deadline_ns = state.next_deadline_ns();
+            deadline_ns.map(|at| Duration::from_nanos(at.saturating_sub(now_ns)))
+        };
+        state.driver.as_mut().map_or(Ok(()), |driver| driver.arm(timeout))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.in_flight() == 0 && !self.core.mailbox.has_work() && self.messages.borrow().is_empty()
+    }
+
+    fn take_stop(&self) -> bool {
+        self.core.mailbox.take_stop() | self.stopping.replace(false)
+    }
+
+    fn enter(&self) -> io::Result<Running<'_>> {
+        if self.running.replace(true) {
+            let message = "the loop is running: a callback must not run it again";
+            return Err(io::Error::new(io::ErrorKind::Deadlock, message));
+        }
+        Ok(Running(&self.running))
+    }
+
+    fn run_until(&self, deadline_ns: Option<u64>, done: fn(&Io) -> bool) -> io::Result<()> {
+        let _running = self.enter()?;
+        while !self.take_stop() && !done(self) {
+            if deadline_ns.is_some_and(|deadline_ns| self.core.read_clock() >= deadline_ns) {
+                break;
+            }
+            self.turn(deadline_ns)?;
+        }
+        Ok(())
+    }
+
+    /// One turn; says how many callbacks ran. Waits at most until `deadline_ns`.
+    fn turn(&self, deadline_ns: Option<u64>) -> io::Result<usize> {
+        let mut callbacks = self.run_messages();
+        self.wait(deadline_ns, callbacks > 0)?;
+        let now_ns = self.core.read_clock();
+        self.core.state.borrow_mut().retry_exhausted(now_ns);
+        callbacks += self.fire_timers(now_ns);
+        for _ in 0..self.callbacks_per_turn {
+            if self.stopping.get() {
+                break;
+            }
+            let Some(completion) = self.core.state.borrow_mut().ready.pop_front() else { break };
+            self.dispatch(completion);
+            callbacks += 1;
+        }
+        Ok(callbacks)
+    }
+
+    fn wait(&self, deadline_ns: Option<u64>, busy: bool) -> io::Result<()> {
+        let mailbox = &self.core.mailbox;
+        let mut state = self.core.state.borrow_mut();
+        let state = &mut *state;
+        let at_once =
+            busy || self.stopping.get() || !state.ready.is_empty() || deadline_ns == Some(0);
+        let at_once = at_once || !self.messages.borrow().is_empty();
+        let timeout = if at_once {
+            Some(Duration::ZERO)
+        } else {
+            let next = state.next_deadline_ns();
+            let until = next.into_iter().chain(deadline_ns).min();
+            until.map(|at| match at {
+                u64::MAX => Duration::MAX,
+                at => Duration::from_nanos(at.saturating_sub(self.core.read_clock())),
+            })
+        };
+        let Some(driver) = &mut state.driver else { return Ok(()) };
+        if timeout == Some(Duration::ZERO) {
+            return driver.wait(timeout, &mut state.ready);
+        }
+        let timeout = if mailbox.prepare_wait() { timeout } else { Some(Duration::ZERO) };
+        let result = driver.wait(timeout, &mut state.ready);
+        mailbox.finish_wait();
+        result
+    }
+
+    fn run_messages(&self) -> usize {
+        if self.core.mailbox.has_work() {
+            self.core.mailbox.take(&mut self.messages.borrow_mut());
+        }
+        let mut count = 0;
+        while count < self.callbacks_per_turn && !self.stopping.get() {
+            let Some(message) = self.messages.borrow_mut().pop_front() else { break };
+            count += 1;
+            match message {
+                Message::Call(call) => call(self),
+                Message::Complete(op) => {
+                    let mut state = self.core.state.borrow_mut();
+                    let header = state.slots.find(op.index, op.generation);
+                    if header.is_some_and(|header| header.state == State::Parked) {
+                        state.finish_in_user_space(op.index, 0);
+                    }
+                }
+            }
+        }
+        count
+    }
+
+    fn fire_timers(&self, now_ns: u64) -> usize {
+        let mut count = 0;
+        while count < self.callbacks_per_turn && !self.stopping.get() {
+            let completion = {
+                let mut state = self.core.state.borrow_mut();
+                let Some(index) = state.timers.pop_due(now_ns) else { break };
+                let header = state.slots.header(index);
+                header.timer = TimerId::NONE;
+                if header.state == State::Timer {
+                    let generation = header.generation;
+                    Some(Completion { index, generation, result: 0, flags: USER_SPACE })
+                } else {
+                    state.ask_to_end(index, TIMED_OUT);
+                    None
+                }
+            };
+            if let Some(completion) = completion {
+                self.dispatch(completion);
+            }
+            count += 1;
+        }
+        count
+    }
+
+    #[inline]
+    #[expect(unsafe_code, reason = "the typed end of an operation is reached through its slot")]
+    fn dispatch(&self, completion: Completion) {
+        let (slot, vtable) = {
+            let mut state = self.core.state.borrow_mut();
+            // A late or stale completion finds nobody.
+            let found = state.slots.find(completion.index, completion.generation);
+            let Some(Some(vtable)) = found.map(|header| header.vtable) else { return };
+            (state.slots.slot(completion.index), vtable)
+        };
+        // SAFETY: the vtable in a slot is that of the record in it; the slot is taken, as `find`
+        // has just said.
+        unsafe { (vtable.complete)(self, slot, completion) };
+    }
+}
+
+impl AsRawFd for Io {
+    /// The descriptor to watch for readability when this loop runs inside another one; see
+    /// [`arm`](Io::arm).
+    fn as_raw_fd(&self) -> RawFd {
+        self.core.state.borrow().driver.as_ref().map_or(-1, Driver::raw_fd)
+    }
+}
+
+impl std::fmt::Debug for Io {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Io").field("in_flight", &self.in_flight()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        let mut panic = None;
+        let mut guard = |run: &mut dyn FnMut()| {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+                panic.get_or_insert(payload);
+            }
+        };
+        self.core.ended.set(true);
+        let mut closures = self.core.mailbox.close();
+        closures.extend(self.messages.borrow_mut().drain(..));
+        for message in closures {
+            let mut message = Some(message);
+            guard(&mut || drop(message.take()));
+        }
+        for job in self.core.pool.close() {
+            let mut job = Some(job);
+            guard(&mut || drop(job.take()));
+        }
+        self.cancel_all();
+        let drained = self.drain(&mut guard);
+        let slots = self.core.state.borrow().slots.len();
+        for index in 0..slots {
+            let taken = {
+                let mut state = self.core.state.borrow_mut();
+                !matches!(state.slots.header(index).state, State::Free | State::Driver)
+            };
+            if taken {
+                guard(&mut || {
+                    self.core.abandon(index, None);
+                });
+            }
+        }
+        self.close_handles();
+        let mut state = self.core.state.borrow_mut();
+        if drained {
+            let driver = state.driver.take();
+            drop(state);
+            drop(driver);
+        } else {
+            // The driver may still write to this memory: it is never freed (rule 7).
+            self.core.leaked.set(true);
+            state.slots.leak();
+            std::mem::forget(state.driver.take());
+        }
+        if let Some(payload) = panic
+            && !std::thread::panicking()
+        {
+            resume_unwind(payload);
+        }
+    }
+}
+
+impl Io {
+    /// Reaps until the driver holds nothing, or the deadline passes.
+    fn drain(&self, guard: &mut dyn FnMut(&mut dyn FnMut())) -> bool {
+        let deadline = self.core.base.elapsed() + END_DEADLINE;
+        loop {
+            loop {
+                let completion = {
+                    let mut state = self.core.state.borrow_mut();
+                    let Some(completion) = state.ready.pop_front() else { break };
+                    let found = state.slots.find(completion.index, completion.generation);
+                    found.is_some().then_some(completion)
+                };
+                if let Some(completion) = completion {
+                    guard(&mut || {
+                        self.core.abandon(completion.index, Some(completion));
+                    });
+                }
+            }
+            let mut state = self.core.state.borrow_mut();
+            let state = &mut *state;
+            if state.in_driver == 0 {
+                return true;
+            }
+            let left = deadline.saturating_sub(self.core.base.elapsed());
+            let Some(driver) = &mut state.driver else { return true };
+            let waited = driver.wait(Some(left), &mut state.ready);
+            if (waited.is_err() || left.is_zero()) && state.ready.is_empty() {
+                return false;
+            }
+        }
+    }
+
+    /// Closes what was closing when the loop ended.
+    fn close_handles(&self) {
+        loop {
+            let fd = self.core.state.borrow_mut().handles.take_closing();
+            match fd {
+                Some(fd) => close_fd(fd),
+                None => return,
+            }
+        }
+    }
+}
+
+const _: () = assert!(OPEN == u32::MAX);

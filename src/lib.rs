@@ -1,0 +1,97 @@
+//! Completion-based I/O: start an operation, hand it what it needs, and your callback runs when it
+//! is complete.
+//!
+//! ```text
+//!   your code        callbacks: closures, or methods that take `self`
+//!                         │
+//!   typed operations      net · timers · events · offload    safe: each owns its context and buffer
+//!                         │
+//!   Io                    slots · timers · run modes · cancel · remote
+//!                         │
+//!   op                    one table of operations
+//!                         │
+//!   driver                io_uring
+//! ```
+//!
+//! An operation takes its context, its buffer and its callback by value, keeps them at an address
+//! that does not move, and gives context and buffer back to the callback exactly once. So a
+//! connection is a value whose transitions are methods that take `self`, and no `Rc<RefCell<…>>`
+//! is needed.
+//!
+//! # A first program
+//!
+//! ```
+//! use tigereye::{AsSource, Io, Next, Source, TcpListener, TcpStream};
+//!
+//! struct Client { stream: TcpStream, received: usize }
+//!
+//! impl AsSource for Client {
+//!     fn as_source(&self) -> &Source { self.stream.as_source() }
+//! }
+//!
+//! impl Client {
+//!     fn receive(self, io: &Io, mut buf: Vec<u8>) {
+//!         buf.clear();
+//!         io.recv(self, buf, Client::received);
+//!     }
+//!     fn received(mut self, io: &Io, buf: Vec<u8>, result: std::io::Result<usize>) {
+//!         match result {
+//!             Ok(0) | Err(_) => io.stop(),             // dropping the client closes the stream
+//!             Ok(count) => {
+//!                 self.received += count;
+//!                 io.send_all(self, buf, |client, io, buf, result| {
+//!                     if result.is_ok() { client.receive(io, buf) }
+//!                 });
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! let io = Io::new()?;
+//! let listener = TcpListener::bind(&io, "127.0.0.1:0".parse().unwrap())?;
+//! let address = listener.local_addr()?;
+//! io.accept_each(
+//!     listener,
+//!     |_listener, io, stream| {
+//!         Client { stream, received: 0 }.receive(io, Vec::with_capacity(4096));
+//!         Next::Continue
+//!     },
+//!     |_listener, _io, result| println!("no longer accepting: {result:?}"),
+//! );
+//! # let peer = std::thread::spawn(move || {
+//! #     use std::io::{Read, Write};
+//! #     let mut stream = std::net::TcpStream::connect(address).unwrap();
+//! #     stream.write_all(b"hello").unwrap();
+//! #     stream.read_exact(&mut [0; 5]).unwrap();
+//! # });
+//! io.run()?;
+//! # peer.join().unwrap();
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod buf;
+mod core;
+mod driver;
+mod error;
+mod handle;
+mod io;
+mod mailbox;
+mod net;
+mod offload;
+mod op;
+mod remote;
+mod slot;
+mod start;
+mod threads;
+mod timer;
+
+pub use buf::{BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
+pub use driver::DriverKind;
+pub use error::{is_at_capacity, is_cancelled};
+pub use handle::{AsSource, Source};
+pub use io::{Builder, Io, Statistics};
+pub use net::{ConnectOptions, Keepalive, ListenOptions, TcpListener, TcpStream};
+pub use op::{Next, Op};
+pub use remote::{PostError, Remote};
+pub use start::Trigger;
+pub use threads::Threads;

@@ -1,0 +1,49 @@
+//! Socket addresses as the kernel has them, at an address that an operation keeps.
+
+use std::net::SocketAddr;
+
+use socket2::{SockAddr, SockAddrStorage};
+
+/// An address that the kernel reads or writes.
+pub(crate) struct RawAddress {
+    storage: SockAddrStorage,
+    len: libc::socklen_t,
+}
+
+impl RawAddress {
+    pub(crate) fn empty() -> RawAddress {
+        let storage = SockAddrStorage::zeroed();
+        let len = storage.size_of();
+        RawAddress { storage, len }
+    }
+
+    pub(crate) fn new(address: SocketAddr) -> RawAddress {
+        let address = SockAddr::from(address);
+        let len = address.len();
+        RawAddress { storage: address.as_storage(), len }
+    }
+
+    /// Makes all of the storage writable again.
+    pub(crate) fn reset(&mut self) {
+        self.len = self.storage.size_of();
+    }
+
+    /// For a call that writes the address and its length.
+    pub(crate) fn parts(&mut self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
+        ((&raw mut self.storage).cast(), &raw mut self.len)
+    }
+
+    /// For a call that reads the address.
+    pub(crate) fn bytes(&self) -> (*const libc::sockaddr, libc::socklen_t) {
+        ((&raw const self.storage).cast(), self.len)
+    }
+
+    /// What the kernel wrote, if it is an Internet address.
+    #[expect(unsafe_code, reason = "the length was written by the kernel")]
+    pub(crate) fn get(self) -> Option<SocketAddr> {
+        let len = self.len.min(self.storage.size_of());
+        // SAFETY: the storage was zeroed or written by the kernel, which also gave the length,
+        // cut here to the storage's own.
+        unsafe { SockAddr::new(self.storage, len) }.as_socket()
+    }
+}

@@ -1,0 +1,192 @@
+//! Options of listeners and connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+
+/// When and how often an idle connection is probed (tcp(7), `TCP_KEEPIDLE` and its like; whole
+/// seconds).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Idle time before the first probe.
+    pub idle: Duration,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Unanswered probes before the connection is given up.
+    pub count: u32,
+}
+
+impl Keepalive {
+    pub(crate) fn apply(self, socket: &socket2::SockRef<'_>) -> io::Result<()> {
+        let keepalive = TcpKeepalive::new()
+            .with_time(self.idle)
+            .with_interval(self.interval)
+            .with_retries(self.count);
+        socket.set_tcp_keepalive(&keepalive)
+    }
+}
+
+/// How to bind and listen; see [`TcpListener::bind_with`](crate::TcpListener::bind_with).
+#[derive(Debug, Clone)]
+pub struct ListenOptions {
+    backlog: i32,
+    reuse_address: bool,
+    reuse_port: bool,
+    only_v6: Option<bool>,
+    recv_buffer: Option<usize>,
+    send_buffer: Option<usize>,
+}
+
+impl Default for ListenOptions {
+    fn default() -> ListenOptions {
+        ListenOptions {
+            backlog: 1024,
+            reuse_address: true,
+            reuse_port: false,
+            only_v6: None,
+            recv_buffer: None,
+            send_buffer: None,
+        }
+    }
+}
+
+impl ListenOptions {
+    /// The defaults: a backlog of 1024, and the address can be bound again at once.
+    pub fn new() -> ListenOptions {
+        ListenOptions::default()
+    }
+
+    /// How many connections may wait to be accepted; the system cuts it (`somaxconn`, listen(2)).
+    pub fn backlog(mut self, connections: u32) -> ListenOptions {
+        self.backlog = i32::try_from(connections).unwrap_or(i32::MAX);
+        self
+    }
+
+    /// `SO_REUSEADDR` (socket(7)): bind although old connections linger in `TIME_WAIT`.
+    pub fn reuse_address(mut self, reuse: bool) -> ListenOptions {
+        self.reuse_address = reuse;
+        self
+    }
+
+    /// `SO_REUSEPORT` (socket(7)): several listeners share the port, and Linux spreads the
+    /// connections over them.
+    pub fn reuse_port(mut self, reuse: bool) -> ListenOptions {
+        self.reuse_port = reuse;
+        self
+    }
+
+    /// `IPV6_V6ONLY` (ipv6(7)): whether an IPv6 listener takes IPv6 alone; else as the system has
+    /// it.
+    pub fn only_v6(mut self, only: bool) -> ListenOptions {
+        self.only_v6 = Some(only);
+        self
+    }
+
+    /// `SO_RCVBUF` in bytes (socket(7)), which accepted connections inherit.
+    pub fn recv_buffer(mut self, bytes: usize) -> ListenOptions {
+        self.recv_buffer = Some(bytes);
+        self
+    }
+
+    /// `SO_SNDBUF` in bytes (socket(7)), which accepted connections inherit.
+    pub fn send_buffer(mut self, bytes: usize) -> ListenOptions {
+        self.send_buffer = Some(bytes);
+        self
+    }
+
+    pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<Socket> {
+        let socket = new_socket(address)?;
+        socket.set_reuse_address(self.reuse_address)?;
+        if self.reuse_port {
+            socket.set_reuse_port(true)?;
+        }
+        if let (Some(only), true) = (self.only_v6, address.is_ipv6()) {
+            socket.set_only_v6(only)?;
+        }
+        set_buffers(&socket, self.recv_buffer, self.send_buffer)?;
+        socket.bind(&SockAddr::from(address))?;
+        socket.listen(self.backlog)?;
+        Ok(socket)
+    }
+}
+
+/// How to connect; see [`Io::connect_with`](crate::Io::connect_with).
+#[derive(Debug, Clone, Default)]
+pub struct ConnectOptions {
+    local: Option<SocketAddr>,
+    nodelay: bool,
+    keepalive: Option<Keepalive>,
+    recv_buffer: Option<usize>,
+    send_buffer: Option<usize>,
+}
+
+impl ConnectOptions {
+    /// The defaults: any local address, the system's buffers, Nagle's algorithm as usual.
+    pub fn new() -> ConnectOptions {
+        ConnectOptions::default()
+    }
+
+    /// Binds to this local address first.
+    pub fn bind(mut self, local: SocketAddr) -> ConnectOptions {
+        self.local = Some(local);
+        self
+    }
+
+    /// `TCP_NODELAY` (tcp(7)).
+    pub fn nodelay(mut self, nodelay: bool) -> ConnectOptions {
+        self.nodelay = nodelay;
+        self
+    }
+
+    /// Probes for a peer that is gone.
+    pub fn keepalive(mut self, keepalive: Keepalive) -> ConnectOptions {
+        self.keepalive = Some(keepalive);
+        self
+    }
+
+    /// `SO_RCVBUF` in bytes (socket(7)).
+    pub fn recv_buffer(mut self, bytes: usize) -> ConnectOptions {
+        self.recv_buffer = Some(bytes);
+        self
+    }
+
+    /// `SO_SNDBUF` in bytes (socket(7)).
+    pub fn send_buffer(mut self, bytes: usize) -> ConnectOptions {
+        self.send_buffer = Some(bytes);
+        self
+    }
+
+    pub(crate) fn socket(&self, peer: SocketAddr) -> io::Result<Socket> {
+        let socket = new_socket(peer)?;
+        set_buffers(&socket, self.recv_buffer, self.send_buffer)?;
+        if self.nodelay {
+            socket.set_tcp_nodelay(true)?;
+        }
+        if let Some(keepalive) = self.keepalive {
+            keepalive.apply(&socket2::SockRef::from(&socket))?;
+        }
+        if let Some(local) = self.local {
+            socket.set_reuse_address(true)?;
+            socket.bind(&SockAddr::from(local))?;
+        }
+        Ok(socket)
+    }
+}
+
+/// A blocking socket: io_uring arms its own poll, and `O_NONBLOCK` would turn waits into errors.
+/// Close-on-exec, as std's are.
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+}
+
+fn set_buffers(socket: &Socket, recv: Option<usize>, send: Option<usize>) -> io::Result<()> {
+    if let Some(bytes) = recv {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = send {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,391 @@
+//! TCP streams, and what can be done on any stream.
+
+use std::io;
+use std::mem::ManuallyDrop;
+use std::net::{Shutdown, SocketAddr};
+use std::ops::Deref;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::{SockRef, Socket};
+
+use super::address::RawAddress;
+use super::{ConnectOptions, Keepalive};
+use crate::handle::Source;
+use crate::op::connect::Connect;
+use crate::op::poll::Poll;
+use crate::op::recv::{Recv, RecvExact};
+use crate::op::recv_each::RecvEach;
+use crate::op::send::{Send, SendAll};
+use crate::op::send_zero_copy::SendZeroCopy;
+use crate::op::vectored::{Message, RecvVectored, SendVectored};
+use crate::op::{shutdown, user_space::Failed};
+use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op, PoolBuf};
+
+/// A TCP connection. Dropping it closes it, once nothing is pending on it.
+///
+/// To send and receive at the same time, share it: `Rc<TcpStream>` is a context as well.
+#[derive(Debug)]
+pub struct TcpStream {
+    source: Source,
+}
+
+impl AsSource for TcpStream {
+    #[inline]
+    fn as_source(&self) -> &Source {
+        &self.source
+    }
+}
+
+pub(crate) fn not_open() -> io::Error {
+    crate::error::from_raw(crate::error::CLOSED)
+}
+
+#[expect(unsafe_code, reason = "the loop gives its descriptor away")]
+pub(crate) fn into_owned(source: &Source) -> io::Result<OwnedFd> {
+    let fd = source.take_fd().ok_or_else(not_open)?;
+    // SAFETY: the handle table owned the descriptor and has just forgotten it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A socket for the calls of the standard kind, which does not own its descriptor.
+pub(crate) struct Borrowed(ManuallyDrop<Socket>);
+
+impl Deref for Borrowed {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        &self.0
+    }
+}
+
+#[expect(unsafe_code, reason = "a descriptor is lent for one call")]
+pub(crate) fn borrow(fd: &RawFd) -> Borrowed {
+    // SAFETY: the handle table owns the descriptor and closes it only on this thread, not during
+    // the call that the socket is borrowed for; it is never dropped.
+    Borrowed(ManuallyDrop::new(unsafe { Socket::from_raw_fd(*fd) }))
+}
+
+impl TcpStream {
+    pub(crate) fn from_fd(io: &Io, fd: OwnedFd) -> TcpStream {
+        TcpStream { source: Source::new(io, fd.into_raw_fd()) }
+    }
+
+    /// Takes over a stream of the standard library.
+    ///
+    /// # Errors
+    /// What fcntl(2) says when it is made blocking, as the driver wants it.
+    pub fn from_std(io: &Io, stream: std::net::TcpStream) -> io::Result<TcpStream> {
+        stream.set_nonblocking(false)?;
+        Ok(TcpStream::from_fd(io, OwnedFd::from(stream)))
+    }
+
+    /// Gives the socket to the standard library, in blocking mode: so a connection moves to
+    /// another thread's loop.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed or has operations in flight.
+    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
+        into_owned(&self.source).map(std::net::TcpStream::from)
+    }
+
+    fn socket(&self) -> io::Result<Borrowed> {
+        self.source.fd().map(|fd| borrow(&fd)).ok_or_else(not_open)
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed; what getpeername(2) says.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        let address = self.socket()?.peer_addr()?;
+        address.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// The local address.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed; what getsockname(2) says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let address = self.socket()?.local_addr()?;
+        address.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// `TCP_NODELAY` (tcp(7)): small segments go out at once.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed; what setsockopt(2) says.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.socket()?.set_tcp_nodelay(nodelay)
+    }
+
+    /// Probes for a peer that is gone, or no longer.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed; what setsockopt(2) says.
+    pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        let socket = self.socket()?;
+        match keepalive {
+            Some(keepalive) => keepalive.apply(&SockRef::from(&*socket)),
+            None => socket.set_keepalive(false),
+        }
+    }
+
+    /// `TCP_USER_TIMEOUT` (tcp(7), milliseconds): how long sent data may stay unacknowledged.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed; what setsockopt(2) says.
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket()?.set_tcp_user_timeout(timeout)
+    }
+
+    /// `SO_LINGER` (socket(7), whole seconds): zero resets the connection when it is closed.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed; what setsockopt(2) says.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.socket()?.set_linger(linger)
+    }
+
+    /// Sends what the system takes at once and returns how much that was; it never blocks and
+    /// does not wait behind sends in flight, so use it only when there are none.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the system takes nothing now; `NotConnected` when it is closed; what
+    /// send(2) says.
+    pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket()?.send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+    }
+
+    /// Two handles to one connection, for a side that receives and one that sends. It closes when
+    /// both are dropped.
+    pub fn split(self) -> (Rc<TcpStream>, Rc<TcpStream>) {
+        let stream = Rc::new(self);
+        (Rc::clone(&stream), stream)
+    }
+}
+
+impl Io {
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    /// In the callback, what connect(2) says: `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`…
+    pub fn connect<C, F>(&self, context: C, address: SocketAddr, callback: F) -> Op
+    where
+        C: 'static,
+        F: FnOnce(C, &Io, io::Result<TcpStream>) + 'static,
+    {
+        self.connect_with(context, address, &ConnectOptions::new(), callback)
+    }
+
+    /// Connects to `address` with options. Errors come to the callback, those of the options too.
+    pub fn connect_with<C, F>(
+        &self,
+        context: C,
+        address: SocketAddr,
+        options: &ConnectOptions,
+        callback: F,
+    ) -> Op
+    where
+        C: 'static,
+        F: FnOnce(C, &Io, io::Result<TcpStream>) + 'static,
+    {
+        let socket = options.socket(address).map(OwnedFd::from);
+        self.submit(Connect { socket, address: RawAddress::new(address) }, context, callback)
+    }
+
+    /// Receives into `buf`: as many bytes as are there, at least one, at most what fits. `Ok(0)`
+    /// is the end of the stream. A `Vec` receives into its spare capacity and grows by the result.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` when the buffer has no room, `ConnectionReset`, and what
+    /// recv(2) says.
+    #[inline]
+    pub fn recv<C, B, F>(&self, stream: C, buf: B, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBufMut,
+        F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
+    {
+        self.submit_on(Recv { buf }, stream, move |stream, io, (buf, result)| {
+            callback(stream, io, buf, result);
+        })
+    }
+
+    /// Receives exactly `count` bytes. On failure the bytes that came are in the buffer all the
+    /// same (a `Vec` has grown by them).
+    ///
+    /// # Errors
+    /// In the callback: `UnexpectedEof` when the stream ends early, `InvalidInput` when the buffer
+    /// has less room, and what recv(2) says.
+    pub fn recv_exact<C, B, F>(&self, stream: C, buf: B, count: usize, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBufMut,
+        F: FnOnce(C, &Io, B, io::Result<()>) + 'static,
+    {
+        let row = RecvExact { buf, wanted: count, received: 0 };
+        self.submit_on(row, stream, move |stream, io, (buf, result)| {
+            callback(stream, io, buf, result);
+        })
+    }
+
+    /// Receives into several buffers, one after the other; at most 16 are used in one call.
+    ///
+    /// # Errors
+    /// As [`recv`](Io::recv).
+    pub fn recv_vectored<C, B, F>(&self, stream: C, bufs: Vec<B>, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBufMut,
+        F: FnOnce(C, &Io, Vec<B>, io::Result<usize>) + 'static,
+    {
+        let row = RecvVectored { bufs, message: Message::new() };
+        self.submit_on(row, stream, move |stream, io, (bufs, result)| {
+            callback(stream, io, bufs, result);
+        })
+    }
+
+    /// Receives again and again into the buffers of `pool`, until the stream ends, `each` returns
+    /// [`Next::Stop`], or the operation is cancelled or fails; then `done` gets the context back:
+    /// `Ok` at the end of the stream and after a stop. An idle stream holds no buffer. What the
+    /// kernel had received before a stop took effect still comes to `each`: nothing is lost.
+    ///
+    /// # Errors
+    /// In `done`: `InvalidInput` when the pool belongs to another loop, `ConnectionReset`, and what
+    /// recv(2) says.
+    pub fn recv_each<C, F, D>(&self, stream: C, pool: &BufferPool, each: F, done: D) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnMut(&mut C, &Io, PoolBuf) -> Next + 'static,
+        D: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        if !pool.shared.belongs_to(self) {
+            return self.submit(Failed(crate::error::FOREIGN), stream, done);
+        }
+        let multishot = self.features().recv_multishot;
+        let row = RecvEach { pool: Rc::clone(&pool.shared), multishot };
+        self.submit_each_on(row, stream, each, done)
+    }
+
+    /// Sends from `buf`: at least one byte (unless it is empty), perhaps not all.
+    ///
+    /// # Errors
+    /// In the callback: `BrokenPipe` when the peer is gone, and what send(2) says.
+    #[inline]
+    pub fn send<C, B, F>(&self, stream: C, buf: B, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
+    {
+        self.submit_on(Send { buf }, stream, move |stream, io, (buf, result)| {
+            callback(stream, io, buf, result);
+        })
+    }
+
+    /// Sends all of `buf`. After an error it is not known how much of it arrived.
+    ///
+    /// # Errors
+    /// As [`send`](Io::send).
+    #[inline]
+    pub fn send_all<C, B, F>(&self, stream: C, buf: B, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, B, io::Result<()>) + 'static,
+    {
+        self.submit_on(SendAll { buf, sent: 0 }, stream, move |stream, io, (buf, result)| {
+            callback(stream, io, buf, result);
+        })
+    }
+
+    /// Sends from several buffers, one after the other; at most 16 are used in one call.
+    ///
+    /// # Errors
+    /// As [`send`](Io::send).
+    pub fn send_vectored<C, B, F>(&self, stream: C, bufs: Vec<B>, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, Vec<B>, io::Result<usize>) + 'static,
+    {
+        let row = SendVectored { bufs, message: Message::new(), all: false, sent: 0 };
+        self.submit_on(row, stream, move |stream, io, (bufs, result)| {
+            callback(stream, io, bufs, result);
+        })
+    }
+
+    /// Sends all of several buffers, any number of them.
+    ///
+    /// # Errors
+    /// As [`send`](Io::send).
+    pub fn send_all_vectored<C, B, F>(&self, stream: C, bufs: Vec<B>, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, Vec<B>, io::Result<()>) + 'static,
+    {
+        let row = SendVectored { bufs, message: Message::new(), all: true, sent: 0 };
+        self.submit_on(row, stream, move |stream, io, (bufs, result)| {
+            callback(stream, io, bufs, result.map(drop));
+        })
+    }
+
+    /// Sends from `buf` without copying it into the kernel where that is supported (Linux 6.0);
+    /// the callback comes when the kernel no longer needs the buffer. It pays for buffers of many
+    /// kilobytes on a real network; on loopback the kernel copies, and it costs more than
+    /// [`send`](Io::send).
+    ///
+    /// # Errors
+    /// As [`send`](Io::send).
+    pub fn send_zero_copy<C, B, F>(&self, stream: C, buf: B, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
+    {
+        let supported = self.features().send_zero_copy;
+        self.submit_on(SendZeroCopy { buf, supported }, stream, move |stream, io, (buf, result)| {
+            callback(stream, io, buf, result);
+        })
+    }
+
+    /// Shuts down one or both halves of a connection (shutdown(2)). Sends in flight are not waited
+    /// for.
+    ///
+    /// # Errors
+    /// In the callback: `NotConnected` after the peer's reset.
+    pub fn shutdown<C, F>(&self, stream: C, how: Shutdown, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        self.submit_on(shutdown::Shutdown { how }, stream, callback)
+    }
+
+    /// Completes when the descriptor can be read without blocking, has ended, or has failed.
+    ///
+    /// # Errors
+    /// In the callback: what poll(2) says.
+    pub fn readable<C, F>(&self, context: C, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        self.submit_on(Poll { events: libc::POLLIN }, context, callback)
+    }
+
+    /// Completes when the descriptor can be written without blocking, or has failed.
+    ///
+    /// # Errors
+    /// In the callback: what poll(2) says.
+    pub fn writable<C, F>(&self, context: C, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        self.submit_on(Poll { events: libc::POLLOUT }, context, callback)
+    }
+}

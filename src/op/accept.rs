@@ -1,0 +1,123 @@
+//! Accepting connections: one, with its address, or one after another.
+//!
+//! Sources: accept(2), io_uring_prep_accept(3), io_uring_prep_multishot_accept(3).
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use io_uring::{opcode, types};
+
+use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
+use crate::net::address::RawAddress;
+use crate::{Io, TcpStream};
+
+const FLAGS: i32 = libc::SOCK_CLOEXEC;
+
+/// The descriptor that a successful result carries.
+#[expect(unsafe_code, reason = "the kernel hands descriptors over as numbers")]
+pub(crate) fn descriptor(result: i32) -> Option<OwnedFd> {
+    if result < 0 {
+        return None;
+    }
+    // SAFETY: the kernel made this descriptor for this completion, which is taken once.
+    Some(unsafe { OwnedFd::from_raw_fd(result) })
+}
+
+/// Whether an accept failed because of the connection that it was to return, which says nothing
+/// about the listener (accept(2), "Error handling").
+fn is_connections_own(result: i32) -> bool {
+    matches!(
+        -result,
+        libc::ECONNABORTED
+            | libc::EPROTO
+            | libc::ENETDOWN
+            | libc::ENOPROTOOPT
+            | libc::EHOSTDOWN
+            | libc::ENONET
+            | libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+    )
+}
+
+/// Whether the process or the system has no descriptor or memory left just now.
+pub(crate) fn is_exhausted(result: i32) -> bool {
+    matches!(-result, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+}
+
+pub(crate) struct Accept {
+    pub(crate) address: RawAddress,
+}
+
+impl Operation for Accept {
+    type Output = io::Result<(TcpStream, SocketAddr)>;
+    const DIRECTION: Direction = Direction::In;
+
+    fn uring(&mut self, fd: RawFd) -> Start {
+        self.address.reset();
+        let (address, len) = self.address.parts();
+        Start::Entry(opcode::Accept::new(types::Fd(fd), address, len).flags(FLAGS).build())
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        if is_connections_own(result) { Step::Again } else { Step::Done(result) }
+    }
+
+    fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
+        let fd = descriptor(result?.cast_signed())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+        let stream = TcpStream::from_fd(io, fd);
+        match self.address.get() {
+            Some(address) => Ok((stream, address)),
+            None => stream.peer_addr().map(|address| (stream, address)),
+        }
+    }
+
+    fn discard(self, result: i32) {
+        drop(descriptor(result));
+    }
+}
+
+/// One multishot accept where the kernel has it (5.19+), else an accept after another.
+pub(crate) struct AcceptEach {
+    pub(crate) multishot: bool,
+}
+
+impl Multishot for AcceptEach {
+    type Item = TcpStream;
+    const DIRECTION: Direction = Direction::In;
+
+    fn uring(&mut self, fd: RawFd) -> Start {
+        let fd = types::Fd(fd);
+        Start::Entry(if self.multishot {
+            opcode::AcceptMulti::new(fd).flags(FLAGS).build()
+        } else {
+            let nobody = std::ptr::null_mut();
+            opcode::Accept::new(fd, nobody, nobody.cast()).flags(FLAGS).build()
+        })
+    }
+
+    fn item(&mut self, io: &Io, completion: Completion) -> Option<TcpStream> {
+        descriptor(completion.result).map(|fd| TcpStream::from_fd(io, fd))
+    }
+
+    fn ended(&mut self, io: &Io, op: Op, result: i32) -> Rearm {
+        if result >= 0 || is_connections_own(result) {
+            return Rearm::Again;
+        }
+        if is_exhausted(result) {
+            // The connection stays in the backlog. Accepting goes on when a descriptor of this
+            // loop is closed, or after a pause, for others may hold them.
+            io.core.park_exhausted(op);
+            return Rearm::Parked;
+        }
+        if matches!(result, r if r == -libc::EINTR || r == -libc::EAGAIN) {
+            return Rearm::Again;
+        }
+        Rearm::Done(result)
+    }
+
+    fn discard(&mut self, completion: Completion) {
+        drop(descriptor(completion.result));
+    }
+}

@@ -1,0 +1,347 @@
+//! The table of operations: one file each, and here what they have in common.
+//!
+//! ```text
+//!   typed method ──▶ Record { row, context, callback } placed in a slot
+//!                         │ row.uring(fd) ─▶ Start: an entry, a timer, or nothing to ask of a driver
+//!                         ▼
+//!                      driver … completion
+//!                         │ row.step(result) ─▶ again (a short transfer) or done
+//!                         ▼
+//!                      slot freed ─▶ row.finish(result) ─▶ callback(context, io, output)
+//! ```
+//!
+//! A row says everything about an operation; a driver moves rows and never names one. The cells
+//! have no default bodies: a new driver adds a method to [`Operation`], and the compiler lists
+//! every row that lacks it.
+//!
+//! | row | file | io_uring |
+//! |---|---|---|
+//! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 |
+//! | connect | `connect.rs` | `CONNECT` |
+//! | recv, recv_exact | `recv.rs` | `RECV` |
+//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 |
+//! | send, send_all | `send.rs` | `SEND` |
+//! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` |
+//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` |
+//! | shutdown | `shutdown.rs` | `SHUTDOWN` |
+//! | close | `close.rs` | `CLOSE` |
+//! | readable, writable | `poll.rs` | `POLL_ADD` |
+//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space |
+#![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
+
+use std::io;
+use std::os::fd::RawFd;
+
+use io_uring::squeue;
+
+use crate::Io;
+use crate::error;
+use crate::slot::{self, Slot};
+
+pub(crate) mod accept;
+pub(crate) mod close;
+pub(crate) mod connect;
+pub(crate) mod poll;
+pub(crate) mod recv;
+pub(crate) mod recv_each;
+pub(crate) mod send;
+pub(crate) mod send_zero_copy;
+pub(crate) mod shutdown;
+pub(crate) mod user_space;
+pub(crate) mod vectored;
+
+/// The completion is not the operation's last one.
+pub(crate) const MORE: u32 = 2;
+/// The completion says that the buffer of a zero-copy send is free.
+pub(crate) const NOTIFICATION: u32 = 8;
+/// The completion was made in user space.
+pub(crate) const USER_SPACE: u32 = 1 << 15;
+
+/// Which way an operation moves bytes on its handle; one at a time each way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// It does not queue behind others.
+    None,
+    /// Receiving, accepting.
+    In,
+    /// Sending.
+    Out,
+}
+
+/// Who will complete an operation.
+pub(crate) enum Start {
+    /// The kernel, by this entry.
+    Entry(squeue::Entry),
+    /// The loop's timers, at this time in nanoseconds since the loop's start.
+    Timer(u64),
+    /// Nobody: it is done, with this result.
+    Ready(i32),
+    /// Something else in user space.
+    Parked,
+}
+
+/// Whether a result ends an operation.
+pub(crate) enum Step {
+    /// It does, with this result.
+    Done(i32),
+    /// It must be started once more, for the rest.
+    Again,
+}
+
+/// A result on its way up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Completion {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+    pub(crate) result: i32,
+    pub(crate) flags: u32,
+}
+
+/// A row: an operation with one result.
+pub(crate) trait Operation: Sized + 'static {
+    /// What the callback gets beside context and loop.
+    type Output;
+    const DIRECTION: Direction;
+    /// io_uring's cell.
+    fn uring(&mut self, fd: RawFd) -> Start;
+    fn step(&mut self, result: i32) -> Step;
+    fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output;
+    /// Frees what a result carries that nobody will take (a descriptor).
+    fn discard(self, result: i32);
+}
+
+/// A row: an operation with many results.
+pub(crate) trait Multishot: Sized + 'static {
+    type Item;
+    const DIRECTION: Direction;
+    /// io_uring's cell.
+    fn uring(&mut self, fd: RawFd) -> Start;
+    /// The item that a result carries, if it carries one.
+    fn item(&mut self, io: &Io, completion: Completion) -> Option<Self::Item>;
+    /// What to do after a result that ended the driver's part: go on, or end with this.
+    fn ended(&mut self, io: &Io, op: Op, result: i32) -> Rearm;
+    fn discard(&mut self, completion: Completion);
+}
+
+/// How a multishot operation goes on when the driver's part ended.
+pub(crate) enum Rearm {
+    Again,
+    /// Later: something in user space starts it again.
+    Parked,
+    Done(i32),
+}
+
+/// What an item's callback wants next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// More items.
+    Continue,
+    /// No more: the operation ends, and its last callback gets `Ok`.
+    Stop,
+}
+
+/// Names an operation in flight: to cancel it ([`Io::cancel`](crate::Io::cancel)) or to give it a
+/// deadline ([`Io::deadline`](crate::Io::deadline)). Once the operation has ended the name finds
+/// nobody, and using it does nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Op {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// What the loop can do with a record without knowing its types.
+pub(crate) struct VTable {
+    /// Describes the operation to the driver.
+    pub(crate) start: unsafe fn(*mut Slot, RawFd) -> Start,
+    /// Takes a completion.
+    pub(crate) complete: unsafe fn(&Io, *mut Slot, Completion),
+    /// Drops the record without running its callback; the completion, if there is one, is freed.
+    /// Says whether the record is gone (it stays when the driver goes on).
+    pub(crate) abandon: unsafe fn(*mut Slot, Option<Completion>) -> bool,
+}
+
+/// The record of a one-shot operation.
+pub(crate) struct Once<O, C, F> {
+    pub(crate) row: O,
+    pub(crate) context: C,
+    pub(crate) callback: F,
+}
+
+impl<O, C, F> Once<O, C, F>
+where
+    O: Operation,
+    C: 'static,
+    F: FnOnce(C, &Io, O::Output) + 'static,
+{
+    pub(crate) const VTABLE: VTable =
+        VTable { start: Self::start, complete: Self::complete, abandon: Self::abandon };
+
+    #[inline]
+    pub(crate) unsafe fn start(slot: *mut Slot, fd: RawFd) -> Start {
+        // SAFETY: the vtable in the slot says that a record of this type is in it.
+        let record = unsafe { slot::payload::<Self>(slot) };
+        // SAFETY: the loop starts a slot only while no callback of it runs, so nobody else
+        // refers to the record.
+        unsafe { (*record).row.uring(fd) }
+    }
+
+    unsafe fn complete(io: &Io, slot: *mut Slot, completion: Completion) {
+        let Some(result) = io.core.first_or_last(&completion) else { return };
+        // SAFETY: the vtable in the slot says that a record of this type is in it.
+        let record = unsafe { slot::payload::<Self>(slot) };
+        let result = if retryable(result) {
+            match io.core.start_again(&completion, Self::start, -libc::ECANCELED) {
+                Some(result) => result,
+                None => return,
+            }
+        } else {
+            // SAFETY: as in `start`; the driver has let go of the operation.
+            match unsafe { (*record).row.step(result) } {
+                Step::Done(result) => result,
+                Step::Again => {
+                    match io.core.start_again(&completion, Self::start, -libc::ECANCELED) {
+                        Some(result) => result,
+                        None => return,
+                    }
+                }
+            }
+        };
+        // SAFETY: the record is moved out once: `release` frees the slot right after, and its
+        // new generation keeps late completions away.
+        let Once { row, context, callback } = unsafe { record.read() };
+        let result = io.core.release::<Self>(completion.index, result);
+        let output = row.finish(io, error::to_result(result));
+        callback(context, io, output);
+    }
+
+    unsafe fn abandon(slot: *mut Slot, completion: Option<Completion>) -> bool {
+        if completion.is_some_and(|completion| completion.flags & MORE != 0) {
+            return false;
+        }
+        // SAFETY: the vtable in the slot says that a record of this type is in it.
+        let record = unsafe { slot::payload::<Self>(slot) };
+        // SAFETY: the loop abandons a slot once and never looks at its payload again.
+        let Once { row, context, callback } = unsafe { record.read() };
+        row.discard(completion.map_or(-libc::ECANCELED, |completion| completion.result));
+        drop((context, callback));
+        true
+    }
+}
+
+/// Starts nothing yet, whatever the record.
+pub(crate) unsafe fn park(_slot: *mut Slot, _fd: RawFd) -> Start {
+    Start::Parked
+}
+
+/// A system call that was interrupted, or that the kernel could not do at once, is done again.
+fn retryable(result: i32) -> bool {
+    result == -libc::EINTR || result == -libc::EAGAIN
+}
+
+/// An item's callback panics: where the driver's part had ended, the operation goes on from there
+/// in a later turn.
+struct OnUnwind<'a> {
+    io: &'a Io,
+    index: u32,
+    last: bool,
+}
+
+impl Drop for OnUnwind<'_> {
+    fn drop(&mut self) {
+        if self.last {
+            self.io.core.state.borrow_mut().finish_in_user_space(self.index, -libc::EINTR);
+        }
+    }
+}
+
+/// The record of a multishot operation.
+pub(crate) struct Each<O, C, F, D> {
+    pub(crate) row: O,
+    pub(crate) context: C,
+    pub(crate) each: F,
+    pub(crate) done: D,
+}
+
+impl<O, C, F, D> Each<O, C, F, D>
+where
+    O: Multishot,
+    C: 'static,
+    F: FnMut(&mut C, &Io, O::Item) -> Next + 'static,
+    D: FnOnce(C, &Io, io::Result<()>) + 'static,
+{
+    pub(crate) const VTABLE: VTable =
+        VTable { start: Self::start, complete: Self::complete, abandon: Self::abandon };
+
+    #[inline]
+    pub(crate) unsafe fn start(slot: *mut Slot, fd: RawFd) -> Start {
+        // SAFETY: the vtable in the slot says that a record of this type is in it.
+        let record = unsafe { slot::payload::<Self>(slot) };
+        // SAFETY: only the row is borrowed, and no item callback holds the row.
+        unsafe { (*record).row.uring(fd) }
+    }
+
+    unsafe fn complete(io: &Io, slot: *mut Slot, completion: Completion) {
+        // SAFETY: the vtable in the slot says that a record of this type is in it.
+        let record = unsafe { slot::payload::<Self>(slot) };
+        let op = Op { index: completion.index, generation: completion.generation };
+        let last = completion.flags & MORE == 0;
+        if last {
+            io.core.driver_let_go(&completion);
+        }
+        // SAFETY: the row is borrowed for this call; `item` runs no code of the user's.
+        let item = unsafe { (*record).row.item(io, completion) };
+        if let Some(item) = item {
+            // SAFETY: the record does not move or go while its item callback runs: only this
+            // function ends a multishot operation, and the loop runs one callback at a time and
+            // looks at no record meanwhile.
+            let Each { each, context, .. } = unsafe { &mut *record };
+            let unwinding = OnUnwind { io, index: completion.index, last };
+            // What was done before a stop took effect is delivered all the same.
+            if each(context, io, item) == Next::Stop {
+                io.core.stop_each(op, last);
+            }
+            std::mem::forget(unwinding);
+        }
+        if !last {
+            return;
+        }
+        let result = if io.core.is_stopped(op) {
+            0
+        } else {
+            // SAFETY: as for `item`.
+            match unsafe { (*record).row.ended(io, op, completion.result) } {
+                Rearm::Done(result) => result,
+                Rearm::Parked => match io.core.park_again(op) {
+                    Some(result) => result,
+                    None => return,
+                },
+                Rearm::Again => {
+                    match io.core.start_again(&completion, Self::start, -libc::ECANCELED) {
+                        Some(result) => result,
+                        None => return,
+                    }
+                }
+            }
+        };
+        // SAFETY: the record is moved out once, as in `Once::complete`.
+        let Each { row, context, each, done } = unsafe { record.read() };
+        let result = io.core.release::<Self>(completion.index, result);
+        drop((row, each));
+        done(context, io, error::to_result(result).map(drop));
+    }
+
+    unsafe fn abandon(slot: *mut Slot, completion: Option<Completion>) -> bool {
+        // SAFETY: the vtable in the slot says that a record of this type is in it.
+        let record = unsafe { slot::payload::<Self>(slot) };
+        if let Some(completion) = completion {
+            // SAFETY: no callback runs while the loop ends.
+            unsafe { (*record).row.discard(completion) };
+            if completion.flags & MORE != 0 {
+                return false;
+            }
+        }
+        // SAFETY: the loop abandons a slot once and never looks at its payload again.
+        drop(unsafe { record.read() });
+        true
+    }
+}

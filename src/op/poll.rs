@@ -1,0 +1,35 @@
+//! Waiting until a descriptor can be read or written, for what the table does not have.
+//!
+//! Sources: poll(2), io_uring_prep_poll_add(3).
+
+use std::io;
+use std::os::fd::RawFd;
+
+use io_uring::{opcode, types};
+
+use super::{Direction, Operation, Start, Step};
+use crate::Io;
+
+pub(crate) struct Poll {
+    pub(crate) events: i16,
+}
+
+impl Operation for Poll {
+    type Output = io::Result<()>;
+    const DIRECTION: Direction = Direction::None;
+
+    fn uring(&mut self, fd: RawFd) -> Start {
+        let events = u32::from(self.events.unsigned_abs());
+        Start::Entry(opcode::PollAdd::new(types::Fd(fd), events).build())
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        Step::Done(result)
+    }
+
+    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        result.map(drop)
+    }
+
+    fn discard(self, _result: i32) {}
+}

@@ -1,0 +1,109 @@
+//! Receiving into a buffer of the caller's: once, or until it is full.
+//!
+//! Sources: recv(2), io_uring_prep_recv(3).
+
+use std::io;
+use std::os::fd::RawFd;
+
+use io_uring::{opcode, types};
+
+use super::{Direction, Operation, Start, Step};
+use crate::error::{NO_ROOM, UNEXPECTED_END};
+use crate::{Io, IoBufMut};
+
+/// Most bytes that one call takes (`MAX_RW_COUNT`, read(2)); a longer buffer gets a short result.
+pub(crate) const TRANSFER_MAX: usize = 0x7fff_f000;
+
+pub(crate) fn clamp(len: usize) -> u32 {
+    u32::try_from(len.min(TRANSFER_MAX)).unwrap_or(u32::MAX)
+}
+
+pub(crate) struct Recv<B> {
+    pub(crate) buf: B,
+}
+
+impl<B: IoBufMut> Operation for Recv<B> {
+    type Output = (B, io::Result<usize>);
+    const DIRECTION: Direction = Direction::In;
+
+    #[inline]
+    fn uring(&mut self, fd: RawFd) -> Start {
+        let (at, len) = self.buf.writable();
+        if len == 0 {
+            // Zero bytes would read as the end of the stream.
+            return Start::Ready(NO_ROOM);
+        }
+        Start::Entry(opcode::Recv::new(types::Fd(fd), at, clamp(len)).build())
+    }
+
+    #[inline]
+    fn step(&mut self, result: i32) -> Step {
+        Step::Done(result)
+    }
+
+    #[inline]
+    fn finish(mut self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        let result = result.map(|count| written(&mut self.buf, count));
+        (self.buf, result)
+    }
+
+    fn discard(self, _result: i32) {}
+}
+
+/// Makes `count` received bytes visible.
+#[inline]
+#[expect(unsafe_code, reason = "the kernel wrote the bytes")]
+pub(crate) fn written<B: IoBufMut>(buf: &mut B, count: u32) -> usize {
+    let count = count as usize;
+    assert!(count <= buf.writable().1, "a driver never receives more than there is room for");
+    // SAFETY: the driver reported that it wrote `count` bytes to the memory that `writable` names,
+    // and the buffer was not changed since (the operation owned it).
+    unsafe { buf.written(count) };
+    count
+}
+
+/// Receives until `wanted` bytes are there. Not by `MSG_WAITALL`, which can turn a reset after
+/// partial data into an end of file.
+pub(crate) struct RecvExact<B> {
+    pub(crate) buf: B,
+    pub(crate) wanted: usize,
+    pub(crate) received: usize,
+}
+
+impl<B: IoBufMut> Operation for RecvExact<B> {
+    type Output = (B, io::Result<()>);
+    const DIRECTION: Direction = Direction::In;
+
+    fn uring(&mut self, fd: RawFd) -> Start {
+        let (at, len) = self.buf.writable();
+        let skip = if self.buf.is_growing() { 0 } else { self.received };
+        let left = self.wanted - self.received;
+        if left == 0 {
+            return Start::Ready(0);
+        }
+        if len.saturating_sub(skip) < left {
+            return Start::Ready(NO_ROOM);
+        }
+        let at = at.wrapping_add(skip);
+        Start::Entry(opcode::Recv::new(types::Fd(fd), at, clamp(left)).build())
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        if result < 0 || self.received == self.wanted {
+            return Step::Done(result);
+        }
+        if result == 0 {
+            return Step::Done(UNEXPECTED_END);
+        }
+        let count = result.unsigned_abs();
+        assert!(count as usize <= self.wanted - self.received, "no more than was asked for");
+        self.received += written(&mut self.buf, count);
+        if self.received == self.wanted { Step::Done(0) } else { Step::Again }
+    }
+
+    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        (self.buf, result.map(drop))
+    }
+
+    fn discard(self, _result: i32) {}
+}

@@ -1,0 +1,40 @@
+//! Shutting down one or both halves of a connection.
+//!
+//! Sources: shutdown(2), io_uring_prep_shutdown(3), kernel 5.11+.
+
+use std::io;
+use std::net::Shutdown as How;
+use std::os::fd::RawFd;
+
+use io_uring::{opcode, types};
+
+use super::{Direction, Operation, Start, Step};
+use crate::Io;
+
+pub(crate) struct Shutdown {
+    pub(crate) how: How,
+}
+
+impl Operation for Shutdown {
+    type Output = io::Result<()>;
+    const DIRECTION: Direction = Direction::None;
+
+    fn uring(&mut self, fd: RawFd) -> Start {
+        let how = match self.how {
+            How::Read => libc::SHUT_RD,
+            How::Write => libc::SHUT_WR,
+            How::Both => libc::SHUT_RDWR,
+        };
+        Start::Entry(opcode::Shutdown::new(types::Fd(fd), how).build())
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        Step::Done(result)
+    }
+
+    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        result.map(drop)
+    }
+
+    fn discard(self, _result: i32) {}
+}

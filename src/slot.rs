@@ -1,0 +1,291 @@
+//! Where operations in flight live: a slab of fixed-size slots in chunks that never move.
+//!
+//! ```text
+//!   index ──▶ chunk[index / 1024][index % 1024]      128 bytes: 88 of payload, the rest header
+//!                    │
+//!                    ├─ payload fits in 88 bytes: stored in place
+//!                    └─ it does not: the payload area holds the address of a block,
+//!                       and blocks are recycled by size, so a steady workload allocates nothing
+//! ```
+//!
+//! I1. A slot's address never changes, and a block's neither, while an operation is in it.
+//! I2. `generation` changes each time a slot is freed, so a name (index, generation) is never
+//!     valid for two tenants.
+//! I3. A header is reached by reference, a payload only by raw pointer: a callback may hold
+//!     `&mut` to its context in a payload while the loop changes the header beside it.
+#![expect(unsafe_code, reason = "slots are typed memory handed out by address")]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+
+use crate::op::{Direction, VTable};
+use crate::timer::TimerId;
+
+/// No slot.
+pub(crate) const NONE: u32 = u32::MAX;
+const PAYLOAD_BYTES: usize = 88;
+const PAYLOAD_ALIGN: usize = 128;
+const CHUNK_SLOTS: u32 = 1024;
+/// Most slots at once; higher indices are the drivers' own marks.
+const SLOTS_MAX: u32 = u32::MAX - 256;
+const BLOCK_CLASSES: [usize; 5] = [256, 512, 1024, 2048, 4096];
+const BLOCK_ALIGN: usize = 128;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Free,
+    /// Behind another operation of the same direction of its handle.
+    Waiting,
+    /// The driver knows of it.
+    Driver,
+    /// In the queue of completions.
+    Ready,
+    /// It ends when its timer does.
+    Timer,
+    /// It ends when something in user space happens (an event, an offloaded call, a buffer).
+    Parked,
+}
+
+pub(crate) const CANCEL_ASKED: u8 = 1;
+pub(crate) const TIMED_OUT: u8 = 2;
+/// `Next::Stop` was returned: no further items.
+pub(crate) const STOPPED: u8 = 4;
+/// It cannot be ended early (a close).
+pub(crate) const FINAL: u8 = 8;
+
+pub(crate) struct Header {
+    pub(crate) vtable: Option<&'static VTable>,
+    pub(crate) generation: u32,
+    pub(crate) next: u32,
+    pub(crate) prev: u32,
+    pub(crate) handle: u32,
+    pub(crate) timer: TimerId,
+    /// The first of two results where an operation completes twice.
+    pub(crate) result: i32,
+    pub(crate) state: State,
+    pub(crate) direction: Direction,
+    pub(crate) flags: u8,
+}
+
+#[repr(C, align(128))]
+pub(crate) struct Slot {
+    payload: MaybeUninit<[u8; PAYLOAD_BYTES]>,
+    header: Header,
+}
+
+const _: () = assert!(size_of::<Slot>() == 128);
+
+const fn fits<T>() -> bool {
+    size_of::<T>() <= PAYLOAD_BYTES && align_of::<T>() <= PAYLOAD_ALIGN
+}
+
+/// Where the payload of type `T` in `slot` is.
+///
+/// # Safety
+/// `slot` must come from [`Slots::slot`], and a `T` must have been placed there by
+/// [`Slots::place`] and not been freed since.
+#[inline]
+pub(crate) unsafe fn payload<T>(slot: *mut Slot) -> *mut T {
+    if fits::<T>() {
+        slot.cast()
+    } else {
+        // SAFETY: `place` stored the block's address at the start of the payload area; the
+        // caller vouches that it is still there.
+        unsafe { slot.cast::<*mut T>().read() }
+    }
+}
+
+/// The slab.
+pub(crate) struct Slots {
+    chunks: Vec<NonNull<Slot>>,
+    free: u32,
+    used: u32,
+    seed: u32,
+    blocks: [Vec<NonNull<u8>>; BLOCK_CLASSES.len()],
+}
+
+impl Slots {
+    /// `seed` starts the generations, so that a name from one loop finds nobody in another.
+    pub(crate) fn new(seed: u32) -> Slots {
+        Slots { chunks: Vec::new(), free: NONE, used: 0, seed, blocks: Default::default() }
+    }
+
+    /// Slots taken.
+    pub(crate) fn used(&self) -> u32 {
+        self.used
+    }
+
+    /// Slots that exist, taken or free.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.chunks.len()).unwrap_or(u32::MAX).saturating_mul(CHUNK_SLOTS)
+    }
+
+    /// The address of slot `index`.
+    #[inline]
+    pub(crate) fn slot(&self, index: u32) -> *mut Slot {
+        let chunk = self.chunks[(index / CHUNK_SLOTS) as usize];
+        // SAFETY: each chunk holds CHUNK_SLOTS slots, and the remainder is below that.
+        unsafe { chunk.as_ptr().add((index % CHUNK_SLOTS) as usize) }
+    }
+
+    #[inline]
+    pub(crate) fn header(&mut self, index: u32) -> &mut Header {
+        let slot = self.slot(index);
+        // SAFETY: the slot exists and its header was written by `grow`; `&mut self` keeps other
+        // references to headers away, and nobody refers to a header through a payload (I3).
+        unsafe { &mut (*slot).header }
+    }
+
+    /// The header of the slot with that name, unless its tenant is gone.
+    #[inline]
+    pub(crate) fn find(&mut self, index: u32, generation: u32) -> Option<&mut Header> {
+        if index / CHUNK_SLOTS >= u32::try_from(self.chunks.len()).unwrap_or(u32::MAX) {
+            return None;
+        }
+        let header = self.header(index);
+        (header.generation == generation && header.state != State::Free).then_some(header)
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self) -> u32 {
+        if self.free == NONE {
+            self.grow();
+        }
+        let index = self.free;
+        self.free = self.header(index).next;
+        self.used += 1;
+        index
+    }
+
+    /// Moves `value` into slot `index` and says where it went.
+    #[inline]
+    pub(crate) fn place<T>(&mut self, index: u32, value: T) {
+        let slot = self.slot(index);
+        let place = if fits::<T>() {
+            slot.cast::<T>()
+        } else {
+            let block = self.take_block(Layout::new::<T>()).as_ptr().cast::<T>();
+            // SAFETY: the payload area is at least a pointer long and aligned to 128.
+            unsafe { slot.cast::<*mut T>().write(block) };
+            block
+        };
+        // SAFETY: `place` is valid for a `T`: in place because it fits, else in a block of its
+        // layout; the slot was just taken, so nothing lives there.
+        unsafe { place.write(value) };
+    }
+
+    /// Frees slot `index`, whose payload of type `T` was moved out or dropped by the caller.
+    #[inline]
+    pub(crate) fn free<T>(&mut self, index: u32) {
+        if !fits::<T>() {
+            let slot = self.slot(index);
+            // SAFETY: `place` wrote the block's address there when it took the slot.
+            let block = unsafe { slot.cast::<*mut u8>().read() };
+            if let Some(block) = NonNull::new(block) {
+                self.give_block(block, Layout::new::<T>());
+            }
+        }
+        let free = self.free;
+        let header = self.header(index);
+        debug_assert!(header.state != State::Free, "a slot is freed once");
+        header.state = State::Free;
+        header.generation = header.generation.wrapping_add(1);
+        header.vtable = None;
+        header.next = free;
+        self.free = index;
+        self.used -= 1;
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let base = self.len();
+        assert!(base < SLOTS_MAX - CHUNK_SLOTS, "more operations in flight than can be numbered");
+        let layout = chunk_layout();
+        // SAFETY: the layout has a size.
+        let memory = unsafe { alloc(layout) }.cast::<Slot>();
+        let Some(chunk) = NonNull::new(memory) else { handle_alloc_error(layout) };
+        for at in (0..CHUNK_SLOTS).rev() {
+            let header = Header {
+                vtable: None,
+                generation: self.seed,
+                next: self.free,
+                prev: NONE,
+                handle: NONE,
+                timer: TimerId::NONE,
+                result: 0,
+                state: State::Free,
+                direction: Direction::None,
+                flags: 0,
+            };
+            // SAFETY: `at` is below the chunk's length.
+            let slot = unsafe { chunk.as_ptr().add(at as usize) };
+            // SAFETY: the slot's memory is ours; no reference is made to what is not written yet.
+            let place = unsafe { ptr::addr_of_mut!((*slot).header) };
+            // SAFETY: the slot is not yet in use.
+            unsafe { place.write(header) };
+            self.free = base + at;
+        }
+        self.chunks.push(chunk);
+    }
+
+    fn take_block(&mut self, layout: Layout) -> NonNull<u8> {
+        let (class, layout) = block_layout(layout);
+        if let Some(block) = class.and_then(|class| self.blocks[class].pop()) {
+            return block;
+        }
+        // SAFETY: the layout has a size, for only payloads over 88 bytes come here.
+        let block = unsafe { alloc(layout) };
+        NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout))
+    }
+
+    fn give_block(&mut self, block: NonNull<u8>, layout: Layout) {
+        let (class, layout) = block_layout(layout);
+        match class {
+            Some(class) => self.blocks[class].push(block),
+            // SAFETY: it was allocated with this same layout by `take_block`.
+            None => unsafe { dealloc(block.as_ptr(), layout) },
+        }
+    }
+
+    /// Gives up all memory without freeing it: something may still write there.
+    pub(crate) fn leak(&mut self) {
+        self.chunks.clear();
+        self.blocks = Default::default();
+        self.free = NONE;
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        for (class, blocks) in self.blocks.iter_mut().enumerate() {
+            let layout = Layout::from_size_align(BLOCK_CLASSES[class], BLOCK_ALIGN);
+            for block in blocks.drain(..) {
+                if let Ok(layout) = layout {
+                    // SAFETY: the blocks of a class were allocated with that class's layout.
+                    unsafe { dealloc(block.as_ptr(), layout) };
+                }
+            }
+        }
+        for chunk in self.chunks.drain(..) {
+            // SAFETY: allocated by `grow` with this layout; payloads were dropped by the loop.
+            unsafe { dealloc(chunk.as_ptr().cast(), chunk_layout()) };
+        }
+    }
+}
+
+fn chunk_layout() -> Layout {
+    Layout::new::<[Slot; CHUNK_SLOTS as usize]>()
+}
+
+/// The class of recycled blocks that `layout` belongs to, and the layout to allocate.
+fn block_layout(layout: Layout) -> (Option<usize>, Layout) {
+    let class = BLOCK_CLASSES.iter().position(|&bytes| layout.size() <= bytes);
+    match class.filter(|_| layout.align() <= BLOCK_ALIGN) {
+        Some(class) => match Layout::from_size_align(BLOCK_CLASSES[class], BLOCK_ALIGN) {
+            Ok(block) => (Some(class), block),
+            Err(_) => (None, layout),
+        },
+        None => (None, layout),
+    }
+}

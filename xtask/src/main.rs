@@ -1,0 +1,2 @@
+//! What CI runs, as commands.
+fn main() {}
