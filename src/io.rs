@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -242,6 +242,8 @@ impl Io {
     /// As [`run`](Io::run).
     pub fn poll(&self) -> io::Result<()> {
         let _running = self.enter()?;
+        // An embedding loop slept for this one (`arm`).
+        self.core.mailbox.finish_wait();
         if !self.take_stop() {
             self.turn(Some(0))?;
         }
@@ -351,6 +353,22 @@ impl Io {
         state.driver.as_mut().map_or(Ok(()), |driver| driver.arm(timeout))
     }
 
+    /// The descriptor to watch for readability when this loop runs inside another one; see
+    /// [`arm`](Io::arm). Each call gives a duplicate.
+    ///
+    /// # Errors
+    /// What eventfd(2), io_uring_register(2) and dup(2) say.
+    #[expect(unsafe_code, reason = "the driver's descriptor is borrowed to be duplicated")]
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        let mut state = self.core.state.borrow_mut();
+        let Some(driver) = &mut state.driver else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let fd = driver.raw_fd()?;
+        // SAFETY: the driver owns the descriptor and lives during this call.
+        unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
+    }
+
     fn is_idle(&self) -> bool {
         self.in_flight() == 0 && !self.core.mailbox.has_work() && self.messages.borrow().is_empty()
     }
@@ -437,6 +455,7 @@ impl Io {
                     let mut state = self.core.state.borrow_mut();
                     let header = state.slots.find(op.index, op.generation);
                     if header.is_some_and(|header| header.state == State::Parked) {
+                        state.jobs.remove(&op.index);
                         state.finish_in_user_space(op.index, 0);
                     }
                 }
@@ -482,14 +501,6 @@ impl Io {
         // SAFETY: the vtable in a slot is that of the record in it; the slot is taken, as `find`
         // has just said.
         unsafe { (vtable.complete)(self, slot, completion) };
-    }
-}
-
-impl AsRawFd for Io {
-    /// The descriptor to watch for readability when this loop runs inside another one; see
-    /// [`arm`](Io::arm).
-    fn as_raw_fd(&self) -> RawFd {
-        self.core.state.borrow().driver.as_ref().map_or(-1, Driver::raw_fd)
     }
 }
 

@@ -90,7 +90,7 @@ pub use driver::DriverKind;
 pub use error::{is_at_capacity, is_cancelled};
 pub use handle::{AsSource, Source};
 pub use io::{Builder, Io, Statistics};
-pub use net::{ConnectOptions, Keepalive, ListenOptions, TcpListener, TcpStream};
+pub use net::{ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream};
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};
 pub use start::Trigger;

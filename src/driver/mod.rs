@@ -111,7 +111,8 @@ impl Driver {
         }
     }
 
-    pub(crate) fn raw_fd(&self) -> RawFd {
+    /// What an embedding loop polls.
+    pub(crate) fn raw_fd(&mut self) -> io::Result<RawFd> {
         match self {
             Driver::Uring(uring) => uring.raw_fd(),
         }

@@ -1,11 +1,13 @@
 //! The network: TCP listeners and streams.
 
 pub(crate) mod address;
+mod descriptor;
 mod host;
 mod listener;
 mod options;
 mod stream;
 
+pub use descriptor::Descriptor;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions};
 pub use stream::TcpStream;

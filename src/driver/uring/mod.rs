@@ -17,9 +17,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use io_uring::squeue::Flags;
 use io_uring::{IoUring, opcode, squeue, types};
 
 use crate::op::{Completion, MORE};
@@ -34,6 +33,7 @@ pub(crate) use waker::Waker;
 /// Names that no slot has: the driver's own entries.
 const MARK_WAKE: u32 = u32::MAX;
 const MARK_IGNORE: u32 = u32::MAX - 1;
+const MARK_ARMED: u32 = u32::MAX - 2;
 
 const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 8;
@@ -46,8 +46,13 @@ pub(crate) struct Uring {
     features: Features,
     groups: buf_ring::Groups,
     system_calls: u64,
-    /// When the armed timeout of an embedded loop fires is the kernel's to know; this names it.
-    armed: u32,
+    /// When the timeout that an embedding loop waits for fires, while one is outstanding.
+    armed: Option<Instant>,
+    /// What the kernel reads when it takes that timeout.
+    armed_timespec: Box<types::Timespec>,
+    /// What an embedding loop polls. Not the ring itself: with `DEFER_TASKRUN` work that only an
+    /// enter turns into completions does not wake those who poll the ring.
+    announcer: Option<Waker>,
 }
 
 fn user_data(index: u32, generation: u32) -> u64 {
@@ -56,9 +61,7 @@ fn user_data(index: u32, generation: u32) -> u64 {
 
 impl Uring {
     pub(crate) fn new(entries: u32) -> io::Result<Uring> {
-        let (mut ring, features) = probe::build(entries)?;
-        // Not there before 5.18: entering by descriptor works as well.
-        let _ = ring_fd(&mut ring);
+        let (ring, features) = probe::build(entries)?;
         let waker = Arc::new(Waker::new()?);
         let mut uring = Uring {
             ring,
@@ -67,7 +70,9 @@ impl Uring {
             features,
             groups: buf_ring::Groups::new(),
             system_calls: 0,
-            armed: 0,
+            armed: None,
+            armed_timespec: Box::new(types::Timespec::new()),
+            announcer: None,
         };
         uring.watch_waker();
         uring.round_trip()?;
@@ -88,8 +93,17 @@ impl Uring {
         self.features
     }
 
-    pub(crate) fn raw_fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
+    /// The descriptor for an embedding loop, made when it is first asked for
+    /// (io_uring_register_eventfd(3)).
+    pub(crate) fn raw_fd(&mut self) -> io::Result<RawFd> {
+        if let Some(announcer) = &self.announcer {
+            return Ok(announcer.as_raw_fd());
+        }
+        let announcer = Waker::new()?;
+        let fd = announcer.as_raw_fd();
+        self.ring.submitter().register_eventfd(fd)?;
+        self.announcer = Some(announcer);
+        Ok(fd)
     }
 
     pub(crate) fn system_calls(&self) -> u64 {
@@ -153,6 +167,9 @@ impl Uring {
         if !self.backlog.is_empty() {
             self.flush();
         }
+        if let Some(announcer) = &self.announcer {
+            announcer.drain();
+        }
         let no_wait = timeout == Some(Duration::ZERO) || !self.ring.completion().is_empty();
         if no_wait && self.is_quiet() {
             self.reap(ready);
@@ -207,8 +224,11 @@ impl Uring {
         for entry in self.ring.completion() {
             let (data, flags) = (entry.user_data(), entry.flags());
             let index = data as u32;
-            if index >= MARK_IGNORE {
+            if index >= MARK_ARMED {
                 rewatch |= index == MARK_WAKE && flags & MORE == 0;
+                if index == MARK_ARMED {
+                    self.armed = None;
+                }
                 continue;
             }
             let generation = (data >> 32) as u32;
@@ -220,24 +240,22 @@ impl Uring {
         }
     }
 
+    /// Submits what is queued, and sees to a completion when `timeout` has passed. A timeout that
+    /// is outstanding and fires earlier is left alone, a later one too: to take it back would
+    /// itself complete, and make the descriptor readable for nothing.
     pub(crate) fn arm(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let name = user_data(MARK_IGNORE, self.armed);
-        self.armed = self.armed.wrapping_add(1) | 1;
-        let next = user_data(MARK_IGNORE, self.armed);
-        self.push(&opcode::TimeoutRemove::new(name).build().user_data(user_data(MARK_IGNORE, 0)));
-        let timespec =
-            timeout.map(|timeout| types::Timespec::from(timeout.min(Duration::from_secs(1 << 31))));
-        match &timespec {
-            Some(timespec) if timeout == Some(Duration::ZERO) => {
-                let _ = timespec;
-                self.push(&opcode::Nop::new().build().user_data(next));
+        let timeout = timeout.filter(|timeout| timeout.as_secs() < 1 << 32);
+        if timeout == Some(Duration::ZERO) {
+            self.push(&opcode::Nop::new().build().user_data(user_data(MARK_IGNORE, 0)));
+        } else if let Some(timeout) = timeout {
+            let at = Instant::now() + timeout;
+            if self.armed.is_none_or(|armed| armed > at) {
+                self.armed = Some(at);
+                *self.armed_timespec = types::Timespec::from(timeout);
+                let entry = opcode::Timeout::new(&raw const *self.armed_timespec).build();
+                self.push(&entry.user_data(user_data(MARK_ARMED, 0)));
             }
-            Some(timespec) => {
-                self.push(&opcode::Timeout::new(timespec).build().user_data(next));
-            }
-            None => {}
         }
-        // The kernel reads the timespec when it takes the entry, which is now.
         self.flush();
         self.system_calls += 1;
         self.ring.submit().map(drop)
@@ -246,9 +264,4 @@ impl Uring {
     pub(crate) fn groups(&mut self) -> (&IoUring, &mut buf_ring::Groups) {
         (&self.ring, &mut self.groups)
     }
-}
-
-fn ring_fd(ring: &mut IoUring) -> io::Result<()> {
-    let _ = Flags::SKIP_SUCCESS;
-    ring.submitter().register_ring_fd()
 }

@@ -1,0 +1,68 @@
+//! A loop inside another one, by its descriptor.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tigereye::{AsSource, Descriptor, Io};
+
+/// Turns `inner` from inside `outer` until `done`; says how often it was woken.
+fn turn_inside(outer: &Io, inner: &Io, done: &dyn Fn() -> bool) -> usize {
+    let fd = inner.descriptor().expect("a descriptor is left");
+    let descriptor = Rc::new(Descriptor::new(outer, fd));
+    assert!(format!("{:?}", descriptor.as_source()).contains("fd"));
+    let mut wakes = 0;
+    inner.poll().expect("the inner loop turns");
+    while !done() {
+        inner.arm().expect("the inner loop is armed");
+        outer.readable(Rc::clone(&descriptor), |_descriptor, _io, result| {
+            result.expect("the inner loop's descriptor can be polled");
+        });
+        outer.run().expect("the outer loop runs");
+        inner.poll().expect("the inner loop turns");
+        wakes += 1;
+    }
+    wakes
+}
+
+#[test]
+fn p68_the_descriptor_is_readable_when_a_timer_is_due() {
+    let (outer, inner) = (Io::new().unwrap(), Io::new().unwrap());
+    let done = Rc::new(Cell::new(false));
+    let start = Instant::now();
+    inner.timeout(Rc::clone(&done), Duration::from_millis(30), |done, _io, result| {
+        result.unwrap();
+        done.set(true);
+    });
+    let wakes = turn_inside(&outer, &inner, &|| done.get());
+    assert!(start.elapsed() >= Duration::from_millis(30));
+    assert!(wakes < 10, "it is not readable for nothing: {wakes} wakes");
+}
+
+#[test]
+fn p68_the_descriptor_is_readable_when_something_is_posted() {
+    let (outer, inner) = (Io::new().unwrap(), Io::new().unwrap());
+    let done = Rc::new(Cell::new(false));
+    let remote = inner.remote();
+    let (op, trigger) = inner.event(Rc::clone(&done), |done, _io, result| {
+        result.unwrap();
+        done.set(true);
+    });
+    let thread = std::thread::spawn(move || {
+        remote.post(|_io| {}).unwrap();
+        trigger.pull();
+    });
+    turn_inside(&outer, &inner, &|| done.get());
+    thread.join().unwrap();
+    inner.cancel(op);
+}
+
+#[test]
+fn p68_the_descriptor_is_readable_when_callbacks_are_left() {
+    let (outer, inner) = (Io::new().unwrap(), Io::builder().callbacks_per_turn(1).build().unwrap());
+    let count = Rc::new(Cell::new(0));
+    for _ in 0..20 {
+        inner.next(Rc::clone(&count), |count, _io| count.set(count.get() + 1));
+    }
+    turn_inside(&outer, &inner, &|| count.get() == 20);
+}
