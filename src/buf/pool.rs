@@ -1,7 +1,7 @@
 //! A pool of provided buffers: the kernel takes one when data is there, not before.
 #![expect(unsafe_code, reason = "buffers are lent by address")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Deref;
@@ -46,7 +46,8 @@ impl BufferPool {
         drop(state);
         let core = Rc::clone(&io.core);
         let waiting = RefCell::new(VecDeque::new());
-        Ok(BufferPool { shared: Rc::new(PoolShared { core, ring, waiting }) })
+        let lent = Cell::new(0);
+        Ok(BufferPool { shared: Rc::new(PoolShared { core, ring, count, lent, waiting }) })
     }
 }
 
@@ -59,6 +60,9 @@ impl std::fmt::Debug for BufferPool {
 pub(crate) struct PoolShared {
     core: Rc<Core>,
     ring: RefCell<BufRing>,
+    count: u16,
+    /// Buffers that are in a `PoolBuf`. The others are with the kernel, or on their way from it.
+    lent: Cell<u16>,
     /// Operations that found the pool empty.
     waiting: RefCell<VecDeque<Op>>,
 }
@@ -75,25 +79,36 @@ impl PoolShared {
     /// The buffer `id`, which the kernel has just filled with `len` bytes.
     pub(crate) fn received(pool: &Rc<PoolShared>, id: u16, len: usize) -> PoolBuf {
         assert!(len <= pool.ring.borrow().size(), "the kernel keeps to the buffer's length");
+        pool.lent.set(pool.lent.get() + 1);
         PoolBuf { pool: Rc::clone(pool), id, len: u32::try_from(len).unwrap_or(0) }
     }
 
-    /// Lets `op` wait for a buffer.
-    pub(crate) fn wait(&self, op: Op) {
-        self.waiting.borrow_mut().push_back(op);
+    /// Lets `op`, which found the pool empty, wait for a buffer; unless one has come back since, or
+    /// is on its way and may come back without anybody waiting.
+    pub(crate) fn wait(&self, op: Op) -> bool {
+        let all_lent = self.lent.get() == self.count;
+        if all_lent {
+            self.waiting.borrow_mut().push_back(op);
+        }
+        all_lent
     }
 
     fn give(&self, id: u16) {
         self.ring.borrow_mut().give(id);
-        let Some(op) = self.waiting.borrow_mut().pop_front() else { return };
-        let mut state = self.core.state.borrow_mut();
-        let mut next = Some(op);
-        // One buffer, one operation; those that ended meanwhile are passed over.
-        while let Some(op) = next {
-            if state.start_parked(op) {
-                return;
+        self.lent.set(self.lent.get() - 1);
+        self.hand_on();
+    }
+
+    /// Starts as many of the waiting operations as buffers may be had. Also when an operation
+    /// ends: it may have been started for a buffer and not have taken it.
+    pub(crate) fn hand_on(&self) {
+        let mut buffers = self.count - self.lent.get();
+        while buffers > 0 {
+            let Some(op) = self.waiting.borrow_mut().pop_front() else { return };
+            // Those that ended meanwhile are passed over.
+            if self.core.state.borrow_mut().start_parked(op) {
+                buffers -= 1;
             }
-            next = self.waiting.borrow_mut().pop_front();
         }
     }
 }

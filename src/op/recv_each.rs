@@ -46,8 +46,11 @@ impl Multishot for RecvEach {
             0 => Rearm::Done(0),
             result if result > 0 => Rearm::Again,
             result if result == -libc::ENOBUFS => {
-                self.pool.wait(op);
-                Rearm::Parked
+                if self.pool.wait(op) {
+                    Rearm::Parked
+                } else {
+                    Rearm::Again
+                }
             }
             result if result == -libc::EINTR || result == -libc::EAGAIN => Rearm::Again,
             result => Rearm::Done(result),
@@ -58,5 +61,11 @@ impl Multishot for RecvEach {
         if let Some(id) = cqueue::buffer_select(completion.flags) {
             drop(PoolShared::received(&self.pool, id, 0));
         }
+    }
+}
+
+impl Drop for RecvEach {
+    fn drop(&mut self) {
+        self.pool.hand_on();
     }
 }

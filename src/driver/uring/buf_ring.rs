@@ -65,13 +65,22 @@ impl BufRing {
         let entries = NonNull::new(entries).unwrap_or_else(|| handle_alloc_error(ring_layout));
         // SAFETY: the layout has a size.
         let memory = unsafe { alloc_zeroed(layout) };
-        let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
+        let Some(memory) = NonNull::new(memory) else {
+            // SAFETY: allocated a few lines above, and not yet registered.
+            unsafe { dealloc(entries.as_ptr().cast(), ring_layout) };
+            groups.free.push(group);
+            return Err(io::ErrorKind::OutOfMemory.into());
+        };
         let mut buf_ring = BufRing { entries, memory, count, size, tail: 0, group };
         let address = entries.as_ptr().addr() as u64;
         // SAFETY: the ring's memory stays until `unregister`, or for ever when the driver did not
         // let go.
-        unsafe {
-            ring.submitter().register_buf_ring_with_flags(address, count, group, 0)?;
+        let registered =
+            unsafe { ring.submitter().register_buf_ring_with_flags(address, count, group, 0) };
+        if let Err(error) = registered {
+            groups.free.push(group);
+            buf_ring.free();
+            return Err(error);
         }
         for id in 0..count {
             buf_ring.give(id);
