@@ -23,6 +23,8 @@ use crate::remote::Message;
 use crate::slot::{CANCEL_ASKED, FINAL, NONE, STOPPED, Slot, Slots, State, TIMED_OUT};
 use crate::timer::{TimerId, Timers};
 
+/// How long a cancel that found nothing waits before it asks again.
+pub(crate) const MISSED_PAUSE_NS: u64 = 1_000_000;
 /// How long accepting pauses when no descriptor is left and none of this loop's is closed.
 const EXHAUSTED_PAUSE_NS: u64 = 50_000_000;
 
@@ -78,6 +80,9 @@ pub(crate) struct Loop {
     /// Accepting operations that found no descriptor left, and when to try again.
     pub(crate) exhausted: Vec<Op>,
     pub(crate) retry_ns: u64,
+    /// Operations whose cancel found nothing, and when to ask again.
+    pub(crate) missed: Vec<Op>,
+    pub(crate) missed_ns: u64,
 }
 
 impl Loop {
@@ -338,9 +343,33 @@ impl Loop {
     pub(crate) fn next_deadline_ns(&mut self) -> Option<u64> {
         let timer = self.timers.next_deadline();
         let retry = (!self.exhausted.is_empty()).then_some(self.retry_ns);
-        match (timer, retry) {
-            (Some(timer), Some(retry)) => Some(timer.min(retry)),
-            (timer, retry) => timer.or(retry),
+        let missed = (!self.missed.is_empty()).then_some(self.missed_ns);
+        timer.into_iter().chain(retry).chain(missed).min()
+    }
+
+    /// A cancel was answered that there is nothing to cancel, or not now. If the operation is still
+    /// with the driver, the cancel must not be lost (P10).
+    #[cold]
+    pub(crate) fn cancel_missed(&mut self, op: Op, now_ns: u64) {
+        let found = self.slots.find(op.index, op.generation);
+        if found.is_some_and(|header| header.state == State::Driver) {
+            self.missed.push(op);
+            self.missed_ns = now_ns.saturating_add(MISSED_PAUSE_NS);
+        }
+    }
+
+    /// Asks again for the cancels that found nothing.
+    pub(crate) fn cancel_again(&mut self, now_ns: u64) {
+        if self.missed.is_empty() || self.missed_ns > now_ns {
+            return;
+        }
+        for op in std::mem::take(&mut self.missed) {
+            let found = self.slots.find(op.index, op.generation);
+            if found.is_some_and(|header| header.state == State::Driver)
+                && let Some(driver) = &mut self.driver
+            {
+                driver.cancel(op.index, op.generation);
+            }
         }
     }
 

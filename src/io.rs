@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::core::{Core, Loop, close_fd};
+use crate::core::{Core, Loop, MISSED_PAUSE_NS, close_fd};
 use crate::driver::{Driver, DriverKind};
 use crate::handle::{Handles, OPEN};
 use crate::mailbox::Mailbox;
 use crate::offload::Pool;
-use crate::op::{Completion, Op, USER_SPACE};
+use crate::op::{CANCEL_MISSED, Completion, Op, USER_SPACE};
 use crate::remote::{Message, Remote};
 use crate::slot::{CANCEL_ASKED, FINAL, Slots, State, TIMED_OUT};
 use crate::timer::{TimerId, Timers};
@@ -116,6 +116,8 @@ impl Builder {
             jobs: BTreeMap::new(),
             exhausted: Vec::new(),
             retry_ns: 0,
+            missed: Vec::new(),
+            missed_ns: 0,
         };
         let core = Core {
             state: RefCell::new(state),
@@ -401,7 +403,11 @@ impl Io {
         let mut callbacks = self.run_messages();
         self.wait(deadline_ns, callbacks > 0)?;
         let now_ns = self.core.read_clock();
-        self.core.state.borrow_mut().retry_exhausted(now_ns);
+        {
+            let mut state = self.core.state.borrow_mut();
+            state.retry_exhausted(now_ns);
+            state.cancel_again(now_ns);
+        }
         callbacks += self.fire_timers(now_ns);
         for _ in 0..self.callbacks_per_turn {
             if self.stopping.get() {
@@ -493,6 +499,11 @@ impl Io {
     fn dispatch(&self, completion: Completion) {
         let (slot, vtable) = {
             let mut state = self.core.state.borrow_mut();
+            if completion.flags & CANCEL_MISSED != 0 {
+                let Completion { index, generation, .. } = completion;
+                state.cancel_missed(Op { index, generation }, self.core.now_ns());
+                return;
+            }
             // A late or stale completion finds nobody.
             let found = state.slots.find(completion.index, completion.generation);
             let Some(Some(vtable)) = found.map(|header| header.vtable) else { return };
@@ -572,8 +583,12 @@ impl Io {
                 let completion = {
                     let mut state = self.core.state.borrow_mut();
                     let Some(completion) = state.ready.pop_front() else { break };
-                    let found = state.slots.find(completion.index, completion.generation);
-                    found.is_some().then_some(completion)
+                    let Completion { index, generation, flags, .. } = completion;
+                    if flags & CANCEL_MISSED != 0 {
+                        state.cancel_missed(Op { index, generation }, self.core.read_clock());
+                        continue;
+                    }
+                    state.slots.find(index, generation).is_some().then_some(completion)
                 };
                 if let Some(completion) = completion {
                     guard(&mut || {
@@ -587,8 +602,11 @@ impl Io {
                 return true;
             }
             let left = deadline.saturating_sub(self.core.base.elapsed());
+            state.cancel_again(self.core.read_clock());
+            let pause = Duration::from_nanos(MISSED_PAUSE_NS);
+            let wait = if state.missed.is_empty() { left } else { left.min(pause) };
             let Some(driver) = &mut state.driver else { return true };
-            let waited = driver.wait(Some(left), &mut state.ready);
+            let waited = driver.wait(Some(wait), &mut state.ready);
             if (waited.is_err() || left.is_zero()) && state.ready.is_empty() {
                 return false;
             }

@@ -27,8 +27,8 @@ pub(crate) const NONE: u32 = u32::MAX;
 const PAYLOAD_BYTES: usize = 88;
 const PAYLOAD_ALIGN: usize = 128;
 const CHUNK_SLOTS: u32 = 1024;
-/// Most slots at once; higher indices are the drivers' own marks.
-const SLOTS_MAX: u32 = u32::MAX - 256;
+/// Most slots at once: the upper half of the numbers is for the drivers' own marks.
+const SLOTS_MAX: u32 = 1 << 31;
 const BLOCK_CLASSES: [usize; 5] = [256, 512, 1024, 2048, 4096];
 const BLOCK_ALIGN: usize = 128;
 

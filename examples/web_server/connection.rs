@@ -153,9 +153,11 @@ impl Connection {
         response::refusal(&self.server, status, &mut self.output);
     }
 
+    /// Sends what waits; without any, goes on at once.
     fn flush(mut self: Box<Self>, io: &Io) {
         if self.output.is_empty() {
-            return self.sent_all(io);
+            // Nothing was answered, so what has arrived is not a whole request.
+            return self.proceed(io, Connection::receive);
         }
         let output = std::mem::take(&mut self.output);
         let send = io.send_all(self, output, |mut connection, io, mut output, result| {
@@ -168,18 +170,18 @@ impl Connection {
         io.deadline(send, SEND);
     }
 
-    fn sent_all(mut self: Box<Self>, io: &Io) {
+    fn sent_all(self: Box<Self>, io: &Io) {
+        // Answering may have stopped because enough output waited, or for a file.
+        let next = if self.input.is_empty() { Connection::receive } else { Connection::advance };
+        self.proceed(io, next);
+    }
+
+    fn proceed(mut self: Box<Self>, io: &Io, next: fn(Box<Self>, &Io)) {
         match self.plan.take() {
             Some(plan) => self.fetch(io, plan),
             None if self.last => self.finish(io),
-            None if self.has_whole_request() => self.advance(io),
-            None => self.receive(io),
+            None => next(self, io),
         }
-    }
-
-    /// Whether answering stopped only because enough output waited.
-    fn has_whole_request(&self) -> bool {
-        self.body == Body::None && !matches!(request::parse(&self.input), Parsed::Partial)
     }
 
     /// Has the pool open the file, or read its next part.

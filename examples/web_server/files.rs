@@ -132,7 +132,13 @@ impl Plan {
         if !path.starts_with(self.root.as_path()) {
             return Err(not_found());
         }
-        let path = if path.is_dir() { path.join("index.html") } else { path };
+        let path = match path.is_dir() {
+            true => path.join("index.html").canonicalize()?,
+            false => path,
+        };
+        if !path.starts_with(self.root.as_path()) {
+            return Err(not_found());
+        }
         let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -183,7 +189,8 @@ impl Plan {
         match self
             .range
             .as_deref()
-            .filter(|_| same)
+            // Only GET has ranges (RFC 9110, 14.2).
+            .filter(|_| same && !self.is_head)
             .and_then(|range| parse_range(range, open.length))
         {
             // A range that is malformed, or several at once, is passed over (RFC 9110, 14.2).

@@ -35,11 +35,12 @@ pub(crate) struct Request<'a> {
 impl Request<'_> {
     /// The target's path, without its query.
     pub(crate) fn path(&self) -> &str {
-        let target = self
-            .target
-            .strip_prefix("http://")
-            .map_or(self.target, |rest| rest.find('/').map_or("/", |at| &rest[at..]));
-        target.split(['?', '#']).next().unwrap_or("/")
+        let target = match split_absolute(self.target) {
+            Some((_authority, rest)) => rest,
+            None => self.target,
+        };
+        let path = target.split(['?', '#']).next().unwrap_or("/");
+        if path.is_empty() { "/" } else { path }
     }
 }
 
@@ -114,6 +115,9 @@ impl Body {
                     if bytes > HEAD_MAX as u64 {
                         return Err(431);
                     }
+                    if !line.is_empty() && !is_field_line(line) {
+                        return Err(400);
+                    }
                     *self = if line.is_empty() { Body::None } else { Body::Trailers(bytes) };
                 }
             }
@@ -135,12 +139,22 @@ fn chunk_size(line: &[u8]) -> Result<u64, u16> {
     let digits = line.iter().position(|&byte| byte == b';').unwrap_or(line.len());
     let digits = line[..digits].trim_ascii_end();
     let is_size = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
-    let bad_byte = line.iter().any(|&byte| byte < b' ' && byte != b'\t');
+    let bad_byte = line.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t');
     let digits = std::str::from_utf8(digits).map_err(|_| 400_u16)?;
     if !is_size || bad_byte || digits.len() > 16 {
         return Err(400);
     }
     u64::from_str_radix(digits, 16).map_err(|_| 400)
+}
+
+/// A trailer is as strict as any field: no folding, no control bytes, a token for a name.
+fn is_field_line(line: &[u8]) -> bool {
+    let Some(colon) = line.iter().position(|&byte| byte == b':') else { return false };
+    let (name, value) = line.split_at(colon);
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty()
+        && name.iter().all(is_token)
+        && !value.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t')
 }
 
 /// Reads a request's head.
@@ -190,8 +204,9 @@ fn unfinished(input: &[u8]) -> Parsed<'_> {
 /// A version that is well-formed is not supported; anything else is no request.
 fn version_status(input: &[u8]) -> u16 {
     let line = input.split(|&byte| byte == b'\r').next().unwrap_or(&[]);
-    match line.rsplit(|&byte| byte == b' ').next() {
-        Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
+    let mut words = line.split(|&byte| byte == b' ').skip(2);
+    match (words.next(), words.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             505
@@ -206,55 +221,29 @@ fn check<'a>(head: &httparse::Request<'_, 'a>) -> Result<Request<'a>, u16> {
         return Err(414);
     }
     let minor = head.version.ok_or(400_u16)?;
-    let mut request = Request { target, close: minor == 0, ..Request::default() };
-    let (mut length, mut chunked, mut hosts) = (None, false, 0);
+    let mut request = Request { target, ..Request::default() };
+    let mut framing = Framing { minor, ..Framing::default() };
     for field in head.headers.iter() {
-        let value = std::str::from_utf8(field.value).map_err(|_| 400_u16)?.trim();
-        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-        if is("host") {
-            hosts += 1;
-            if value.contains([' ', '/', '@', ',', '\\', '?', '#']) {
-                return Err(400);
-            }
-        } else if is("content-length") {
-            let number = content_length(value)?;
-            if length.is_some_and(|length| length != number) {
-                return Err(400);
-            }
-            length = Some(number);
-        } else if is("transfer-encoding") {
-            if chunked || minor == 0 {
-                return Err(400);
-            }
-            if !value.eq_ignore_ascii_case("chunked") {
-                return Err(501);
-            }
-            chunked = true;
-        } else if is("connection") {
-            for token in value.split(',').map(str::trim) {
-                request.close |= token.eq_ignore_ascii_case("close");
-                if minor == 0 && token.eq_ignore_ascii_case("keep-alive") {
-                    request.close = false;
+        match std::str::from_utf8(field.value) {
+            // Only a space and a tab are white space around a value: to trim more, as `trim` does,
+            // is to see another length than the next server sees.
+            Ok(value) => {
+                let value = value.trim_matches(OWS);
+                if !framing.take(field.name, value, &mut request)? {
+                    note(field.name, value, &mut request);
                 }
             }
-        } else if is("expect") {
-            match value.eq_ignore_ascii_case("100-continue") {
-                true => request.expects_continue = minor > 0,
-                false => request.refused = Some(417),
+            // Bytes over 127 are nothing to refuse, but nothing that frames a request has them.
+            Err(_) => {
+                framing.take(field.name, "\u{80}", &mut request)?;
             }
-        } else if is("range") {
-            request.range = Some(value);
-        } else if is("if-range") {
-            request.if_range = Some(value);
-        } else if is("if-none-match") {
-            request.if_none_match = Some(value);
-        } else if is("if-modified-since") {
-            request.if_modified_since = Some(value);
         }
     }
+    let Framing { length, chunked, hosts, close, keep_alive, .. } = framing;
     if hosts > 1 || (hosts == 0 && minor > 0) || (chunked && length.is_some()) {
         return Err(400);
     }
+    request.close = close || (minor == 0 && !keep_alive);
     request.body = match (chunked, length.unwrap_or(0)) {
         (true, _) => Body::ChunkSize(0),
         (false, 0) => Body::None,
@@ -262,11 +251,118 @@ fn check<'a>(head: &httparse::Request<'_, 'a>) -> Result<Request<'a>, u16> {
         (false, length) => Body::Sized(length),
     };
     request.expects_continue &= request.body != Body::None;
-    method(head.method.ok_or(400_u16)?, &mut request);
-    if !(target.starts_with('/') || target.starts_with("http://")) {
+    let name = head.method.ok_or(400_u16)?;
+    method(name, &mut request);
+    if !is_target(name, target) {
         return Err(400);
     }
     Ok(request)
+}
+
+const OWS: [char; 2] = [' ', '\t'];
+
+/// What says where a request ends, whom it is for, and whether another one follows.
+#[derive(Default)]
+struct Framing {
+    minor: u8,
+    length: Option<u64>,
+    chunked: bool,
+    hosts: usize,
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Framing {
+    /// Takes a field that it knows; gives whether it did.
+    fn take(&mut self, name: &str, value: &str, request: &mut Request<'_>) -> Result<bool, u16> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("host") {
+            self.hosts += 1;
+            if !value.is_empty() && !is_authority(value) {
+                return Err(400);
+            }
+        } else if is("content-length") {
+            let number = content_length(value)?;
+            if self.length.is_some_and(|length| length != number) {
+                return Err(400);
+            }
+            self.length = Some(number);
+        } else if is("transfer-encoding") {
+            // The last coding must be `chunked`, once, or nobody knows where the body ends.
+            let codings = || value.split(',').map(|coding| coding.trim_matches(OWS));
+            let is_chunked = |coding: &str| coding.eq_ignore_ascii_case("chunked");
+            let times = codings().filter(|coding| is_chunked(coding)).count();
+            let is_last = codings().next_back().is_some_and(is_chunked);
+            if self.chunked || self.minor == 0 || times != 1 || !is_last {
+                return Err(400);
+            }
+            if !is_chunked(value) {
+                return Err(501);
+            }
+            self.chunked = true;
+        } else if is("connection") {
+            for token in value.split(',').map(|token| token.trim_matches(OWS)) {
+                self.close |= token.eq_ignore_ascii_case("close");
+                self.keep_alive |= token.eq_ignore_ascii_case("keep-alive");
+            }
+        } else if is("expect") {
+            match value.eq_ignore_ascii_case("100-continue") {
+                true => request.expects_continue = self.minor > 0,
+                false => request.refused = Some(417),
+            }
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}
+
+fn note<'a>(name: &str, value: &'a str, request: &mut Request<'a>) {
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    if is("range") {
+        request.range = Some(value);
+    } else if is("if-range") {
+        request.if_range = Some(value);
+    } else if is("if-none-match") {
+        request.if_none_match = Some(value);
+    } else if is("if-modified-since") {
+        request.if_modified_since = Some(value);
+    }
+}
+
+/// A target in absolute form: its authority, and what follows.
+fn split_absolute(target: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = target.split_at_checked("http://".len())?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    scheme.eq_ignore_ascii_case("http://").then(|| rest.split_at(end))
+}
+
+fn is_target(method: &str, target: &str) -> bool {
+    match (method, split_absolute(target)) {
+        ("CONNECT", _) => is_authority(target),
+        ("OPTIONS", _) if target == "*" => true,
+        (_, Some((authority, _rest))) => is_authority(authority),
+        (_, None) => target.starts_with('/'),
+    }
+}
+
+/// A host and perhaps a port (RFC 3986, 3.2), without a comma, which only a list of hosts has.
+fn is_authority(value: &str) -> bool {
+    let (host, port) = match value.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, "")) => (address, ""),
+        Some((address, port)) => match port.strip_prefix(':') {
+            Some(port) => (address, port),
+            None => return false,
+        },
+        None => value.split_once(':').unwrap_or((value, "")),
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(&byte);
+    let is_literal = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
+    let is_host = match value.starts_with('[') {
+        true => host.bytes().all(is_literal),
+        false => host.bytes().all(is_name),
+    };
+    !host.is_empty() && is_host && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn content_length(value: &str) -> Result<u64, u16> {

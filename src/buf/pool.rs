@@ -32,7 +32,9 @@ impl BufferPool {
     /// 5.19; what io_uring_register(2) says.
     pub fn new(io: &Io, count: usize, size: usize) -> io::Result<BufferPool> {
         let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
-        let count = count.checked_next_power_of_two().filter(|&count| count <= 1 << 15);
+        let count =
+            Some(count).filter(|&count| count > 0).and_then(usize::checked_next_power_of_two);
+        let count = count.filter(|&count| count <= 1 << 15);
         let count = u16::try_from(count.ok_or_else(invalid)?).map_err(|_| invalid())?;
         let size = u32::try_from(size).ok().filter(|&size| size > 0).ok_or_else(invalid)?;
         let mut state = io.core.state.borrow_mut();

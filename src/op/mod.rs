@@ -54,6 +54,8 @@ pub(crate) mod vectored;
 pub(crate) const MORE: u32 = 2;
 /// The completion says that the buffer of a zero-copy send is free.
 pub(crate) const NOTIFICATION: u32 = 8;
+/// Not a completion of the operation: a cancel of it found nothing to cancel just now.
+pub(crate) const CANCEL_MISSED: u32 = 1 << 14;
 /// The completion was made in user space.
 pub(crate) const USER_SPACE: u32 = 1 << 15;
 

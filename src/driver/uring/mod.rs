@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
-use crate::op::{Completion, MORE};
+use crate::op::{CANCEL_MISSED, Completion, MORE};
 
 pub(crate) mod buf_ring;
 mod probe;
@@ -34,6 +34,9 @@ pub(crate) use waker::Waker;
 const MARK_WAKE: u32 = u32::MAX;
 const MARK_IGNORE: u32 = u32::MAX - 1;
 const MARK_ARMED: u32 = u32::MAX - 2;
+
+/// Marks a cancel's own completion; the rest of its name is the operation's.
+const CANCEL: u32 = 1 << 31;
 
 const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 8;
@@ -154,9 +157,9 @@ impl Uring {
     }
 
     pub(crate) fn cancel(&mut self, index: u32, generation: u32) {
-        // Its answer says nothing about the buffer; only the operation's own completion does.
+        // Its answer says nothing about the buffer; only the operation's own completion does (P10).
         let entry = opcode::AsyncCancel::new(user_data(index, generation)).build();
-        self.push(&entry.user_data(user_data(MARK_IGNORE, 0)));
+        self.push(&entry.user_data(user_data(index | CANCEL, generation)));
     }
 
     pub(crate) fn wait(
@@ -232,6 +235,14 @@ impl Uring {
                 continue;
             }
             let generation = (data >> 32) as u32;
+            if index & CANCEL != 0 {
+                // An operation between two waits in the kernel is not found: the loop asks again.
+                if entry.result() < 0 {
+                    let (index, flags) = (index & !CANCEL, CANCEL_MISSED);
+                    ready.push_back(Completion { index, generation, result: 0, flags });
+                }
+                continue;
+            }
             ready.push_back(Completion { index, generation, result: entry.result(), flags });
         }
         if rewatch {

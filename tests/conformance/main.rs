@@ -1,0 +1,156 @@
+//! What every driver must do, seen through the public interface. Tests are named after the pitfall
+//! (`p07_…`) or the rule of the design (`rule1_…`) that they hold to.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod life;
+mod multishot;
+mod remote;
+mod storm;
+mod stream;
+mod tcp;
+mod timers;
+
+use std::cell::{Cell, RefCell};
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tigereye::{AsSource, Io, Source, TcpStream};
+
+/// Longer than any test takes: what is in flight after it hangs.
+const HANG: Duration = Duration::from_secs(30);
+
+/// The loopback address, with a port of the system's choice.
+fn any() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+/// Runs until nothing is in flight.
+#[track_caller]
+fn finish(io: &Io) {
+    io.run_for(HANG).unwrap();
+    assert_eq!(io.in_flight(), 0, "an operation hangs");
+}
+
+/// Runs until [`Io::stop`], with something in flight.
+#[track_caller]
+fn run_until_stop(io: &Io) {
+    let before = std::time::Instant::now();
+    io.run_for(HANG).unwrap();
+    assert!(before.elapsed() < HANG, "the loop was not stopped");
+}
+
+/// A connection between two sockets of the standard library.
+fn std_pair() -> (std::net::TcpStream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    near.set_read_timeout(Some(HANG)).unwrap();
+    far.set_read_timeout(Some(HANG)).unwrap();
+    (near, far)
+}
+
+/// A connection from the loop to a socket of the standard library.
+fn pair(io: &Io) -> (TcpStream, std::net::TcpStream) {
+    let (near, far) = std_pair();
+    (TcpStream::from_std(io, near).unwrap(), far)
+}
+
+/// As [`pair`], shared.
+fn shared_pair(io: &Io) -> (Rc<TcpStream>, std::net::TcpStream) {
+    let (near, far) = pair(io);
+    (Rc::new(near), far)
+}
+
+/// As [`pair`], with buffers that hold little of what is sent.
+fn small_pair(io: &Io) -> (Rc<TcpStream>, std::net::TcpStream) {
+    let (near, far) = std_pair();
+    socket2::SockRef::from(&near).set_send_buffer_size(65_536).unwrap();
+    socket2::SockRef::from(&far).set_recv_buffer_size(65_536).unwrap();
+    (Rc::new(TcpStream::from_std(io, near).unwrap()), far)
+}
+
+/// Bytes that tell their place.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at % 251) as u8).collect()
+}
+
+/// Reads exactly `len` bytes.
+fn read(stream: &mut std::net::TcpStream, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+/// What callbacks left behind, in order.
+struct Log<T>(Rc<RefCell<Vec<T>>>);
+
+impl<T> Clone for Log<T> {
+    fn clone(&self) -> Log<T> {
+        Log(Rc::clone(&self.0))
+    }
+}
+
+impl<T> Log<T> {
+    fn new() -> Log<T> {
+        Log(Rc::new(RefCell::new(Vec::new())))
+    }
+
+    fn put(&self, value: T) {
+        self.0.borrow_mut().push(value);
+    }
+
+    fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    fn take(&self) -> Vec<T> {
+        self.0.take()
+    }
+
+    /// The only entry.
+    #[track_caller]
+    fn one(&self) -> T {
+        let mut all = self.take();
+        assert_eq!(all.len(), 1, "the callback runs exactly once");
+        all.pop().unwrap()
+    }
+}
+
+/// A context that counts its drops.
+struct Counted<S> {
+    inner: S,
+    drops: Rc<Cell<u32>>,
+}
+
+impl<S> Counted<S> {
+    fn new(inner: S, drops: &Rc<Cell<u32>>) -> Counted<S> {
+        Counted { inner, drops: Rc::clone(drops) }
+    }
+}
+
+impl<S> Drop for Counted<S> {
+    fn drop(&mut self) {
+        self.drops.set(self.drops.get() + 1);
+    }
+}
+
+impl<S: AsSource> AsSource for Counted<S> {
+    fn as_source(&self) -> &Source {
+        self.inner.as_source()
+    }
+}
+
+/// A small seeded generator (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}

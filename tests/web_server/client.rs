@@ -1,0 +1,202 @@
+//! The server's process, and a client on a plain socket that sees every byte.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Longer than any answer takes, and shorter than the server's patience with half a request.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server on a port of its own, and a directory whose `root` it serves.
+pub(crate) struct Server {
+    pub(crate) process: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) directory: PathBuf,
+}
+
+impl Server {
+    pub(crate) fn start() -> Server {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tigereye-web-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(directory.join("root")).unwrap();
+        let mut process = Command::new(binary())
+            .args(["--addr", "127.0.0.1:0", "--threads", "2", "--root"])
+            .arg(directory.join("root"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let rest = line.strip_prefix("listening on http://").unwrap();
+        let address = rest.split_once(" with").unwrap().0.parse().unwrap();
+        Server { process, address, directory }
+    }
+
+    /// Puts a file under the root.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.root().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.directory.join("root")
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, input: Vec::new() }
+    }
+
+    /// One GET on a connection of its own, with these field lines.
+    pub(crate) fn get(&self, target: &str, fields: &str) -> Response {
+        let mut client = self.connect();
+        client.send(get(target, fields).as_bytes());
+        client.response()
+    }
+
+    /// The server still answers, and still the right thing.
+    #[track_caller]
+    pub(crate) fn expect_alive(&self, after: &str) {
+        let response = self.get("/hello", "");
+        assert_eq!(response.status, 200, "after {after}");
+        assert_eq!(response.body, b"Hello, world!", "after {after}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The example beside this test: `target/…/deps/web_server-…` and `target/…/examples/web_server`.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let binary = profile.join("examples").join("web_server");
+    assert!(binary.exists(), "`cargo build --example web_server` makes {}", binary.display());
+    binary
+}
+
+pub(crate) fn get(target: &str, fields: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+}
+
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut fields = self.fields.iter();
+        fields.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16, body: &[u8]) {
+        assert_eq!(self.status, status);
+        assert!(self.body == body, "another body: {} bytes", self.body.len());
+    }
+}
+
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    input: Vec<u8>,
+}
+
+impl Client {
+    #[track_caller]
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    #[track_caller]
+    pub(crate) fn response(&mut self) -> Response {
+        self.read_response(false).expect("a response")
+    }
+
+    #[track_caller]
+    pub(crate) fn response_to_head(&mut self) -> Response {
+        self.read_response(true).expect("a response")
+    }
+
+    /// Nothing more comes, and the server has closed.
+    #[track_caller]
+    pub(crate) fn expect_closed(&mut self) {
+        assert!(self.read_response(false).is_none());
+    }
+
+    /// Sends what the server takes, ends the input, and gives the final statuses of all answers.
+    pub(crate) fn exchange(mut self, bytes: &[u8]) -> Vec<u16> {
+        // The server may refuse and close long before it has everything.
+        let _ = self.stream.write_all(bytes);
+        let _ = self.stream.shutdown(Shutdown::Write);
+        let mut statuses = Vec::new();
+        while let Some(response) = self.read_response(false) {
+            if response.status >= 200 {
+                statuses.push(response.status);
+            }
+        }
+        statuses
+    }
+
+    /// `None` at a clean end; an end inside a response, or none within [`PATIENCE`], panics.
+    fn read_response(&mut self, to_head: bool) -> Option<Response> {
+        let head_end = loop {
+            if let Some(at) = self.input.windows(4).position(|end| end == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if !self.fill() {
+                let rest = String::from_utf8_lossy(&self.input);
+                assert!(self.input.is_empty(), "the server closed inside a head: {rest}");
+                return None;
+            }
+        };
+        let head: Vec<u8> = self.input.drain(..head_end).collect();
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap().strip_prefix("HTTP/1.1 ").unwrap();
+        let status = status[..3].parse().unwrap();
+        let field = |line: &str| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.to_owned(), value.to_owned())
+        };
+        let mut response = Response { status, fields: lines.map(field).collect(), body: vec![] };
+        if !to_head && status >= 200 && status != 304 {
+            let length: usize = response.field("Content-Length").unwrap().parse().unwrap();
+            while self.input.len() < length {
+                assert!(self.fill(), "the server closed inside a body");
+            }
+            response.body = self.input.drain(..length).collect();
+        }
+        Some(response)
+    }
+
+    /// Whether more came.
+    fn fill(&mut self) -> bool {
+        let mut part = vec![0; 64 * 1024];
+        match self.stream.read(&mut part) {
+            Ok(count) => {
+                self.input.extend_from_slice(&part[..count]);
+                count > 0
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("no answer: {error}"),
+        }
+    }
+}
