@@ -1,0 +1,390 @@
+//! The load generator: N connections that keep P messages each under way.
+//!
+//! Made to cost less than any server, so that the server is what is measured: sends complete while
+//! they are submitted; small answers come in by multishot receives and are all checked; large ones
+//! are thrown away by the kernel without copying them, but for one receive in [`CHECK_EVERY`],
+//! which is copied and compared byte by byte. All answers are counted.
+
+use crate::histogram::Histogram;
+use crate::load::Script;
+use crate::sys::arena::Arena;
+use crate::sys::net;
+use crate::sys::process::{cpu_time_ns, own_cpu_ns};
+use crate::sys::ring::{self, Completion, Port, RecvHow, SendKind, SlotRange};
+use io_uring::types::Timespec;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::time::Instant;
+
+/// The pattern that is sent.
+const PATTERN: u32 = 0;
+/// Where answers that nobody looks at would go.
+const DISCARD: u32 = 1;
+/// First of the slots that answers are received into.
+const SLOTS: u32 = 2;
+const HELD: u32 = 128;
+const CHECK_EVERY: u64 = 64;
+/// Above this size of an answer, receives are one-shot and discard.
+const SMALL_MAX: usize = 4096;
+/// Most messages that a connection may have under way.
+pub const PIPELINE_MAX: usize = 64;
+
+const RECV: u64 = 1 << 32;
+const RECV_CHECKED: u64 = 2 << 32;
+const SEND: u64 = 3 << 32;
+const SEND_INLINE: u64 = 4 << 32;
+const BEGIN: u64 = 5 << 32;
+const END: u64 = 6 << 32;
+
+/// What to do.
+pub struct Plan {
+    /// The server.
+    pub addr: SocketAddr,
+    /// The server's process, to read its CPU time.
+    pub server: Option<u32>,
+    /// Connections.
+    pub connections: u32,
+    /// Messages that each keeps under way.
+    pub pipeline: usize,
+    /// Seconds before counting begins.
+    pub warm_up: f64,
+    /// Seconds that are counted.
+    pub seconds: f64,
+    /// End after so many messages instead.
+    pub messages: Option<u64>,
+}
+
+/// What came of it, between the end of the warm-up and the end.
+#[derive(Default)]
+pub struct Outcome {
+    /// Messages answered.
+    pub messages: u64,
+    /// Wall time.
+    pub seconds: f64,
+    /// CPU time of the server.
+    pub server_cpu_ns: u64,
+    /// CPU time of this process.
+    pub client_cpu_ns: u64,
+    /// Answered bytes that were compared, over the whole run.
+    pub checked_bytes: u64,
+    /// Time from sending a message to having its whole answer.
+    pub latency: Histogram,
+}
+
+struct Connection {
+    stream: TcpStream,
+    /// Bytes handed to the socket, ever; the position in the stream of requests.
+    sent: u64,
+    /// Bytes owed to the server.
+    owed: u32,
+    /// Bytes of the send under way.
+    sending: u32,
+    resend: bool,
+    dirty: bool,
+    receiving: bool,
+    received: u64,
+    /// When each message under way was sent, by message number.
+    stamps: [u64; PIPELINE_MAX],
+    begun: u64,
+    answered: u64,
+}
+
+struct Mark {
+    time: Instant,
+    messages: u64,
+    server_cpu_ns: u64,
+    client_cpu_ns: u64,
+}
+
+struct Client<'r> {
+    port: Port<'r>,
+    script: Script,
+    plan: Plan,
+    multi: bool,
+    connections: Vec<Connection>,
+    dirty: Vec<u32>,
+    sent: Vec<u32>,
+    returned: Vec<u32>,
+    receives: u64,
+    epoch: Instant,
+    now_ns: u64,
+    messages: u64,
+    /// Messages that may still be begun.
+    budget: u64,
+    begin: Option<Mark>,
+    outcome: Outcome,
+    done: bool,
+}
+
+/// Drives the load until the plan is fulfilled.
+pub fn run(script: Script, plan: Plan) -> io::Result<Outcome> {
+    assert!((1..=PIPELINE_MAX).contains(&plan.pipeline), "pipeline of 1 to {PIPELINE_MAX}");
+    let multi = script.answer <= SMALL_MAX;
+    let burst = plan.pipeline * script.request.max(script.answer);
+    let slot_size = (script.period + burst).next_multiple_of(4096) as u32;
+    let slots = SLOTS + if multi { HELD } else { plan.connections };
+    let mut ring = ring::build(1024)?;
+    let mut port = Port::new(&mut ring, Arena::new(slots, slot_size), 0)?;
+    script.fill(port.arena_mut().bytes_mut(PATTERN));
+    if multi {
+        port.register_provided(HELD as u16)?;
+        (SLOTS..slots).for_each(|slot| port.provide(slot));
+        port.publish();
+    }
+    let mut connections = Vec::new();
+    for _ in 0..plan.connections {
+        connections.push(Connection {
+            stream: net::connect(plan.addr)?,
+            sent: 0,
+            owed: 0,
+            sending: 0,
+            resend: false,
+            dirty: false,
+            receiving: false,
+            received: 0,
+            stamps: [0; PIPELINE_MAX],
+            begun: 0,
+            answered: 0,
+        });
+    }
+    let budget = plan.messages.unwrap_or(u64::MAX);
+    let client = Client {
+        port,
+        script,
+        plan,
+        multi,
+        connections,
+        dirty: Vec::new(),
+        sent: Vec::new(),
+        returned: Vec::new(),
+        receives: 0,
+        epoch: Instant::now(),
+        now_ns: 0,
+        messages: 0,
+        budget,
+        begin: None,
+        outcome: Outcome::default(),
+        done: false,
+    };
+    client.drive()
+}
+
+fn timespec(seconds: f64) -> &'static Timespec {
+    let (sec, nsec) = (seconds as u64, (seconds.fract() * 1e9) as u32);
+    Box::leak(Box::new(Timespec::new().sec(sec).nsec(nsec)))
+}
+
+impl Client<'_> {
+    fn drive(mut self) -> io::Result<Outcome> {
+        if self.plan.messages.is_none() {
+            self.port.timeout(timespec(self.plan.warm_up), BEGIN);
+            self.port.timeout(timespec(self.plan.warm_up + self.plan.seconds), END);
+        } else {
+            self.begin = Some(self.snapshot()?);
+        }
+        for at in 0..self.plan.connections {
+            self.begin_messages(at, self.plan.pipeline as u64);
+            self.mark(at);
+        }
+        while !self.done {
+            self.settle();
+            self.port.enter(1)?;
+            self.now_ns = self.epoch.elapsed().as_nanos() as u64;
+            while let Some(completion) = self.port.next() {
+                self.dispatch(completion)?;
+            }
+        }
+        Ok(self.outcome)
+    }
+
+    fn dispatch(&mut self, completion: Completion) -> io::Result<()> {
+        let at = completion.tag as u32;
+        match completion.tag & !0xffff_ffff {
+            kind @ (RECV | RECV_CHECKED) => self.received(at, completion, kind == RECV_CHECKED),
+            kind @ (SEND | SEND_INLINE) => self.send_ended(at, completion.result, kind == SEND),
+            BEGIN => {
+                self.outcome.latency.clear();
+                self.begin = Some(self.snapshot()?);
+                Ok(())
+            }
+            END => self.finish(),
+            other => unreachable!("a completion marked {other:#x}"),
+        }
+    }
+
+    fn snapshot(&self) -> io::Result<Mark> {
+        Ok(Mark {
+            time: Instant::now(),
+            messages: self.messages,
+            server_cpu_ns: self.plan.server.map_or(Ok(0), cpu_time_ns)?,
+            client_cpu_ns: own_cpu_ns()?,
+        })
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let end = self.snapshot()?;
+        let Some(begin) = &self.begin else { return Err(io::Error::other("no time to measure")) };
+        self.outcome.messages = end.messages - begin.messages;
+        self.outcome.seconds = (end.time - begin.time).as_secs_f64();
+        self.outcome.server_cpu_ns = end.server_cpu_ns - begin.server_cpu_ns;
+        self.outcome.client_cpu_ns = end.client_cpu_ns - begin.client_cpu_ns;
+        self.done = true;
+        Ok(())
+    }
+
+    fn begin_messages(&mut self, at: u32, count: u64) {
+        let count = count.min(self.budget);
+        self.budget -= count;
+        let connection = &mut self.connections[at as usize];
+        for _ in 0..count {
+            connection.stamps[connection.begun as usize % PIPELINE_MAX] = self.now_ns;
+            connection.begun += 1;
+        }
+        connection.owed += count as u32 * self.script.request as u32;
+    }
+
+    fn mark(&mut self, at: u32) {
+        let connection = &mut self.connections[at as usize];
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(at);
+        }
+    }
+
+    fn settle(&mut self) {
+        let mut sent = std::mem::take(&mut self.sent);
+        for at in sent.drain(..) {
+            if !self.connections[at as usize].resend {
+                self.finish_send(at);
+            }
+        }
+        self.sent = sent;
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for at in dirty.drain(..) {
+            self.connections[at as usize].dirty = false;
+            self.send(at);
+            if !self.connections[at as usize].receiving {
+                self.arm(at);
+            }
+        }
+        self.dirty = dirty;
+        if !self.returned.is_empty() {
+            let mut returned = std::mem::take(&mut self.returned);
+            returned.drain(..).for_each(|slot| self.port.provide(slot));
+            self.returned = returned;
+            self.port.publish();
+        }
+    }
+
+    fn arm(&mut self, at: u32) {
+        let connection = &mut self.connections[at as usize];
+        let socket = connection.stream.as_raw_fd() as u32;
+        connection.receiving = true;
+        if self.multi {
+            self.port.recv_multi(socket, RECV | u64::from(at));
+            return;
+        }
+        let under_way = connection.begun * self.script.answer as u64 - connection.received;
+        let len = under_way.clamp(1, u64::from(self.port.arena().slot_size())) as u32;
+        self.receives += 1;
+        let checked = self.receives.is_multiple_of(CHECK_EVERY);
+        let how = RecvHow { poll_first: true, discard: !checked };
+        let (slot, kind) = if checked { (SLOTS + at, RECV_CHECKED) } else { (DISCARD, RECV) };
+        self.port.recv_slot(socket, slot, len, how, kind | u64::from(at));
+    }
+
+    fn send(&mut self, at: u32) {
+        let connection = &mut self.connections[at as usize];
+        if connection.resend {
+            connection.resend = false;
+            connection.sending = 0;
+            self.submit_send(at, SendKind::Complete);
+        } else if connection.sending == 0 && connection.owed > 0 {
+            self.submit_send(at, SendKind::Inline);
+            self.sent.push(at);
+        }
+    }
+
+    fn submit_send(&mut self, at: u32, kind: SendKind) {
+        let connection = &mut self.connections[at as usize];
+        connection.sending = connection.owed;
+        let offset = (connection.sent % self.script.period as u64) as u32;
+        let bytes = SlotRange { slot: PATTERN, offset, len: connection.owed };
+        let socket = connection.stream.as_raw_fd() as u32;
+        let tag = if kind == SendKind::Inline { SEND_INLINE } else { SEND } | u64::from(at);
+        self.port.send_slot(socket, bytes, kind, tag);
+    }
+
+    fn finish_send(&mut self, at: u32) {
+        let connection = &mut self.connections[at as usize];
+        let done = std::mem::take(&mut connection.sending);
+        connection.sent += u64::from(done);
+        connection.owed -= done;
+        if connection.owed > 0 {
+            self.mark(at);
+        }
+    }
+
+    fn send_ended(&mut self, at: u32, result: i32, waited: bool) -> io::Result<()> {
+        let connection = &mut self.connections[at as usize];
+        if result < 0 && result != -libc::EAGAIN {
+            return Err(io::Error::from_raw_os_error(-result));
+        }
+        let done = result.max(0) as u32;
+        if waited {
+            connection.sending = done;
+            self.finish_send(at);
+        } else {
+            connection.sent += u64::from(done);
+            connection.owed -= done;
+            connection.resend = true;
+            self.mark(at);
+        }
+        Ok(())
+    }
+
+    fn received(&mut self, at: u32, completion: Completion, checked: bool) -> io::Result<()> {
+        let connection = &mut self.connections[at as usize];
+        if !completion.more() {
+            connection.receiving = false;
+            self.mark(at);
+        }
+        let slot = completion.slot().or(checked.then_some(SLOTS + at));
+        let connection = &mut self.connections[at as usize];
+        let len = match completion.result {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            result if result == -libc::ENOBUFS => return Ok(()),
+            result if result < 0 => return Err(io::Error::from_raw_os_error(-result)),
+            result => result as u32,
+        };
+        if let Some(slot) = slot {
+            let region = self.port.arena().bytes(PATTERN, self.port.arena().slot_size());
+            let bytes = self.port.arena().bytes(slot, len);
+            if !self.script.check(region, connection.received, bytes) {
+                return Err(io::Error::other("the answer is wrong"));
+            }
+            self.outcome.checked_bytes += u64::from(len);
+            if self.multi {
+                self.returned.push(slot);
+            }
+        }
+        connection.received += u64::from(len);
+        let answered = connection.received / self.script.answer as u64;
+        let count = answered - connection.answered;
+        for message in connection.answered..answered {
+            let stamp = connection.stamps[message as usize % PIPELINE_MAX];
+            self.outcome.latency.record(self.now_ns - stamp, 1);
+        }
+        connection.answered = answered;
+        self.messages += count;
+        if count > 0 {
+            self.begin_messages(at, count);
+            self.mark(at);
+            if Some(self.messages) == self.plan.messages {
+                self.finish()?;
+            }
+        }
+        Ok(())
+    }
+}

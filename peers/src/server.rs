@@ -1,0 +1,60 @@
+//! What every server program shares: its command line and its first line of output.
+//!
+//! ```text
+//! program --mode echo|http --addr 127.0.0.1:0 --size 64 [flags of its own]
+//! listening 127.0.0.1:43210
+//! ```
+//!
+//! `--size` is a hint: the message size that the harness is about to use. SIGTERM ends the
+//! program with status 0.
+
+use crate::args::{Args, fail};
+use crate::sys::{net, process};
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+
+/// What is to be spoken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Every byte back.
+    Echo,
+    /// `GET /hello`.
+    Http,
+}
+
+/// What the common flags asked for.
+pub struct Server {
+    /// What is to be spoken.
+    pub mode: Mode,
+    /// Size of the messages to expect, in bytes.
+    pub size: u32,
+    /// Bound and listening.
+    pub listener: TcpListener,
+    /// Readable once the program is to end.
+    pub signal: OwnedFd,
+}
+
+impl Server {
+    /// Reads the common flags, listens, and announces the address.
+    pub fn start(args: &mut Args) -> io::Result<Self> {
+        let mode = match args.get("mode", "echo".to_owned()).as_str() {
+            "echo" => Mode::Echo,
+            "http" => Mode::Http,
+            other => fail(&format!("--mode {other}: echo or http")),
+        };
+        let size = args.get("size", 64);
+        let addr = args.get("addr", SocketAddr::from(([127, 0, 0, 1], 0)));
+        process::lift_file_limit()?;
+        let signal = process::termination()?;
+        let listener = net::listen(addr)?;
+        Ok(Self { mode, size, listener, signal })
+    }
+
+    /// Prints the line that the harness waits for.
+    pub fn announce(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "listening {}", self.listener.local_addr()?)?;
+        out.flush()
+    }
+}

@@ -1,0 +1,81 @@
+//! Sockets, as far as the peers need them: listen, connect, accept, and calls that never block.
+
+use super::{check, check_len};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+const BACKLOG: libc::c_int = 4096;
+
+fn set(fd: RawFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: `value` is a live `c_int` and `len` is its size.
+    check(unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), len) })?;
+    Ok(())
+}
+
+/// A listening socket. What it accepts inherits `TCP_NODELAY`, so no call per connection sets it.
+pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(addr)?;
+    let fd = listener.as_raw_fd();
+    set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    // SAFETY: a call without pointers, on a descriptor that is ours. A second `listen` only
+    // changes the backlog (listen(2)); the standard library gives 128.
+    check(unsafe { libc::listen(fd, BACKLOG) })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// A connected, non-blocking socket without Nagle's delay.
+pub fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(addr)?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok(stream)
+}
+
+/// Accepts one connection: non-blocking, close-on-exec.
+pub fn accept(listener: RawFd) -> io::Result<OwnedFd> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let (addr, len) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: null pointers ask for no address (accept4(2)).
+    let fd = check(unsafe { libc::accept4(listener, addr, len, flags) })?;
+    // SAFETY: the kernel just made this descriptor and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Receives what is there. `WouldBlock` when nothing is.
+pub fn recv(fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: `buf` is exclusively borrowed memory of that length.
+    check_len(unsafe { libc::recv(fd, buf.as_mut_ptr().cast(), buf.len(), libc::MSG_DONTWAIT) })
+}
+
+/// Sends what the socket takes now. A peer that is gone is an error, never a signal.
+pub fn send(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: `buf` is borrowed memory of that length.
+    check_len(unsafe { libc::send(fd, buf.as_ptr().cast(), buf.len(), flags) })
+}
+
+/// An eventfd, non-blocking.
+pub fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: a call without pointers.
+    let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    // SAFETY: the kernel just made this descriptor and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Reads an eight-byte counter (eventfd, timerfd).
+pub fn read_counter(fd: RawFd) -> io::Result<u64> {
+    let mut value = 0_u64;
+    // SAFETY: the pointer is to eight bytes that live through the call.
+    check_len(unsafe { libc::read(fd, (&raw mut value).cast(), 8) })?;
+    Ok(value)
+}
+
+/// Adds to an eventfd.
+pub fn write_counter(fd: RawFd, value: u64) -> io::Result<()> {
+    // SAFETY: the pointer is to eight bytes that live through the call.
+    check_len(unsafe { libc::write(fd, (&raw const value).cast(), 8) })?;
+    Ok(())
+}

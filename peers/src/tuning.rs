@@ -1,0 +1,83 @@
+//! The choices that the io_uring server leaves open, so that they can be measured.
+
+use crate::args::{Args, fail};
+
+/// How bytes come in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Receive {
+    /// Multishot, into slots of the provided ring.
+    Multi,
+    /// One-shot, into a slot of the provided ring picked when there are bytes.
+    Select,
+    /// One-shot, into a slot chosen when the receive is armed.
+    Own,
+}
+
+/// How bytes go out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// As an entry that completes while it is submitted and posts nothing when it worked.
+    Inline,
+    /// As an entry with a completion.
+    Complete,
+    /// By send(2), a system call per send.
+    Direct,
+}
+
+/// All of them.
+#[derive(Clone, Copy)]
+pub struct Tuning {
+    /// How bytes come in.
+    pub receive: Receive,
+    /// How bytes go out.
+    pub sending: Sending,
+    /// Receives wait for readiness before the first attempt.
+    pub poll_first: bool,
+    /// One-shot receives are armed together with the send, not after it.
+    pub eager: bool,
+    /// Sockets are direct descriptors.
+    pub direct: bool,
+    /// Bytes in a slot: the most that one receive takes.
+    pub slot_size: u32,
+    /// Slots in all.
+    pub slots: u32,
+    /// Slots kept in the provided ring.
+    pub held: u32,
+    /// Entries in the submission queue.
+    pub entries: u32,
+}
+
+impl Tuning {
+    /// Reads the flags; `size` is the size of the messages that are expected.
+    #[must_use]
+    pub fn from_args(args: &mut Args, size: u32) -> Self {
+        let receive = match args.get("recv", "multi".to_owned()).as_str() {
+            "multi" => Receive::Multi,
+            "select" => Receive::Select,
+            "own" => Receive::Own,
+            other => fail(&format!("--recv {other}: multi, select or own")),
+        };
+        let sending = match args.get("send", "inline".to_owned()).as_str() {
+            "inline" => Sending::Inline,
+            "complete" => Sending::Complete,
+            "direct" => Sending::Direct,
+            other => fail(&format!("--send {other}: inline, complete or direct")),
+        };
+        let small = size < 4096;
+        let direct = args.get("direct-files", u8::from(sending != Sending::Direct)) != 0;
+        if direct && sending == Sending::Direct {
+            fail("send(2) needs real descriptors: --direct-files 0");
+        }
+        Self {
+            receive,
+            sending,
+            direct,
+            poll_first: args.get("poll-first", 1_u8) != 0,
+            eager: args.get("eager", 1_u8) != 0,
+            slot_size: args.get("slot-size", if small { 4096 } else { 65536 }),
+            slots: args.get("slots", 16384),
+            held: args.get("held", if small { 64 } else { 32 }),
+            entries: args.get("entries", 1024),
+        }
+    }
+}
