@@ -548,6 +548,10 @@ impl Core {
 
     /// The last owner of a handle is gone.
     pub(crate) fn close_dropped(&self, id: HandleId) {
+        if self.leaked.get() {
+            // What is pending can be asked for nothing any more; the descriptor stays with it.
+            return;
+        }
         let fd = self.state.borrow_mut().close(id, DROPPED);
         if let Some(fd) = fd {
             close_fd(fd);
