@@ -11,6 +11,7 @@
 pub mod args;
 pub mod client;
 pub mod epoll_server;
+pub mod harness;
 pub mod histogram;
 pub mod load;
 pub mod server;

@@ -17,8 +17,11 @@ pub fn pin(core: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets the calling process's niceness; without the right to, it stays as it is.
+/// Sets the calling process's niceness; without the right to, it stays as it is. Where sessions
+/// are scheduled as groups (sched(7), "The autogroup feature") niceness counts only inside one, so
+/// the session's group is set too.
 pub fn set_nice(nice: i32) {
+    let _ = std::fs::write("/proc/self/autogroup", nice.to_string());
     // SAFETY: a call without pointers.
     let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
 }
