@@ -38,9 +38,11 @@ pub(crate) struct Handle {
     pub(crate) closer: u32,
     /// By direction: in, out. In a free entry `queues[0].head` is the next free one.
     pub(crate) queues: [Queue; 2],
+    /// The last receive left nothing in the socket.
+    pub(crate) drained: bool,
 }
 
-const _: () = assert!(size_of::<Handle>() == 32);
+const _: () = assert!(size_of::<Handle>() == 36);
 
 pub(crate) struct Handles {
     entries: Vec<Handle>,
@@ -60,7 +62,14 @@ impl Handles {
                 self.entries.reserve_exact(1024);
             }
             let queues = [Queue { head: NONE, tail: NONE }; 2];
-            self.entries.push(Handle { fd: -1, generation: 0, pending: 0, closer: OPEN, queues });
+            self.entries.push(Handle {
+                fd: -1,
+                generation: 0,
+                pending: 0,
+                closer: OPEN,
+                queues,
+                drained: false,
+            });
             self.free = index;
         }
         let index = self.free;
@@ -69,6 +78,7 @@ impl Handles {
         handle.queues[0].head = NONE;
         handle.fd = fd;
         handle.closer = OPEN;
+        handle.drained = false;
         HandleId { index, generation: handle.generation }
     }
 

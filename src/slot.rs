@@ -1,9 +1,9 @@
 //! Where operations in flight live: a slab of fixed-size slots in chunks that never move.
 //!
 //! ```text
-//!   index ──▶ chunk[index / 1024][index % 1024]      128 bytes: 88 of payload, the rest header
+//!   index ──▶ chunk[index / 1024][index % 1024]      128 bytes: 80 of payload, the rest header
 //!                    │
-//!                    ├─ payload fits in 88 bytes: stored in place
+//!                    ├─ payload fits in 80 bytes: stored in place
 //!                    └─ it does not: the payload area holds the address of a block,
 //!                       and blocks are recycled by size, so a steady workload allocates nothing
 //! ```
@@ -24,11 +24,11 @@ use crate::timer::TimerId;
 
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
-const PAYLOAD_BYTES: usize = 88;
+const PAYLOAD_BYTES: usize = 80;
 const PAYLOAD_ALIGN: usize = 128;
 const CHUNK_SLOTS: u32 = 1024;
-/// Most slots at once: the upper half of the numbers is for the drivers' own marks.
-const SLOTS_MAX: u32 = 1 << 31;
+/// Most slots at once: the numbers above are for the drivers' own marks.
+pub(crate) const SLOTS_MAX: u32 = 1 << 30;
 const BLOCK_CLASSES: [usize; 5] = [256, 512, 1024, 2048, 4096];
 const BLOCK_ALIGN: usize = 128;
 
@@ -53,6 +53,8 @@ pub(crate) const TIMED_OUT: u8 = 2;
 pub(crate) const STOPPED: u8 = 4;
 /// It cannot be ended early (a close).
 pub(crate) const FINAL: u8 = 8;
+/// Its completions are held until it is resumed.
+pub(crate) const PAUSED: u8 = 16;
 
 pub(crate) struct Header {
     pub(crate) vtable: Option<&'static VTable>,
@@ -61,6 +63,10 @@ pub(crate) struct Header {
     pub(crate) prev: u32,
     pub(crate) handle: u32,
     pub(crate) timer: TimerId,
+    /// The deadline of an operation that has a timer of its own, or of any other one.
+    pub(crate) deadline: TimerId,
+    /// What completed while the operation was paused, the newest first.
+    pub(crate) held: u32,
     /// The first of two results where an operation completes twice.
     pub(crate) result: i32,
     pub(crate) state: State,
@@ -213,6 +219,8 @@ impl Slots {
                 prev: NONE,
                 handle: NONE,
                 timer: TimerId::NONE,
+                deadline: TimerId::NONE,
+                held: NONE,
                 result: 0,
                 state: State::Free,
                 direction: Direction::None,
@@ -234,7 +242,7 @@ impl Slots {
         if let Some(block) = class.and_then(|class| self.blocks[class].pop()) {
             return block;
         }
-        // SAFETY: the layout has a size, for only payloads over 88 bytes come here.
+        // SAFETY: the layout has a size, for only payloads over 80 bytes come here.
         let block = unsafe { alloc(layout) };
         NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout))
     }

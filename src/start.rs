@@ -5,8 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::Target;
-use crate::driver::Features;
 use crate::handle::Source;
 use crate::offload::package;
 use crate::op::close::Close;
@@ -14,17 +12,10 @@ use crate::op::user_space::{InThisTurn, Parked, Ticks, Timeout};
 use crate::op::{Direction, Each, Multishot, Once, Operation};
 use crate::remote::Message;
 use crate::slot::FINAL;
+use crate::state::Target;
 use crate::{AsSource, Io, Next, Op};
 
 impl Io {
-    pub(crate) fn features(&self) -> Features {
-        let state = self.core.state.borrow();
-        match &state.driver {
-            Some(driver) => driver.features(),
-            None => unreachable!("the driver is there as long as the loop"),
-        }
-    }
-
     /// Starts an operation that needs no handle.
     #[inline]
     pub(crate) fn submit<O, C, F>(&self, row: O, context: C, callback: F) -> Op
@@ -93,7 +84,7 @@ impl Io {
         C: 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        let deadline_ns = self.core.deadline_ns(delay);
+        let deadline_ns = self.core.clock.deadline_ns(delay);
         self.submit(Timeout { deadline_ns }, context, callback)
     }
 
@@ -107,7 +98,7 @@ impl Io {
         F: FnMut(&mut C, &Io, u64) -> Next + 'static,
         D: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        let deadline_ns = self.core.deadline_ns(period);
+        let deadline_ns = self.core.clock.deadline_ns(period);
         let period_ns = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1);
         self.insert_each(Ticks { deadline_ns, period_ns }, Target::Nothing, context, each, done)
     }

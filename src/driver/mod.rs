@@ -13,6 +13,7 @@ use crate::op::Completion;
 
 pub(crate) mod uring;
 
+pub(crate) use uring::buf_ring::BufRing as ProvidedRing;
 pub(crate) use uring::{Features, Uring, Waker};
 
 #[cfg(not(target_os = "linux"))]
@@ -73,6 +74,7 @@ impl Driver {
         }
     }
 
+    #[inline]
     pub(crate) fn features(&self) -> Features {
         match self {
             Driver::Uring(uring) => uring.features(),
@@ -83,6 +85,32 @@ impl Driver {
     pub(crate) fn submit(&mut self, entry: &squeue::Entry) {
         match self {
             Driver::Uring(uring) => uring.push(entry),
+        }
+    }
+
+    /// Submits an entry that completes while it is submitted, and posts nothing when its result is
+    /// that of `silent`, which names the operation.
+    #[inline]
+    pub(crate) fn submit_inline(&mut self, entry: &squeue::Entry, silent: Completion) {
+        match self {
+            Driver::Uring(uring) => uring.push_inline(entry, silent),
+        }
+    }
+
+    /// A ring of provided buffers, where the driver has them.
+    pub(crate) fn provided_ring(&mut self, count: u16) -> io::Result<Option<ProvidedRing>> {
+        match self {
+            Driver::Uring(uring) if uring.features().buf_rings => {
+                ProvidedRing::new(uring, count).map(Some)
+            }
+            Driver::Uring(_) => Ok(None),
+        }
+    }
+
+    /// Takes a ring of provided buffers back; says whether its memory is free.
+    pub(crate) fn withdraw(&mut self, ring: &mut ProvidedRing) -> bool {
+        match self {
+            Driver::Uring(uring) => ring.unregister(uring),
         }
     }
 

@@ -264,8 +264,7 @@ impl Io {
         if !pool.shared.belongs_to(self) {
             return self.submit(Failed(crate::error::FOREIGN), stream, done);
         }
-        let multishot = self.features().recv_multishot;
-        let row = RecvEach { pool: Rc::clone(&pool.shared), multishot };
+        let row = RecvEach::new(&pool.shared);
         self.submit_each_on(row, stream, each, done)
     }
 
@@ -280,7 +279,7 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
     {
-        self.submit_on(Send { buf }, stream, move |stream, io, (buf, result)| {
+        self.submit_on(Send { buf, tried: false }, stream, move |stream, io, (buf, result)| {
             callback(stream, io, buf, result);
         })
     }
@@ -296,9 +295,13 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<()>) + 'static,
     {
-        self.submit_on(SendAll { buf, sent: 0 }, stream, move |stream, io, (buf, result)| {
-            callback(stream, io, buf, result);
-        })
+        self.submit_on(
+            SendAll { buf, sent: 0, tried: false },
+            stream,
+            move |stream, io, (buf, result)| {
+                callback(stream, io, buf, result);
+            },
+        )
     }
 
     /// Sends from several buffers, one after the other; at most 16 are used in one call.
@@ -346,8 +349,7 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
     {
-        let supported = self.features().send_zero_copy;
-        self.submit_on(SendZeroCopy { buf, supported }, stream, move |stream, io, (buf, result)| {
+        self.submit_on(SendZeroCopy { buf }, stream, move |stream, io, (buf, result)| {
             callback(stream, io, buf, result);
         })
     }

@@ -61,5 +61,7 @@ fn main() -> io::Result<()> {
         },
         |_listener, _io, result| println!("no longer accepting: {result:?}"),
     );
-    io.run()
+    io.run()?;
+    eprintln!("{:?}", io.statistics());
+    Ok(())
 }
