@@ -6,17 +6,19 @@
 #![expect(unsafe_code, reason = "a record is dropped through its vtable, a descriptor by number")]
 
 use std::cell::{Cell, RefCell};
+use std::net::Shutdown;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::driver::Waker;
-use crate::handle::{DROPPED, HandleId};
+use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::{Mailbox, Wake};
+use crate::net::borrow;
 use crate::offload::Pool;
 use crate::op::{Completion, MORE, Op};
 use crate::remote::Message;
-use crate::slot::{CANCEL_ASKED, PAUSED, STOPPED, State, TIMED_OUT};
+use crate::slot::{CANCEL_ASKED, PAUSED, STOPPED, SlotRef, State, TIMED_OUT};
 use crate::state::{Loop, StartFn};
 
 impl Wake for Waker {
@@ -127,10 +129,21 @@ impl Core {
         }
     }
 
+    /// Lets nothing more through a stream, unless it is closed.
+    #[cold]
+    pub(crate) fn shut_down(&self, id: HandleId) {
+        let mut state = self.state.borrow_mut();
+        let open = state.handles.find(id).filter(|handle| handle.closer == OPEN);
+        if let Some(fd) = open.map(|handle| handle.fd) {
+            // It fails when the peer has already ended the connection.
+            let _ = borrow(&fd).shutdown(Shutdown::Both);
+        }
+    }
+
     /// Frees the slot whose record of type `R` was moved out, and says what the result means.
     #[inline]
-    pub(crate) fn release<R>(&self, completion: &Completion, result: i32) -> i32 {
-        let (result, fd) = self.state.borrow_mut().release::<R>(completion, result);
+    pub(crate) fn release<R>(&self, slot: SlotRef, completion: Completion, result: i32) -> i32 {
+        let (result, fd) = self.state.borrow_mut().release::<R>(slot, completion, result);
         if let Some(fd) = fd {
             close_fd(fd);
         }

@@ -147,6 +147,12 @@ impl Source {
         (handle.closer == OPEN).then_some(handle.fd)
     }
 
+    /// Operations in flight on the handle.
+    pub(crate) fn in_flight(&self) -> u32 {
+        let mut state = self.core.state.borrow_mut();
+        state.handles.find(self.id).map_or(0, |handle| handle.pending)
+    }
+
     /// Takes the descriptor away from the loop, unless something is pending on it.
     pub(crate) fn take_fd(&self) -> Option<RawFd> {
         let mut state = self.core.state.borrow_mut();

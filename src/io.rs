@@ -115,6 +115,8 @@ impl Builder {
             ready: VecDeque::new(),
             capacity: self.capacity,
             operations: 0,
+            impatient: false,
+            buffer_waiters: 0,
             jobs: BTreeMap::new(),
             exhausted: Vec::new(),
             retry_ns: 0,
@@ -341,7 +343,8 @@ impl Io {
         let must_run = !self.core.mailbox.prepare_wait();
         let now_ns = self.core.clock.read();
         let mut state = self.core.state.borrow_mut();
-        let timeout = if must_run || !state.ready.is_empty() {
+        let inline = state.driver.as_ref().is_some_and(|driver| driver.inline_pending() > 0);
+        let timeout = if must_run || inline || !state.ready.is_empty() {
             Some(Duration::ZERO)
         } else {
             let deadline_ns = state.next_deadline_ns();
@@ -441,9 +444,15 @@ impl Io {
         let mailbox = &self.core.mailbox;
         let mut state = self.core.state.borrow_mut();
         let state = &mut *state;
-        let at_once =
-            busy || self.stopping.get() || !state.ready.is_empty() || deadline_ns == Some(0);
-        let at_once = at_once || !self.messages.borrow().is_empty();
+        let Some(driver) = &state.driver else { return Ok(()) };
+        // Silence does not wake: not when somebody waits for it, or nothing else is to come.
+        let in_silence = state.impatient || driver.inline_pending() == state.slots.used() as usize;
+        let at_once = busy
+            || self.stopping.get()
+            || !state.ready.is_empty()
+            || deadline_ns == Some(0)
+            || (in_silence && driver.inline_pending() > 0)
+            || !self.messages.borrow().is_empty();
         let timeout = if at_once {
             Some(Duration::ZERO)
         } else {
@@ -456,12 +465,15 @@ impl Io {
         };
         self.core.clock.turn();
         let Some(driver) = &mut state.driver else { return Ok(()) };
-        if timeout == Some(Duration::ZERO) {
-            return driver.wait(timeout, &mut state.ready);
-        }
-        let timeout = if mailbox.prepare_wait() { timeout } else { Some(Duration::ZERO) };
-        let result = driver.wait(timeout, &mut state.ready);
-        mailbox.finish_wait();
+        let result = if timeout == Some(Duration::ZERO) {
+            driver.wait(timeout, &mut state.ready)
+        } else {
+            let timeout = if mailbox.prepare_wait() { timeout } else { Some(Duration::ZERO) };
+            let result = driver.wait(timeout, &mut state.ready);
+            mailbox.finish_wait();
+            result
+        };
+        state.impatient &= driver.inline_pending() > 0;
         result
     }
 
@@ -605,6 +617,7 @@ impl Io {
             let pause = Duration::from_nanos(MISSED_PAUSE_NS);
             let wait = if state.missed.is_empty() { left } else { left.min(pause) };
             let Some(driver) = &mut state.driver else { return true };
+            let wait = if driver.inline_pending() > 0 { Duration::ZERO } else { wait };
             let waited = driver.wait(Some(wait), &mut state.ready);
             if (waited.is_err() || left.is_zero()) && state.ready.is_empty() {
                 return false;

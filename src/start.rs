@@ -24,7 +24,7 @@ impl Io {
         C: 'static,
         F: FnOnce(C, &Io, O::Output) + 'static,
     {
-        self.insert_once(row, Target::Nothing, context, callback)
+        self.submit_to(row, Target::Nothing, context, callback)
     }
 
     /// Starts an operation on the handle that the context names.
@@ -36,11 +36,12 @@ impl Io {
         F: FnOnce(C, &Io, O::Output) + 'static,
     {
         let target = Target::from(context.as_source().id(self));
-        self.insert_once(row, target, context, callback)
+        self.submit_to(row, target, context, callback)
     }
 
+    /// Starts an operation on a handle, or on none.
     #[inline]
-    fn insert_once<O, C, F>(&self, row: O, target: Target, context: C, callback: F) -> Op
+    pub(crate) fn submit_to<O, C, F>(&self, row: O, target: Target, context: C, callback: F) -> Op
     where
         O: Operation,
         C: 'static,

@@ -18,7 +18,7 @@ use crate::op::{
 };
 use crate::pause::Held;
 use crate::slot::{
-    CANCEL_ASKED, FINAL, Header, NONE, PAUSED, STOPPED, Slot, Slots, State, TIMED_OUT,
+    CANCEL_ASKED, FINAL, Header, NONE, PAUSED, STOPPED, Slot, SlotRef, Slots, State, TIMED_OUT,
 };
 use crate::timer::{TimerId, Timers};
 
@@ -27,7 +27,7 @@ pub(crate) const MISSED_PAUSE_NS: u64 = 1_000_000;
 /// How long accepting pauses when no descriptor is left and none of this loop's is closed.
 const EXHAUSTED_PAUSE_NS: u64 = 50_000_000;
 
-pub(crate) type StartFn = unsafe fn(*mut Slot, &Place) -> Start;
+pub(crate) type StartFn = unsafe fn(*mut Slot, &Place<'_>) -> Start;
 
 /// What an operation is submitted on.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ impl From<Option<HandleId>> for Target {
 
 /// A completion whose operation is there: its slot, and what its record's type can do.
 pub(crate) struct Due {
-    pub(crate) slot: *mut Slot,
+    pub(crate) slot: SlotRef,
     pub(crate) vtable: &'static VTable,
     pub(crate) completion: Completion,
 }
@@ -63,6 +63,10 @@ pub(crate) struct Loop {
     pub(crate) ready: VecDeque<Completion>,
     pub(crate) capacity: u32,
     pub(crate) operations: u64,
+    /// Something waits for what is done while it is submitted: the next wait must not block.
+    pub(crate) impatient: bool,
+    /// Operations that wait for a buffer of a pool.
+    pub(crate) buffer_waiters: usize,
     /// Offloaded calls by slot.
     pub(crate) jobs: BTreeMap<u32, JobId>,
     /// Accepting operations that found no descriptor left, and when to try again.
@@ -89,28 +93,22 @@ impl Loop {
         direction: Direction,
         target: Target,
     ) -> Op {
-        let index = self.slots.take();
-        self.slots.place(index, record);
+        let slot = self.slots.take();
+        self.slots.place(slot, record);
         self.operations += 1;
         let full = self.slots.used() > self.capacity;
-        let header = self.slots.header(index);
+        let header = self.slots.header_of(slot);
+        // A free slot is in no queue and has no timer: the rest is as it should be.
         header.vtable = Some(vtable);
         header.direction = direction;
         header.flags = 0;
         header.state = State::Ready;
-        header.handle = NONE;
-        header.next = NONE;
-        header.prev = NONE;
-        let op = Op { index, generation: header.generation };
-        if full {
-            header.direction = Direction::None;
-            self.finish_in_user_space(index, error::AT_CAPACITY);
-            return op;
-        }
+        let op = Op { index: header.index, generation: header.generation };
         match target {
-            Target::Nothing => self.start(index, start),
-            Target::Handle(id) => self.enlist(index, start, direction, id),
-            Target::Foreign => self.refuse(index, error::FOREIGN),
+            _ if full => self.refuse(op.index, error::AT_CAPACITY),
+            Target::Nothing => self.start_on(slot, start, -1, false),
+            Target::Handle(id) => self.enlist(slot, start, direction, id),
+            Target::Foreign => self.refuse(op.index, error::FOREIGN),
         }
         op
     }
@@ -122,61 +120,66 @@ impl Loop {
     }
 
     #[inline]
-    fn enlist(&mut self, index: u32, start: StartFn, direction: Direction, id: HandleId) {
+    fn enlist(&mut self, slot: SlotRef, start: StartFn, direction: Direction, id: HandleId) {
+        let header = self.slots.header_of(slot);
+        let index = header.index;
         let Some(handle) = self.handles.find(id).filter(|handle| handle.closer == OPEN) else {
             return self.refuse(index, error::CLOSED);
         };
         handle.pending += 1;
-        let mut tail = NONE;
-        if let Some(queue) = queue_of(&mut handle.queues, direction) {
-            tail = queue.tail;
-            queue.tail = index;
-            if tail == NONE {
-                queue.head = index;
-            }
-        }
-        let header = self.slots.header(index);
         header.handle = id.index;
-        if tail == NONE {
-            return self.start(index, start);
+        if let Some(queue) = queue_of(&mut handle.queues, direction) {
+            let tail = std::mem::replace(&mut queue.tail, index);
+            if tail != NONE {
+                return self.wait_behind(tail, index);
+            }
+            queue.head = index;
         }
+        let (fd, drained) = (handle.fd, handle.drained);
+        self.start_on(slot, start, fd, drained);
+    }
+
+    /// Another operation of the same direction of the same handle is on its way.
+    #[cold]
+    fn wait_behind(&mut self, tail: u32, index: u32) {
+        let header = self.slots.header(index);
         header.prev = tail;
         header.state = State::Waiting;
         self.slots.header(tail).next = index;
+        self.impatient = true;
     }
 
     /// Hands the operation to whoever will complete it.
-    #[inline]
     pub(crate) fn start(&mut self, index: u32, start: StartFn) {
-        let handle = self.slots.header(index).handle;
+        let slot = self.slots.at(index);
+        let handle = self.slots.header_of(slot).handle;
         if handle == NONE {
-            return self.start_on(index, start, -1, false);
+            return self.start_on(slot, start, -1, false);
         }
         let handle = self.handles.get(handle);
         let (fd, drained) = (handle.fd, handle.drained);
-        self.start_on(index, start, fd, drained);
+        self.start_on(slot, start, fd, drained);
     }
 
     #[inline]
-    fn start_on(&mut self, index: u32, start: StartFn, fd: RawFd, drained: bool) {
-        let slot = self.slots.slot(index);
+    fn start_on(&mut self, slot: SlotRef, start: StartFn, fd: RawFd, drained: bool) {
+        let header = self.slots.header_of(slot);
+        let (index, generation) = (header.index, header.generation);
         let Some(driver) = &mut self.driver else {
             return self.finish_in_user_space(index, error::CLOSED);
         };
         let place = Place { fd, drained, features: driver.features() };
         // SAFETY: `start` is the function of the vtable of the record in this slot.
-        let start = unsafe { start(slot, &place) };
-        let header = self.slots.header(index);
-        match start {
+        match unsafe { start(slot.as_ptr(), &place) } {
             Start::Entry(entry) => {
                 header.state = State::Driver;
-                let data = u64::from(header.generation) << 32 | u64::from(index);
-                driver.submit(&entry.user_data(data));
+                driver.submit(entry, index, generation);
             }
-            Start::Inline(entry, result) => {
+            Start::Inline { entry, result, awaited } => {
                 header.state = State::Driver;
-                let generation = header.generation;
-                driver.submit_inline(&entry, Completion { index, generation, result, flags: 0 });
+                driver.submit_inline(entry, Completion { index, generation, result, flags: 0 });
+                // A buffer that comes back may start those that wait for one.
+                self.impatient |= awaited || self.buffer_waiters > 0;
             }
             Start::Timer(deadline_ns) => {
                 assert!(header.timer == TimerId::NONE, "a timer is started when it has fired");
@@ -262,13 +265,14 @@ impl Loop {
     /// Ends an operation's tie to its handle: the next of its direction starts, and a closing
     /// handle that has nothing left is closed. A descriptor to close is returned.
     #[inline]
-    fn detach(&mut self, index: u32, start_next: bool) -> Option<RawFd> {
-        let header = self.slots.header(index);
+    fn detach(&mut self, slot: SlotRef, start_next: bool) -> Option<RawFd> {
+        let header = self.slots.header_of(slot);
         let handle = header.handle;
         if handle == NONE {
             return None;
         }
         if header.next != NONE || header.prev != NONE {
+            let index = header.index;
             self.leave_queue(index, start_next);
         } else {
             let direction = std::mem::replace(&mut header.direction, Direction::None);
@@ -277,7 +281,7 @@ impl Loop {
                 *queue = Queue { head: NONE, tail: NONE };
             }
         }
-        self.slots.header(index).handle = NONE;
+        self.slots.header_of(slot).handle = NONE;
         let entry = self.handles.get(handle);
         entry.pending -= 1;
         if entry.pending == 0 && entry.closer != OPEN { self.close_now(handle) } else { None }
@@ -305,6 +309,7 @@ impl Loop {
             return Some(fd);
         }
         if let Some(vtable) = self.slots.header(closer).vtable {
+            let closer = self.slots.at(closer);
             self.start_on(closer, vtable.start, fd, false);
         }
         None
@@ -368,9 +373,12 @@ impl Loop {
     /// The next completion whose operation is there: a late or stale one finds nobody.
     #[inline]
     pub(crate) fn take_ready(&mut self, clock: &Clock) -> Option<Due> {
-        while let Some(completion) = self.ready.pop_front() {
+        loop {
+            let completion = self.ready.pop_front()?;
             let Completion { index, generation, flags, .. } = completion;
-            let Some(header) = self.slots.find(index, generation) else { continue };
+            let Some(slot) = self.slots.lookup(index, generation) else { continue };
+            let header = self.slots.header_of(slot);
+            let Some(vtable) = header.vtable else { continue };
             if flags & CANCEL_MISSED != 0 || header.flags & PAUSED != 0 {
                 self.set_aside(completion, clock);
                 continue;
@@ -378,10 +386,8 @@ impl Loop {
             if flags & MORE == 0 {
                 header.state = State::Ready;
             }
-            let Some(vtable) = header.vtable else { continue };
-            return Some(Due { slot: self.slots.slot(index), vtable, completion });
+            return Some(Due { slot, vtable, completion });
         }
-        None
     }
 
     /// How many operations the driver holds.
@@ -476,24 +482,22 @@ impl Loop {
     #[inline]
     pub(crate) fn release<R>(
         &mut self,
-        completion: &Completion,
+        slot: SlotRef,
+        completion: Completion,
         result: i32,
     ) -> (i32, Option<RawFd>) {
-        let index = completion.index;
-        let header = self.slots.header(index);
+        let header = self.slots.header_of(slot);
         let result = if header.flags == 0 { result } else { ending(header.flags, result) };
+        if header.direction == Direction::In && completion.result > 0 {
+            let more = completion.flags & (MORE_IN_SOCKET | USER_SPACE) != 0;
+            self.handles.get(header.handle).drained = !more;
+        }
         if header.deadline != TimerId::NONE {
             let deadline = std::mem::replace(&mut header.deadline, TimerId::NONE);
             self.timers.remove(deadline);
         }
-        let header = self.slots.header(index);
-        if header.direction == Direction::In && completion.result > 0 {
-            let more = completion.flags & (MORE_IN_SOCKET | USER_SPACE) != 0;
-            let handle = header.handle;
-            self.handles.get(handle).drained = !more;
-        }
-        let fd = self.detach(index, true);
-        self.slots.free::<R>(index);
+        let fd = self.detach(slot, true);
+        self.slots.free::<R>(slot);
         (result, fd)
     }
 
@@ -503,8 +507,9 @@ impl Loop {
         &mut self,
         index: u32,
         completion: Option<Completion>,
-    ) -> Option<(*mut Slot, &'static VTable, Option<RawFd>)> {
-        let header = self.slots.header(index);
+    ) -> Option<(SlotRef, &'static VTable, Option<RawFd>)> {
+        let slot = self.slots.at(index);
+        let header = self.slots.header_of(slot);
         let vtable = header.vtable?;
         let last = completion.is_none_or(|completion| completion.flags & MORE == 0);
         let mut fd = None;
@@ -512,10 +517,10 @@ impl Loop {
             header.state = State::Ready;
             header.timer = TimerId::NONE;
             header.deadline = TimerId::NONE;
-            fd = self.detach(index, false);
-            self.slots.header(index).vtable = None;
+            fd = self.detach(slot, false);
+            self.slots.header_of(slot).vtable = None;
         }
-        Some((self.slots.slot(index), vtable, fd))
+        Some((slot, vtable, fd))
     }
 }
 

@@ -159,7 +159,9 @@ impl PoolShared {
         {
             let mut stock = pool.stock.borrow_mut();
             stock.provided -= 1;
-            stock.provide();
+            if stock.provided < stock.provided_max / 2 {
+                stock.provide();
+            }
         }
         PoolShared::filled(pool, id, len)
     }
@@ -186,6 +188,7 @@ impl PoolShared {
         let all_lent = self.lent.get() == self.count;
         if all_lent {
             self.waiting.borrow_mut().push_back(op);
+            self.core.state.borrow_mut().buffer_waiters += 1;
         }
         all_lent
     }
@@ -222,8 +225,10 @@ impl PoolShared {
         let mut buffers = self.count - self.lent.get();
         while buffers > 0 {
             let Some(op) = self.waiting.borrow_mut().pop_front() else { return };
+            let mut state = self.core.state.borrow_mut();
+            state.buffer_waiters -= 1;
             // Those that ended meanwhile are passed over.
-            if self.core.state.borrow_mut().start_parked(op) {
+            if state.start_parked(op) {
                 buffers -= 1;
             }
         }
@@ -237,6 +242,7 @@ impl Drop for PoolShared {
         }
         let Stock { memory, ring, .. } = self.stock.get_mut();
         let mut state = self.core.state.borrow_mut();
+        state.buffer_waiters -= self.waiting.get_mut().len();
         if let (Some(ring), Some(driver)) = (&mut **ring, &mut state.driver)
             && !driver.withdraw(ring)
         {

@@ -75,25 +75,34 @@ impl Driver {
     }
 
     #[inline]
-    pub(crate) fn features(&self) -> Features {
+    pub(crate) fn features(&self) -> &Features {
         match self {
             Driver::Uring(uring) => uring.features(),
         }
     }
 
     #[inline]
-    pub(crate) fn submit(&mut self, entry: &squeue::Entry) {
+    pub(crate) fn submit(&mut self, entry: squeue::Entry, index: u32, generation: u32) {
         match self {
-            Driver::Uring(uring) => uring.push(entry),
+            Driver::Uring(uring) => uring.submit(entry, index, generation),
         }
     }
 
     /// Submits an entry that completes while it is submitted, and posts nothing when its result is
     /// that of `silent`, which names the operation.
     #[inline]
-    pub(crate) fn submit_inline(&mut self, entry: &squeue::Entry, silent: Completion) {
+    pub(crate) fn submit_inline(&mut self, entry: squeue::Entry, silent: Completion) {
         match self {
-            Driver::Uring(uring) => uring.push_inline(entry, silent),
+            Driver::Uring(uring) => uring.submit_inline(entry, silent),
+        }
+    }
+
+    /// How many inline entries have not been concluded: the kernel says nothing of those that did
+    /// all.
+    #[inline]
+    pub(crate) fn inline_pending(&self) -> usize {
+        match self {
+            Driver::Uring(uring) => uring.inline_pending(),
         }
     }
 

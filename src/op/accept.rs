@@ -53,7 +53,7 @@ impl Operation for Accept {
     type Output = io::Result<(TcpStream, SocketAddr)>;
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, place: &Place) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         self.address.reset();
         let (address, len) = self.address.parts();
         Start::Entry(opcode::Accept::new(types::Fd(place.fd), address, len).flags(FLAGS).build())
@@ -85,7 +85,7 @@ impl Multishot for AcceptEach {
     type Item = TcpStream;
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, place: &Place) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let fd = types::Fd(place.fd);
         Start::Entry(if place.features.accept_multishot {
             opcode::AcceptMulti::new(fd).flags(FLAGS).build()

@@ -15,7 +15,7 @@ impl Operation for Close {
     type Output = io::Result<()>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, place: &Place) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         Start::Entry(opcode::Close::new(types::Fd(place.fd)).build())
     }
 

@@ -21,7 +21,7 @@ impl Operation for Connect {
     type Output = io::Result<TcpStream>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _place: &Place) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         let Ok(socket) = &self.socket else { return Start::Ready(0) };
         let (address, len) = self.address.bytes();
         Start::Entry(opcode::Connect::new(types::Fd(socket.as_raw_fd()), address, len).build())

@@ -37,7 +37,7 @@ use io_uring::squeue;
 use crate::Io;
 use crate::driver::Features;
 use crate::error;
-use crate::slot::{self, Slot};
+use crate::slot::{self, Slot, SlotRef};
 
 pub(crate) mod accept;
 pub(crate) mod close;
@@ -74,11 +74,11 @@ pub(crate) enum Direction {
 }
 
 /// Where an operation is started, for its driver's cell.
-pub(crate) struct Place {
+pub(crate) struct Place<'a> {
     pub(crate) fd: RawFd,
     /// The last receive from the descriptor left nothing behind: another one is likely to wait.
     pub(crate) drained: bool,
-    pub(crate) features: Features,
+    pub(crate) features: &'a Features,
 }
 
 /// Who will complete an operation.
@@ -86,8 +86,9 @@ pub(crate) enum Start {
     /// The kernel, by this entry.
     Entry(squeue::Entry),
     /// The kernel, by this entry, while it is submitted: it waits for nothing, and posts a
-    /// completion only when its result is not this one.
-    Inline(squeue::Entry, i32),
+    /// completion only when its result is not this one. Whether somebody waits for that, or it is
+    /// enough to know when the loop is next awake.
+    Inline { entry: squeue::Entry, result: i32, awaited: bool },
     /// The loop's timers, at this time in nanoseconds since the loop's start.
     Timer(u64),
     /// Nobody: it is done, with this result.
@@ -127,7 +128,7 @@ pub(crate) trait Operation: Sized + 'static {
     type Output;
     const DIRECTION: Direction;
     /// io_uring's cell.
-    fn uring(&mut self, place: &Place) -> Start;
+    fn uring(&mut self, place: &Place<'_>) -> Start;
     fn step(&mut self, result: i32) -> Step;
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output;
     /// Frees what a result carries that nobody will take (a descriptor).
@@ -139,7 +140,7 @@ pub(crate) trait Multishot: Sized + 'static {
     type Item;
     const DIRECTION: Direction;
     /// io_uring's cell.
-    fn uring(&mut self, place: &Place) -> Start;
+    fn uring(&mut self, place: &Place<'_>) -> Start;
     /// The item that a result carries, if it carries one.
     fn item(&mut self, io: &Io, completion: Completion) -> Option<Self::Item>;
     /// What to do after a result that ended the driver's part: go on, or end with this.
@@ -178,12 +179,12 @@ pub(crate) struct VTable {
     /// Whether it has items.
     pub(crate) multishot: bool,
     /// Describes the operation to the driver.
-    pub(crate) start: unsafe fn(*mut Slot, &Place) -> Start,
+    pub(crate) start: unsafe fn(*mut Slot, &Place<'_>) -> Start,
     /// Takes a completion.
-    pub(crate) complete: unsafe fn(&Io, *mut Slot, Completion),
+    pub(crate) complete: unsafe fn(&Io, SlotRef, Completion),
     /// Drops the record without running its callback; the completion, if there is one, is freed.
     /// Says whether the record is gone (it stays when the driver goes on).
-    pub(crate) abandon: unsafe fn(*mut Slot, Option<Completion>) -> bool,
+    pub(crate) abandon: unsafe fn(SlotRef, Option<Completion>) -> bool,
 }
 
 /// The record of a one-shot operation.
@@ -207,7 +208,7 @@ where
     };
 
     #[inline]
-    pub(crate) unsafe fn start(slot: *mut Slot, place: &Place) -> Start {
+    pub(crate) unsafe fn start(slot: *mut Slot, place: &Place<'_>) -> Start {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot) };
         // SAFETY: the loop starts a slot only while no callback of it runs, so nobody else
@@ -215,7 +216,7 @@ where
         unsafe { (*record).row.uring(place) }
     }
 
-    unsafe fn complete(io: &Io, slot: *mut Slot, completion: Completion) {
+    unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
         let mut result = completion.result;
         if completion.flags & (MORE | NOTIFICATION) != 0 {
             match io.core.one_of_two(&completion) {
@@ -224,7 +225,7 @@ where
             }
         }
         // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         let step = if retryable(result) {
             Step::Again
         } else {
@@ -241,17 +242,17 @@ where
         // SAFETY: the record is moved out once: `release` frees the slot right after, and its
         // new generation keeps late completions away.
         let Once { row, context, callback } = unsafe { record.read() };
-        let result = io.core.release::<Self>(&completion, result);
+        let result = io.core.release::<Self>(slot, completion, result);
         let output = row.finish(io, error::to_result(result));
         callback(context, io, output);
     }
 
-    unsafe fn abandon(slot: *mut Slot, completion: Option<Completion>) -> bool {
+    unsafe fn abandon(slot: SlotRef, completion: Option<Completion>) -> bool {
         if completion.is_some_and(|completion| completion.flags & MORE != 0) {
             return false;
         }
         // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         // SAFETY: the loop abandons a slot once and never looks at its payload again.
         let Once { row, context, callback } = unsafe { record.read() };
         row.discard(completion.map_or(-libc::ECANCELED, |completion| completion.result));
@@ -261,7 +262,7 @@ where
 }
 
 /// Starts nothing yet, whatever the record.
-pub(crate) unsafe fn park(_slot: *mut Slot, _place: &Place) -> Start {
+pub(crate) unsafe fn park(_slot: *mut Slot, _place: &Place<'_>) -> Start {
     Start::Parked
 }
 
@@ -309,16 +310,16 @@ where
     };
 
     #[inline]
-    pub(crate) unsafe fn start(slot: *mut Slot, place: &Place) -> Start {
+    pub(crate) unsafe fn start(slot: *mut Slot, place: &Place<'_>) -> Start {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot) };
         // SAFETY: only the row is borrowed, and no item callback holds the row.
         unsafe { (*record).row.uring(place) }
     }
 
-    unsafe fn complete(io: &Io, slot: *mut Slot, completion: Completion) {
+    unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         let op = completion.op();
         let last = completion.flags & MORE == 0;
         // SAFETY: the row is borrowed for this call; `item` runs no code of the user's.
@@ -354,14 +355,14 @@ where
         let Some(result) = ended else { return };
         // SAFETY: the record is moved out once, as in `Once::complete`.
         let Each { row, context, each, done } = unsafe { record.read() };
-        let result = io.core.release::<Self>(&completion, result);
+        let result = io.core.release::<Self>(slot, completion, result);
         drop((row, each));
         done(context, io, error::to_result(result).map(drop));
     }
 
-    unsafe fn abandon(slot: *mut Slot, completion: Option<Completion>) -> bool {
+    unsafe fn abandon(slot: SlotRef, completion: Option<Completion>) -> bool {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         if let Some(completion) = completion {
             // SAFETY: no callback runs while the loop ends.
             unsafe { (*record).row.discard(completion) };

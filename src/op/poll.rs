@@ -17,7 +17,7 @@ impl Operation for Poll {
     type Output = io::Result<()>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, place: &Place) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let events = u32::from(self.events.unsigned_abs());
         Start::Entry(opcode::PollAdd::new(types::Fd(place.fd), events).build())
     }

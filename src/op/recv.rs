@@ -22,7 +22,7 @@ const POLL_FIRST: u16 = 1;
 
 /// How a receive is to begin.
 #[inline]
-fn priority(place: &Place) -> u16 {
+fn priority(place: &Place<'_>) -> u16 {
     if place.drained && place.features.poll_first { POLL_FIRST } else { 0 }
 }
 
@@ -35,7 +35,7 @@ impl<B: IoBufMut> Operation for Recv<B> {
     const DIRECTION: Direction = Direction::In;
 
     #[inline]
-    fn uring(&mut self, place: &Place) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let (at, len) = self.buf.writable();
         if len == 0 {
             // Zero bytes would read as the end of the stream.
@@ -83,7 +83,7 @@ impl<B: IoBufMut> Operation for RecvExact<B> {
     type Output = (B, io::Result<()>);
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, place: &Place) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let (at, len) = self.buf.writable();
         let skip = if self.buf.is_growing() { 0 } else { self.received };
         let left = self.wanted - self.received;

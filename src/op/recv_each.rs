@@ -64,7 +64,7 @@ impl Multishot for RecvEach {
     type Item = PoolBuf;
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, place: &Place) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let fd = types::Fd(place.fd);
         let Some(group) = self.group else { return self.without_ring(fd) };
         Start::Entry(if place.features.recv_multishot {

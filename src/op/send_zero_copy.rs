@@ -20,7 +20,7 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
     type Output = (B, io::Result<usize>);
     const DIRECTION: Direction = Direction::Out;
 
-    fn uring(&mut self, place: &Place) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let (at, len) = (self.buf.as_ptr(), clamp(self.buf.len()));
         let (fd, flags) = (types::Fd(place.fd), libc::MSG_NOSIGNAL);
         Start::Entry(if place.features.send_zero_copy {

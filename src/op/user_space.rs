@@ -15,7 +15,7 @@ impl Operation for Timeout {
     const DIRECTION: Direction = Direction::None;
 
     #[inline]
-    fn uring(&mut self, _place: &Place) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }
 
@@ -40,7 +40,7 @@ impl Operation for InThisTurn {
     const DIRECTION: Direction = Direction::None;
 
     #[inline]
-    fn uring(&mut self, _place: &Place) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         Start::Ready(0)
     }
 
@@ -68,7 +68,7 @@ where
     type Output = R;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _place: &Place) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         Start::Parked
     }
 
@@ -94,7 +94,7 @@ impl Multishot for Ticks {
     type Item = u64;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _place: &Place) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }
 
@@ -122,7 +122,7 @@ impl Operation for Failed {
     type Output = io::Result<()>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _place: &Place) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         Start::Ready(self.0)
     }
 

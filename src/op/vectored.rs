@@ -62,7 +62,7 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
     type Output = (Vec<B>, io::Result<usize>);
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, place: &Place) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         self.message.clear();
         for buf in &mut self.bufs {
             let (at, len) = buf.writable();
@@ -113,7 +113,7 @@ impl<B: IoBuf> Operation for SendVectored<B> {
     type Output = (Vec<B>, io::Result<usize>);
     const DIRECTION: Direction = Direction::Out;
 
-    fn uring(&mut self, place: &Place) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         self.message.clear();
         let mut skip = self.sent;
         for buf in &self.bufs {

@@ -53,7 +53,7 @@ pub(crate) struct Uring {
     backlog: VecDeque<squeue::Entry>,
     /// Inline entries that were pushed, with the number of the push: what they mean when the
     /// kernel took them and posted nothing.
-    inline: VecDeque<(u32, Completion)>,
+    inline: Vec<(u32, Completion)>,
     /// Entries pushed to the queue, modulo 2³².
     pushed: u32,
     waker: Arc<Waker>,
@@ -82,7 +82,7 @@ impl Uring {
             entrance,
             ring,
             backlog: VecDeque::new(),
-            inline: VecDeque::new(),
+            inline: Vec::new(),
             pushed: 0,
             waker,
             features,
@@ -107,8 +107,9 @@ impl Uring {
         Arc::clone(&self.waker)
     }
 
-    pub(crate) fn features(&self) -> Features {
-        self.features
+    #[inline]
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
     }
 
     /// The descriptor for an embedding loop, made when it is first asked for
@@ -179,14 +180,23 @@ impl Uring {
         self.push(&entry.user_data(user_data(index | CANCEL, generation)));
     }
 
-    /// As [`push`](Self::push); `silent` is what it means when the kernel took the entry and posted
+    #[inline]
+    pub(crate) fn submit(&mut self, entry: squeue::Entry, index: u32, generation: u32) {
+        self.push(&entry.user_data(user_data(index, generation)));
+    }
+
+    /// Submits an inline entry; `silent` is what it means when the kernel took it and posted
     /// nothing.
     #[inline]
-    pub(crate) fn push_inline(&mut self, entry: &squeue::Entry, silent: Completion) {
-        let data = user_data(silent.index | INLINE, silent.generation);
-        self.push(&entry.clone().user_data(data));
+    pub(crate) fn submit_inline(&mut self, entry: squeue::Entry, silent: Completion) {
+        self.push(&entry.user_data(user_data(silent.index | INLINE, silent.generation)));
         let ahead = u32::try_from(self.backlog.len()).unwrap_or(u32::MAX);
-        self.inline.push_back((self.pushed.wrapping_add(ahead), silent));
+        self.inline.push((self.pushed.wrapping_add(ahead), silent));
+    }
+
+    #[inline]
+    pub(crate) fn inline_pending(&self) -> usize {
+        self.inline.len()
     }
 
     pub(crate) fn wait(
@@ -200,9 +210,7 @@ impl Uring {
         if let Some(announcer) = &self.announcer {
             announcer.drain();
         }
-        let no_wait = timeout == Some(Duration::ZERO)
-            || !self.inline.is_empty()
-            || !self.ring.completion().is_empty();
+        let no_wait = timeout == Some(Duration::ZERO) || !self.ring.completion().is_empty();
         if no_wait && self.is_quiet() {
             self.reap(ready);
             return Ok(());
@@ -296,13 +304,15 @@ impl Uring {
         let left = u32::try_from(queue.len()).unwrap_or(u32::MAX);
         drop(queue);
         let taken = self.pushed.wrapping_sub(left);
-        while let Some((number, silent)) = self.inline.front() {
-            // Numbers wrap: the difference tells which one is ahead.
-            if taken.wrapping_sub(*number).cast_signed() < 0 {
-                return;
-            }
-            ready.push_back(*silent);
-            self.inline.pop_front();
+        // Numbers wrap: the difference tells which one is ahead.
+        let is_taken = |number: u32| taken.wrapping_sub(number).cast_signed() >= 0;
+        let count = if self.inline.last().is_some_and(|(number, _)| is_taken(*number)) {
+            self.inline.len()
+        } else {
+            self.inline.partition_point(|(number, _)| is_taken(*number))
+        };
+        for (_, silent) in self.inline.drain(..count) {
+            ready.push_back(silent);
         }
     }
 
