@@ -22,8 +22,9 @@ pub(crate) const OPEN: u32 = NONE;
 /// `closer` of a handle that was dropped.
 pub(crate) const DROPPED: u32 = NONE - 1;
 
+/// The operations of one direction, linked through their slots.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Queue {
+pub(crate) struct InOrder {
     pub(crate) head: u32,
     pub(crate) tail: u32,
 }
@@ -37,7 +38,7 @@ pub(crate) struct Handle {
     /// `OPEN`, `DROPPED`, or the slot of the close operation.
     pub(crate) closer: u32,
     /// By direction: in, out. In a free entry `queues[0].head` is the next free one.
-    pub(crate) queues: [Queue; 2],
+    pub(crate) queues: [InOrder; 2],
     /// The last receive left nothing in the socket.
     pub(crate) drained: bool,
 }
@@ -61,7 +62,7 @@ impl Handles {
             if self.entries.len() == self.entries.capacity() {
                 self.entries.reserve_exact(1024);
             }
-            let queues = [Queue { head: NONE, tail: NONE }; 2];
+            let queues = [InOrder { head: NONE, tail: NONE }; 2];
             self.entries.push(Handle {
                 fd: -1,
                 generation: 0,

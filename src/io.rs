@@ -23,6 +23,7 @@ use crate::mailbox::Mailbox;
 use crate::offload::Pool;
 use crate::op::{Completion, Op, USER_SPACE};
 use crate::pause::Held;
+use crate::queue::Queue;
 use crate::remote::{Message, Remote};
 use crate::slot::{CANCEL_ASKED, FINAL, Slots, State, TIMED_OUT};
 use crate::state::{DEADLINE, Due, Loop, MISSED_PAUSE_NS};
@@ -112,7 +113,7 @@ impl Builder {
             handles: Handles::new(),
             timers: Timers::new(),
             driver: Some(driver),
-            ready: VecDeque::new(),
+            ready: Queue::new(),
             capacity: self.capacity,
             operations: 0,
             impatient: false,
@@ -429,7 +430,7 @@ impl Io {
     }
 
     /// Takes the next completion up; says whether there was one.
-    #[inline]
+    #[inline(always)]
     #[expect(unsafe_code, reason = "the typed end of an operation is reached through its slot")]
     fn run_one(&self) -> bool {
         let due = self.core.state.borrow_mut().take_ready(&self.core.clock);

@@ -81,6 +81,7 @@ mod net;
 mod offload;
 mod op;
 mod pause;
+mod queue;
 mod remote;
 mod slot;
 mod start;

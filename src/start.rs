@@ -1,5 +1,6 @@
 //! Starting operations: the methods of [`Io`] that no kind of handle owns, and the way from a row
 //! to a slot.
+#![expect(unsafe_code, reason = "a record is started where it was just placed")]
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use crate::handle::Source;
 use crate::offload::package;
 use crate::op::close::Close;
 use crate::op::user_space::{InThisTurn, Parked, Ticks, Timeout};
-use crate::op::{Direction, Each, Multishot, Once, Operation};
+use crate::op::{Direction, Each, Multishot, Once, Operation, Place, Start};
 use crate::remote::Message;
 use crate::slot::FINAL;
 use crate::state::Target;
@@ -49,7 +50,8 @@ impl Io {
     {
         let record = Once { row, context, callback };
         let vtable = &Once::<O, C, F>::VTABLE;
-        let start = Once::<O, C, F>::start;
+        // SAFETY: the loop calls it with the slot that it has just placed this record in.
+        let start = |slot, place: &Place<'_>| unsafe { Once::<O, C, F>::start(slot, place) };
         self.core.state.borrow_mut().insert(record, vtable, start, O::DIRECTION, target)
     }
 
@@ -73,7 +75,8 @@ impl Io {
     {
         let record = Each { row, context, each, done };
         let vtable = &Each::<O, C, F, D>::VTABLE;
-        let start = Each::<O, C, F, D>::start;
+        // SAFETY: the loop calls it with the slot that it has just placed this record in.
+        let start = |slot, place: &Place<'_>| unsafe { Each::<O, C, F, D>::start(slot, place) };
         self.core.state.borrow_mut().insert(record, vtable, start, O::DIRECTION, target)
     }
 
@@ -190,7 +193,7 @@ impl Io {
         let record = Once { row: Close, context, callback };
         let vtable = &Once::<Close, C, F>::VTABLE;
         let mut state = self.core.state.borrow_mut();
-        let park = crate::op::park;
+        let park = |_, _: &Place<'_>| Start::Parked;
         let op = state.insert(record, vtable, park, Direction::None, Target::Nothing);
         if state.slots.header(op.index).state != crate::slot::State::Parked {
             return op;

@@ -4,19 +4,20 @@
 //! I2. Nothing here runs or drops what is the user's: a descriptor to close is returned.
 #![expect(unsafe_code, reason = "operations are reached through their slots")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::error;
-use crate::handle::{DROPPED, HandleId, Handles, OPEN, Queue};
+use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::JobId;
 use crate::op::{
     CANCEL_MISSED, Completion, Direction, MORE, MORE_IN_SOCKET, Op, Place, Start, USER_SPACE,
     VTable,
 };
 use crate::pause::Held;
+use crate::queue::Queue;
 use crate::slot::{
     CANCEL_ASKED, FINAL, Header, NONE, PAUSED, STOPPED, Slot, SlotRef, Slots, State, TIMED_OUT,
 };
@@ -60,7 +61,7 @@ pub(crate) struct Loop {
     pub(crate) handles: Handles,
     pub(crate) timers: Timers,
     pub(crate) driver: Option<Driver>,
-    pub(crate) ready: VecDeque<Completion>,
+    pub(crate) ready: Queue<Completion>,
     pub(crate) capacity: u32,
     pub(crate) operations: u64,
     /// Something waits for what is done while it is submitted: the next wait must not block.
@@ -89,7 +90,7 @@ impl Loop {
         &mut self,
         record: R,
         vtable: &'static VTable,
-        start: StartFn,
+        start: impl FnOnce(*mut Slot, &Place<'_>) -> Start,
         direction: Direction,
         target: Target,
     ) -> Op {
@@ -120,7 +121,13 @@ impl Loop {
     }
 
     #[inline]
-    fn enlist(&mut self, slot: SlotRef, start: StartFn, direction: Direction, id: HandleId) {
+    fn enlist(
+        &mut self,
+        slot: SlotRef,
+        start: impl FnOnce(*mut Slot, &Place<'_>) -> Start,
+        direction: Direction,
+        id: HandleId,
+    ) {
         let header = self.slots.header_of(slot);
         let index = header.index;
         let Some(handle) = self.handles.find(id).filter(|handle| handle.closer == OPEN) else {
@@ -152,6 +159,8 @@ impl Loop {
     /// Hands the operation to whoever will complete it.
     pub(crate) fn start(&mut self, index: u32, start: StartFn) {
         let slot = self.slots.at(index);
+        // SAFETY: `start` is the function of the vtable of the record in this slot.
+        let start = |slot, place: &Place<'_>| unsafe { start(slot, place) };
         let handle = self.slots.header_of(slot).handle;
         if handle == NONE {
             return self.start_on(slot, start, -1, false);
@@ -162,15 +171,20 @@ impl Loop {
     }
 
     #[inline]
-    fn start_on(&mut self, slot: SlotRef, start: StartFn, fd: RawFd, drained: bool) {
+    fn start_on(
+        &mut self,
+        slot: SlotRef,
+        start: impl FnOnce(*mut Slot, &Place<'_>) -> Start,
+        fd: RawFd,
+        drained: bool,
+    ) {
         let header = self.slots.header_of(slot);
         let (index, generation) = (header.index, header.generation);
         let Some(driver) = &mut self.driver else {
             return self.finish_in_user_space(index, error::CLOSED);
         };
         let place = Place { fd, drained, features: driver.features() };
-        // SAFETY: `start` is the function of the vtable of the record in this slot.
-        match unsafe { start(slot.as_ptr(), &place) } {
+        match start(slot.as_ptr(), &place) {
             Start::Entry(entry) => {
                 header.state = State::Driver;
                 driver.submit(entry, index, generation);
@@ -278,7 +292,7 @@ impl Loop {
             let direction = std::mem::replace(&mut header.direction, Direction::None);
             let queues = &mut self.handles.get(handle).queues;
             if let Some(queue) = queue_of(queues, direction) {
-                *queue = Queue { head: NONE, tail: NONE };
+                *queue = InOrder { head: NONE, tail: NONE };
             }
         }
         self.slots.header_of(slot).handle = NONE;
@@ -310,7 +324,9 @@ impl Loop {
         }
         if let Some(vtable) = self.slots.header(closer).vtable {
             let closer = self.slots.at(closer);
-            self.start_on(closer, vtable.start, fd, false);
+            // SAFETY: the vtable is that of the record in this slot.
+            let start = |slot, place: &Place<'_>| unsafe { (vtable.start)(slot, place) };
+            self.start_on(closer, start, fd, false);
         }
         None
     }
@@ -334,7 +350,7 @@ impl Loop {
     fn cancel_pending(&mut self, handle: u32) {
         for way in 0..2 {
             loop {
-                let Queue { head, tail } = self.handles.get(handle).queues[way];
+                let InOrder { head, tail } = self.handles.get(handle).queues[way];
                 if tail == head {
                     break;
                 }
@@ -345,7 +361,7 @@ impl Loop {
                 self.ask_to_end(head, CANCEL_ASKED);
             }
         }
-        let queued = |queue: &Queue| u32::from(queue.head != NONE);
+        let queued = |queue: &InOrder| u32::from(queue.head != NONE);
         let entry = self.handles.get(handle);
         if entry.pending > entry.queues.iter().map(queued).sum() {
             // Operations of no direction are not linked: rare, so they are searched for.
@@ -537,7 +553,7 @@ fn ending(flags: u8, result: i32) -> i32 {
 }
 
 #[inline]
-fn queue_of(queues: &mut [Queue; 2], direction: Direction) -> Option<&mut Queue> {
+fn queue_of(queues: &mut [InOrder; 2], direction: Direction) -> Option<&mut InOrder> {
     match direction {
         Direction::None => None,
         Direction::In => Some(&mut queues[0]),

@@ -105,15 +105,23 @@ impl Stock {
     }
 
     /// Gives the kernel what it should have.
-    #[inline]
     fn provide(&mut self) {
-        while self.provided < self.provided_max
-            && let Some(ring) = &mut *self.ring
-            && let Some(id) = self.free.pop()
-        {
-            let at = self.memory.at(usize::from(id) * self.size as usize);
-            ring.provide(id, at, self.size);
-            self.provided += 1;
+        while self.provided < self.provided_max && self.ring.is_some() {
+            let Some(id) = self.free.pop() else { return };
+            self.put(id);
+        }
+    }
+
+    /// Takes in a buffer: for the kernel, or for later.
+    #[inline]
+    fn put(&mut self, id: u16) {
+        let at = self.address(id);
+        match &mut *self.ring {
+            Some(ring) if self.provided < self.provided_max => {
+                ring.provide(id, at, self.size);
+                self.provided += 1;
+            }
+            _ => self.free.push(id),
         }
     }
 }
@@ -156,20 +164,21 @@ impl PoolShared {
     /// The buffer `id`, which the kernel took from its ring and filled with `len` bytes.
     #[inline]
     pub(crate) fn received(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
-        {
-            let mut stock = pool.stock.borrow_mut();
-            stock.provided -= 1;
-            if stock.provided < stock.provided_max / 2 {
-                stock.provide();
-            }
+        let mut stock = pool.stock.borrow_mut();
+        stock.provided -= 1;
+        if stock.provided < stock.provided_max / 2 {
+            stock.provide();
         }
-        PoolShared::filled(pool, id, len)
+        PoolShared::lend(pool, &stock, id, len)
     }
 
     /// The buffer `id`, with `len` bytes in it.
-    #[inline]
     pub(crate) fn filled(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
-        let stock = pool.stock.borrow();
+        PoolShared::lend(pool, &pool.stock.borrow(), id, len)
+    }
+
+    #[inline]
+    fn lend(pool: &Rc<PoolShared>, stock: &Stock, id: u16, len: u32) -> PoolBuf {
         assert!(len <= stock.size && id < pool.count, "the driver keeps to the pool's buffers");
         pool.lent.set(pool.lent.get() + 1);
         PoolBuf { at: stock.address(id), pool: Rc::clone(pool), id, len }
@@ -203,11 +212,7 @@ impl PoolShared {
     /// Takes back a buffer that an operation took and did not fill.
     #[inline]
     pub(crate) fn put_back(&self, id: u16) {
-        {
-            let mut stock = self.stock.borrow_mut();
-            stock.free.push(id);
-            stock.provide();
-        }
+        self.stock.borrow_mut().put(id);
         self.hand_on();
     }
 

@@ -1,7 +1,6 @@
 //! The seam: what a driver does. It accepts an operation, waits with a deadline and yields
 //! completions, cancels, and is woken from another thread. It moves operations and names none.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use io_uring::squeue;
 
 use crate::op::Completion;
+use crate::queue::Queue;
 
 pub(crate) mod uring;
 
@@ -134,7 +134,7 @@ impl Driver {
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
-        ready: &mut VecDeque<Completion>,
+        ready: &mut Queue<Completion>,
     ) -> io::Result<()> {
         match self {
             Driver::Uring(uring) => uring.wait(timeout, ready),

@@ -261,12 +261,8 @@ where
     }
 }
 
-/// Starts nothing yet, whatever the record.
-pub(crate) unsafe fn park(_slot: *mut Slot, _place: &Place<'_>) -> Start {
-    Start::Parked
-}
-
 /// A system call that was interrupted, or that the kernel could not do at once, is done again.
+#[inline]
 fn retryable(result: i32) -> bool {
     result == -libc::EINTR || result == -libc::EAGAIN
 }

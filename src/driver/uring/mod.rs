@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use io_uring::{IoUring, opcode, squeue, types};
 
 use crate::op::{CANCEL_MISSED, Completion, MORE};
+use crate::queue::Queue;
 use crate::slot::SLOTS_MAX;
 
 pub(crate) mod buf_ring;
@@ -202,7 +203,7 @@ impl Uring {
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
-        ready: &mut VecDeque<Completion>,
+        ready: &mut Queue<Completion>,
     ) -> io::Result<()> {
         if !self.backlog.is_empty() {
             self.flush();
@@ -254,12 +255,11 @@ impl Uring {
     }
 
     #[inline]
-    fn reap(&mut self, ready: &mut VecDeque<Completion>) {
+    fn reap(&mut self, ready: &mut Queue<Completion>) {
         let inline_from = ready.len();
         if !self.inline.is_empty() {
             self.conclude_inline(ready);
         }
-        let inline_to = ready.len();
         let mut rewatch = false;
         for entry in self.ring.completion() {
             let (data, flags) = (entry.user_data(), entry.flags());
@@ -280,7 +280,7 @@ impl Uring {
             } else {
                 // It did not do all: that is its result, not what silence would have meant.
                 let index = index & !INLINE;
-                let concluded = ready.range_mut(inline_from..inline_to);
+                let concluded = ready.iter_mut_from(inline_from);
                 let later = self.inline.iter_mut().map(|(_, silent)| silent);
                 let silent = concluded.chain(later).find(|silent| silent.index == index);
                 assert!(silent.is_some(), "an inline entry completes while it is submitted");
@@ -296,7 +296,7 @@ impl Uring {
     }
 
     /// Moves to `ready` what the inline entries mean that the kernel has taken.
-    fn conclude_inline(&mut self, ready: &mut VecDeque<Completion>) {
+    fn conclude_inline(&mut self, ready: &mut Queue<Completion>) {
         let queue = self.ring.submission();
         if queue.cq_overflow() {
             return;
