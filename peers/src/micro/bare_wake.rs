@@ -7,6 +7,8 @@ use crate::sys::ring::{self, Port};
 use crate::sys::{net, process};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
@@ -14,6 +16,9 @@ use std::time::Instant;
 struct End {
     ours: Sender<RawFd>,
     theirs: Receiver<RawFd>,
+    /// What is handed over: even, it is with the first thread. A multishot poll may report one
+    /// write twice, so being woken alone proves nothing.
+    ball: Arc<AtomicU64>,
     first: bool,
     rounds: u64,
 }
@@ -26,21 +31,21 @@ impl End {
         self.theirs.recv().map_err(gone)
     }
 
-    /// Wakes and is woken in turn. Nanoseconds for a round.
+    /// Waits for the ball and hands it on, in turn; the first thread begins with it. Nanoseconds
+    /// for a round.
     fn play(
         &self,
         mut wake: impl FnMut() -> io::Result<()>,
         mut wait: impl FnMut() -> io::Result<()>,
     ) -> io::Result<f64> {
+        let mine = u64::from(!self.first);
         let begin = Instant::now();
         for _ in 0..self.rounds {
-            if self.first {
-                wake()?;
+            while self.ball.load(Ordering::Acquire) % 2 != mine {
                 wait()?;
-            } else {
-                wait()?;
-                wake()?;
             }
+            self.ball.fetch_add(1, Ordering::AcqRel);
+            wake()?;
         }
         Ok(begin.elapsed().as_nanos() as f64 / self.rounds as f64)
     }
@@ -82,13 +87,12 @@ fn by_message(end: &End) -> io::Result<f64> {
     };
     let wait = || {
         let mut port = port.borrow_mut();
-        while port.next().is_none() {
-            port.enter(1)?;
-        }
+        port.enter(1)?;
+        while port.next().is_some() {}
         Ok(())
     };
     let ns = end.play(wake, wait)?;
-    // The last wake of the second thread has not been submitted yet.
+    // The last wake has not been submitted yet.
     port.borrow_mut().enter(0)?;
     end.meet(0)?;
     Ok(ns)
@@ -102,8 +106,7 @@ fn by_epoll(end: &End) -> io::Result<f64> {
     let other = end.meet(own.as_raw_fd())?;
     let wait = || {
         let mut ready = [Ready::EMPTY; 8];
-        while epoll.wait(&mut ready, -1)? == 0 {}
-        Ok(())
+        epoll.wait(&mut ready, -1).map(drop)
     };
     let ns = end.play(|| net::write_counter(other, 1), wait)?;
     end.meet(0)?;
@@ -112,12 +115,15 @@ fn by_epoll(end: &End) -> io::Result<f64> {
 
 fn measure_way(by: &str, rounds: u64, way: fn(&End) -> io::Result<f64>) -> io::Result<()> {
     let ((to_second, from_first), (to_first, from_second)) = (channel(), channel());
+    let ball = Arc::new(AtomicU64::new(0));
+    let end = |ours, theirs, first| End { ours, theirs, ball: Arc::clone(&ball), first, rounds };
+    let (first, second) = (end(to_second, from_second, true), end(to_first, from_first, false));
     let second = std::thread::spawn(move || {
         process::pin(1)?;
-        way(&End { ours: to_first, theirs: from_first, first: false, rounds })
+        way(&second)
     });
     process::pin(0)?;
-    let ns = way(&End { ours: to_second, theirs: from_second, first: true, rounds })?;
+    let ns = way(&first)?;
     second.join().map_err(|_| io::Error::other("the second thread panicked"))??;
     report(WAKE, by, ns);
     Ok(())
