@@ -4,10 +4,15 @@
 //! all connections. Only what a socket does not take at once is copied and kept; until it has gone
 //! out nothing more is received on that connection.
 //!
+//! The buffers start on a page, and that matters: a large allocation starts 16 bytes into one, where
+//! the kernel's copies from the start of a page run at little more than half their speed on AMD's
+//! Zen 3 (measured here with 16 KiB messages; 32 bytes in, or 0, is fast).
+//!
 //! A receive that returns fewer bytes than asked for has emptied the socket: the next bytes make a
 //! new edge (epoll(7), question 9), so a second call that would say `EAGAIN` is saved.
 
 use crate::service::Service;
+use crate::sys::arena::Arena;
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::net;
 use std::io;
@@ -17,6 +22,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 const LISTENER: u64 = u64::MAX;
 const SIGNAL: u64 = u64::MAX - 1;
 const EVENTS: usize = 1024;
+const INPUT: u32 = 0;
+const OUTPUT: u32 = 1;
 /// Receives in a row on one connection before the others have their turn.
 const ROUNDS: u32 = 16;
 
@@ -42,10 +49,11 @@ pub fn serve<S: Service>(
     let epoll = Epoll::new()?;
     epoll.add_level(listener.as_raw_fd(), LISTENER)?;
     epoll.add_level(signal.as_raw_fd(), SIGNAL)?;
-    let (input, output) = (vec![0; buffer], vec![0; buffer]);
+    let size = u32::try_from(buffer).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let buffers = Arena::new(2, size);
     let connections = Vec::new();
     let again = Vec::new();
-    Server { epoll, service, connections, again, input, output }.run(listener)
+    Server { epoll, service, connections, again, buffers }.run(listener)
 }
 
 struct Server<S: Service> {
@@ -53,8 +61,7 @@ struct Server<S: Service> {
     service: S,
     connections: Vec<Option<Connection<S::State>>>,
     again: Vec<usize>,
-    input: Vec<u8>,
-    output: Vec<u8>,
+    buffers: Arena,
 }
 
 impl<S: Service> Server<S> {
@@ -121,7 +128,9 @@ impl<S: Service> Server<S> {
     fn receive(&mut self, at: usize, to_the_end: bool) {
         let Some(connection) = &mut self.connections[at] else { return };
         for _ in 0..ROUNDS {
-            let len = match net::recv(connection.fd.as_raw_fd(), &mut self.input) {
+            let room = self.buffers.bytes_mut(INPUT);
+            let asked = room.len();
+            let len = match net::recv(connection.fd.as_raw_fd(), room) {
                 Ok(len @ 1..) => len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -130,16 +139,17 @@ impl<S: Service> Server<S> {
                     return;
                 }
             };
+            let (input, output) = self.buffers.pair(INPUT, len as u32, OUTPUT);
             let ok = if S::ECHO {
-                connection.send(&self.input[..len])
+                connection.send(input)
             } else {
-                connection.answer(&mut self.service, &self.input[..len], &mut self.output)
+                connection.answer(&mut self.service, input, output)
             };
             if !ok || (connection.ended && connection.unsent.is_empty()) {
                 self.connections[at] = None;
                 return;
             }
-            if !connection.unsent.is_empty() || (len < self.input.len() && !to_the_end) {
+            if !connection.unsent.is_empty() || (len < asked && !to_the_end) {
                 return;
             }
         }

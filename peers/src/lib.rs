@@ -14,6 +14,7 @@ pub mod epoll_server;
 pub mod harness;
 pub mod histogram;
 pub mod load;
+pub mod micro;
 pub mod server;
 pub mod service;
 pub mod sys;

@@ -4,7 +4,7 @@
 //! run at once (idle, a server costs nothing), each is measured for a fraction of a second, one
 //! after the other, and servers are compared only within such a round.
 
-use super::program::{Program, Server, load};
+use super::program::{Family, Program, Server, load};
 use super::stats::Spread;
 use serde_json::{Value, json};
 use std::io;
@@ -37,6 +37,8 @@ pub struct Effort {
 pub struct Measured {
     /// Its name.
     pub label: String,
+    /// Whose it is.
+    pub family: Family,
     /// The answers of the load, a round each.
     pub rounds: Vec<Value>,
     /// Messages a second.
@@ -73,11 +75,13 @@ impl Cell {
         flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
     }
 
-    /// Measures all servers.
+    /// Measures all servers that serve this.
     pub fn measure(&self, servers: &[Program], effort: Effort) -> io::Result<Vec<Measured>> {
+        let servers: Vec<Program> =
+            servers.iter().filter(|server| server.serves(&self.mode)).cloned().collect();
         let mut running: Vec<Server> = Vec::new();
-        for server in servers {
-            running.push(server.serve(&self.mode, self.size, &[])?);
+        for server in &servers {
+            running.push(server.serve(&self.mode, self.size)?);
         }
         let mut rounds = vec![Vec::new(); servers.len()];
         for round in 0..effort.rounds as usize {
@@ -90,7 +94,7 @@ impl Cell {
         for server in running {
             server.stop()?;
         }
-        Ok(compare(servers, rounds))
+        Ok(compare(&servers, rounds))
     }
 }
 
@@ -103,8 +107,7 @@ fn number(value: &Value, name: &str) -> f64 {
 fn compare(servers: &[Program], rounds: Vec<Vec<Value>>) -> Vec<Measured> {
     let column =
         |at: usize, name: &str| rounds[at].iter().map(|v| number(v, name)).collect::<Vec<_>>();
-    let median = |at: usize, name: &str| Spread::of(column(at, name)).median;
-    let by_hand = || (0..servers.len()).filter(|at| servers[*at].hand_written);
+    let by_hand = || (0..servers.len()).filter(|at| servers[*at].hand_written());
     let order = |name: &'static str| {
         move |a: &usize, b: &usize| {
             Spread::of(column(*a, name)).median.total_cmp(&Spread::of(column(*b, name)).median)
@@ -116,10 +119,10 @@ fn compare(servers: &[Program], rounds: Vec<Vec<Value>>) -> Vec<Measured> {
         let to = to.map_or_else(|| vec![f64::NAN; rounds[at].len()], |to| column(to, name));
         Spread::of(column(at, name).into_iter().zip(to).map(|(a, b)| a / b).collect::<Vec<_>>())
     };
-    debug_assert!(servers.is_empty() || median(0, "messages_per_s") >= 0.0);
     (0..servers.len())
         .map(|at| Measured {
             label: servers[at].label.clone(),
+            family: servers[at].family,
             rate: Spread::of(column(at, "messages_per_s")),
             cpu_ns: Spread::of(column(at, "server_cpu_ns_per_message")),
             rate_ratio: ratio(at, fastest, "messages_per_s"),

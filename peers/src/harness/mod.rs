@@ -1,7 +1,12 @@
 //! The harness: starts programs on the two cores, measures them in turn, and prints the tables.
 
+pub mod build;
 pub mod cell;
+pub mod idle;
+pub mod instructions;
 pub mod machine;
+pub mod micro;
 pub mod program;
 pub mod stats;
 pub mod table;
+pub mod verdict;

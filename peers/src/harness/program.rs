@@ -1,7 +1,8 @@
 //! The programs that are compared, and running them.
 
-use crate::sys::process;
+use crate::sys::process::{self, Priority};
 use serde_json::Value;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,75 +13,138 @@ use std::time::{Duration, Instant};
 pub const SERVER_CORE: usize = 0;
 /// Core of the load.
 pub const LOAD_CORE: usize = 1;
-/// Both are to win against what else runs on the machine.
-const NICE: i32 = -20;
-const STOP_MAX: Duration = Duration::from_secs(5);
+const STOP_MAX: Duration = Duration::from_secs(20);
+
+/// Whose program it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// A hand-written loop: the yardstick.
+    HandWritten,
+    /// The same little server on tigereye, by one strategy or another.
+    Tigereye,
+    /// Anything else, shown but not judged as a strategy.
+    Other,
+}
+
+/// What a server says and understands on its command line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// As `server.rs` says.
+    Peer,
+    /// As the library's example web server: `--addr ADDRESS --threads 1`, and a sentence with
+    /// `http://ADDRESS` in it.
+    WebServer,
+}
 
 /// A program under comparison.
 #[derive(Clone)]
 pub struct Program {
     /// Its name in the tables.
     pub label: String,
-    /// The program and its own flags. A name without a slash is looked for beside the harness.
+    /// The program and its own flags. A name without a slash is looked for beside the harness,
+    /// any other from this package's folder.
     pub command: Vec<String>,
-    /// One of the hand-written loops, which the others are compared with.
-    pub hand_written: bool,
+    /// Whose it is.
+    pub family: Family,
+    /// How to talk to it.
+    pub dialect: Dialect,
+    /// What it serves: `echo`, `http`.
+    pub modes: Vec<String>,
 }
 
-/// **The servers. A new one is added here**, or for one run by `--add "label=path flags;…"`.
-/// `server.rs` says what a server must understand on its command line.
-pub const SERVERS: &[(&str, &str, bool)] =
-    &[("bare_uring", "bare_uring", true), ("bare_epoll", "bare_epoll", true)];
+/// **The servers. A new one is added here**, or for one run by `--add "label=path flags;…"`:
+/// label, program and flags, whose, dialect, modes. `server.rs` says what a server must understand.
+pub const SERVERS: &[(&str, &str, Family, Dialect, &str)] = &[
+    ("bare_uring", "bare_uring", Family::HandWritten, Dialect::Peer, "echo,http"),
+    ("bare_epoll", "bare_epoll", Family::HandWritten, Dialect::Peer, "echo,http"),
+    ("tigereye", "tigereye", Family::Tigereye, Dialect::Peer, "echo"),
+    ("tigereye own", "tigereye --recv own", Family::Tigereye, Dialect::Peer, "echo"),
+    (
+        "web_server",
+        "../target/release/examples/web_server",
+        Family::Other,
+        Dialect::WebServer,
+        "http",
+    ),
+];
 
-/// **The programs of small measurements**, each printing a line of JSON per figure; the figures
-/// of the same name stand side by side. `micro.rs` says more.
-pub const MICROS: &[(&str, &str, bool)] = &[("bare", "micro", true)];
+/// **The programs of small measurements**, each printing lines of JSON; `micro.rs` says more.
+pub const MICROS: &[&str] = &["micro_bare", "micro_tigereye"];
 
 impl Program {
-    fn new(label: &str, command: &str, hand_written: bool) -> Self {
-        let command = command.split_whitespace().map(str::to_owned).collect();
-        Self { label: label.to_owned(), command, hand_written }
-    }
-
-    /// A built-in list, with what `--add` brought.
+    /// The built-in list, with what `--add` brought: servers of every mode, tigereye's strategies
+    /// if they are called so.
     #[must_use]
-    pub fn list(known: &[(&str, &str, bool)], added: &str) -> Vec<Self> {
-        let mut list: Vec<_> = known.iter().map(|(a, b, c)| Self::new(a, b, *c)).collect();
+    pub fn list(added: &str) -> Vec<Self> {
+        let words = |text: &str, by: char| text.split(by).map(str::to_owned).collect::<Vec<_>>();
+        let known = |&(label, command, family, dialect, modes): &(&str, &str, _, _, &str)| Self {
+            label: label.to_owned(),
+            command: words(command, ' '),
+            family,
+            dialect,
+            modes: words(modes, ','),
+        };
+        let mut list: Vec<_> = SERVERS.iter().map(known).collect();
         for part in added.split(';').filter(|part| !part.trim().is_empty()) {
             let (label, command) = part.split_once('=').unwrap_or((part, part));
-            list.push(Self::new(label.trim(), command, false));
+            let label = label.trim();
+            let tigereye = label.starts_with("tigereye");
+            let family = if tigereye { Family::Tigereye } else { Family::Other };
+            list.push(known(&(label, command.trim(), family, Dialect::Peer, "echo,http")));
         }
         list
     }
 
-    /// The path of the program.
-    pub fn path(&self) -> io::Result<PathBuf> {
+    /// Whether it is one of the hand-written loops.
+    #[must_use]
+    pub fn hand_written(&self) -> bool {
+        self.family == Family::HandWritten
+    }
+
+    /// Whether it serves `echo` or `http`.
+    #[must_use]
+    pub fn serves(&self, mode: &str) -> bool {
+        self.modes.iter().any(|own| own == mode)
+    }
+
+    fn path(&self) -> io::Result<PathBuf> {
         let name = self.command.first().ok_or(io::ErrorKind::InvalidInput)?;
-        if name.contains('/') { Ok(PathBuf::from(name)) } else { beside(name) }
+        if name.contains('/') { Ok(super::build::folder().join(name)) } else { beside(name) }
     }
 
     /// Starts it as a server on its core and waits for its address.
-    pub fn serve(&self, mode: &str, size: u32, wrapper: &[&str]) -> io::Result<Server> {
+    pub fn serve(&self, mode: &str, size: u32) -> io::Result<Server> {
+        self.serve_under(&[], mode, size)
+    }
+
+    /// The same under a wrapper such as valgrind, and then at no special priority.
+    pub fn serve_under(&self, wrapper: &[String], mode: &str, size: u32) -> io::Result<Server> {
         let path = self.path()?;
         let mut command = match wrapper.split_first() {
             Some((program, flags)) => {
                 let mut command = Command::new(program);
-                command.args(flags).arg(&path);
+                command.args(flags).arg(&path).stderr(Stdio::null());
                 command
             }
             None => Command::new(&path),
         };
-        let size = size.to_string();
-        command.args(&self.command[1..]);
-        command.args(["--mode", mode, "--addr", "127.0.0.1:0", "--size", &size]);
+        command.args(&self.command[1..]).args(["--addr", "127.0.0.1:0"]);
+        match self.dialect {
+            Dialect::Peer => command.args(["--mode", mode, "--size", &size.to_string()]),
+            Dialect::WebServer => command.args(["--threads", "1"]),
+        };
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = spawn_on(SERVER_CORE, &mut command)?;
+        let priority = if wrapper.is_empty() { Priority::RealTime } else { Priority::Ordinary };
+        let mut child = spawn_on(SERVER_CORE, priority, &mut command)?;
         let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let addr = line.strip_prefix("listening ").and_then(|addr| addr.trim().parse().ok());
+        let addr = line
+            .split_whitespace()
+            .find_map(|word| word.trim_start_matches("http://").parse::<SocketAddr>().ok());
         let Some(addr) = addr else {
             let _ = child.kill();
+            let _ = child.wait();
             return Err(io::Error::other(format!("{}: no address, but {line:?}", self.label)));
         };
         Ok(Server { child, addr, label: self.label.clone() })
@@ -94,13 +158,24 @@ pub fn beside(name: &str) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Spawns on a core: children inherit the affinity that this thread takes on meanwhile.
-fn spawn_on(core: usize, command: &mut Command) -> io::Result<Child> {
+/// Spawns on a core: children inherit what this thread takes on meanwhile.
+fn spawn_on(core: usize, priority: Priority, command: &mut Command) -> io::Result<Child> {
     process::pin(core)?;
-    process::set_nice(NICE);
-    command.spawn().map_err(|error| {
+    process::set_priority(priority);
+    let child = command.spawn();
+    process::set_priority(Priority::Ordinary);
+    child.map_err(|error| {
         io::Error::other(format!("{}: {error}", command.get_program().to_string_lossy()))
     })
+}
+
+/// The right to measure. Several harnesses on one machine take turns, a measurement each, because
+/// two that measure at once measure each other.
+fn turn() -> io::Result<File> {
+    let path = std::env::temp_dir().join("tigereye-peers.lock");
+    let file = File::options().create(true).append(true).open(path)?;
+    process::lock(&file)?;
+    Ok(file)
 }
 
 /// A running server.
@@ -152,7 +227,9 @@ fn load_command(server: &Server, flags: &[String]) -> io::Result<Command> {
 
 /// Runs the load against a server and returns what it found.
 pub fn load(server: &Server, flags: &[String]) -> io::Result<Value> {
-    let child = spawn_on(LOAD_CORE, &mut load_command(server, flags)?)?;
+    let _turn = turn()?;
+    let mut command = load_command(server, flags)?;
+    let child = spawn_on(LOAD_CORE, Priority::RealTime, &mut command)?;
     let output = child.wait_with_output()?;
     if !output.status.success() {
         return Err(io::Error::other(format!("load on {} failed", server.label)));
@@ -170,7 +247,8 @@ impl Idlers {
     /// Opens them all and has one message echoed on each.
     pub fn open(server: &Server, flags: &[String]) -> io::Result<Self> {
         let mut command = load_command(server, flags)?;
-        let mut child = spawn_on(LOAD_CORE, command.stdin(Stdio::piped()))?;
+        command.stdin(Stdio::piped());
+        let mut child = spawn_on(LOAD_CORE, Priority::Ordinary, &mut command)?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let idlers = Self { child, stdin };
@@ -188,12 +266,13 @@ impl Drop for Idlers {
 }
 
 /// Runs a program of small measurements to its end, on the server's core, and returns its lines.
-pub fn lines(program: &Program, flags: &[String]) -> io::Result<Vec<Value>> {
-    let mut command = Command::new(program.path()?);
-    command.args(&program.command[1..]).args(flags).stdout(Stdio::piped());
-    let output = spawn_on(SERVER_CORE, &mut command)?.wait_with_output()?;
+pub fn lines(program: &str, flags: &[String]) -> io::Result<Vec<Value>> {
+    let _turn = turn()?;
+    let mut command = Command::new(beside(program)?);
+    command.args(flags).stdout(Stdio::piped());
+    let output = spawn_on(SERVER_CORE, Priority::RealTime, &mut command)?.wait_with_output()?;
     if !output.status.success() {
-        return Err(io::Error::other(format!("{} failed", program.label)));
+        return Err(io::Error::other(format!("{program} failed")));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().map(|line| serde_json::from_str(line).map_err(io::Error::from)).collect()

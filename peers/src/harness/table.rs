@@ -1,11 +1,29 @@
 //! What the harness prints.
 
 use super::cell::{Cell, Measured};
+use super::idle::Memory;
+use super::instructions::Counted;
+use super::micro::Figure;
+use super::stats::Spread;
+use serde_json::Value;
+
+fn percent(spread: Spread) -> f64 {
+    spread.relative() * 100.0
+}
+
+/// What everything was measured on.
+pub fn machine(machine: &Value) {
+    if let Value::Object(fields) = machine {
+        for (name, value) in fields {
+            println!("{name:>14}  {}", value.as_str().map_or(value.to_string(), str::to_owned));
+        }
+    }
+}
 
 /// The head of the table of cells.
-pub fn head() {
+pub fn cells_head() {
     println!(
-        "{:<22} {:<18} {:>11} {:>5} {:>7} {:>6}  {:>9} {:>5} {:>7} {:>6}  {:>8} {:>8}  {:>9}",
+        "\n{:<22} {:<18} {:>11} {:>5} {:>7} {:>6}  {:>9} {:>5} {:>7} {:>6}  {:>8} {:>8}  {:>9}",
         "cell",
         "server",
         "messages/s",
@@ -23,9 +41,8 @@ pub fn head() {
 }
 
 /// The rows of one cell.
-pub fn rows(cell: &Cell, measured: &[Measured]) {
+pub fn cell(cell: &Cell, measured: &[Measured]) {
     for (at, server) in measured.iter().enumerate() {
-        let percent = |spread: super::stats::Spread| spread.relative() * 100.0;
         println!(
             "{:<22} {:<18} {:>11.0} {:>5.1} {:>7.3} {:>6.1}  {:>9.0} {:>5.1} {:>7.3} {:>6.1}  \
              {:>8.1} {:>8.1}  {:>4.2}/{:.2}",
@@ -44,5 +61,69 @@ pub fn rows(cell: &Cell, measured: &[Measured]) {
             server.median("server_busy"),
             server.median("client_busy"),
         );
+    }
+}
+
+/// The best of tigereye's strategies in the cell above.
+pub fn best(row: &Measured) {
+    println!(
+        "{:<22} best of tigereye: {} ({:.3} rate, {:.3} CPU)",
+        "", row.label, row.rate_ratio.median, row.cpu_ratio.median
+    );
+}
+
+/// The head of the table of memory.
+pub fn idle_head(connections: u32) {
+    println!(
+        "\nUser-space memory at {connections} idle connections\n\
+         {:<18} {:>13} {:>14} {:>14} {:>22}",
+        "server", "KiB without", "KiB with all", "bytes each", "bytes for a further one"
+    );
+}
+
+/// One server's memory.
+pub fn idle(memory: &Memory) {
+    println!(
+        "{:<18} {:>13} {:>14} {:>14.0} {:>22.0}",
+        memory.label,
+        memory.empty / 1024,
+        memory.full / 1024,
+        memory.each,
+        memory.further
+    );
+}
+
+/// The head of the table of instructions.
+pub fn instructions_head(version: &str) {
+    println!(
+        "\nUser-space instructions per echo of 64 bytes, by callgrind of {version}\n\
+         {:<18} {:>11} {:>21}",
+        "server", "connections", "instructions/message"
+    );
+}
+
+/// One server's instructions.
+pub fn instructions(counted: &Counted) {
+    println!("{:<18} {:>11} {:>21.1}", counted.label, counted.connections, counted.each);
+}
+
+/// The small measurements.
+pub fn micro(figures: &[Figure]) {
+    println!(
+        "\n{:<44} {:<30} {:>10} {:>6} {:>7} {:>6}",
+        "figure", "by", "ns each", "±%", "ratio", "±%"
+    );
+    for figure in figures {
+        for (at, way) in figure.ways.iter().enumerate() {
+            println!(
+                "{:<44} {:<30} {:>10.1} {:>6.1} {:>7.2} {:>6.1}",
+                if at == 0 { &figure.name } else { "" },
+                way.by,
+                way.ns().median,
+                percent(way.ns()),
+                way.ratio.median,
+                percent(way.ratio),
+            );
+        }
     }
 }

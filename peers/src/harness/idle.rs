@@ -1,0 +1,81 @@
+//! User-space memory per idle connection, each having had one message echoed.
+//!
+//! What counts is anonymous memory of the server's process, resident or swapped out
+//! (`/proc/PID/smaps_rollup`, kernel 4.14+): the heap, stacks and mappings of its own. Sockets and
+//! the rings belong to the kernel and are not in it.
+
+use super::program::{Idlers, Program};
+use serde_json::{Value, json};
+use std::io;
+
+/// Connections of the first measurement, after which what is paid once has been paid.
+const FIRST: u32 = 1000;
+const SIZE: u32 = 64;
+
+/// What was measured of one server, in bytes.
+pub struct Memory {
+    /// Its name.
+    pub label: String,
+    /// Before the first connection.
+    pub empty: u64,
+    /// With all connections.
+    pub full: u64,
+    /// The difference by connection: what the issue asks for.
+    pub each: f64,
+    /// The same without the first [`FIRST`] connections: what one more costs.
+    pub further: f64,
+}
+
+fn anonymous_bytes(pid: u32) -> io::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+    };
+    match (field("Anonymous:"), field("Swap:")) {
+        (Some(anonymous), Some(swap)) => Ok((anonymous + swap) * 1024),
+        _ => Err(io::Error::other("smaps_rollup without Anonymous and Swap")),
+    }
+}
+
+fn flags(connections: u32) -> Vec<String> {
+    let flags = ["--mode", "idle", "--size", &SIZE.to_string(), "--connections"];
+    let mut flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    flags.push(connections.to_string());
+    flags
+}
+
+/// Measures a server with `connections` connections, over [`FIRST`].
+pub fn measure(program: &Program, connections: u32) -> io::Result<Memory> {
+    assert!(connections > FIRST, "more than {FIRST} idle connections");
+    let server = program.serve("echo", SIZE)?;
+    let empty = anonymous_bytes(server.pid())?;
+    let some = Idlers::open(&server, &flags(FIRST))?;
+    let begun = anonymous_bytes(server.pid())?;
+    let more = Idlers::open(&server, &flags(connections - FIRST))?;
+    let full = anonymous_bytes(server.pid())?;
+    drop((some, more));
+    server.stop()?;
+    let per = |bytes: u64, connections: u32| bytes as f64 / f64::from(connections);
+    Ok(Memory {
+        label: program.label.clone(),
+        empty,
+        full,
+        each: per(full.saturating_sub(empty), connections),
+        further: per(full.saturating_sub(begun), connections - FIRST),
+    })
+}
+
+impl Memory {
+    /// Everything, for the results file.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "server": self.label,
+            "bytes_without_connections": self.empty,
+            "bytes_with_all": self.full,
+            "bytes_per_connection": self.each,
+            "bytes_per_further_connection": self.further,
+        })
+    }
+}

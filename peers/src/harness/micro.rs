@@ -1,0 +1,88 @@
+//! The small measurements: programs that print figures, run in turn, and compared by figure.
+
+use super::program::{MICROS, lines};
+use super::stats::Spread;
+use serde_json::{Value, json};
+use std::io;
+
+/// One way to do what a figure measures.
+pub struct Way {
+    /// By what: `tigereye`, or the hand-written means.
+    pub by: String,
+    /// Nanoseconds each, a round each.
+    pub rounds: Vec<f64>,
+    /// The same as a share of the best hand-written way in the same round.
+    pub ratio: Spread,
+}
+
+/// One figure, with all ways that were measured.
+pub struct Figure {
+    /// What is measured.
+    pub name: String,
+    /// The ways, in the order in which they came.
+    pub ways: Vec<Way>,
+}
+
+/// Runs all programs in turn, `rounds` times.
+pub fn measure(rounds: u32, scale: f64) -> io::Result<Vec<Figure>> {
+    let mut figures: Vec<Figure> = Vec::new();
+    let flags = ["--scale".to_owned(), scale.to_string()];
+    for round in 0..rounds as usize {
+        for turn in 0..MICROS.len() {
+            // Another one is first in every round.
+            for line in lines(MICROS[(round + turn) % MICROS.len()], &flags)? {
+                let text = |name: &str| line[name].as_str().unwrap_or("?").to_owned();
+                let ns = line["ns"].as_f64().unwrap_or(f64::NAN);
+                record(&mut figures, &text("figure"), &text("by"), ns);
+            }
+        }
+    }
+    for figure in &mut figures {
+        figure.compare();
+    }
+    Ok(figures)
+}
+
+fn record(figures: &mut Vec<Figure>, name: &str, by: &str, ns: f64) {
+    let at = figures.iter().position(|figure| figure.name == name).unwrap_or_else(|| {
+        figures.push(Figure { name: name.to_owned(), ways: Vec::new() });
+        figures.len() - 1
+    });
+    let ways = &mut figures[at].ways;
+    match ways.iter_mut().find(|way| way.by == by) {
+        Some(way) => way.rounds.push(ns),
+        None => {
+            let (by, ratio) = (by.to_owned(), Spread::default());
+            ways.push(Way { by, rounds: vec![ns], ratio });
+        }
+    }
+}
+
+impl Figure {
+    fn compare(&mut self) {
+        let by_hand = self.ways.iter().filter(|way| way.by != "tigereye");
+        let best = by_hand.min_by(|a, b| a.ns().median.total_cmp(&b.ns().median));
+        let Some(best) = best.map(|way| way.rounds.clone()) else { return };
+        for way in &mut self.ways {
+            way.ratio = Spread::of(way.rounds.iter().zip(&best).map(|(a, b)| a / b));
+        }
+    }
+
+    /// Everything, for the results file.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let way = |way: &Way| {
+            let spread = |s: Spread| json!({"low": s.low, "median": s.median, "high": s.high});
+            json!({"by": way.by, "ns": spread(way.ns()), "ratio": spread(way.ratio)})
+        };
+        json!({"figure": self.name, "ways": self.ways.iter().map(way).collect::<Vec<_>>()})
+    }
+}
+
+impl Way {
+    /// Nanoseconds each.
+    #[must_use]
+    pub fn ns(&self) -> Spread {
+        Spread::of(self.rounds.iter().copied())
+    }
+}
