@@ -70,9 +70,13 @@ fn a_detached_send_that_misses_its_deadline_ends_the_connection() {
     let (stream, mut peer) = small_pair(&io);
     let ends = Log::new();
     let (received, sent) = (ends.clone(), ends.clone());
-    io.recv(Rc::clone(&stream), vec![0; 8].into_boxed_slice(), move |_stream, _io, _buf, result| {
-        received.put(("received", result.map_err(|error| error.kind())));
-    });
+    io.recv(
+        Rc::clone(&stream),
+        vec![0; 8].into_boxed_slice(),
+        move |_stream, _io, _buf, result| {
+            received.put(("received", result.map_err(|error| error.kind())));
+        },
+    );
     let late = io.send_detached(&stream, pattern(16 << 20));
     io.deadline(late, Duration::from_millis(10));
     io.send_all(stream, "behind the gap", move |_stream, _io, _buf, result| {

@@ -119,8 +119,7 @@ fn an_accepting_flow_can_be_paused() {
     );
     io.run_for(Duration::ZERO).unwrap();
     io.pause(flow);
-    let _peers: Vec<_> =
-        (0..5).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let _peers: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
     io.run_for(SOON).unwrap();
     assert_eq!(accepted.len(), 0);
     io.resume(flow);
@@ -175,7 +174,11 @@ fn a_cancel_and_a_deadline_end_a_pause_and_the_flow() {
         peer.write_all(&pattern(10)).unwrap();
         io.pause(flow);
         io.run_for(SOON).unwrap();
-        if by_deadline { io.deadline(flow, SOON) } else { io.cancel(flow) }
+        if by_deadline {
+            io.deadline(flow, SOON)
+        } else {
+            io.cancel(flow)
+        }
         finish(&io);
         let error = ends.one().unwrap_err();
         match by_deadline {
