@@ -115,6 +115,7 @@ impl Builder {
             driver: Some(driver),
             ready: Queue::new(),
             capacity: self.capacity,
+            parts: 0,
             operations: 0,
             impatient: false,
             buffer_waiters: 0,
@@ -278,7 +279,7 @@ impl Io {
     /// How many more operations the loop takes before its capacity is reached.
     pub fn free_slots(&self) -> u32 {
         let state = self.core.state.borrow();
-        state.capacity.saturating_sub(state.slots.used())
+        state.capacity.saturating_add(state.parts).saturating_sub(state.slots.used())
     }
 
     /// What the loop did so far.

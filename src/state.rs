@@ -63,6 +63,8 @@ pub(crate) struct Loop {
     pub(crate) driver: Option<Driver>,
     pub(crate) ready: Queue<Completion>,
     pub(crate) capacity: u32,
+    /// Operations inside others, which take no capacity.
+    pub(crate) parts: u32,
     pub(crate) operations: u64,
     /// Something waits for what is done while it is submitted: the next wait must not block.
     pub(crate) impatient: bool,
@@ -97,7 +99,7 @@ impl Loop {
         let slot = self.slots.take();
         self.slots.place(slot, record);
         self.operations += 1;
-        let full = self.slots.used() > self.capacity;
+        let full = self.slots.used() > self.capacity.saturating_add(self.parts);
         let header = self.slots.header_of(slot);
         // A free slot is in no queue and has no timer: the rest is as it should be.
         header.vtable = Some(vtable);

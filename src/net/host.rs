@@ -1,44 +1,92 @@
 //! Connecting by name: resolved on the pool, the addresses tried in turn.
+//!
+//! ```text
+//!   the operation: parked ◀──────── result ─────────┐
+//!        │ cancel, deadline                         │
+//!        ▼                                          │
+//!   what it stands for now: resolve ─▶ connect ─▶ connect … ─▶ connected, or the last error
+//! ```
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::rc::Rc;
 
 use super::ConnectOptions;
+use crate::op::user_space::Parked;
+use crate::slot::State;
 use crate::{Io, Op, TcpStream};
 
-struct Attempt<C, F> {
-    context: C,
-    callback: F,
+type Outcome = Rc<Cell<Option<io::Result<TcpStream>>>>;
+
+/// The addresses that are left to try, for the operation `whole`.
+struct Attempt {
+    whole: Op,
+    outcome: Outcome,
     options: ConnectOptions,
     addresses: std::vec::IntoIter<SocketAddr>,
 }
 
-impl<C, F> Attempt<C, F>
-where
-    C: 'static,
-    F: FnOnce(C, &Io, io::Result<TcpStream>) + 'static,
-{
-    fn next(mut self, io: &Io, last: io::Error) {
-        let Some(address) = self.addresses.next() else {
-            return (self.callback)(self.context, io, Err(last));
-        };
-        let options = self.options.clone();
-        io.connect_with(self, address, &options, |attempt, io, result| match result {
-            Ok(stream) => (attempt.callback)(attempt.context, io, Ok(stream)),
-            Err(error) => attempt.next(io, error),
-        });
+impl Attempt {
+    /// Tries the next address; when none is left, the last error stands.
+    fn go_on(mut self, io: &Io, last: io::Error) {
+        let Some(address) = self.addresses.next() else { return self.end(io, Err(last)) };
+        let (whole, options) = (self.whole, self.options.clone());
+        let attempt =
+            io.connect_with(self, address, &options, |attempt, io, result| match result {
+                Ok(stream) => attempt.end(io, Ok(stream)),
+                Err(error) => attempt.go_on(io, error),
+            });
+        io.stand_for(whole, attempt);
+    }
+
+    fn end(self, io: &Io, result: io::Result<TcpStream>) {
+        self.outcome.set(Some(result));
+        let mut state = io.core.state.borrow_mut();
+        state.parts -= 1;
+        let Op { index, generation } = self.whole;
+        let found = state.slots.find(index, generation);
+        if found.is_some_and(|header| header.state == State::Parked) {
+            state.inner.remove(&index);
+            state.finish_in_user_space(index, 0);
+        }
     }
 }
 
 impl Io {
+    /// From now on to end the operation `whole` is to end `part`. Where it has ended already,
+    /// `part` is not needed.
+    fn stand_for(&self, whole: Op, part: Op) {
+        let mut state = self.core.state.borrow_mut();
+        let found = state.slots.find(whole.index, whole.generation);
+        if found.is_some_and(|header| header.state == State::Parked) {
+            state.inner.insert(whole.index, part);
+        } else {
+            drop(state);
+            self.cancel(part);
+        }
+    }
+
     /// Resolves `host` (`"name:port"`) on the pool and connects to its addresses in turn, until
-    /// one takes the connection.
-    ///
-    /// The handle returned cancels the resolving; each attempt after it is bounded by the system.
+    /// one takes the connection. A cancel or a deadline ends the whole of it; a call to the
+    /// resolver that already runs goes on unheard.
     ///
     /// # Errors
     /// In the callback: what getaddrinfo(3) says; the last address's error; `NotFound` when the
     /// name has no address.
+    ///
+    /// ```
+    /// use tigereye::{ConnectOptions, Io};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let host = format!("localhost:{}", listener.local_addr()?.port());
+    /// let io = Io::new()?;
+    /// io.connect_host("a context", host, &ConnectOptions::new(), |_context, _io, result| {
+    ///     println!("connected to {:?}", result.and_then(|stream| stream.peer_addr()));
+    /// });
+    /// io.run()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn connect_host<C, F>(
         &self,
         context: C,
@@ -50,18 +98,31 @@ impl Io {
         C: 'static,
         F: FnOnce(C, &Io, io::Result<TcpStream>) + 'static,
     {
-        let host = host.into();
-        let resolve = move || host.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        let options = options.clone();
-        self.offload((context, callback), resolve, move |(context, callback), io, result| {
-            match result.and_then(|resolved| resolved) {
-                Err(error) => callback(context, io, Err(error)),
-                Ok(addresses) => {
-                    let addresses = addresses.into_iter();
-                    let attempt = Attempt { context, callback, options, addresses };
-                    attempt.next(io, io::ErrorKind::NotFound.into());
-                }
+        let outcome = Outcome::default();
+        let taken = Rc::clone(&outcome);
+        let finish = move |result: io::Result<u32>| {
+            result?;
+            taken.take().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
+        };
+        let whole = self.submit(Parked { finish }, context, callback);
+        {
+            let mut state = self.core.state.borrow_mut();
+            if state.slots.header(whole.index).state != State::Parked {
+                return whole;
             }
-        })
+            // What is done inside the operation takes no capacity of the caller's.
+            state.parts += 1;
+        }
+        let (host, options) = (host.into(), options.clone());
+        let resolve = move || host.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        let part = self.offload((), resolve, move |(), io, result| {
+            let (addresses, error) = match result.and_then(|resolved| resolved) {
+                Ok(addresses) => (addresses, io::ErrorKind::NotFound.into()),
+                Err(error) => (Vec::new(), error),
+            };
+            Attempt { whole, outcome, options, addresses: addresses.into_iter() }.go_on(io, error);
+        });
+        self.stand_for(whole, part);
+        whole
     }
 }

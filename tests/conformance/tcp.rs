@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use tigereye::{ConnectOptions, Io, Next, TcpListener, is_cancelled};
 
@@ -307,4 +308,50 @@ fn accept_each_stops_and_gives_the_listener_back() {
     assert_eq!(listener.local_addr().unwrap(), address);
     let expected: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
     assert_eq!(items.take(), expected);
+}
+
+#[test]
+fn p26_connect_host_needs_one_slot_of_the_capacity() {
+    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let host = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let io = Io::builder().capacity(1).build().unwrap();
+    let log = Log::new();
+    io.connect_host(log.clone(), host, &ConnectOptions::new(), |log, _io, result| {
+        log.put(result.map(drop));
+    });
+    assert_eq!(io.free_slots(), 0);
+    finish(&io);
+    log.one().unwrap();
+    assert_eq!(io.free_slots(), 1);
+}
+
+#[test]
+fn connect_host_ends_as_a_whole_by_cancel_and_deadline() {
+    let io = Io::new().unwrap();
+    // Cancelled at once, while it resolves, and while it connects; whatever came first, it ends.
+    for turns in [0, 1, 2, 3] {
+        for by_deadline in [false, true] {
+            let listener = std::net::TcpListener::bind(any()).unwrap();
+            let host = format!("localhost:{}", listener.local_addr().unwrap().port());
+            let log = Log::new();
+            let options = ConnectOptions::new();
+            let whole = io.connect_host(log.clone(), host, &options, |log, _io, result| {
+                log.put(result.map(drop));
+            });
+            for _ in 0..turns {
+                io.run_once().unwrap();
+            }
+            if by_deadline {
+                io.deadline(whole, Duration::ZERO)
+            } else {
+                io.cancel(whole)
+            }
+            finish(&io);
+            match log.one() {
+                Err(error) if by_deadline => assert_eq!(error.kind(), ErrorKind::TimedOut),
+                Err(error) => assert!(is_cancelled(&error)),
+                Ok(()) => assert!(turns > 0, "nothing was done yet"),
+            }
+        }
+    }
 }
