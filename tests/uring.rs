@@ -137,3 +137,24 @@ fn p16_waiting_operations_make_no_kernel_threads() {
     io.run_for(Duration::from_secs(30)).unwrap();
     assert_eq!((received.get(), threads()), (300, before), "and are served");
 }
+
+#[test]
+fn p16_urgent_bytes_make_no_kernel_threads() {
+    if !alone("p16_urgent_bytes_make_no_kernel_threads", &[]) {
+        return;
+    }
+    let io = Io::new().unwrap();
+    let before = threads();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut peers = Vec::new();
+    for _ in 0..30 {
+        let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let peer = listener.accept().unwrap().0;
+        socket2::SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+        peers.push(peer);
+        let stream = TcpStream::from_std(&io, near).unwrap();
+        io.recv(stream, Vec::with_capacity(8), |_stream, _io, _buf, _result| {});
+    }
+    io.run_for(Duration::from_millis(20)).unwrap();
+    assert_eq!(threads(), before);
+}

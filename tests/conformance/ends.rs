@@ -206,8 +206,8 @@ fn p25_rule7_the_loop_ends_with_exact_and_vectored_receives() {
             unreachable!("too few bytes come");
         });
         let three = context();
-        let bufs = vec![Vec::with_capacity(4); 3];
-        io.recv_vectored(stream, bufs, move |_stream, _io, _bufs, _result| {
+        let bufs = (0..3).map(|_| Vec::with_capacity(4)).collect();
+        io.recv_vectored(stream, bufs, move |_stream, _io, _bufs: Vec<Vec<u8>>, _result| {
             let _context = &three;
             unreachable!("it waits behind the first");
         });

@@ -4,6 +4,7 @@
 
 mod closing;
 mod ends;
+mod huge;
 mod life;
 mod multishot;
 mod options;

@@ -4,13 +4,15 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tigereye::{BufferPool, Io, Next, TcpListener, TcpStream, is_cancelled};
 
 use crate::{HANG, Log, Random, any, finish, pair, pattern, shared_pair, small_pair};
 
-const ROUNDS: u64 = 3000;
+const ROUNDS: u32 = 3000;
 
 /// Turns the loop a few times, or not at all, so that the race falls out differently each time.
 fn turn(io: &Io, random: &mut Random) {
@@ -22,25 +24,33 @@ fn turn(io: &Io, random: &mut Random) {
     }
 }
 
+/// Writes four bytes whenever it is told to, on a thread of its own, until nobody can tell it.
+fn writer(mut peer: std::net::TcpStream) -> (mpsc::Sender<[u8; 4]>, JoinHandle<()>) {
+    let (sender, receiver) = mpsc::channel();
+    peer.set_nodelay(true).unwrap();
+    let write =
+        move || receiver.into_iter().for_each(|piece: [u8; 4]| peer.write_all(&piece).unwrap());
+    (sender, std::thread::spawn(write))
+}
+
 #[test]
 fn p21_p10_a_cancel_racing_received_bytes_loses_none() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = shared_pair(&io);
-    peer.set_nodelay(true).unwrap();
-    let writer = std::thread::spawn(move || {
-        for piece in pattern(ROUNDS as usize * 4).chunks(4) {
-            peer.write_all(piece).unwrap();
-            std::thread::yield_now();
-        }
-    });
+    let (stream, peer) = shared_pair(&io);
+    let (sender, writer) = writer(peer);
     let mut random = Random(21);
-    let (mut all, mut cancelled) = (Vec::new(), 0);
-    while all.len() < ROUNDS as usize * 4 {
+    let (mut sent, mut received, mut cancelled) = (Vec::new(), Vec::new(), 0);
+    for number in 0..ROUNDS {
         let log = Log::new();
         let put = log.clone();
         let op = io.recv(Rc::clone(&stream), Vec::with_capacity(7), move |_s, _io, buf, result| {
             put.put((buf, result));
         });
+        // Less than is received, so that now and then there is nothing.
+        if random.below(4) > 0 {
+            sender.send(number.to_le_bytes()).unwrap();
+            sent.extend(number.to_le_bytes());
+        }
         turn(&io, &mut random);
         if random.below(2) == 0 {
             io.cancel(op);
@@ -57,11 +67,68 @@ fn p21_p10_a_cancel_racing_received_bytes_loses_none() {
                 cancelled += 1;
             }
         }
-        all.extend(buf);
+        received.extend(buf);
     }
-    assert!(all == pattern(ROUNDS as usize * 4), "bytes were lost or came twice");
-    assert!(cancelled > 0, "the race was never lost");
+    drop(sender);
     writer.join().unwrap();
+    let (log, left) = (Log::new(), sent.len() - received.len());
+    let put = log.clone();
+    io.recv_exact(stream, Vec::with_capacity(left), left, move |_stream, _io, buf, result| {
+        result.unwrap();
+        put.put(buf);
+    });
+    finish(&io);
+    received.extend(log.one());
+    assert!(received == sent, "bytes were lost or came twice");
+    assert!(cancelled > 0, "the race was never lost");
+}
+
+/// A cancel may find a long send between two waits, and neither of them: it must not be lost.
+#[test]
+fn p10_a_cancel_of_a_send_on_its_way_is_not_lost() {
+    let io = Io::new().unwrap();
+    let mut random = Random(10);
+    for round in 0..40 {
+        let (stream, mut peer) = small_pair(&io);
+        let log = Log::new();
+        let put = log.clone();
+        let op = io.send_all(stream, pattern(1 << 20), move |_stream, _io, buf, result| {
+            put.put((buf.len(), result));
+        });
+        for _ in 0..random.below(3) {
+            io.poll().unwrap();
+            // Makes some room, so that the send goes on just now.
+            peer.read_exact(&mut vec![0; 1 + random.below(100_000) as usize]).unwrap();
+        }
+        io.cancel(op);
+        finish(&io);
+        let (len, result) = log.one();
+        assert_eq!(len, 1 << 20);
+        assert!(is_cancelled(&result.unwrap_err()), "in round {round}");
+    }
+}
+
+/// An urgent byte wakes whoever waits for input and is none: a receive tries, finds nothing, and
+/// tries again. A cancel may come while it does not wait.
+#[test]
+fn p10_a_cancel_between_two_tries_is_not_lost() {
+    let io = Io::new().unwrap();
+    for turns in 0..3 {
+        let (stream, peer) = shared_pair(&io);
+        assert_eq!(socket2::SockRef::from(&peer).send_out_of_band(b"!").unwrap(), 1);
+        let log = Log::new();
+        let put = log.clone();
+        let op = io.recv(stream, Vec::with_capacity(8), move |_stream, _io, buf, result| {
+            put.put((buf, result.map_err(|error| is_cancelled(&error))));
+        });
+        for _ in 0..turns {
+            io.poll().unwrap();
+        }
+        io.cancel(op);
+        finish(&io);
+        let (buf, result) = log.one();
+        assert!(result == Err(true) || buf == b"!", "{result:?}");
+    }
 }
 
 #[test]
@@ -153,8 +220,10 @@ fn p22_a_cancel_racing_an_accept_loses_no_connection() {
     let mut random = Random(24);
     let mut ended_early = 0;
     for _ in 0..1000 {
-        let before = random.below(2) == 0;
-        let early = before.then(|| std::net::TcpStream::connect(address).unwrap());
+        let connect = || std::net::TcpStream::connect(address).unwrap();
+        // Before the accept, before its end is asked for, before that has gone out, or after.
+        let when = random.below(4);
+        let before = (when == 0).then(connect);
         let log = Log::new();
         let accept = || {
             let put = log.clone();
@@ -162,13 +231,15 @@ fn p22_a_cancel_racing_an_accept_loses_no_connection() {
         };
         let op = accept();
         turn(&io, &mut random);
-        let mut client = early.unwrap_or_else(|| std::net::TcpStream::connect(address).unwrap());
+        let between = (when == 1).then(connect);
         if random.below(2) == 0 {
             io.cancel(op);
         } else {
             io.deadline(op, Duration::ZERO);
         }
+        let asked = (when == 2).then(connect);
         finish(&io);
+        let mut client = before.or(between).or(asked).unwrap_or_else(connect);
         let (stream, peer) = log.one().unwrap_or_else(|error| {
             assert!(is_cancelled(&error) || error.kind() == ErrorKind::TimedOut, "{error}");
             ended_early += 1;

@@ -261,7 +261,10 @@ fn rule4_nothing_pending_outlives_a_close() {
         for _ in 0..turns {
             io.poll().unwrap();
         }
-        io.close(stream, move |_stream, _io, result| close.put(("closed", Ok(result.unwrap()))));
+        io.close(stream, move |_stream, _io, result| {
+            result.unwrap();
+            close.put(("closed", Ok(())));
+        });
         finish(&io);
         let all = log.take();
         assert_eq!(all.len(), 8);
