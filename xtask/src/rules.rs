@@ -56,12 +56,13 @@ mod self_tests {
     #[test]
     fn every_edit_finds_its_text() {
         let root = crate::root();
-        for mutation in MUTATIONS {
-            for edit in mutation.edits {
-                let text = std::fs::read_to_string(root.join(edit.file)).unwrap();
-                let changed = edit.apply(&text);
-                assert!(changed.is_ok_and(|changed| changed != text), "{}", mutation.name);
-            }
-        }
+        let is_stale = |mutation: &&Mutation| {
+            mutation.edits.iter().any(|edit| {
+                let text = std::fs::read_to_string(root.join(edit.file)).unwrap_or_default();
+                !edit.apply(&text).is_ok_and(|changed| changed != text)
+            })
+        };
+        let stale: Vec<_> = MUTATIONS.iter().filter(is_stale).map(|stale| stale.name).collect();
+        assert_eq!(stale, [""; 0]);
     }
 }

@@ -18,6 +18,7 @@ const fn change(
 }
 
 const CORE: &str = "src/core.rs";
+const STATE: &str = "src/state.rs";
 const IO: &str = "src/io.rs";
 const URING: &str = "src/driver/uring/mod.rs";
 const SUITE: &str = "conformance";
@@ -38,7 +39,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "rule 1: an operation cancelled half way has no callback",
-        &[edit(CORE, "return Some(cancelled);", "return None;")],
+        &[Edit {
+            file: CORE,
+            after: "fn start_again",
+            find: "return Some(-libc::ECANCELED);",
+            replace: "return None;",
+        }],
         SUITE,
         "races::p21_a_cancelled_exact_receive_shows_what_came",
     ),
@@ -46,18 +52,16 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "rule 1, P14: the first of two completions ends the operation",
         &[Edit {
             file: CORE,
-            after: "fn first_or_last",
+            after: "fn one_of_two",
             find: "return None;",
-            replace: "state.in_driver -= 1;
-            header.state = State::Ready;
-            return Some(completion.result);",
+            replace: "return Some(completion.result);",
         }],
         SUITE,
         "stream::p14_a_buffer_changed_in_the_callback_is_not_sent_changed",
     ),
     change(
         "rule 2, P11: names have no generation",
-        &[edit("src/slot.rs", "header.generation == generation && ", "")],
+        &[edit("src/slot.rs", "(self.header_of(slot).generation == generation)", "true")],
         SUITE,
         "rules::rule2_a_slot_used_again_and_again_keeps_its_tenants_apart",
     ),
@@ -69,19 +73,19 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "rule 3: a cancel is an end, without waiting for the completion",
-        &[edit(
-            CORE,
-            "State::Driver => {",
-            "State::Driver => {
-                self.in_driver -= 1;
+        &[Edit {
+            file: STATE,
+            after: "fn ask_to_end",
+            find: "State::Driver => {",
+            replace: "State::Driver => {
                 self.finish_in_user_space(index, -libc::ECANCELED);",
-        )],
+        }],
         SUITE,
         "races::p21_p10_a_cancel_racing_received_bytes_loses_none",
     ),
     change(
         "rule 3, P21: a cancelled operation's result is lost",
-        &[edit(CORE, "flags if !interrupted || flags &", "flags if flags &")],
+        &[edit(STATE, "_ if !interrupted => result", "0 => result")],
         SUITE,
         "races::p21_p10_a_cancel_racing_received_bytes_loses_none",
     ),
@@ -98,13 +102,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "rule 4: close does not wait for what is pending",
-        &[edit(CORE, "if handle.pending == 0 {", "if handle.pending < u32::MAX {")],
+        &[edit(STATE, "if handle.pending == 0 {", "if handle.pending < u32::MAX {")],
         SUITE,
         "tcp::rule4_close_cancels_what_is_pending_and_then_calls_back",
     ),
     change(
         "rule 4: close does not cancel what is pending",
-        &[edit(CORE, "self.cancel_pending(id.index);", "")],
+        &[edit(STATE, "self.cancel_pending(id.index);", "")],
         SUITE,
         "tcp::rule4_close_cancels_what_is_pending_and_then_calls_back",
     ),
@@ -116,13 +120,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "rule 5, P36: two sends are with the driver at once",
-        &[edit(CORE, "header.state = State::Waiting;", "return self.start(index, start);")],
+        &[edit(STATE, "return self.wait_behind(tail, index);", "")],
         SUITE,
         "stream::p36_rule5_two_sends_do_not_interleave",
     ),
     change(
         "rule 6: the capacity is not kept",
-        &[edit(CORE, "self.slots.used() > self.capacity", "false")],
+        &[edit(STATE, "self.slots.used() > self.capacity", "false")],
         SUITE,
         "life::rule6_one_too_many_is_refused_and_gives_everything_back",
     ),
@@ -131,8 +135,9 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[Edit {
             file: IO,
             after: "fn drain",
-            find: "state.in_driver == 0",
-            replace: "state.in_driver < u32::MAX",
+            find: "if in_driver == 0 {",
+            replace: "if in_driver < u32::MAX {
+                return true;",
         }],
         "graveyard",
         "p01_rule7_nothing_is_written_after_the_end_of_a_loop_whose_peers_write",
@@ -143,8 +148,9 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             Edit {
                 file: IO,
                 after: "fn drain",
-                find: "state.in_driver == 0",
-                replace: "state.in_driver < u32::MAX",
+                find: "if in_driver == 0 {",
+                replace: "if in_driver < u32::MAX {
+                return true;",
             },
             edit(IO, "State::Free | State::Driver)", "State::Free)"),
         ],
@@ -177,13 +183,18 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "rule 8: completions have no bound",
-        &[edit(IO, "for _ in 0..self.callbacks_per_turn", "for _ in 0..usize::MAX")],
+        &[Edit {
+            file: IO,
+            after: "fn run_ready",
+            find: "count < self.callbacks_per_turn",
+            replace: "count < usize::MAX",
+        }],
         SUITE,
         "pressure::rule8_a_turn_runs_no_more_callbacks_than_it_may",
     ),
     change(
         "P02: a poll does not ask for completions",
-        &[edit(URING, "ENTER_GETEVENTS | ENTER_EXT_ARG", "ENTER_EXT_ARG")],
+        &[edit("src/driver/uring/enter.rs", "ENTER_GETEVENTS | ENTER_EXT_ARG", "ENTER_EXT_ARG")],
         SUITE,
         "life::p02_poll_alone_sees_what_comes_from_outside",
     ),
@@ -219,17 +230,17 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     change(
         "P10: a cancel that found nothing is not asked again",
         &[Edit {
-            file: IO,
-            after: "fn dispatch",
-            find: "state.cancel_missed(Op { index, generation }, self.core.now_ns());",
-            replace: "let _forgotten = (index, generation);",
+            file: STATE,
+            after: "fn set_aside",
+            find: "self.missed.push(Op { index, generation });",
+            replace: "",
         }],
         SUITE,
-        "races::p10_a_cancel_between_two_tries_is_not_lost",
+        "races::p10_a_cancel_of_a_send_on_its_way_is_not_lost",
     ),
     change(
         "P12: an empty pool is asked again and again",
-        &[edit("src/op/recv_each.rs", "if self.pool.wait(op)", "if false")],
+        &[edit("src/op/recv_each.rs", "if self.pool.wait(op) =>", "if false =>")],
         SUITE,
         "multishot::p12_an_empty_pool_makes_no_busy_loop",
     ),
@@ -284,7 +295,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "P60: a timer counts from the turn's cached time",
-        &[edit(CORE, "self.read_clock().saturating_add", "self.now_ns().saturating_add")],
+        &[edit("src/clock.rs", "self.read().saturating_add", "self.now_ns.get().saturating_add")],
         SUITE,
         "timers::p60_a_timer_is_never_early",
     ),
@@ -293,7 +304,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[edit(
             "src/op/user_space.rs",
             "self.deadline_ns = self.deadline_ns.saturating_add",
-            "self.deadline_ns = io.core.now_ns().saturating_add",
+            "self.deadline_ns = io.core.clock.now_ns().saturating_add",
         )],
         SUITE,
         "timers::p64_ticks_do_not_drift",
