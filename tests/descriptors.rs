@@ -1,16 +1,34 @@
-//! Descriptors: as many after as before. Alone in its process, for it counts them all.
+//! Descriptors: as many after as before, and none for other programs. Each test has the process to
+//! itself, for they count them all.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::net::{Ipv4Addr, SocketAddr};
+#[path = "common/alone.rs"]
+mod alone;
 
-use tigereye::{Io, Next, TcpListener, TcpStream};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use alone::alone;
+use tigereye::{BufferPool, Io, ListenOptions, Next, TcpListener, TcpStream};
+
+const HANG: Duration = Duration::from_secs(60);
+
+fn any() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Half of them are closed by an operation, half of them dropped.
+/// Half of them are closed by an operation, half of them dropped; all with a reset, so that no
+/// port lingers.
 fn end(io: &Io, stream: TcpStream, number: u32) {
+    stream.set_linger(Some(Duration::ZERO)).unwrap();
     if number.is_multiple_of(2) {
         io.close(stream, |_stream, _io, result| result.unwrap());
     }
@@ -25,12 +43,11 @@ fn connect(io: &Io, address: SocketAddr, left: u32) {
     });
 }
 
-#[test]
-fn p48_two_thousand_connections_leave_no_descriptor() {
+/// Opens and closes `total` connections, four at a time.
+fn one_after_another(total: u32, within: Duration) {
     let outside = descriptors();
     let io = Io::new().unwrap();
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = TcpListener::bind(&io, any).unwrap();
+    let listener = TcpListener::bind(&io, any()).unwrap();
     let address = listener.local_addr().unwrap();
     let inside = descriptors();
     let mut count = 0;
@@ -39,7 +56,7 @@ fn p48_two_thousand_connections_leave_no_descriptor() {
         move |_listener, io, stream| {
             count += 1;
             end(io, stream, count / 2);
-            if count == 2000 { Next::Stop } else { Next::Continue }
+            if count == total { Next::Stop } else { Next::Continue }
         },
         |listener, io, result| {
             result.unwrap();
@@ -47,11 +64,191 @@ fn p48_two_thousand_connections_leave_no_descriptor() {
         },
     );
     for _ in 0..4 {
-        connect(&io, address, 500);
+        connect(&io, address, total / 4);
     }
-    io.run_for(std::time::Duration::from_secs(60)).unwrap();
+    io.run_for(within).unwrap();
     assert_eq!(io.in_flight(), 0);
+    assert_eq!(io.free_slots(), u32::MAX);
     assert_eq!(descriptors(), inside - 1, "the listener is closed, and all connections");
     drop(io);
     assert_eq!(descriptors(), outside);
+}
+
+#[test]
+fn p48_twenty_thousand_connections_leave_no_descriptor() {
+    if alone("p48_twenty_thousand_connections_leave_no_descriptor", &[]) {
+        one_after_another(20_000, HANG);
+    }
+}
+
+#[test]
+#[ignore = "takes a minute; CI runs it in a release build"]
+fn p48_a_million_connections_leave_no_descriptor() {
+    if alone("p48_a_million_connections_leave_no_descriptor", &[]) {
+        one_after_another(1_000_000, 20 * HANG);
+    }
+}
+
+/// As many descriptors as the system lets us have.
+#[expect(unsafe_code, reason = "getrlimit(2), setrlimit(2)")]
+fn raise_limit() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is valid for the call.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+    usize::try_from(limit.rlim_max).unwrap_or(usize::MAX)
+}
+
+const CLIENTS: usize = 10_000;
+
+/// Not a test: the process that holds the clients' ends, and resets them all by ending.
+#[test]
+#[ignore = "the other half of p48_ten_thousand_connections_reset_at_once"]
+fn clients_that_reset() {
+    let Ok(address) = std::env::var("TIGEREYE_TEST_SERVER") else { return };
+    let address: SocketAddr = address.parse().unwrap();
+    let count = CLIENTS.min(raise_limit() - 100);
+    let connect = |_| {
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        stream
+    };
+    let clients: Vec<_> = (0..count).map(connect).collect();
+    // Until the server has them all.
+    assert_eq!(std::io::stdin().read(&mut [0; 1]).unwrap(), 1);
+    drop(clients);
+}
+
+fn spawn_clients(address: SocketAddr) -> std::process::Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "clients_that_reset", "--ignored"])
+        .env("TIGEREYE_TEST_SERVER", address.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn p48_ten_thousand_connections_reset_at_once() {
+    if !alone("p48_ten_thousand_connections_reset_at_once", &[]) {
+        return;
+    }
+    let count = CLIENTS.min(raise_limit() - 100);
+    if count < CLIENTS {
+        eprintln!("SKIPPED in part: only {count} descriptors");
+    }
+    let io = Io::new().unwrap();
+    let options = ListenOptions::new().backlog(4096);
+    let listener = TcpListener::bind_with(&io, any(), &options).unwrap();
+    let address = listener.local_addr().unwrap();
+    let before = descriptors();
+    let (accepted, ended) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let (taken, over) = (Rc::clone(&accepted), Rc::clone(&ended));
+    io.accept_each(
+        listener,
+        move |_listener, io, stream| {
+            let over = Rc::clone(&over);
+            io.recv(stream, Vec::with_capacity(16), move |_stream, _io, _buf, result| {
+                assert!(!matches!(result, Ok(1..)), "nothing was sent");
+                over.set(over.get() + 1);
+            });
+            taken.set(taken.get() + 1);
+            if taken.get() == count { Next::Stop } else { Next::Continue }
+        },
+        |_listener, io, result| {
+            result.unwrap();
+            io.stop();
+        },
+    );
+    let mut clients = spawn_clients(address);
+    io.run_for(HANG).unwrap();
+    assert_eq!((accepted.get(), ended.get()), (count, 0), "all are there, and wait");
+    clients.stdin.take().unwrap().write_all(b"x").unwrap();
+    io.run_for(HANG).unwrap();
+    assert_eq!((ended.get(), io.in_flight()), (count, 0));
+    assert!(clients.wait().unwrap().success());
+    // The listener went with its operation, the child's pipe with the child.
+    assert_eq!(descriptors(), before - 1);
+}
+
+/// What a program started by this one finds open.
+fn inherited() -> String {
+    let output = Command::new("ls").arg("/proc/self/fd").output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn p17_p38_no_descriptor_is_for_other_programs() {
+    if !alone("p17_p38_no_descriptor_is_for_other_programs", &[]) {
+        return;
+    }
+    let before = inherited();
+    assert!(!before.is_empty());
+    let io = Io::new().unwrap();
+    let _announcer = io.descriptor().unwrap();
+    let _pool = BufferPool::new(&io, 4, 64).unwrap();
+    let listener = Rc::new(TcpListener::bind(&io, any()).unwrap());
+    let address = listener.local_addr().unwrap();
+    let streams = Rc::new(Cell::new(Vec::new()));
+    let put = |streams: &Rc<Cell<Vec<_>>>, stream| {
+        let mut all = streams.take();
+        all.push(stream);
+        streams.set(all);
+    };
+    let accepted = Rc::clone(&streams);
+    io.connect(Rc::clone(&streams), address, move |streams, _io, result| {
+        put(&streams, result.unwrap());
+    });
+    io.accept(Rc::clone(&listener), move |listener, io, result| {
+        put(&accepted, result.unwrap().0);
+        let streams = Rc::clone(&accepted);
+        let item = move |_listener: &mut _, _io: &Io, stream| {
+            put(&accepted, stream);
+            Next::Stop
+        };
+        io.accept_each(listener, item, |_listener, _io, result| result.unwrap());
+        io.connect(streams, address, move |streams, _io, result| put(&streams, result.unwrap()));
+    });
+    io.run_for(HANG).unwrap();
+    io.offload((), || (), |(), _io, result| result.unwrap());
+    io.run_for(HANG).unwrap();
+    let streams = streams.take();
+    assert_eq!(streams.len(), 4, "both ends of two connections, one of them by accept_each");
+    assert_eq!(inherited(), before, "everything is close-on-exec");
+}
+
+#[test]
+fn p22_races_of_cancels_leave_no_descriptor() {
+    if !alone("p22_races_of_cancels_leave_no_descriptor", &[]) {
+        return;
+    }
+    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let before = descriptors();
+    for round in 0..500_u32 {
+        let io = Io::new().unwrap();
+        let own = TcpListener::bind(&io, any()).unwrap();
+        let own_address = own.local_addr().unwrap();
+        let mut ops = Vec::new();
+        ops.push(io.accept(own, |_listener, _io, _result| {}));
+        for target in [own_address, address, address] {
+            ops.push(io.connect((), target, |(), _io, _result| {}));
+        }
+        for _ in 0..round % 4 {
+            io.poll().unwrap();
+        }
+        ops.into_iter().for_each(|op| io.cancel(op));
+        // Every other loop ends with the cancels under way.
+        if round.is_multiple_of(2) {
+            io.run_for(HANG).unwrap();
+            assert_eq!(io.in_flight(), 0);
+        }
+        drop(io);
+        while listener.accept().is_ok() {}
+        assert_eq!(descriptors(), before, "in round {round}");
+    }
 }

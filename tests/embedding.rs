@@ -40,6 +40,24 @@ fn p68_the_descriptor_is_readable_when_a_timer_is_due() {
 }
 
 #[test]
+fn p68_the_descriptor_is_readable_for_nothing_but_work() {
+    let (outer, inner) = (Io::new().unwrap(), Io::new().unwrap());
+    let fired = Rc::new(Cell::new(0));
+    for number in 1..=5 {
+        inner.timeout(
+            Rc::clone(&fired),
+            Duration::from_millis(10 * number),
+            |fired, _io, result| {
+                result.unwrap();
+                fired.set(fired.get() + 1);
+            },
+        );
+    }
+    let wakes = turn_inside(&outer, &inner, &|| fired.get() == 5);
+    assert!(wakes < 50, "{wakes} wakes for 5 timers");
+}
+
+#[test]
 fn p68_the_descriptor_is_readable_when_something_is_posted() {
     let (outer, inner) = (Io::new().unwrap(), Io::new().unwrap());
     let done = Rc::new(Cell::new(false));

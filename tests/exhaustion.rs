@@ -1,7 +1,7 @@
 //! No descriptor is left. Alone in its process, for it takes them all.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -17,13 +17,41 @@ fn limit_descriptors() {
     assert_eq!(result, 0);
 }
 
+/// With no descriptor left, whatever needs one says so.
+fn assert_exhausted(io: &Io, listener: &Rc<TcpListener>, files: &mut Vec<File>) {
+    let exhausted = |error: std::io::Error| error.raw_os_error() == Some(libc::EMFILE);
+    assert!(exhausted(Io::new().unwrap_err()));
+    let address = listener.local_addr().unwrap();
+    assert!(exhausted(TcpListener::bind(io, address).unwrap_err()));
+    let count = Rc::new(Cell::new(0));
+    io.connect(Rc::clone(&count), address, move |count, _io, result| {
+        assert!(exhausted(result.unwrap_err()));
+        count.set(count.get() + 1);
+    });
+    let context = Rc::clone(&count);
+    io.accept(Rc::clone(listener), move |_listener, _io, result| {
+        assert!(exhausted(result.unwrap_err()), "a single accept is told");
+        context.set(context.get() + 1);
+    });
+    io.run_for(Duration::from_secs(30)).unwrap();
+    assert_eq!(count.get(), 2);
+    // A loop that gets some of what it needs gives that back.
+    let free = files.pop();
+    for _ in 0..10 {
+        assert!(exhausted(Io::new().unwrap_err()));
+    }
+    drop(free);
+    files.extend(File::open("/dev/null"));
+    assert!(File::open("/dev/null").is_err());
+}
+
 #[test]
 fn p37_accepting_goes_on_when_descriptors_are_free_again() {
     const CLIENTS: usize = 20;
     limit_descriptors();
     let io = Io::new().unwrap();
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = TcpListener::bind(&io, any).unwrap();
+    let listener = Rc::new(TcpListener::bind(&io, any).unwrap());
     let address = listener.local_addr().unwrap();
     let _clients: Vec<_> =
         (0..CLIENTS).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
@@ -31,6 +59,7 @@ fn p37_accepting_goes_on_when_descriptors_are_free_again() {
     while let Ok(file) = File::open("/dev/null") {
         files.push(file);
     }
+    assert_exhausted(&io, &listener, &mut files);
     let streams = Rc::new(RefCell::new(Vec::new()));
     let put = Rc::clone(&streams);
     let ended = Rc::new(RefCell::new(None));

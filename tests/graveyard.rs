@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tigereye::{AsSource, Io, IoBuf, IoBufMut, Op, Source, TcpStream};
 
-const OPERATIONS: u32 = if cfg!(debug_assertions) { 200_000 } else { 500_000 };
+const OPERATIONS: u32 = if cfg!(debug_assertions) { 200_000 } else { 1_000_000 };
 const OPERATIONS_PER_LOOP: u32 = 2_000;
 const PAIRS: usize = 8;
 const BUFFER_BYTES: usize = 2048;
@@ -338,4 +338,64 @@ fn memory_that_was_given_back_is_left_alone() {
     assert_eq!(disturbed(), 0, "memory is written after it was given back");
     println!("{submitted} operations, {callbacks} callbacks, {dropped} dropped with their loops");
     println!("{received} bytes received, {} buffers buried", BURIED.get());
+}
+
+/// Writes to all peers again and again; a late receive has something to receive.
+fn write_to_all(peers: &mut [std::net::TcpStream], rounds: usize) {
+    for _ in 0..rounds {
+        for peer in peers.iter_mut() {
+            // It fails when the other end is closed, which it is in the end.
+            let _closed = std::io::Write::write(peer, &[1; 16]);
+        }
+    }
+}
+
+/// A loop with receives in flight, whose streams outlive it, and the peers.
+fn receiving(
+    listener: &TcpListener,
+    counts: &Rc<Counts>,
+) -> (Io, Vec<Rc<TcpStream>>, Vec<std::net::TcpStream>) {
+    let io = Io::new().expect("a loop");
+    let (mut streams, mut peers) = (Vec::new(), Vec::new());
+    for _ in 0..4 * PAIRS {
+        let address = listener.local_addr().expect("it is bound");
+        let near = std::net::TcpStream::connect(address).expect("the listener is there");
+        peers.push(listener.accept().expect("the near end connects").0);
+        let stream = Rc::new(TcpStream::from_std(&io, near).expect("it is adopted"));
+        io.recv(Ticket::new(&stream, counts), Grave::new(0, 512), Ticket::received);
+        streams.push(stream);
+    }
+    io.poll().expect("the loop turns");
+    (io, streams, peers)
+}
+
+#[test]
+fn p01_rule7_nothing_is_written_after_the_end_of_a_loop_whose_peers_write() {
+    const LIVES: u32 = 50;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let counts = Rc::new(Counts::default());
+    for life in 0..LIVES {
+        let (io, streams, mut peers) = receiving(&listener, &counts);
+        let (start, started) = std::sync::mpsc::channel();
+        let writer = std::thread::spawn(move || {
+            if life % 2 == 0 {
+                write_to_all(&mut peers, 1);
+            }
+            start.send(()).expect("the loop's thread waits");
+            write_to_all(&mut peers, 20);
+            peers
+        });
+        started.recv().expect("the writer starts");
+        drop(io);
+        let ended = counts.callbacks.get() + counts.dropped.get();
+        assert_eq!(ended, counts.submitted.get(), "the loop's end ends every operation");
+        let mut peers = writer.join().expect("the writer ends");
+        write_to_all(&mut peers, 1);
+        assert_eq!(disturbed(), 0, "memory is written after the end of its loop");
+        drop(streams);
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(disturbed(), 0, "memory is written after the end of its loop");
+    assert_eq!(counts.callbacks.get(), 0, "no callback runs at the end of a loop");
+    assert_eq!(BURIED.get(), u64::from(counts.submitted.get()));
 }

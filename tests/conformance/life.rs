@@ -1,16 +1,14 @@
 //! The life of an operation, and of the loop.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{ErrorKind, Write};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use tigereye::{BufferPool, Io, ListenOptions, Next, TcpListener, is_at_capacity};
+use tigereye::{Io, Next, TcpListener, is_at_capacity};
 
-use crate::{Counted, Log, any, finish, pair, pattern, run_until_stop, shared_pair, small_pair};
+use crate::{Log, any, finish, pair, run_until_stop, shared_pair};
 
 #[test]
 fn rule6_one_too_many_is_refused_and_gives_everything_back() {
@@ -116,152 +114,6 @@ fn p04_ten_operations_through_a_ring_of_one_entry() {
     let mut all = log.take().concat();
     all.sort_unstable();
     assert_eq!(all, (0..10).collect::<Vec<u8>>());
-}
-
-/// Starts operations, turns the loop or not, drops it; every context must be gone, and no callback
-/// may have run.
-#[track_caller]
-fn dropped<K>(count: u32, start: impl Fn(&Io, &dyn Fn() -> Counted<()>) -> K) {
-    for turns in 0..3 {
-        let io = Io::new().unwrap();
-        let drops = Rc::new(Cell::new(0));
-        let keep = start(&io, &|| Counted::new((), &drops));
-        for _ in 0..turns {
-            io.poll().unwrap();
-        }
-        assert_eq!(drops.get(), 0, "it is in flight");
-        drop(io);
-        assert_eq!(drops.get(), count, "each context is dropped once (after {turns} turns)");
-        drop(keep);
-    }
-}
-
-#[test]
-fn p25_rule7_the_loop_ends_with_a_receive() {
-    dropped(1, |io, context| {
-        let (stream, peer) = pair(io);
-        let context = context();
-        io.recv(stream, vec![0; 8].into_boxed_slice(), move |_stream, _io, _buf, _result| {
-            let _context = &context;
-            unreachable!("the loop ends");
-        });
-        peer
-    });
-}
-
-#[test]
-fn p25_rule7_the_loop_ends_with_an_accept_each() {
-    dropped(2, |io, context| {
-        let listener = TcpListener::bind(io, any()).unwrap();
-        let (one, two) = (context(), context());
-        io.accept_each(
-            listener,
-            move |_listener, _io, _stream| {
-                let _context = &one;
-                unreachable!("nobody connects")
-            },
-            move |_listener, _io, _result| {
-                let _context = &two;
-                unreachable!("the loop ends");
-            },
-        );
-    });
-}
-
-#[test]
-fn p25_rule7_the_loop_ends_with_a_recv_each() {
-    dropped(1, |io, context| {
-        let pool = BufferPool::new(io, 4, 100).unwrap();
-        let (stream, peer) = pair(io);
-        let context = context();
-        io.recv_each(
-            stream,
-            &pool,
-            |_stream, _io, _buf| unreachable!("nothing is sent"),
-            move |_stream, _io, _result| {
-                let _context = &context;
-                unreachable!("the loop ends");
-            },
-        );
-        (peer, pool)
-    });
-}
-
-#[test]
-fn p25_rule7_the_loop_ends_with_timers() {
-    dropped(2, |io, context| {
-        io.timeout(context(), Duration::MAX, |_context, _io, _result| unreachable!());
-        let day = Duration::from_secs(86_400);
-        io.tick_each(context(), day, |_c, _io, _n| Next::Stop, |_c, _io, _r| unreachable!());
-    });
-}
-
-#[test]
-fn p25_p59_rule7_the_loop_ends_with_a_stuck_offload_and_an_event() {
-    dropped(3, |io, context| {
-        let (release, released) = mpsc::channel::<()>();
-        let stuck = move || {
-            let _ = released.recv();
-        };
-        io.offload(context(), stuck, |_context, _io, _result| unreachable!());
-        io.offload(
-            context(),
-            || std::thread::park_timeout(Duration::from_secs(1)),
-            |_c, _io, _r| unreachable!(),
-        );
-        let (_op, trigger) = io.event(context(), |_context, _io, _result| unreachable!());
-        (release, trigger)
-    });
-}
-
-/// A listener that answers nobody, because its backlog is full.
-fn full_listener() -> (Io, TcpListener, Vec<socket2::Socket>, SocketAddr) {
-    let io = Io::new().unwrap();
-    let options = ListenOptions::new().backlog(1);
-    let listener = TcpListener::bind_with(&io, any(), &options).unwrap();
-    let address = listener.local_addr().unwrap();
-    let connect = |_| {
-        let socket =
-            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let _in_progress = socket.connect(&address.into());
-        socket
-    };
-    let sockets = (0..8).map(connect).collect();
-    (io, listener, sockets, address)
-}
-
-#[test]
-fn p25_rule7_the_loop_ends_with_a_connect() {
-    let (_other, _listener, _sockets, address) = full_listener();
-    dropped(1, |io, context| {
-        io.connect(context(), address, |_context, _io, _result| unreachable!());
-    });
-}
-
-#[test]
-fn a_deadline_ends_a_connect() {
-    let (_other, _listener, _sockets, address) = full_listener();
-    let io = Io::new().unwrap();
-    let log = Log::new();
-    let op = io.connect(log.clone(), address, |log, _io, result| log.put(result.map(drop)));
-    io.deadline(op, Duration::from_millis(10));
-    finish(&io);
-    assert_eq!(log.one().unwrap_err().kind(), ErrorKind::TimedOut);
-}
-
-#[test]
-fn p25_rule7_the_loop_ends_with_a_close() {
-    let io = Io::new().unwrap();
-    let (stream, mut peer) = shared_pair(&io);
-    let drops = Rc::new(Cell::new(0));
-    let context = Counted::new(Rc::clone(&stream), &drops);
-    io.recv(context, Vec::with_capacity(9), |_s, _io, _buf, _r| unreachable!("the loop ends"));
-    io.poll().unwrap();
-    io.close(Counted::new(stream, &drops), |_s, _io, _r| unreachable!("the loop ends"));
-    drop(io);
-    assert_eq!(drops.get(), 2);
-    assert_eq!(std::io::Read::read(&mut peer, &mut [0; 1]).unwrap(), 0, "it is closed");
 }
 
 #[test]
@@ -386,7 +238,7 @@ fn a_foreign_handle_is_refused() {
 }
 
 #[test]
-fn p03_poll_alone_sees_what_comes_from_outside() {
+fn p02_poll_alone_sees_what_comes_from_outside() {
     let io = Io::new().unwrap();
     let (stream, mut peer) = pair(&io);
     let log = Log::new();
@@ -422,17 +274,4 @@ fn p23_a_callback_may_drop_its_stream_cancel_itself_and_stop() {
     own.replace(Some(op));
     run_until_stop(&io);
     finish(&io);
-}
-
-#[test]
-fn p25_rule7_the_loop_ends_with_a_blocked_send_all() {
-    dropped(1, |io, context| {
-        let (stream, peer) = small_pair(io);
-        let context = context();
-        io.send_all(stream, pattern(1 << 20), move |_stream, _io, _buf, _result| {
-            let _context = &context;
-            unreachable!("nobody reads");
-        });
-        peer
-    });
 }

@@ -2,11 +2,18 @@
 //! (`p07_…`) or the rule of the design (`rule1_…`) that they hold to.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod closing;
 mod detached;
+mod ends;
 mod flow;
+mod huge;
 mod life;
 mod multishot;
+mod options;
+mod pressure;
+mod races;
 mod remote;
+mod rules;
 mod storm;
 mod stream;
 mod tcp;
@@ -71,6 +78,12 @@ fn small_pair(io: &Io) -> (Rc<TcpStream>, std::net::TcpStream) {
     socket2::SockRef::from(&near).set_send_buffer_size(65_536).unwrap();
     socket2::SockRef::from(&far).set_recv_buffer_size(65_536).unwrap();
     (Rc::new(TcpStream::from_std(io, near).unwrap()), far)
+}
+
+/// Ends a connection with a reset.
+fn reset(stream: std::net::TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
 }
 
 /// Bytes that tell their place.

@@ -274,6 +274,29 @@ fn p14_send_zero_copy_gives_the_buffer_back_once() {
 }
 
 #[test]
+fn p14_a_buffer_changed_in_the_callback_is_not_sent_changed() {
+    let io = Io::new().unwrap();
+    let (stream, mut peer) = small_pair(&io);
+    let log = Log::new();
+    let put = log.clone();
+    io.send_zero_copy(stream, pattern(MIB), move |_stream, _io, mut buf, result| {
+        buf.fill(0xff);
+        put.put(result.unwrap());
+    });
+    // Nobody reads, so most of it still lies in the buffer when a driver does not copy.
+    io.run_for(Duration::from_millis(20)).unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        std::io::Read::read_to_end(&mut peer, &mut all).unwrap();
+        all
+    });
+    finish(&io);
+    let all = reader.join().unwrap();
+    assert_eq!(all.len(), log.one());
+    assert!(all == pattern(MIB)[..all.len()], "the buffer was given back too early");
+}
+
+#[test]
 fn p46_an_empty_send_is_no_end() {
     let io = Io::new().unwrap();
     let (stream, mut peer) = shared_pair(&io);

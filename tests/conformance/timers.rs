@@ -135,6 +135,30 @@ fn p64_ticks_until_stop() {
 }
 
 #[test]
+fn p64_ticks_do_not_drift() {
+    const PERIOD: Duration = Duration::from_micros(700);
+    let io = Io::new().unwrap();
+    let log = Log::new();
+    let put = log.clone();
+    let before = Instant::now();
+    let each = move |total: &mut u64, io: &Io, periods| {
+        *total += periods;
+        put.put((*total, io.now()));
+        std::thread::sleep(PERIOD / 3);
+        if put.len() == 100 { Next::Stop } else { Next::Continue }
+    };
+    io.tick_each(0, PERIOD, each, |_total, _io, result| result.unwrap());
+    let after = Instant::now();
+    finish(&io);
+    for (total, now) in log.take() {
+        // As many as have passed since the start, however late each of them was seen.
+        let passed = |start: Instant| u64::try_from((now - start).as_nanos() / PERIOD.as_nanos());
+        let (most, least) = (passed(before).unwrap(), passed(after).unwrap());
+        assert!((least..=most).contains(&total), "{total} ticks of {least} to {most}");
+    }
+}
+
+#[test]
 fn p64_missed_ticks_are_counted() {
     let io = Io::new().unwrap();
     let log = Log::new();

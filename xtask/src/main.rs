@@ -1,2 +1,64 @@
-//! What CI runs, as commands.
-fn main() {}
+//! What CI runs, as commands: `cargo xtask`.
+
+mod pitfalls;
+mod rules;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+Commands of the project: cargo xtask COMMAND
+
+  ci                  everything that must hold (runs .ci/run)
+  rules [NAME…]       takes the design's rules and the known pitfalls' remedies out, one by one, in a
+                      copy of the sources, and expects a test to fail for each; NAME picks those
+                      whose name contains it
+  rules --list        names them, and the tests that must fail
+  pitfalls            checks that docs/pitfalls.md lists the tests that there are
+  pitfalls --write    writes the list again
+  help                this text
+";
+
+/// Where the workspace is.
+fn root() -> PathBuf {
+    let own = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| "xtask".into());
+    Path::new(&own).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+fn ci() -> Result<(), String> {
+    let status = Command::new(root().join(".ci/run")).status();
+    let status = status.map_err(|error| format!(".ci/run: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!(".ci/run: {status}")) }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments[..] {
+        ["ci"] => ci(),
+        ["rules", "--list"] => {
+            rules::list();
+            Ok(())
+        }
+        ["rules", ref names @ ..] if names.iter().all(|name| !name.starts_with('-')) => {
+            rules::run(&root(), names)
+        }
+        ["pitfalls"] => pitfalls::check(&root()),
+        ["pitfalls", "--write"] => pitfalls::write(&root()),
+        [] | ["help" | "--help" | "-h", ..] | [_, "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => {
+            Err(format!("cargo xtask {}: there is no such command\n\n{HELP}", arguments.join(" ")))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{}", message.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,6 +1,10 @@
 //! Building the best ring that this kernel gives, by trying: distributions backport and mask, so
 //! a version says little.
+//!
+//! `TIGEREYE_URING_WITHOUT` masks features, so that the ways of older kernels are walked on a new
+//! one (docs/testing.md).
 
+use std::env::VarError;
 use std::io;
 
 use io_uring::{IoUring, Probe, opcode};
@@ -32,10 +36,58 @@ const LEVELS: usize = 4;
 /// Smallest ring to fall back to where locked memory is short (before 5.12).
 const ENTRIES_MIN: u32 = 8;
 
+const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
+/// What can be masked.
+const MASKABLE: [&str; 11] = [
+    "accept_multishot",
+    "recv_multishot",
+    "send_zero_copy",
+    "buf_rings",
+    "poll_first",
+    "skip_success",
+    "no_sqarray",
+    "defer_taskrun",
+    "coop_taskrun",
+    "no_iowait",
+    "ext_arg",
+];
+
+/// Features to do without although the kernel has them.
+struct Mask<'a>(Vec<&'a str>);
+
+impl<'a> Mask<'a> {
+    fn parse(names: &'a str) -> io::Result<Mask<'a>> {
+        let names: Vec<&str> =
+            names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        match names.iter().find(|name| !MASKABLE.contains(name)) {
+            None => Ok(Mask(names)),
+            Some(name) => {
+                let known = MASKABLE.join(", ");
+                let message = format!("{WITHOUT} has {name:?}, which is none of: {known}");
+                Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+            }
+        }
+    }
+
+    fn allows(&self, name: &str) -> bool {
+        assert!(MASKABLE.contains(&name), "every name that is asked for can be masked");
+        !self.0.contains(&name)
+    }
+}
+
 pub(crate) fn build(entries: u32) -> io::Result<(IoUring, Features)> {
+    let names = match std::env::var(WITHOUT) {
+        Ok(names) => names,
+        Err(VarError::NotPresent) => String::new(),
+        Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidInput, error)),
+    };
+    build_without(entries, &Mask::parse(&names)?)
+}
+
+fn build_without(entries: u32, mask: &Mask<'_>) -> io::Result<(IoUring, Features)> {
     let mut entries = entries.clamp(1, 32768);
     let (ring, level) = loop {
-        match build_best(entries) {
+        match build_best(entries, mask) {
             Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && entries > ENTRIES_MIN => {
                 entries /= 2;
             }
@@ -43,10 +95,30 @@ pub(crate) fn build(entries: u32) -> io::Result<(IoUring, Features)> {
         }
     };
     let params = ring.params();
-    if !params.is_feature_ext_arg() || !params.is_feature_nodrop() {
+    if !params.is_feature_ext_arg() || !params.is_feature_nodrop() || !mask.allows("ext_arg") {
         let message = "io_uring lacks EXT_ARG or NODROP (Linux 5.11 has them)";
         return Err(io::Error::new(io::ErrorKind::Unsupported, message));
     }
+    let probe = probe(&ring)?;
+    // SEND_ZC and multishot receive came in the same release, multishot accept and IORING_OP_SOCKET
+    // in the one before.
+    let six_zero = probe.is_supported(opcode::SendZc::CODE);
+    let five_nineteen = probe.is_supported(opcode::Socket::CODE);
+    let features = Features {
+        accept_multishot: five_nineteen && mask.allows("accept_multishot"),
+        recv_multishot: six_zero && mask.allows("recv_multishot"),
+        send_zero_copy: six_zero && mask.allows("send_zero_copy"),
+        buf_rings: five_nineteen && mask.allows("buf_rings"),
+        taskrun_flag: level <= 1,
+        poll_first: five_nineteen && mask.allows("poll_first"),
+        skip_success: params.is_feature_skip_cqe_on_success() && mask.allows("skip_success"),
+        no_iowait: params.is_feature_no_iowait() && mask.allows("no_iowait"),
+    };
+    Ok((ring, features))
+}
+
+/// What the kernel knows; an error if it lacks something without which there is no loop.
+fn probe(ring: &IoUring) -> io::Result<Probe> {
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe)?;
     let needed = [
@@ -62,30 +134,23 @@ pub(crate) fn build(entries: u32) -> io::Result<(IoUring, Features)> {
         opcode::AsyncCancel::CODE,
         opcode::Timeout::CODE,
     ];
-    if let Some(code) = needed.into_iter().find(|&code| !probe.is_supported(code)) {
-        let message = format!("io_uring lacks operation {code}");
-        return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+    match needed.into_iter().find(|&code| !probe.is_supported(code)) {
+        None => Ok(probe),
+        Some(code) => {
+            let message = format!("io_uring lacks operation {code}");
+            Err(io::Error::new(io::ErrorKind::Unsupported, message))
+        }
     }
-    // SEND_ZC and multishot receive came in the same release, multishot accept and IORING_OP_SOCKET
-    // in the one before.
-    let send_zero_copy = probe.is_supported(opcode::SendZc::CODE);
-    let accept_multishot = probe.is_supported(opcode::Socket::CODE);
-    let features = Features {
-        accept_multishot,
-        recv_multishot: send_zero_copy,
-        send_zero_copy,
-        buf_rings: accept_multishot,
-        taskrun_flag: level <= 1,
-        poll_first: accept_multishot,
-        skip_success: params.is_feature_skip_cqe_on_success(),
-        no_iowait: params.is_feature_no_iowait(),
-    };
-    Ok((ring, features))
 }
 
-fn build_best(entries: u32) -> io::Result<(IoUring, usize)> {
+fn build_best(entries: u32, mask: &Mask<'_>) -> io::Result<(IoUring, usize)> {
     let mut error = None;
     for level in 0..LEVELS {
+        // What each level needs beyond the next one.
+        let needs = ["no_sqarray", "defer_taskrun", "coop_taskrun"];
+        if !needs.iter().skip(level).all(|name| mask.allows(name)) {
+            continue;
+        }
         let mut builder = IoUring::builder();
         builder.setup_clamp().setup_cqsize(entries.saturating_mul(4));
         if level == 0 {
@@ -105,4 +170,47 @@ fn build_best(entries: u32) -> io::Result<(IoUring, usize)> {
         }
     }
     Err(error.unwrap_or_else(|| io::ErrorKind::Unsupported.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn features(names: &str) -> io::Result<Features> {
+        build_without(8, &Mask::parse(names)?).map(|(_ring, features)| features)
+    }
+
+    #[test]
+    fn p07_each_feature_can_be_masked_alone() {
+        let all = features("").unwrap();
+        for name in MASKABLE {
+            let lacks = |name_of: &str, has: bool, had: bool| {
+                assert_eq!(has, had && name != name_of, "{name_of} without {name}");
+            };
+            match features(name) {
+                Err(error) => {
+                    assert_eq!((name, error.kind()), ("ext_arg", io::ErrorKind::Unsupported))
+                }
+                Ok(some) => {
+                    lacks("accept_multishot", some.accept_multishot, all.accept_multishot);
+                    lacks("recv_multishot", some.recv_multishot, all.recv_multishot);
+                    lacks("send_zero_copy", some.send_zero_copy, all.send_zero_copy);
+                    lacks("buf_rings", some.buf_rings, all.buf_rings);
+                    lacks("poll_first", some.poll_first, all.poll_first);
+                    lacks("skip_success", some.skip_success, all.skip_success);
+                    lacks("no_iowait", some.no_iowait, all.no_iowait);
+                    let deferred = name != "defer_taskrun" && name != "coop_taskrun";
+                    assert_eq!(some.taskrun_flag, all.taskrun_flag && deferred, "without {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn p07_names_are_checked() {
+        let error = features("recv_multishot, io_wait").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("io_wait"), "{error}");
+        assert!(!features(" recv_multishot,,no_iowait ,").unwrap().recv_multishot);
+    }
 }

@@ -1,0 +1,336 @@
+//! The changes. Texts are short, so that they survive what does not concern them.
+
+use super::{Edit, Mutation};
+
+/// One edit that needs no context.
+const fn edit(file: &'static str, find: &'static str, replace: &'static str) -> Edit {
+    Edit { file, after: "", find, replace }
+}
+
+/// A change seen by a test in the ordinary way of running.
+const fn change(
+    name: &'static str,
+    edits: &'static [Edit],
+    program: &'static str,
+    test: &'static str,
+) -> Mutation {
+    Mutation { name, edits, program, test, environment: &[] }
+}
+
+const CORE: &str = "src/core.rs";
+const STATE: &str = "src/state.rs";
+const IO: &str = "src/io.rs";
+const URING: &str = "src/driver/uring/mod.rs";
+const SUITE: &str = "conformance";
+
+pub(super) const MUTATIONS: &[Mutation] = &[
+    change(
+        "rule 1: callbacks run inside the submitting call",
+        &[edit(
+            "src/start.rs",
+            "self.core.state.borrow_mut().insert(record, vtable, start, O::DIRECTION, target)",
+            "let op = self.core.state.borrow_mut()
+                .insert(record, vtable, start, O::DIRECTION, target);
+            let _turned = self.poll();
+            op",
+        )],
+        SUITE,
+        "rules::rule1_one_callback_and_never_inside_the_submitting_call",
+    ),
+    change(
+        "rule 1: an operation cancelled half way has no callback",
+        &[Edit {
+            file: CORE,
+            after: "fn start_again",
+            find: "return Some(-libc::ECANCELED);",
+            replace: "return None;",
+        }],
+        SUITE,
+        "races::p21_a_cancelled_exact_receive_shows_what_came",
+    ),
+    change(
+        "rule 1, P14: the first of two completions ends the operation",
+        &[Edit {
+            file: CORE,
+            after: "fn one_of_two",
+            find: "return None;",
+            replace: "return Some(completion.result);",
+        }],
+        SUITE,
+        "stream::p14_a_buffer_changed_in_the_callback_is_not_sent_changed",
+    ),
+    change(
+        "rule 2, P11: names have no generation",
+        &[edit("src/slot.rs", "(self.header_of(slot).generation == generation)", "true")],
+        SUITE,
+        "rules::rule2_a_slot_used_again_and_again_keeps_its_tenants_apart",
+    ),
+    change(
+        "rule 2: handles have no generation",
+        &[edit("src/handle.rs", "(handle.generation == id.generation)", "true")],
+        SUITE,
+        "rules::rule2_a_closed_handles_name_does_not_reach_its_successor",
+    ),
+    change(
+        "rule 3: a cancel is an end, without waiting for the completion",
+        &[Edit {
+            file: STATE,
+            after: "fn ask_to_end",
+            find: "State::Driver => {",
+            replace: "State::Driver => {
+                self.finish_in_user_space(index, -libc::ECANCELED);",
+        }],
+        SUITE,
+        "races::p21_p10_a_cancel_racing_received_bytes_loses_none",
+    ),
+    change(
+        "rule 3, P21: a cancelled operation's result is lost",
+        &[edit(STATE, "_ if !interrupted => result", "0 => result")],
+        SUITE,
+        "races::p21_p10_a_cancel_racing_received_bytes_loses_none",
+    ),
+    change(
+        "rule 3: a cancel that finds the queue full is dropped",
+        &[Edit {
+            file: URING,
+            after: "AsyncCancel::new",
+            find: "self.push(",
+            replace: "self.try_push(",
+        }],
+        SUITE,
+        "rules::rule3_cancels_have_room_of_their_own",
+    ),
+    change(
+        "rule 4: close does not wait for what is pending",
+        &[edit(STATE, "if handle.pending == 0 {", "if handle.pending < u32::MAX {")],
+        SUITE,
+        "tcp::rule4_close_cancels_what_is_pending_and_then_calls_back",
+    ),
+    change(
+        "rule 4: close does not cancel what is pending",
+        &[edit(STATE, "self.cancel_pending(id.index);", "")],
+        SUITE,
+        "tcp::rule4_close_cancels_what_is_pending_and_then_calls_back",
+    ),
+    change(
+        "rule 4: a dropped handle is not closed",
+        &[edit("src/handle.rs", "self.core.close_dropped(self.id);", "")],
+        SUITE,
+        "tcp::rule4_dropping_a_stream_closes_it",
+    ),
+    change(
+        "rule 5, P36: two sends are with the driver at once",
+        &[edit(STATE, "return self.wait_behind(tail, index);", "")],
+        SUITE,
+        "stream::p36_rule5_two_sends_do_not_interleave",
+    ),
+    change(
+        "rule 6: the capacity is not kept",
+        &[edit(STATE, "self.slots.used() > self.capacity", "false")],
+        SUITE,
+        "life::rule6_one_too_many_is_refused_and_gives_everything_back",
+    ),
+    change(
+        "rule 7: the loop's end does not wait for the driver",
+        &[Edit {
+            file: IO,
+            after: "fn drain",
+            find: "if in_driver == 0 {",
+            replace: "if in_driver < u32::MAX {
+                return true;",
+        }],
+        "graveyard",
+        "p01_rule7_nothing_is_written_after_the_end_of_a_loop_whose_peers_write",
+    ),
+    Mutation {
+        name: "rule 7, P01: the loop's end drops what the driver still writes to",
+        edits: &[
+            Edit {
+                file: IO,
+                after: "fn drain",
+                find: "if in_driver == 0 {",
+                replace: "if in_driver < u32::MAX {
+                return true;",
+            },
+            edit(IO, "State::Free | State::Driver)", "State::Free)"),
+        ],
+        program: "graveyard",
+        test: "p01_rule7_nothing_is_written_after_the_end_of_a_loop_whose_peers_write",
+        // With deferred work the kernel drops late receives; in the older way it makes them.
+        environment: &[("TIGEREYE_URING_WITHOUT", "defer_taskrun,coop_taskrun")],
+    },
+    change(
+        "rule 8: posts have no bound",
+        &[Edit {
+            file: IO,
+            after: "fn run_messages",
+            find: "count < self.callbacks_per_turn",
+            replace: "count < usize::MAX",
+        }],
+        SUITE,
+        "pressure::rule8_a_turn_runs_no_more_callbacks_than_it_may",
+    ),
+    change(
+        "rule 8, P63: timers have no bound",
+        &[Edit {
+            file: IO,
+            after: "fn fire_timers",
+            find: "count < self.callbacks_per_turn",
+            replace: "count < usize::MAX",
+        }],
+        SUITE,
+        "pressure::p63_rule8_many_timers_due_at_once_do_not_stall_a_receive",
+    ),
+    change(
+        "rule 8: completions have no bound",
+        &[Edit {
+            file: IO,
+            after: "fn run_ready",
+            find: "count < self.callbacks_per_turn",
+            replace: "count < usize::MAX",
+        }],
+        SUITE,
+        "pressure::rule8_a_turn_runs_no_more_callbacks_than_it_may",
+    ),
+    change(
+        "P02: a poll does not ask for completions",
+        &[edit("src/driver/uring/enter.rs", "ENTER_GETEVENTS | ENTER_EXT_ARG", "ENTER_EXT_ARG")],
+        SUITE,
+        "life::p02_poll_alone_sees_what_comes_from_outside",
+    ),
+    change(
+        "P03: an overflowed queue goes unseen",
+        &[edit(URING, "&& !queue.cq_overflow()", "")],
+        SUITE,
+        "pressure::p03_an_overflowed_queue_is_seen_by_poll_alone",
+    ),
+    change(
+        "P05: a signal ends the loop",
+        &[edit(URING, "libc::ETIME | libc::EINTR", "libc::ETIME")],
+        "signals",
+        "p05_a_storm_of_signals_ends_no_wait_and_loses_nothing",
+    ),
+    change(
+        "P06: a far deadline goes to the kernel as it is",
+        &[Edit {
+            file: URING,
+            after: "fn enter",
+            find: "timeout.as_secs() < 1 << 32",
+            replace: "timeout.as_secs() <= u64::MAX",
+        }],
+        SUITE,
+        "pressure::p06_far_deadlines_neither_return_at_once_nor_spin",
+    ),
+    change(
+        "P07: a ring is not tried out",
+        &[edit(URING, "uring.round_trip()?;", "")],
+        "uring",
+        "p07_a_filter_that_forbids_part_of_io_uring_is_an_error",
+    ),
+    change(
+        "P10: a cancel that found nothing is not asked again",
+        &[Edit {
+            file: STATE,
+            after: "fn set_aside",
+            find: "self.missed.push(Op { index, generation });",
+            replace: "",
+        }],
+        SUITE,
+        "races::p10_a_cancel_of_a_send_on_its_way_is_not_lost",
+    ),
+    change(
+        "P12: an empty pool is asked again and again",
+        &[edit("src/op/recv_each.rs", "if self.pool.wait(op) =>", "if false =>")],
+        SUITE,
+        "multishot::p12_an_empty_pool_makes_no_busy_loop",
+    ),
+    change(
+        "P17: accepted descriptors are inherited",
+        &[edit("src/op/accept.rs", "libc::SOCK_CLOEXEC", "0")],
+        "descriptors",
+        "p17_p38_no_descriptor_is_for_other_programs",
+    ),
+    change(
+        "P22: an accepted connection that nobody took stays open",
+        &[edit(
+            "src/op/accept.rs",
+            "drop(descriptor(completion.result))",
+            "std::mem::forget(descriptor(completion.result))",
+        )],
+        SUITE,
+        "ends::p22_rule7_an_accepted_connection_that_nobody_took_is_closed",
+    ),
+    change(
+        "P24: a panic ends the end of the loop",
+        &[edit(
+            IO,
+            "catch_unwind(AssertUnwindSafe(run))",
+            "Ok::<(), Box<dyn std::any::Any + Send>>(run())",
+        )],
+        SUITE,
+        "life::p24_a_panic_in_a_contexts_drop_leaves_nothing_behind",
+    ),
+    change(
+        "P34: a receive without room asks the kernel",
+        &[edit("src/op/recv.rs", "if len == 0", "if false")],
+        SUITE,
+        "stream::p34_recv_into_a_full_buffer_is_refused",
+    ),
+    change(
+        // In the driver the flag changes nothing: io_uring adds it to every send by itself.
+        "P35: send_now raises SIGPIPE",
+        &[edit(
+            "src/net/stream.rs",
+            "libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL",
+            "libc::MSG_DONTWAIT",
+        )],
+        "signals",
+        "p35_no_send_raises_a_signal",
+    ),
+    change(
+        "P37: accepting ends when no descriptor is left",
+        &[edit("src/op/accept.rs", "if is_exhausted(result)", "if false")],
+        "exhaustion",
+        "p37_accepting_goes_on_when_descriptors_are_free_again",
+    ),
+    change(
+        "P60: a timer counts from the turn's cached time",
+        &[edit("src/clock.rs", "self.read().saturating_add", "self.now_ns.get().saturating_add")],
+        SUITE,
+        "timers::p60_a_timer_is_never_early",
+    ),
+    change(
+        "P64: ticks drift",
+        &[edit(
+            "src/op/user_space.rs",
+            "self.deadline_ns = self.deadline_ns.saturating_add",
+            "self.deadline_ns = io.core.clock.now_ns().saturating_add",
+        )],
+        SUITE,
+        "timers::p64_ticks_do_not_drift",
+    ),
+    change(
+        "P65: a loop that sleeps does not say so",
+        &[Edit { file: IO, after: "fn wait", find: "mailbox.prepare_wait()", replace: "true" }],
+        SUITE,
+        "remote::p65_no_wake_is_lost_between_nothing_to_do_and_wait",
+    ),
+    change(
+        "P66: a closed mailbox takes messages",
+        &[edit("src/mailbox.rs", "if state & CLOSED != 0 {", "if false {")],
+        SUITE,
+        "remote::p66_a_post_to_a_loop_that_is_gone_gives_the_closure_back",
+    ),
+    change(
+        "P67: a stop before the run is forgotten",
+        &[edit(IO, " | self.stopping.replace(false)", "")],
+        SUITE,
+        "life::p67_stop_before_run_counts_once",
+    ),
+    change(
+        "P68: the descriptor stays readable",
+        &[edit(URING, "announcer.drain();", "")],
+        "embedding",
+        "p68_the_descriptor_is_readable_for_nothing_but_work",
+    ),
+];
