@@ -6,6 +6,7 @@ mod command_line;
 mod files;
 mod hostile;
 mod limits;
+mod tools;
 
 use std::fs;
 
