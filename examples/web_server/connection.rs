@@ -39,7 +39,8 @@ pub(crate) struct Connection {
     input: Vec<u8>,
     output: Vec<u8>,
     body: Body,
-    /// By when the head or the body that is arriving must be whole.
+    /// By when the head or the body that is arriving must be whole. Set while it is waited for, and
+    /// so not while a response is sent, in which nothing is received.
     until: Option<Instant>,
     last: bool,
     plan: Option<Plan>,
@@ -196,9 +197,7 @@ impl Connection {
         io.deadline(send, patience);
     }
 
-    fn sent_all(mut self: Box<Self>, io: &Io) {
-        // Nothing was received meanwhile, so a request that has begun was not late.
-        self.until = None;
+    fn sent_all(self: Box<Self>, io: &Io) {
         // Answering may have stopped because enough output waited, or for a file.
         let next = if self.input.is_empty() { Connection::receive } else { Connection::advance };
         self.proceed(io, next);
