@@ -99,6 +99,7 @@ impl Plan {
         }
         let Some((file, left)) = &mut self.open else { return Ok(None) };
         let wanted = (*left).min(PART_BYTES);
+        output.reserve(usize::try_from(wanted).unwrap_or(0));
         let count = file.take(wanted).read_to_end(output)? as u64;
         if count < wanted {
             return Err(io::ErrorKind::UnexpectedEof.into());
