@@ -1,6 +1,7 @@
 //! No allocation in the steady state: a counting global allocator watches the loop's thread.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod counting;
+
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -8,65 +9,13 @@ use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use counting::{unwatch, watch};
 use tigereye::{AsSource, BufferPool, Io, Next, Source, TcpStream};
 
 const MESSAGE_BYTES: usize = 64;
 const WARM_MESSAGES: usize = 2_000;
 const MESSAGES: usize = 10_000;
 const OPERATIONS: usize = 10_000;
-
-thread_local! {
-    static WATCHING: Cell<bool> = const { Cell::new(false) };
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count() {
-    if WATCHING.try_with(Cell::get).unwrap_or(false) {
-        ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
-    }
-}
-
-#[expect(unsafe_code, reason = "a global allocator is an unsafe trait")]
-// SAFETY: all calls go to the system's allocator; counting does not allocate, for the thread-local
-// cells are constant-initialised and need no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: as the caller vouches.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: as the caller vouches.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as the caller vouches.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as the caller vouches.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Counts from now on, on this thread.
-fn watch() {
-    ALLOCATIONS.set(0);
-    WATCHING.set(true);
-}
-
-/// Counts no longer; says how many allocations there were.
-fn unwatch() -> usize {
-    assert!(WATCHING.replace(false), "the measured window was reached");
-    ALLOCATIONS.get()
-}
 
 /// Sends messages and awaits their echoes on a thread of its own.
 fn peer(address: SocketAddr) -> JoinHandle<()> {

@@ -1,35 +1,36 @@
 //! One connection: a state machine whose transitions are callbacks that own it.
 //!
 //! ```text
-//!  receive ──▶ received ──▶ respond ──▶ send ──▶ receive …
-//!     ▲            │ more needed  │ a file        │ last response
-//!     └────────────┘              └▶ pool ▶ send ▶…└▶ finish: half-close, drain, close
+//!  receive ──▶ received ──▶ advance ──▶ send ──▶ sent_all ──▶ receive …
+//!     ▲            │ more needed │ a file          │ the last response
+//!     └────────────┘             └▶ fetch ▶ send…  └▶ finish: half-close, drain, close
 //! ```
+//!
+//! I1. It is in one operation at a time, or in one callback: whoever has it is alone with it.
+//! I2. Every operation on the socket has a deadline, so no peer keeps it for ever.
+//! I3. While a response waits to be taken nothing is received, so no peer makes it grow.
 
 use std::io;
 use std::net::Shutdown;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tigereye::{AsSource, Io, IoBuf, Source, TcpStream};
 
 use crate::files::{self, Plan};
 use crate::page;
-use crate::request::{self, Body, Parsed, Request};
+use crate::request::{self, Body, Parsed, Persistence, Request};
 use crate::response;
 use crate::server::Server;
 
-const IDLE: Duration = Duration::from_secs(60);
-const HEAD: Duration = Duration::from_secs(10);
-/// How long a peer may take nothing of a response.
-const SEND: Duration = Duration::from_secs(30);
 /// How long input is drained after the last response, so that it arrives (closing with unread
 /// input resets the connection).
 const LINGER: Duration = Duration::from_secs(2);
 const INPUT_BYTES: usize = 4096;
 /// No further pipelined request is answered while this much output waits.
 const OUTPUT_MAX: usize = 64 * 1024;
+/// An idle connection keeps no larger buffers than this.
+const KEPT_BYTES: usize = 16 * 1024;
 
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -38,8 +39,9 @@ pub(crate) struct Connection {
     input: Vec<u8>,
     output: Vec<u8>,
     body: Body,
-    /// When the first byte of the request that is arriving came.
-    since: Option<Instant>,
+    /// By when the head or the body that is arriving must be whole. Set while it is waited for, and
+    /// so not while a response is sent, in which nothing is received.
+    until: Option<Instant>,
     last: bool,
     plan: Option<Plan>,
 }
@@ -67,7 +69,7 @@ impl Connection {
             input: Vec::with_capacity(INPUT_BYTES),
             output: Vec::new(),
             body: Body::None,
-            since: None,
+            until: None,
             last: false,
             plan: None,
         };
@@ -75,19 +77,30 @@ impl Connection {
     }
 
     fn receive(mut self: Box<Self>, io: &Io) {
+        let (server, number) = (Rc::clone(&self.server), self.number);
+        let limits = server.settings.limits;
+        let is_idle = self.input.is_empty() && self.body == Body::None;
+        let wait = if is_idle {
+            self.input.shrink_to(KEPT_BYTES);
+            self.output.shrink_to(KEPT_BYTES);
+            // What has arrived by now is still answered when the server is about to stop.
+            if server.is_draining() { Duration::ZERO } else { limits.idle }
+        } else {
+            let patience = if self.body == Body::None { limits.head } else { limits.idle };
+            let until = *self.until.get_or_insert_with(|| io.now() + patience);
+            let left = until.saturating_duration_since(io.now());
+            if left.is_zero() {
+                return self.timed_out(io);
+            }
+            left
+        };
         let mut input = std::mem::take(&mut self.input);
         if input.capacity() - input.len() < INPUT_BYTES / 2 {
             input.reserve(INPUT_BYTES);
         }
-        let wait = match self.since {
-            None => IDLE,
-            Some(since) => HEAD.saturating_sub(io.now().saturating_duration_since(since)),
-        };
-        let (server, number) = (Rc::clone(&self.server), self.number);
-        let idle = self.since.is_none();
         let receive = io.recv(self, input, Connection::received);
         io.deadline(receive, wait);
-        server.set_idle(number, idle.then_some(receive));
+        server.set_idle(number, is_idle.then_some(receive));
     }
 
     fn received(mut self: Box<Self>, io: &Io, input: Vec<u8>, result: io::Result<usize>) {
@@ -95,17 +108,18 @@ impl Connection {
         self.input = input;
         match result {
             Ok(0) => {}
-            Ok(_) => {
-                if self.since.is_none() {
-                    self.since = Some(io.now());
-                }
-                self.advance(io);
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut && self.since.is_some() => {
-                self.refuse(408);
-                self.flush(io);
-            }
+            Ok(_) => self.advance(io),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.timed_out(io),
             Err(_) => {}
+        }
+    }
+
+    /// Nothing came for too long, or too little. Only a head that has begun is answered: an idle
+    /// peer has asked for nothing, and a body's request has its answer already.
+    fn timed_out(mut self: Box<Self>, io: &Io) {
+        if !self.input.is_empty() && self.body == Body::None {
+            self.refuse(408);
+            self.flush(io);
         }
     }
 
@@ -113,43 +127,41 @@ impl Connection {
     fn advance(mut self: Box<Self>, io: &Io) {
         let mut used = 0;
         while !self.last && self.plan.is_none() && self.output.len() < OUTPUT_MAX {
+            let had_body = self.body != Body::None;
             match self.body.drain(&self.input[used..]) {
-                Ok((count, true)) => used += count,
-                Ok((count, false)) => {
+                Ok((count, is_whole)) => {
                     used += count;
-                    break;
+                    if !is_whole {
+                        break;
+                    }
                 }
                 Err(status) => {
                     self.refuse(status);
                     break;
                 }
             }
+            if had_body {
+                self.until = None;
+            }
             match request::parse(&self.input[used..]) {
                 Parsed::Partial => break,
                 Parsed::Refused(status) => self.refuse(status),
-                Parsed::Head(request, count) => {
-                    let mut output = std::mem::take(&mut self.output);
-                    let mut plan = None;
-                    respond(&self.server, &request, &mut output, &mut plan);
-                    let (last, body) = (request.close, request.body);
-                    self.output = output;
-                    self.plan = plan;
-                    self.last |= last || self.server.is_draining();
-                    self.body = body;
+                Parsed::Head(mut request, count) => {
                     used += count;
+                    let (output, plan) = (&mut self.output, &mut self.plan);
+                    respond(&self.server, &mut request, output, plan);
+                    self.last = request.persistence == Persistence::Close;
+                    self.body = request.body;
+                    self.until = None;
                 }
             }
         }
-        if used > 0 {
-            self.input.drain(..used);
-            self.since = (!self.input.is_empty() || self.body != Body::None).then(|| io.now());
-        }
+        self.input.drain(..used);
         self.flush(io);
     }
 
     fn refuse(&mut self, status: u16) {
         self.last = true;
-        self.plan = None;
         response::refusal(&self.server, status, &mut self.output);
     }
 
@@ -160,14 +172,29 @@ impl Connection {
             return self.proceed(io, Connection::receive);
         }
         let output = std::mem::take(&mut self.output);
-        let send = io.send_all(self, output, |mut connection, io, mut output, result| {
-            if result.is_ok() {
-                output.clear();
-                connection.output = output;
-                connection.sent_all(io);
+        self.send(io, output, 0);
+    }
+
+    /// Sends the output from `sent` on, as much at a time as the system takes: so a deadline of each
+    /// send bounds how long the peer takes nothing, not how long it takes for all.
+    fn send(self: Box<Self>, io: &Io, output: Vec<u8>, sent: usize) {
+        let patience = self.server.settings.limits.send;
+        let send = io.send(self, output.slice(sent..), move |mut connection, io, part, result| {
+            let mut output = part.into_inner();
+            match result {
+                Ok(count) if sent + count < output.len() => {
+                    connection.send(io, output, sent + count);
+                }
+                Ok(_) => {
+                    output.clear();
+                    connection.output = output;
+                    connection.sent_all(io);
+                }
+                // What the system still holds for a peer that does not read goes with the reset.
+                Err(_) => drop(connection.stream.set_linger(Some(Duration::ZERO))),
             }
         });
-        io.deadline(send, SEND);
+        io.deadline(send, patience);
     }
 
     fn sent_all(self: Box<Self>, io: &Io) {
@@ -184,23 +211,22 @@ impl Connection {
         }
     }
 
-    /// Has the pool open the file, or read its next part.
-    fn fetch(self: Box<Self>, io: &Io, plan: Plan) {
-        io.offload(
-            self,
-            move || plan.next_part(),
-            |mut connection, io, result| {
-                // Without a part the head promised bytes that the file no longer has, and only a close
-                // says so.
-                if let Ok(Ok((part, plan))) = result {
-                    let head = plan.head(&connection.server, connection.last);
-                    connection.output.extend_from_slice(&head);
-                    connection.output.extend_from_slice(&part);
-                    connection.plan = plan.rest();
-                    connection.flush(io);
-                }
-            },
-        );
+    /// Has the pool open the file, or read its next part, into the output.
+    fn fetch(mut self: Box<Self>, io: &Io, plan: Plan) {
+        let mut output = std::mem::take(&mut self.output);
+        let read = move || {
+            let plan = plan.next_part(&mut output)?;
+            Ok((output, plan))
+        };
+        io.offload(self, read, |mut connection, io, result: io::Result<io::Result<_>>| {
+            // Without a part the head promised bytes that the file no longer has, and only a close
+            // says so.
+            if let Ok(Ok((output, plan))) = result {
+                connection.output = output;
+                connection.plan = plan;
+                connection.flush(io);
+            }
+        });
     }
 
     /// Closes so that the last response arrives: half-close, then drain what still comes.
@@ -228,27 +254,38 @@ impl Connection {
 }
 
 /// Answers one request: into the output, or by a plan for a file.
-fn respond(server: &Server, request: &Request<'_>, output: &mut Vec<u8>, plan: &mut Option<Plan>) {
-    server.mine().requests.fetch_add(1, Ordering::Relaxed);
+fn respond(
+    server: &Server,
+    request: &mut Request<'_>,
+    output: &mut Vec<u8>,
+    plan: &mut Option<Plan>,
+) {
+    server.figures().count_request();
+    if server.is_draining() {
+        request.persistence = Persistence::Close;
+    }
     if request.expects_continue {
         output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
-    if let Some(status) = request.refused {
-        return response::write(server, request, status, "text/plain", &[], output);
-    }
     let path = request.path();
-    match path {
-        "/" => response::write(server, request, 200, page::TYPE, page::PAGE, output),
-        "/hello" => response::write(server, request, 200, "text/plain", b"Hello, world!", output),
-        "/stats.json" => {
-            let json = server.figures.json();
-            response::write(server, request, 200, "application/json", json.as_bytes(), output);
+    let (status, kind, body): (u16, &str, &[u8]) = match (request.refused, path) {
+        (Some(status), _) => (status, "text/plain", &[]),
+        (None, "/") => (200, page::TYPE, page::PAGE),
+        (None, "/hello") => (200, "text/plain", b"Hello, world!"),
+        (None, "/stats.json") => {
+            let json = server.settings.figures.json(server.driver);
+            let kind = "application/json";
+            return response::write(server, request, 200, kind, json.as_bytes(), output);
         }
-        _ => match (&server.root, files::resolve(path)) {
-            (Some(root), Ok(relative)) => *plan = Some(Plan::new(root, relative, request)),
-            (_, Err(status)) => response::write(server, request, status, "text/plain", &[], output),
-            (None, _) => response::write(server, request, 404, "text/plain", &[], output),
+        (None, path) => match (&server.settings.root, files::resolve(path)) {
+            (Some(root), Ok(relative)) => {
+                let date = server.with_date(|date| String::from_utf8_lossy(date).into_owned());
+                *plan = Some(Plan::new(root, relative, date, request));
+                return;
+            }
+            (_, Err(status)) => (status, "text/plain", &[]),
+            (None, Ok(_)) => (404, "text/plain", &[]),
         },
-    }
-    debug_assert!(IoBuf::len(output) > 0 || plan.is_some(), "every request is answered");
+    };
+    response::write(server, request, status, kind, body, output);
 }

@@ -1,17 +1,17 @@
-//! Files under the root: what a path names, and which part of it to send (RFC 9110, 13 and 14).
+//! Files under the root: what a path names, and how it is sent.
 //!
 //! Opening and reading block, so they run on the loop's pool, a part at a time.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::request::Request;
+use crate::conditions::{Conditions, Outcome, State};
+use crate::request::{Persistence, Request};
 use crate::response;
-use crate::server::Server;
 
 const PART_BYTES: u64 = 256 * 1024;
 
@@ -51,226 +51,163 @@ pub(crate) fn resolve(path: &str) -> Result<PathBuf, u16> {
 /// A file to send, and how far it has come.
 pub(crate) struct Plan {
     root: Arc<PathBuf>,
+    /// As the request has it, and what it names.
+    path: String,
     relative: PathBuf,
     is_head: bool,
-    range: Option<String>,
-    if_range: Option<String>,
-    if_none_match: Option<String>,
-    if_modified_since: Option<String>,
-    open: Option<Open>,
-    head_written: bool,
+    persistence: Persistence,
+    date: String,
+    conditions: Conditions,
+    /// What is being sent, and how many bytes of it are still to be read.
+    open: Option<(File, u64)>,
 }
 
-struct Open {
-    status: u16,
-    file: Option<File>,
-    first: u64,
-    at: u64,
-    end: u64,
-    length: u64,
-    modified: SystemTime,
-    tag: String,
+/// What a path turned out to be.
+enum Found {
+    File(File, &'static str),
+    /// A directory whose path lacks the slash that relative links in it need.
+    Directory,
 }
 
 impl Plan {
-    pub(crate) fn new(root: &Arc<PathBuf>, relative: PathBuf, request: &Request<'_>) -> Plan {
-        let owned = |value: Option<&str>| value.map(str::to_owned);
+    pub(crate) fn new(
+        root: &Arc<PathBuf>,
+        relative: PathBuf,
+        date: String,
+        request: &mut Request<'_>,
+    ) -> Plan {
         Plan {
             root: Arc::clone(root),
+            path: request.path().to_owned(),
             relative,
             is_head: request.is_head,
-            range: owned(request.range),
-            if_range: owned(request.if_range),
-            if_none_match: owned(request.if_none_match),
-            if_modified_since: owned(request.if_modified_since),
+            persistence: request.persistence,
+            date,
+            conditions: std::mem::take(&mut request.conditions),
             open: None,
-            head_written: false,
         }
     }
 
-    /// Opens the file where that is still to be done, and reads its next part. On the pool.
+    /// Appends what comes next: the head and the first part, or a further part. Gives the plan back
+    /// while there is more. On the pool.
     ///
     /// # Errors
-    /// The file shrank or cannot be read, after its head was sent.
-    pub(crate) fn next_part(mut self) -> io::Result<(Vec<u8>, Plan)> {
+    /// The file shrank or cannot be read, after its head was written.
+    pub(crate) fn next_part(mut self, output: &mut Vec<u8>) -> io::Result<Option<Plan>> {
         if self.open.is_none() {
-            self.open = Some(self.open_file());
+            self.open = self.begin(output)?;
         }
-        let mut part = Vec::new();
-        if let Some(Open { file: Some(file), at, end, .. }) = &mut self.open
-            && !self.is_head
-        {
-            let count = (*end - *at).min(PART_BYTES);
-            part.resize(usize::try_from(count).unwrap_or(0), 0);
-            file.read_exact_at(&mut part, *at)?;
-            *at += count;
+        let Some((file, left)) = &mut self.open else { return Ok(None) };
+        let wanted = (*left).min(PART_BYTES);
+        output.reserve(usize::try_from(wanted).unwrap_or(0));
+        let count = file.take(wanted).read_to_end(output)? as u64;
+        if count < wanted {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok((part, self))
+        *left -= count;
+        Ok((*left > 0).then_some(self))
     }
 
-    fn open_file(&self) -> Open {
-        let missing = |status| Open {
-            status,
-            file: None,
-            first: 0,
-            at: 0,
-            end: 0,
-            length: 0,
-            modified: SystemTime::UNIX_EPOCH,
-            tag: String::new(),
-        };
-        match self.try_open() {
-            Ok(open) => open,
-            Err(_) => missing(404),
+    /// Opens the file and writes the head; gives what is to be read.
+    fn begin(&self, output: &mut Vec<u8>) -> io::Result<Option<(File, u64)>> {
+        match self.find() {
+            Ok(Found::File(file, kind)) => self.begin_file(file, kind, output),
+            Ok(Found::Directory) => {
+                self.begin_head(301, output);
+                // One slash in front: with two, what follows would be a host.
+                let path = self.path.trim_start_matches('/');
+                write!(output, "Location: /{path}/\r\nContent-Length: 0\r\n\r\n")?;
+                Ok(None)
+            }
+            Err(error) => {
+                let status = match error.raw_os_error() {
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => 503,
+                    _ => 404,
+                };
+                self.begin_head(status, output);
+                response::end(status, "text/plain", &[], self.is_head, output);
+                Ok(None)
+            }
         }
     }
 
-    fn try_open(&self) -> io::Result<Open> {
+    fn find(&self) -> io::Result<Found> {
         // Links may not lead out of the root; a FIFO must not block the open.
-        let path = self.root.join(&self.relative).canonicalize()?;
-        let not_found = || io::Error::from(io::ErrorKind::NotFound);
-        if !path.starts_with(self.root.as_path()) {
-            return Err(not_found());
-        }
-        let path = match path.is_dir() {
-            true => path.join("index.html").canonicalize()?,
-            false => path,
+        let inside = |path: PathBuf| {
+            let path = path.canonicalize()?;
+            let is_inside = path.starts_with(self.root.as_path());
+            if is_inside { Ok(path) } else { Err(io::Error::from(io::ErrorKind::NotFound)) }
         };
-        if !path.starts_with(self.root.as_path()) {
-            return Err(not_found());
+        let mut path = inside(self.root.join(&self.relative))?;
+        let mut name = self.relative.as_path();
+        if path.is_dir() {
+            name = Path::new("index.html");
+            path = inside(path.join(name))?;
+            if !self.path.ends_with('/') {
+                return Ok(Found::Directory);
+            }
         }
         let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        Ok(Found::File(file, content_type(name)))
+    }
+
+    fn begin_file(
+        &self,
+        mut file: File,
+        kind: &str,
+        output: &mut Vec<u8>,
+    ) -> io::Result<Option<(File, u64)>> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(not_found());
+            self.begin_head(404, output);
+            response::end(404, "text/plain", &[], self.is_head, output);
+            return Ok(None);
         }
         let (length, modified) = (metadata.len(), metadata.modified()?);
         let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let tag = format!("\"{:x}-{length:x}\"", since.as_nanos());
-        let mut open = Open {
-            status: 200,
-            file: Some(file),
-            first: 0,
-            at: 0,
-            end: length,
-            length,
-            modified,
-            tag,
+        let state = State { tag: &tag, modified, length };
+        let (status, first, end) = match self.conditions.outcome(&state, self.is_head) {
+            Outcome::Whole => (200, 0, length),
+            Outcome::Part(first, end) => (206, first, end),
+            Outcome::NotModified => (304, 0, 0),
+            Outcome::PreconditionFailed => (412, 0, 0),
+            Outcome::OutOfRange => (416, 0, 0),
         };
-        self.narrow(&mut open);
-        Ok(open)
-    }
-
-    /// Applies conditions and range.
-    fn narrow(&self, open: &mut Open) {
-        let seconds = |time: SystemTime| {
-            time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-        };
-        let unchanged_since = |date: &str| {
-            httpdate::parse_http_date(date).is_ok_and(|at| seconds(open.modified) <= seconds(at))
-        };
-        let unchanged = match (&self.if_none_match, &self.if_modified_since) {
-            (Some(tags), _) => tags.split(',').any(|tag| {
-                let tag = tag.trim();
-                tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == open.tag
-            }),
-            (None, Some(date)) => unchanged_since(date),
-            (None, None) => false,
-        };
-        if unchanged {
-            (open.status, open.file, open.end) = (304, None, 0);
-            return;
+        self.begin_head(status, output);
+        if status < 400 {
+            let modified = httpdate::HttpDate::from(modified);
+            write!(output, "ETag: {tag}\r\nLast-Modified: {modified}\r\nAccept-Ranges: bytes\r\n")?;
         }
-        let same = self.if_range.as_ref().is_none_or(|validator| {
-            *validator == open.tag
-                || httpdate::parse_http_date(validator)
-                    .is_ok_and(|at| seconds(open.modified) == seconds(at))
-        });
-        match self
-            .range
-            .as_deref()
-            // Only GET has ranges (RFC 9110, 14.2).
-            .filter(|_| same && !self.is_head)
-            .and_then(|range| parse_range(range, open.length))
-        {
-            // A range that is malformed, or several at once, is passed over (RFC 9110, 14.2).
-            None => {}
-            Some(Some((first, end))) => {
-                (open.status, open.first, open.at, open.end) = (206, first, first, end);
+        match status {
+            206 => write!(output, "Content-Range: bytes {first}-{}/{length}\r\n", end - 1)?,
+            416 => write!(output, "Content-Range: bytes */{length}\r\n")?,
+            _ => {}
+        }
+        match status {
+            304 => output.extend_from_slice(b"\r\n"),
+            200 | 206 => {
+                let count = end - first;
+                write!(output, "Content-Type: {kind}\r\nContent-Length: {count}\r\n\r\n")?;
             }
-            Some(None) => (open.status, open.file, open.end) = (416, None, 0),
+            _ => response::end(status, "text/plain", &[], self.is_head, output),
         }
+        if self.is_head || first == end {
+            return Ok(None);
+        }
+        file.seek(SeekFrom::Start(first))?;
+        Ok(Some((file, end - first)))
     }
 
-    /// The response's head, where it is not written yet.
-    pub(crate) fn head(&self, server: &Server, close: bool) -> Vec<u8> {
-        let mut head = Vec::new();
-        let Some(open) = self.open.as_ref().filter(|_| !self.head_written) else { return head };
-        response::begin(server, open.status, close, &mut head);
-        let body = match open.status {
-            404 => response::reason(404),
-            _ => "",
-        };
-        let first = open.first;
-        let _ = match open.status {
-            200 | 206 | 304 => write!(
-                head,
-                "ETag: {}\r\nLast-Modified: {}\r\nAccept-Ranges: bytes\r\n",
-                open.tag,
-                httpdate::HttpDate::from(open.modified)
-            ),
-            416 => write!(head, "Content-Range: bytes */{}\r\n", open.length),
-            _ => Ok(()),
-        };
-        if open.status == 206 {
-            let (last, length) = (open.end - 1, open.length);
-            let _ = write!(head, "Content-Range: bytes {first}-{last}/{length}\r\n");
-        }
-        if open.status != 304 {
-            let length = if body.is_empty() { open.end - first } else { body.len() as u64 };
-            let kind =
-                if open.file.is_some() { content_type(&self.relative) } else { "text/plain" };
-            let _ = write!(head, "Content-Type: {kind}\r\nContent-Length: {length}\r\n");
-        }
-        head.extend_from_slice(b"\r\n");
-        if !self.is_head {
-            head.extend_from_slice(body.as_bytes());
-        }
-        head
-    }
-
-    /// What is left to send after the part that was read.
-    pub(crate) fn rest(mut self) -> Option<Plan> {
-        self.head_written = true;
-        let open = self.open.as_ref()?;
-        (open.file.is_some() && open.at < open.end && !self.is_head).then_some(self)
+    fn begin_head(&self, status: u16, output: &mut Vec<u8>) {
+        response::begin(status, self.date.as_bytes(), self.persistence, output);
     }
 }
 
-/// First byte and end of a single range; `Some(None)` when it lies outside the file.
-#[expect(clippy::option_option, reason = "no range, none that fits, or one")]
-fn parse_range(value: &str, length: u64) -> Option<Option<(u64, u64)>> {
-    let (first, last) = value.strip_prefix("bytes=")?.split_once('-')?;
-    let number = |text: &str| -> Option<u64> {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if digits { text.parse().ok() } else { None }
-    };
-    let (first, end) = match (first.trim(), last.trim()) {
-        ("", suffix) => (length.saturating_sub(number(suffix)?), length),
-        (first, "") => (number(first)?, length),
-        (first, last) => {
-            let (first, last) = (number(first)?, number(last)?);
-            if last < first {
-                return None;
-            }
-            (first, last.saturating_add(1).min(length))
-        }
-    };
-    Some((first < end).then_some((first, end)))
-}
-
-fn content_type(path: &Path) -> &'static str {
-    match path.extension().and_then(|extension| extension.to_str()).unwrap_or("html") {
+/// By the name's extension. What is not known is for the client to save, not to show.
+fn content_type(name: &Path) -> &'static str {
+    let extension = name.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+    match extension.to_ascii_lowercase().as_str() {
         "html" | "htm" => "text/html; charset=utf-8",
         "txt" | "md" => "text/plain; charset=utf-8",
         "css" => "text/css; charset=utf-8",
@@ -282,6 +219,8 @@ fn content_type(path: &Path) -> &'static str {
         "gif" => "image/gif",
         "webp" => "image/webp",
         "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "mp4" => "video/mp4",
         "pdf" => "application/pdf",
         "wasm" => "application/wasm",
         _ => "application/octet-stream",

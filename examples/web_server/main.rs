@@ -1,113 +1,89 @@
 //! A multithreaded web server: one loop per core, each with its own listener on the same port.
 //!
 //! `cargo run --release --example web_server`, then open the address that it prints.
+//!
+//! ```text
+//!  main         the command line, the threads, the signals
+//!   └ server     one loop's listener, limits and orderly end     figures   what the loops did
+//!      └ connection     receives, answers, sends                 page      how it is shown
+//!         ├ request      what the bytes say      no socket, no clock
+//!         ├ response     what is answered
+//!         └ files        what a path names, read on the pool     conditions  whether, and which part
+//! ```
 
-use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tigereye::{DriverKind, Io, Threads};
+use tigereye::{Io, Threads};
 
+use options::Options;
+use server::Settings;
+
+mod conditions;
 mod connection;
+mod figures;
 mod files;
+mod options;
 mod page;
 mod request;
 mod response;
 mod server;
 
-const HELP: &str = "\
-A web server on tigereye.
-
-Usage: web_server [--addr ADDRESS] [--threads N] [--root DIR] [--driver NAME]
-
-  --addr ADDRESS   where to listen (127.0.0.1:8080; port 0 takes a free one)
-  --threads N      loops, one thread each (one per core)
-  --root DIR       serve the files in this directory
-  --driver NAME    uring (the best one that works here)
-  --help           this text
-
-Pages: / (live figures), /hello, /stats.json, and the files under DIR.
-";
-
-struct Options {
-    address: SocketAddr,
-    threads: usize,
-    root: Option<PathBuf>,
-    driver: Option<DriverKind>,
-}
-
-fn options() -> Result<Option<Options>, String> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let address = SocketAddr::from(([127, 0, 0, 1], 8080));
-    let mut options = Options { address, threads, root: None, driver: None };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(name) = arguments.next() {
-        if name == "--help" || name == "-h" {
-            return Ok(None);
-        }
-        let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
-        let wrong = |reason: String| format!("{name} {value}: {reason}");
-        match name.as_str() {
-            "--addr" => options.address = value.parse().map_err(|e| wrong(format!("{e}")))?,
-            "--threads" => match value.parse() {
-                Ok(threads) if (1..=1024).contains(&threads) => options.threads = threads,
-                _ => return Err(wrong("a number from 1 to 1024 is needed".into())),
-            },
-            "--root" => {
-                let root = std::fs::canonicalize(&value).map_err(|e| wrong(format!("{e}")))?;
-                options.root = Some(root);
-            }
-            "--driver" => options.driver = Some(value.parse().map_err(|e| wrong(format!("{e}")))?),
-            _ => return Err(format!("{name} is no option; see --help")),
-        }
-    }
-    Ok(Some(options))
-}
-
-fn serve(options: Options) -> io::Result<()> {
+fn serve(options: Options) -> Result<(), String> {
+    let text = |error: io::Error| error.to_string();
+    let listening = |error: io::Error| format!("--addr {}: {error}", options.address);
+    // The loops share the port, so they would share it with another server too, in silence.
+    drop(std::net::TcpListener::bind(options.address).map_err(listening)?);
     // Before the threads start, so that a signal finds its handler.
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(text)?;
     let mut builder = Io::builder();
     if let Some(driver) = options.driver {
         builder = builder.driver(driver);
     }
-    let figures = server::Figures::new(options.threads);
-    let root = options.root.map(Arc::new);
+    let settings = Settings {
+        figures: figures::Figures::new(options.threads),
+        root: options.root.map(Arc::new),
+        limits: options.limits,
+    };
     // The loops start one after another: the first one learns the port.
     let address = Arc::new(Mutex::new(options.address));
     let shared = Arc::clone(&address);
     let threads = Threads::start(options.threads, &builder, move |index, io| {
         let mut address = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        *address = server::start(io, *address, index, &figures, root.clone())?;
+        *address = server::start(io, *address, index, settings.clone())?;
         Ok(())
-    })?;
+    });
+    let threads = threads.map_err(text)?;
     let address = *address.lock().unwrap_or_else(PoisonError::into_inner);
-    println!("listening on http://{address} with {} loops", options.threads);
+    let loops = if options.threads == 1 { "loop" } else { "loops" };
+    let line = format!("listening on http://{address} with {} {loops}", options.threads);
+    // Nobody need read it.
+    let _ = writeln!(io::stdout(), "{line}");
     signals.forever().next();
     for remote in threads.remotes() {
         // A loop that is gone has nothing to finish.
         drop(remote.post(server::shut_down));
     }
-    threads.join()
+    threads.join().map_err(text)
 }
 
-fn main() -> std::process::ExitCode {
-    let result = match options() {
-        Ok(Some(options)) => serve(options).map_err(|error| error.to_string()),
+fn main() -> ExitCode {
+    let result = match options::parse(std::env::args_os().skip(1)) {
+        Ok(Some(options)) => serve(options),
         Ok(None) => {
-            print!("{HELP}");
+            let _ = io::stdout().write_all(options::HELP.as_bytes());
             Ok(())
         }
         Err(message) => Err(message),
     };
     match result {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("web_server: {message}");
-            std::process::ExitCode::FAILURE
+            let _ = writeln!(io::stderr(), "web_server: {message}");
+            ExitCode::FAILURE
         }
     }
 }

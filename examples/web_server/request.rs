@@ -1,5 +1,7 @@
 //! HTTP/1.1 requests, without a socket or a clock (RFC 9112; fields are split by `httparse`).
 
+use crate::conditions::Conditions;
+
 /// A head's bytes, its fields, its target.
 const HEAD_MAX: usize = 16 * 1024;
 const FIELDS_MAX: usize = 100;
@@ -21,15 +23,23 @@ pub(crate) enum Parsed<'a> {
 pub(crate) struct Request<'a> {
     pub(crate) target: &'a str,
     pub(crate) is_head: bool,
-    pub(crate) close: bool,
+    pub(crate) persistence: Persistence,
     pub(crate) body: Body,
     pub(crate) expects_continue: bool,
     /// A status that answers the request, whatever its target.
     pub(crate) refused: Option<u16>,
-    pub(crate) range: Option<&'a str>,
-    pub(crate) if_range: Option<&'a str>,
-    pub(crate) if_none_match: Option<&'a str>,
-    pub(crate) if_modified_since: Option<&'a str>,
+    pub(crate) conditions: Conditions,
+}
+
+/// Whether another request may follow, and what the response says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Persistence {
+    /// It may, and nothing need be said.
+    #[default]
+    Usual,
+    /// It may, for an HTTP/1.0 client asked for it; that one believes it only when told.
+    Asked,
+    Close,
 }
 
 impl Request<'_> {
@@ -230,7 +240,7 @@ fn check<'a>(head: &httparse::Request<'_, 'a>) -> Result<Request<'a>, u16> {
             Ok(value) => {
                 let value = value.trim_matches(OWS);
                 if !framing.take(field.name, value, &mut request)? {
-                    note(field.name, value, &mut request);
+                    request.conditions.note(field.name, value);
                 }
             }
             // Bytes over 127 are nothing to refuse, but nothing that frames a request has them.
@@ -243,7 +253,11 @@ fn check<'a>(head: &httparse::Request<'_, 'a>) -> Result<Request<'a>, u16> {
     if hosts > 1 || (hosts == 0 && minor > 0) || (chunked && length.is_some()) {
         return Err(400);
     }
-    request.close = close || (minor == 0 && !keep_alive);
+    request.persistence = match (close, minor, keep_alive) {
+        (true, ..) | (_, 0, false) => Persistence::Close,
+        (_, 0, true) => Persistence::Asked,
+        _ => Persistence::Usual,
+    };
     request.body = match (chunked, length.unwrap_or(0)) {
         (true, _) => Body::ChunkSize(0),
         (false, 0) => Body::None,
@@ -314,19 +328,6 @@ impl Framing {
             return Ok(false);
         }
         Ok(true)
-    }
-}
-
-fn note<'a>(name: &str, value: &'a str, request: &mut Request<'a>) {
-    let is = |known: &str| name.eq_ignore_ascii_case(known);
-    if is("range") {
-        request.range = Some(value);
-    } else if is("if-range") {
-        request.if_range = Some(value);
-    } else if is("if-none-match") {
-        request.if_none_match = Some(value);
-    } else if is("if-modified-since") {
-        request.if_modified_since = Some(value);
     }
 }
 

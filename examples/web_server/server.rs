@@ -1,4 +1,4 @@
-//! One loop's part of the server: its listener, its figures, and its orderly end.
+//! One loop's part of the server: its listener, its limits, and its orderly end.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
@@ -7,57 +7,54 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use tigereye::{Io, ListenOptions, Next, Op, TcpListener};
+use socket2::SockRef;
+use tigereye::{DriverKind, Io, ListenOptions, Next, Op, TcpListener};
 
 use crate::connection::Connection;
+use crate::figures::{Figures, LoopFigures};
 
-/// How long connections may finish what is under way once the server was asked to stop.
-const GRACE: Duration = Duration::from_secs(5);
+/// How much of a response waits in the system for the peer to make room (`TCP_NOTSENT_LOWAT`,
+/// tcp(7)). Without it megabytes do, held for every peer that does not read, and minutes pass in
+/// which a slow one that does read seems not to.
+const UNSENT_BYTES: u32 = 64 * 1024;
 
-/// What one loop has done; written by its thread alone.
-#[derive(Default)]
-pub(crate) struct LoopFigures {
-    pub(crate) requests: AtomicU64,
-    pub(crate) connections: AtomicU64,
-    operations: AtomicU64,
-    system_calls: AtomicU64,
+/// How long a peer may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// For a request's head, in all.
+    pub(crate) head: Duration,
+    /// Between requests, and for a body in all.
+    pub(crate) idle: Duration,
+    /// To take anything more of a response.
+    pub(crate) send: Duration,
+    /// For what is under way once the server was asked to stop.
+    pub(crate) grace: Duration,
 }
 
-/// All loops' figures.
-#[derive(Clone)]
-pub(crate) struct Figures(Arc<Vec<LoopFigures>>);
-
-impl Figures {
-    pub(crate) fn new(loops: usize) -> Figures {
-        Figures(Arc::new((0..loops).map(|_| LoopFigures::default()).collect()))
-    }
-
-    pub(crate) fn json(&self) -> String {
-        let mut json = String::from("{\"loops\":[");
-        for (index, figures) in self.0.iter().enumerate() {
-            let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-            let comma = if index > 0 { "," } else { "" };
-            // Writing to a string does not fail.
-            let _ = write!(
-                json,
-                "{comma}{{\"requests\":{},\"connections\":{},\"operations\":{},\"system_calls\":{}}}",
-                get(&figures.requests),
-                get(&figures.connections),
-                get(&figures.operations),
-                get(&figures.system_calls),
-            );
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            send: Duration::from_secs(60),
+            grace: Duration::from_secs(5),
         }
-        json.push_str("]}");
-        json
     }
+}
+
+/// What all loops share.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) figures: Figures,
+    pub(crate) root: Option<Arc<PathBuf>>,
+    pub(crate) limits: Limits,
 }
 
 pub(crate) struct Server {
-    pub(crate) figures: Figures,
-    pub(crate) root: Option<Arc<PathBuf>>,
+    pub(crate) settings: Settings,
+    pub(crate) driver: DriverKind,
     index: usize,
     accepting: Cell<Option<Op>>,
     draining: Cell<bool>,
@@ -77,15 +74,17 @@ pub(crate) fn start(
     io: &Io,
     address: SocketAddr,
     index: usize,
-    figures: &Figures,
-    root: Option<Arc<PathBuf>>,
+    settings: Settings,
 ) -> io::Result<SocketAddr> {
     let options = ListenOptions::new().reuse_port(true);
-    let listener = TcpListener::bind_with(io, address, &options)?;
+    let listener = TcpListener::bind_with(io, address, &options)?.into_std()?;
+    // Accepted connections inherit it.
+    SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT_BYTES)?;
     let address = listener.local_addr()?;
+    let listener = TcpListener::from_std(io, listener)?;
     let server = Rc::new(Server {
-        figures: figures.clone(),
-        root,
+        settings,
+        driver: io.driver(),
         index,
         accepting: Cell::new(None),
         draining: Cell::new(false),
@@ -116,9 +115,7 @@ pub(crate) fn start(
         (),
         Duration::from_millis(500),
         move |(), io, _periods| {
-            let (figures, statistics) = (ticking.mine(), io.statistics());
-            figures.operations.store(statistics.operations, Ordering::Relaxed);
-            figures.system_calls.store(statistics.system_calls, Ordering::Relaxed);
+            ticking.figures().take(io.statistics());
             Next::Continue
         },
         |(), _io, _result| {},
@@ -138,7 +135,7 @@ pub(crate) fn shut_down(io: &Io) {
     for op in idle {
         io.cancel(op);
     }
-    io.timeout((), GRACE, |(), io, _result| io.stop());
+    io.timeout((), server.settings.limits.grace, |(), io, _result| io.stop());
     let each = move |(): &mut (), io: &Io, _periods: u64| {
         if server.open.get() > 0 {
             return Next::Continue;
@@ -150,8 +147,8 @@ pub(crate) fn shut_down(io: &Io) {
 }
 
 impl Server {
-    pub(crate) fn mine(&self) -> &LoopFigures {
-        &self.figures.0[self.index]
+    pub(crate) fn figures(&self) -> &LoopFigures {
+        self.settings.figures.of(self.index)
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -161,7 +158,7 @@ impl Server {
     /// Counts a connection in; gives its number.
     pub(crate) fn open(&self) -> usize {
         self.open.set(self.open.get() + 1);
-        self.mine().connections.fetch_add(1, Ordering::Relaxed);
+        self.figures().count_connection(self.open.get());
         if let Some(number) = self.free.borrow_mut().pop() {
             return number;
         }
@@ -173,6 +170,7 @@ impl Server {
     /// Counts a connection out.
     pub(crate) fn closed(&self, number: usize) {
         self.open.set(self.open.get() - 1);
+        self.figures().set_open(self.open.get());
         self.set_idle(number, None);
         self.free.borrow_mut().push(number);
     }
@@ -181,16 +179,17 @@ impl Server {
         self.idle.borrow_mut()[number] = receive;
     }
 
-    /// Appends the time as HTTP has it (RFC 9110, 5.6.7), formatted once a second.
-    pub(crate) fn write_date(&self, output: &mut Vec<u8>) {
+    /// Hands out the time as HTTP has it (RFC 9110, 5.6.7), formatted once a second.
+    pub(crate) fn with_date<T>(&self, take: impl FnOnce(&[u8]) -> T) -> T {
         let now = SystemTime::now();
         let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut date = self.date.borrow_mut();
         if date.0 != seconds {
             date.0 = seconds;
             date.1.clear();
+            // Writing to a string does not fail.
             let _ = write!(date.1, "{}", httpdate::HttpDate::from(now));
         }
-        output.extend_from_slice(date.1.as_bytes());
+        take(date.1.as_bytes())
     }
 }

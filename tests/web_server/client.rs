@@ -6,10 +6,14 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Longer than any answer takes, and shorter than the server's patience with half a request.
-const PATIENCE: Duration = Duration::from_secs(5);
+use socket2::{Domain, Socket, Type};
+
+/// Longer than any answer takes on any machine. The server has more with half a request, unless a
+/// test has it otherwise.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SERVER_PATIENCE: &str = "3600";
 
 /// A server on a port of its own, and a directory whose `root` it serves.
 pub(crate) struct Server {
@@ -20,14 +24,27 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Server {
+        Server::with(&[])
+    }
+
+    /// One with these options besides, which win over the usual ones.
+    pub(crate) fn with(options: &[&str]) -> Server {
+        Server::spawn(Command::new(binary()), options)
+    }
+
+    /// One that `command` starts when it is given the server's arguments.
+    pub(crate) fn spawn(mut command: Command, options: &[&str]) -> Server {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("tigereye-web-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(directory.join("root")).unwrap();
-        let mut process = Command::new(binary())
+        let mut process = command
             .args(["--addr", "127.0.0.1:0", "--threads", "2", "--root"])
             .arg(directory.join("root"))
+            .args(["--head-timeout", SERVER_PATIENCE, "--idle-timeout", SERVER_PATIENCE])
+            .args(["--send-timeout", SERVER_PATIENCE, "--grace", SERVER_PATIENCE])
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -36,6 +53,11 @@ impl Server {
         let rest = line.strip_prefix("listening on http://").unwrap();
         let address = rest.split_once(" with").unwrap().0.parse().unwrap();
         Server { process, address, directory }
+    }
+
+    /// Puts a file of zeros under the root, which takes no room on the disk.
+    pub(crate) fn put_zeros(&self, name: &str, length: u64) {
+        fs::File::create(self.root().join(name)).unwrap().set_len(length).unwrap();
     }
 
     /// Puts a file under the root.
@@ -51,11 +73,15 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client { stream, input: Vec::new() }
+        Client::on(TcpStream::connect(self.address).unwrap())
+    }
+
+    /// A client whose system takes little before it reads.
+    pub(crate) fn connect_narrow(&self) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        Client::on(socket.into())
     }
 
     /// One GET on a connection of its own, with these field lines.
@@ -72,6 +98,20 @@ impl Server {
         assert_eq!(response.status, 200, "after {after}");
         assert_eq!(response.body, b"Hello, world!", "after {after}");
     }
+
+    /// The sum of one of the figures over the loops.
+    pub(crate) fn figure(&self, name: &str) -> u64 {
+        let json = String::from_utf8(self.get("/stats.json", "").body).unwrap();
+        let name = format!("\"{name}\":");
+        let after = json.split(&name).skip(1);
+        after.map(|rest| rest.split(['}', ',']).next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    /// Sends a signal of the system's, by its name. The shell has `kill` where no program has.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -s {name} {}", self.process.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
 }
 
 impl Drop for Server {
@@ -83,12 +123,28 @@ impl Drop for Server {
 }
 
 /// The example beside this test: `target/…/deps/web_server-…` and `target/…/examples/web_server`.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let binary = profile.join("examples").join("web_server");
-    assert!(binary.exists(), "`cargo build --example web_server` makes {}", binary.display());
+    // `cargo test` builds it, but `cargo test --test web_server` does not.
+    let built = fs::metadata(&binary).and_then(|metadata| metadata.modified()).ok();
+    let sources = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/web_server"));
+    let modified = sources.unwrap().map(|source| source.unwrap().metadata().unwrap().modified());
+    let is_new = built.is_some_and(|built| modified.map(Result::unwrap).all(|at| at <= built));
+    assert!(is_new, "`cargo build --example web_server` makes {}", binary.display());
     binary
+}
+
+/// Waits until it is so. What it waits for has no deadline of its own, so a slow machine fails no
+/// test.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 pub(crate) fn get(target: &str, fields: &str) -> String {
@@ -120,6 +176,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    fn on(stream: TcpStream) -> Client {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, input: Vec::new() }
+    }
+
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
@@ -133,6 +196,15 @@ impl Client {
     #[track_caller]
     pub(crate) fn response_to_head(&mut self) -> Response {
         self.read_response(true).expect("a response")
+    }
+
+    /// Receives some bytes of a response, as they come; nothing when the server has closed.
+    pub(crate) fn receive(&mut self, buf: &mut [u8]) -> usize {
+        assert!(self.input.is_empty(), "what was received already comes first");
+        match self.stream.read(buf) {
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
+            result => result.unwrap(),
+        }
     }
 
     /// Nothing more comes, and the server has closed.
