@@ -22,8 +22,9 @@ pub(crate) const OPEN: u32 = NONE;
 /// `closer` of a handle that was dropped.
 pub(crate) const DROPPED: u32 = NONE - 1;
 
+/// The operations of one direction, linked through their slots.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Queue {
+pub(crate) struct InOrder {
     pub(crate) head: u32,
     pub(crate) tail: u32,
 }
@@ -37,10 +38,12 @@ pub(crate) struct Handle {
     /// `OPEN`, `DROPPED`, or the slot of the close operation.
     pub(crate) closer: u32,
     /// By direction: in, out. In a free entry `queues[0].head` is the next free one.
-    pub(crate) queues: [Queue; 2],
+    pub(crate) queues: [InOrder; 2],
+    /// The last receive left nothing in the socket.
+    pub(crate) drained: bool,
 }
 
-const _: () = assert!(size_of::<Handle>() == 32);
+const _: () = assert!(size_of::<Handle>() == 36);
 
 pub(crate) struct Handles {
     entries: Vec<Handle>,
@@ -59,8 +62,15 @@ impl Handles {
             if self.entries.len() == self.entries.capacity() {
                 self.entries.reserve_exact(1024);
             }
-            let queues = [Queue { head: NONE, tail: NONE }; 2];
-            self.entries.push(Handle { fd: -1, generation: 0, pending: 0, closer: OPEN, queues });
+            let queues = [InOrder { head: NONE, tail: NONE }; 2];
+            self.entries.push(Handle {
+                fd: -1,
+                generation: 0,
+                pending: 0,
+                closer: OPEN,
+                queues,
+                drained: false,
+            });
             self.free = index;
         }
         let index = self.free;
@@ -69,6 +79,7 @@ impl Handles {
         handle.queues[0].head = NONE;
         handle.fd = fd;
         handle.closer = OPEN;
+        handle.drained = false;
         HandleId { index, generation: handle.generation }
     }
 
@@ -135,6 +146,12 @@ impl Source {
         let mut state = self.core.state.borrow_mut();
         let handle = state.handles.find(self.id)?;
         (handle.closer == OPEN).then_some(handle.fd)
+    }
+
+    /// Operations in flight on the handle.
+    pub(crate) fn in_flight(&self) -> u32 {
+        let mut state = self.core.state.borrow_mut();
+        state.handles.find(self.id).map_or(0, |handle| handle.pending)
     }
 
     /// Takes the descriptor away from the loop, unless something is pending on it.

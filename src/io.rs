@@ -15,14 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::core::{Core, Loop, MISSED_PAUSE_NS, close_fd};
+use crate::clock::Clock;
+use crate::core::{Core, close_fd};
 use crate::driver::{Driver, DriverKind};
 use crate::handle::{Handles, OPEN};
 use crate::mailbox::Mailbox;
 use crate::offload::Pool;
-use crate::op::{CANCEL_MISSED, Completion, Op, USER_SPACE};
+use crate::op::{Completion, Op, USER_SPACE};
+use crate::pause::Held;
+use crate::queue::Queue;
 use crate::remote::{Message, Remote};
 use crate::slot::{CANCEL_ASKED, FINAL, Slots, State, TIMED_OUT};
+use crate::state::{DEADLINE, Due, Loop, MISSED_PAUSE_NS};
 use crate::timer::{TimerId, Timers};
 
 /// How long the end of a loop waits for the driver to let go of what is in flight.
@@ -109,22 +113,24 @@ impl Builder {
             handles: Handles::new(),
             timers: Timers::new(),
             driver: Some(driver),
-            ready: VecDeque::new(),
-            in_driver: 0,
+            ready: Queue::new(),
             capacity: self.capacity,
             operations: 0,
+            impatient: false,
+            buffer_waiters: 0,
             jobs: BTreeMap::new(),
             exhausted: Vec::new(),
             retry_ns: 0,
             missed: Vec::new(),
             missed_ns: 0,
+            held: Held::new(),
+            inner: BTreeMap::new(),
         };
         let core = Core {
             state: RefCell::new(state),
             mailbox,
             pool: Pool::new(self.pool_threads),
-            base: Instant::now(),
-            now_ns: Cell::new(0),
+            clock: Clock::new(),
             ended: Cell::new(false),
             leaked: Cell::new(false),
         };
@@ -219,7 +225,7 @@ impl Io {
     /// # Errors
     /// As [`run`](Io::run).
     pub fn run_for(&self, duration: Duration) -> io::Result<()> {
-        let deadline_ns = self.core.deadline_ns(duration);
+        let deadline_ns = self.core.clock.deadline_ns(duration);
         self.run_until(Some(deadline_ns), |io| io.is_idle())
     }
 
@@ -258,9 +264,10 @@ impl Io {
         self.stopping.set(true);
     }
 
-    /// The loop's monotonic time, as of this turn. It does not move while the system sleeps.
+    /// The loop's monotonic time, as of this turn: the clock is read once a turn, when it is first
+    /// asked for. It does not move while the system sleeps.
     pub fn now(&self) -> Instant {
-        self.core.base + Duration::from_nanos(self.core.now_ns())
+        self.core.clock.now()
     }
 
     /// Operations that have not had their last callback yet.
@@ -290,16 +297,7 @@ impl Io {
     /// [`is_cancelled`](crate::is_cancelled) holds, or, if it was done already, with its result.
     /// Does nothing when the operation has ended. A close cannot be cancelled.
     pub fn cancel(&self, op: Op) {
-        let job = {
-            let mut state = self.core.state.borrow_mut();
-            if state.slots.find(op.index, op.generation).is_none() {
-                return;
-            }
-            state.ask_to_end(op.index, CANCEL_ASKED);
-            state.jobs.remove(&op.index)
-        };
-        // A queued call is dropped here, a running one drops its result when it ends.
-        drop(job.and_then(|job| self.core.pool.cancel(job)));
+        self.core.end_early(op, CANCEL_ASKED);
     }
 
     /// Cancels every operation in flight, closes aside.
@@ -320,18 +318,18 @@ impl Io {
 
     /// Gives an operation a deadline, counted from now; a second one replaces the first. An
     /// operation that has not ended by then is cancelled and completes with
-    /// [`TimedOut`](io::ErrorKind::TimedOut), or, if it was done already, with its result. Timers
-    /// and closes take no deadline; an operation that has ended takes no notice.
+    /// [`TimedOut`](io::ErrorKind::TimedOut), or, if it was done already, with its result. Closes
+    /// take no deadline; an operation that has ended takes no notice.
     pub fn deadline(&self, op: Op, after: Duration) {
-        let deadline_ns = self.core.deadline_ns(after);
+        let deadline_ns = self.core.clock.deadline_ns(after);
         let mut state = self.core.state.borrow_mut();
         let state = &mut *state;
         let Some(header) = state.slots.find(op.index, op.generation) else { return };
-        if header.state == State::Timer || header.flags & FINAL != 0 {
+        if header.flags & FINAL != 0 {
             return;
         }
-        let timer = state.timers.insert(deadline_ns, op.index);
-        let old = std::mem::replace(&mut header.timer, timer);
+        let deadline = state.timers.insert(deadline_ns, op.index | DEADLINE);
+        let old = std::mem::replace(&mut header.deadline, deadline);
         if old != TimerId::NONE {
             state.timers.remove(old);
         }
@@ -344,9 +342,10 @@ impl Io {
     /// What io_uring_enter(2) says.
     pub fn arm(&self) -> io::Result<()> {
         let must_run = !self.core.mailbox.prepare_wait();
-        let now_ns = self.core.read_clock();
+        let now_ns = self.core.clock.read();
         let mut state = self.core.state.borrow_mut();
-        let timeout = if must_run || !state.ready.is_empty() {
+        let inline = state.driver.as_ref().is_some_and(|driver| driver.inline_pending() > 0);
+        let timeout = if must_run || inline || !state.ready.is_empty() {
             Some(Duration::ZERO)
         } else {
             let deadline_ns = state.next_deadline_ns();
@@ -390,7 +389,7 @@ impl Io {
     fn run_until(&self, deadline_ns: Option<u64>, done: fn(&Io) -> bool) -> io::Result<()> {
         let _running = self.enter()?;
         while !self.take_stop() && !done(self) {
-            if deadline_ns.is_some_and(|deadline_ns| self.core.read_clock() >= deadline_ns) {
+            if deadline_ns.is_some_and(|deadline_ns| self.core.clock.read() >= deadline_ns) {
                 break;
             }
             self.turn(deadline_ns)?;
@@ -400,33 +399,61 @@ impl Io {
 
     /// One turn; says how many callbacks ran. Waits at most until `deadline_ns`.
     fn turn(&self, deadline_ns: Option<u64>) -> io::Result<usize> {
-        let mut callbacks = self.run_messages();
+        let mut callbacks = 0;
+        if self.core.mailbox.has_work() || !self.messages.borrow().is_empty() {
+            callbacks += self.run_messages();
+        }
         self.wait(deadline_ns, callbacks > 0)?;
-        let now_ns = self.core.read_clock();
+        if self.core.state.borrow_mut().next_deadline_ns().is_some() {
+            callbacks += self.run_due();
+        }
+        Ok(callbacks + self.run_ready())
+    }
+
+    /// What the clock calls for: retries and timers.
+    fn run_due(&self) -> usize {
+        let now_ns = self.core.clock.now_ns();
         {
             let mut state = self.core.state.borrow_mut();
             state.retry_exhausted(now_ns);
             state.cancel_again(now_ns);
         }
-        callbacks += self.fire_timers(now_ns);
-        for _ in 0..self.callbacks_per_turn {
-            if self.stopping.get() {
-                break;
-            }
-            let Some(completion) = self.core.state.borrow_mut().ready.pop_front() else { break };
-            self.dispatch(completion);
-            callbacks += 1;
+        self.fire_timers(now_ns)
+    }
+
+    fn run_ready(&self) -> usize {
+        let mut count = 0;
+        while count < self.callbacks_per_turn && !self.stopping.get() && self.run_one() {
+            count += 1;
         }
-        Ok(callbacks)
+        count
+    }
+
+    /// Takes the next completion up; says whether there was one.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "the typed end of an operation is reached through its slot")]
+    fn run_one(&self) -> bool {
+        let due = self.core.state.borrow_mut().take_ready(&self.core.clock);
+        let Some(Due { slot, vtable, completion }) = due else { return false };
+        // SAFETY: the vtable in a slot is that of the record in it; the slot is taken, as
+        // `take_ready` has just said.
+        unsafe { (vtable.complete)(self, slot, completion) };
+        true
     }
 
     fn wait(&self, deadline_ns: Option<u64>, busy: bool) -> io::Result<()> {
         let mailbox = &self.core.mailbox;
         let mut state = self.core.state.borrow_mut();
         let state = &mut *state;
-        let at_once =
-            busy || self.stopping.get() || !state.ready.is_empty() || deadline_ns == Some(0);
-        let at_once = at_once || !self.messages.borrow().is_empty();
+        let Some(driver) = &state.driver else { return Ok(()) };
+        // Silence does not wake: not when somebody waits for it, or nothing else is to come.
+        let in_silence = state.impatient || driver.inline_pending() == state.slots.used() as usize;
+        let at_once = busy
+            || self.stopping.get()
+            || !state.ready.is_empty()
+            || deadline_ns == Some(0)
+            || (in_silence && driver.inline_pending() > 0)
+            || !self.messages.borrow().is_empty();
         let timeout = if at_once {
             Some(Duration::ZERO)
         } else {
@@ -434,16 +461,20 @@ impl Io {
             let until = next.into_iter().chain(deadline_ns).min();
             until.map(|at| match at {
                 u64::MAX => Duration::MAX,
-                at => Duration::from_nanos(at.saturating_sub(self.core.read_clock())),
+                at => Duration::from_nanos(at.saturating_sub(self.core.clock.read())),
             })
         };
+        self.core.clock.turn();
         let Some(driver) = &mut state.driver else { return Ok(()) };
-        if timeout == Some(Duration::ZERO) {
-            return driver.wait(timeout, &mut state.ready);
-        }
-        let timeout = if mailbox.prepare_wait() { timeout } else { Some(Duration::ZERO) };
-        let result = driver.wait(timeout, &mut state.ready);
-        mailbox.finish_wait();
+        let result = if timeout == Some(Duration::ZERO) {
+            driver.wait(timeout, &mut state.ready)
+        } else {
+            let timeout = if mailbox.prepare_wait() { timeout } else { Some(Duration::ZERO) };
+            let result = driver.wait(timeout, &mut state.ready);
+            mailbox.finish_wait();
+            result
+        };
+        state.impatient &= driver.inline_pending() > 0;
         result
     }
 
@@ -470,48 +501,31 @@ impl Io {
         count
     }
 
+    /// Fires due timers: an operation of its own completes, a deadline ends its operation.
     fn fire_timers(&self, now_ns: u64) -> usize {
         let mut count = 0;
         while count < self.callbacks_per_turn && !self.stopping.get() {
-            let completion = {
-                let mut state = self.core.state.borrow_mut();
-                let Some(index) = state.timers.pop_due(now_ns) else { break };
-                let header = state.slots.header(index);
-                header.timer = TimerId::NONE;
-                if header.state == State::Timer {
-                    let generation = header.generation;
-                    Some(Completion { index, generation, result: 0, flags: USER_SPACE })
-                } else {
-                    state.ask_to_end(index, TIMED_OUT);
-                    None
-                }
-            };
-            if let Some(completion) = completion {
-                self.dispatch(completion);
-            }
+            let mut guard = self.core.state.borrow_mut();
+            let state = &mut *guard;
+            let Some(key) = state.timers.pop_due(now_ns) else { break };
+            let index = key & !DEADLINE;
+            let header = state.slots.header(index);
+            let generation = header.generation;
             count += 1;
+            if key & DEADLINE == 0 {
+                header.timer = TimerId::NONE;
+                // Not behind what is queued: a callback of the same instant may yet cancel it.
+                let completion = Completion { index, generation, result: 0, flags: USER_SPACE };
+                state.ready.push_front(completion);
+                drop(guard);
+                self.run_one();
+            } else {
+                header.deadline = TimerId::NONE;
+                drop(guard);
+                self.core.end_early(Op { index, generation }, TIMED_OUT);
+            }
         }
         count
-    }
-
-    #[inline]
-    #[expect(unsafe_code, reason = "the typed end of an operation is reached through its slot")]
-    fn dispatch(&self, completion: Completion) {
-        let (slot, vtable) = {
-            let mut state = self.core.state.borrow_mut();
-            if completion.flags & CANCEL_MISSED != 0 {
-                let Completion { index, generation, .. } = completion;
-                state.cancel_missed(Op { index, generation }, self.core.now_ns());
-                return;
-            }
-            // A late or stale completion finds nobody.
-            let found = state.slots.find(completion.index, completion.generation);
-            let Some(Some(vtable)) = found.map(|header| header.vtable) else { return };
-            (state.slots.slot(completion.index), vtable)
-        };
-        // SAFETY: the vtable in a slot is that of the record in it; the slot is taken, as `find`
-        // has just said.
-        unsafe { (vtable.complete)(self, slot, completion) };
     }
 }
 
@@ -577,35 +591,34 @@ impl Drop for Io {
 impl Io {
     /// Reaps until the driver holds nothing, or the deadline passes.
     fn drain(&self, guard: &mut dyn FnMut(&mut dyn FnMut())) -> bool {
-        let deadline = self.core.base.elapsed() + END_DEADLINE;
+        let clock = &self.core.clock;
+        let deadline_ns = clock.deadline_ns(END_DEADLINE);
+        let mut in_driver = self.core.state.borrow_mut().in_driver();
         loop {
             loop {
-                let completion = {
-                    let mut state = self.core.state.borrow_mut();
-                    let Some(completion) = state.ready.pop_front() else { break };
-                    let Completion { index, generation, flags, .. } = completion;
-                    if flags & CANCEL_MISSED != 0 {
-                        state.cancel_missed(Op { index, generation }, self.core.read_clock());
-                        continue;
-                    }
-                    state.slots.find(index, generation).is_some().then_some(completion)
-                };
-                if let Some(completion) = completion {
-                    guard(&mut || {
-                        self.core.abandon(completion.index, Some(completion));
-                    });
-                }
+                let next = self.core.state.borrow_mut().take_for_the_end(clock);
+                let Some((completion, let_go)) = next else { break };
+                // Closes that waited for others start meanwhile: they are counted below.
+                in_driver = in_driver.saturating_sub(u32::from(let_go));
+                guard(&mut || {
+                    self.core.abandon(completion.index, Some(completion));
+                });
             }
             let mut state = self.core.state.borrow_mut();
             let state = &mut *state;
-            if state.in_driver == 0 {
-                return true;
+            if in_driver == 0 {
+                in_driver = state.in_driver();
+                if in_driver == 0 {
+                    return true;
+                }
             }
-            let left = deadline.saturating_sub(self.core.base.elapsed());
-            state.cancel_again(self.core.read_clock());
+            let now_ns = clock.read();
+            state.cancel_again(now_ns);
+            let left = Duration::from_nanos(deadline_ns.saturating_sub(now_ns));
             let pause = Duration::from_nanos(MISSED_PAUSE_NS);
             let wait = if state.missed.is_empty() { left } else { left.min(pause) };
             let Some(driver) = &mut state.driver else { return true };
+            let wait = if driver.inline_pending() > 0 { Duration::ZERO } else { wait };
             let waited = driver.wait(Some(wait), &mut state.ready);
             if (waited.is_err() || left.is_zero()) && state.ready.is_empty() {
                 return false;

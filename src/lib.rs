@@ -70,6 +70,7 @@
 //! ```
 
 mod buf;
+mod clock;
 mod core;
 mod driver;
 mod error;
@@ -79,9 +80,12 @@ mod mailbox;
 mod net;
 mod offload;
 mod op;
+mod pause;
+mod queue;
 mod remote;
 mod slot;
 mod start;
+mod state;
 mod threads;
 mod timer;
 

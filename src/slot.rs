@@ -1,9 +1,9 @@
 //! Where operations in flight live: a slab of fixed-size slots in chunks that never move.
 //!
 //! ```text
-//!   index ──▶ chunk[index / 1024][index % 1024]      128 bytes: 88 of payload, the rest header
+//!   index ──▶ chunk[index / 1024][index % 1024]      128 bytes: 80 of payload, the rest header
 //!                    │
-//!                    ├─ payload fits in 88 bytes: stored in place
+//!                    ├─ payload fits in 80 bytes: stored in place
 //!                    └─ it does not: the payload area holds the address of a block,
 //!                       and blocks are recycled by size, so a steady workload allocates nothing
 //! ```
@@ -24,11 +24,11 @@ use crate::timer::TimerId;
 
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
-const PAYLOAD_BYTES: usize = 88;
+const PAYLOAD_BYTES: usize = 80;
 const PAYLOAD_ALIGN: usize = 128;
 const CHUNK_SLOTS: u32 = 1024;
-/// Most slots at once: the upper half of the numbers is for the drivers' own marks.
-const SLOTS_MAX: u32 = 1 << 31;
+/// Most slots at once: the numbers above are for the drivers' own marks.
+pub(crate) const SLOTS_MAX: u32 = 1 << 30;
 const BLOCK_CLASSES: [usize; 5] = [256, 512, 1024, 2048, 4096];
 const BLOCK_ALIGN: usize = 128;
 
@@ -53,14 +53,22 @@ pub(crate) const TIMED_OUT: u8 = 2;
 pub(crate) const STOPPED: u8 = 4;
 /// It cannot be ended early (a close).
 pub(crate) const FINAL: u8 = 8;
+/// Its completions are held until it is resumed.
+pub(crate) const PAUSED: u8 = 16;
 
 pub(crate) struct Header {
     pub(crate) vtable: Option<&'static VTable>,
+    /// The slot's own number.
+    pub(crate) index: u32,
     pub(crate) generation: u32,
     pub(crate) next: u32,
     pub(crate) prev: u32,
     pub(crate) handle: u32,
     pub(crate) timer: TimerId,
+    /// The deadline of an operation that has a timer of its own, or of any other one.
+    pub(crate) deadline: TimerId,
+    /// What completed while the operation was paused, the newest first.
+    pub(crate) held: u32,
     /// The first of two results where an operation completes twice.
     pub(crate) result: i32,
     pub(crate) state: State,
@@ -80,10 +88,23 @@ const fn fits<T>() -> bool {
     size_of::<T>() <= PAYLOAD_BYTES && align_of::<T>() <= PAYLOAD_ALIGN
 }
 
+/// A slot that exists: chunks never move and live as long as their slab. One loop's references
+/// never reach another's slab.
+#[derive(Clone, Copy)]
+pub(crate) struct SlotRef(NonNull<Slot>);
+
+impl SlotRef {
+    /// For the functions of a record's type.
+    #[inline]
+    pub(crate) fn as_ptr(self) -> *mut Slot {
+        self.0.as_ptr()
+    }
+}
+
 /// Where the payload of type `T` in `slot` is.
 ///
 /// # Safety
-/// `slot` must come from [`Slots::slot`], and a `T` must have been placed there by
+/// `slot` must come from a [`SlotRef`], and a `T` must have been placed there by
 /// [`Slots::place`] and not been freed since.
 #[inline]
 pub(crate) unsafe fn payload<T>(slot: *mut Slot) -> *mut T {
@@ -121,53 +142,63 @@ impl Slots {
         u32::try_from(self.chunks.len()).unwrap_or(u32::MAX).saturating_mul(CHUNK_SLOTS)
     }
 
-    /// The address of slot `index`.
+    /// Slot `index`, which must exist.
     #[inline]
-    pub(crate) fn slot(&self, index: u32) -> *mut Slot {
+    pub(crate) fn at(&self, index: u32) -> SlotRef {
         let chunk = self.chunks[(index / CHUNK_SLOTS) as usize];
         // SAFETY: each chunk holds CHUNK_SLOTS slots, and the remainder is below that.
-        unsafe { chunk.as_ptr().add((index % CHUNK_SLOTS) as usize) }
+        SlotRef(unsafe { chunk.add((index % CHUNK_SLOTS) as usize) })
+    }
+
+    /// The slot with that name, unless its tenant is gone.
+    #[inline]
+    pub(crate) fn lookup(&mut self, index: u32, generation: u32) -> Option<SlotRef> {
+        let chunk = *self.chunks.get((index / CHUNK_SLOTS) as usize)?;
+        // SAFETY: as in `at`.
+        let slot = SlotRef(unsafe { chunk.add((index % CHUNK_SLOTS) as usize) });
+        // A free slot has a generation that nobody was told.
+        (self.header_of(slot).generation == generation).then_some(slot)
+    }
+
+    #[inline]
+    pub(crate) fn header_of(&mut self, slot: SlotRef) -> &mut Header {
+        // SAFETY: the slot exists and its header was written by `grow`; `&mut self` keeps other
+        // references to headers away, and nobody refers to a header through a payload (I3).
+        unsafe { &mut (*slot.as_ptr()).header }
     }
 
     #[inline]
     pub(crate) fn header(&mut self, index: u32) -> &mut Header {
-        let slot = self.slot(index);
-        // SAFETY: the slot exists and its header was written by `grow`; `&mut self` keeps other
-        // references to headers away, and nobody refers to a header through a payload (I3).
-        unsafe { &mut (*slot).header }
+        self.header_of(self.at(index))
     }
 
     /// The header of the slot with that name, unless its tenant is gone.
     #[inline]
     pub(crate) fn find(&mut self, index: u32, generation: u32) -> Option<&mut Header> {
-        if index / CHUNK_SLOTS >= u32::try_from(self.chunks.len()).unwrap_or(u32::MAX) {
-            return None;
-        }
-        let header = self.header(index);
-        (header.generation == generation && header.state != State::Free).then_some(header)
+        let slot = self.lookup(index, generation)?;
+        Some(self.header_of(slot)).filter(|header| header.state != State::Free)
     }
 
     #[inline]
-    pub(crate) fn take(&mut self) -> u32 {
+    pub(crate) fn take(&mut self) -> SlotRef {
         if self.free == NONE {
             self.grow();
         }
-        let index = self.free;
-        self.free = self.header(index).next;
+        let slot = self.at(self.free);
+        self.free = std::mem::replace(&mut self.header_of(slot).next, NONE);
         self.used += 1;
-        index
+        slot
     }
 
-    /// Moves `value` into slot `index` and says where it went.
+    /// Moves `value` into a slot just taken.
     #[inline]
-    pub(crate) fn place<T>(&mut self, index: u32, value: T) {
-        let slot = self.slot(index);
+    pub(crate) fn place<T>(&mut self, slot: SlotRef, value: T) {
         let place = if fits::<T>() {
-            slot.cast::<T>()
+            slot.as_ptr().cast::<T>()
         } else {
             let block = self.take_block(Layout::new::<T>()).as_ptr().cast::<T>();
             // SAFETY: the payload area is at least a pointer long and aligned to 128.
-            unsafe { slot.cast::<*mut T>().write(block) };
+            unsafe { slot.as_ptr().cast::<*mut T>().write(block) };
             block
         };
         // SAFETY: `place` is valid for a `T`: in place because it fits, else in a block of its
@@ -175,25 +206,25 @@ impl Slots {
         unsafe { place.write(value) };
     }
 
-    /// Frees slot `index`, whose payload of type `T` was moved out or dropped by the caller.
+    /// Frees a slot whose payload of type `T` was moved out or dropped by the caller.
     #[inline]
-    pub(crate) fn free<T>(&mut self, index: u32) {
+    pub(crate) fn free<T>(&mut self, slot: SlotRef) {
         if !fits::<T>() {
-            let slot = self.slot(index);
             // SAFETY: `place` wrote the block's address there when it took the slot.
-            let block = unsafe { slot.cast::<*mut u8>().read() };
+            let block = unsafe { slot.as_ptr().cast::<*mut u8>().read() };
             if let Some(block) = NonNull::new(block) {
                 self.give_block(block, Layout::new::<T>());
             }
         }
         let free = self.free;
-        let header = self.header(index);
+        let header = self.header_of(slot);
         debug_assert!(header.state != State::Free, "a slot is freed once");
+        debug_assert!(header.handle == NONE && header.prev == NONE, "it is in no queue");
         header.state = State::Free;
         header.generation = header.generation.wrapping_add(1);
         header.vtable = None;
         header.next = free;
-        self.free = index;
+        self.free = header.index;
         self.used -= 1;
     }
 
@@ -208,11 +239,14 @@ impl Slots {
         for at in (0..CHUNK_SLOTS).rev() {
             let header = Header {
                 vtable: None,
+                index: base + at,
                 generation: self.seed,
                 next: self.free,
                 prev: NONE,
                 handle: NONE,
                 timer: TimerId::NONE,
+                deadline: TimerId::NONE,
+                held: NONE,
                 result: 0,
                 state: State::Free,
                 direction: Direction::None,
@@ -234,7 +268,7 @@ impl Slots {
         if let Some(block) = class.and_then(|class| self.blocks[class].pop()) {
             return block;
         }
-        // SAFETY: the layout has a size, for only payloads over 88 bytes come here.
+        // SAFETY: the layout has a size, for only payloads over 80 bytes come here.
         let block = unsafe { alloc(layout) };
         NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout))
     }

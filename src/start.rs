@@ -1,30 +1,22 @@
 //! Starting operations: the methods of [`Io`] that no kind of handle owns, and the way from a row
 //! to a slot.
+#![expect(unsafe_code, reason = "a record is started where it was just placed")]
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::Target;
-use crate::driver::Features;
 use crate::handle::Source;
 use crate::offload::package;
 use crate::op::close::Close;
 use crate::op::user_space::{InThisTurn, Parked, Ticks, Timeout};
-use crate::op::{Direction, Each, Multishot, Once, Operation};
+use crate::op::{Direction, Each, Multishot, Once, Operation, Place, Start};
 use crate::remote::Message;
 use crate::slot::FINAL;
+use crate::state::Target;
 use crate::{AsSource, Io, Next, Op};
 
 impl Io {
-    pub(crate) fn features(&self) -> Features {
-        let state = self.core.state.borrow();
-        match &state.driver {
-            Some(driver) => driver.features(),
-            None => unreachable!("the driver is there as long as the loop"),
-        }
-    }
-
     /// Starts an operation that needs no handle.
     #[inline]
     pub(crate) fn submit<O, C, F>(&self, row: O, context: C, callback: F) -> Op
@@ -33,7 +25,7 @@ impl Io {
         C: 'static,
         F: FnOnce(C, &Io, O::Output) + 'static,
     {
-        self.insert_once(row, Target::Nothing, context, callback)
+        self.submit_to(row, Target::Nothing, context, callback)
     }
 
     /// Starts an operation on the handle that the context names.
@@ -45,11 +37,12 @@ impl Io {
         F: FnOnce(C, &Io, O::Output) + 'static,
     {
         let target = Target::from(context.as_source().id(self));
-        self.insert_once(row, target, context, callback)
+        self.submit_to(row, target, context, callback)
     }
 
+    /// Starts an operation on a handle, or on none.
     #[inline]
-    fn insert_once<O, C, F>(&self, row: O, target: Target, context: C, callback: F) -> Op
+    pub(crate) fn submit_to<O, C, F>(&self, row: O, target: Target, context: C, callback: F) -> Op
     where
         O: Operation,
         C: 'static,
@@ -57,7 +50,8 @@ impl Io {
     {
         let record = Once { row, context, callback };
         let vtable = &Once::<O, C, F>::VTABLE;
-        let start = Once::<O, C, F>::start;
+        // SAFETY: the loop calls it with the slot that it has just placed this record in.
+        let start = |slot, place: &Place<'_>| unsafe { Once::<O, C, F>::start(slot, place) };
         self.core.state.borrow_mut().insert(record, vtable, start, O::DIRECTION, target)
     }
 
@@ -81,7 +75,8 @@ impl Io {
     {
         let record = Each { row, context, each, done };
         let vtable = &Each::<O, C, F, D>::VTABLE;
-        let start = Each::<O, C, F, D>::start;
+        // SAFETY: the loop calls it with the slot that it has just placed this record in.
+        let start = |slot, place: &Place<'_>| unsafe { Each::<O, C, F, D>::start(slot, place) };
         self.core.state.borrow_mut().insert(record, vtable, start, O::DIRECTION, target)
     }
 
@@ -93,7 +88,7 @@ impl Io {
         C: 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        let deadline_ns = self.core.deadline_ns(delay);
+        let deadline_ns = self.core.clock.deadline_ns(delay);
         self.submit(Timeout { deadline_ns }, context, callback)
     }
 
@@ -107,7 +102,7 @@ impl Io {
         F: FnMut(&mut C, &Io, u64) -> Next + 'static,
         D: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        let deadline_ns = self.core.deadline_ns(period);
+        let deadline_ns = self.core.clock.deadline_ns(period);
         let period_ns = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1);
         self.insert_each(Ticks { deadline_ns, period_ns }, Target::Nothing, context, each, done)
     }
@@ -198,7 +193,7 @@ impl Io {
         let record = Once { row: Close, context, callback };
         let vtable = &Once::<Close, C, F>::VTABLE;
         let mut state = self.core.state.borrow_mut();
-        let park = crate::op::park;
+        let park = |_, _: &Place<'_>| Start::Parked;
         let op = state.insert(record, vtable, park, Direction::None, Target::Nothing);
         if state.slots.header(op.index).state != crate::slot::State::Parked {
             return op;

@@ -1,9 +1,51 @@
-//! User-space timers: a binary heap whose entries know where they are, so that cancelling one
-//! takes it out and leaves nothing behind.
+//! User-space timers: a wheel of buckets for what is far, a small heap for what is near.
 //!
-//! I1. `places[id]` is the position in the heap of the timer `id`, for each live timer.
-//! I2. The heap is ordered by (deadline, start order), so equal deadlines fire in start order.
-//! I3. Storage is reused: starting and cancelling for ever does not grow it beyond its peak.
+//! A timer's place in the order is its [`Moment`]: the deadline and, among equal deadlines, the
+//! order of starting. `base` is a moment too; it follows the clock and never goes back. A moment
+//! after it belongs to the level of the highest digit (six bits) in which the two differ, and
+//! there to the bucket of its own digit:
+//!
+//! ```text
+//!                 deadline, 11 digits                   start order, 11 digits
+//!   base          0 … 0 3 │ 17  4 60 │                  …
+//!   a timer       0 … 0 3 │ 21  9 12 │                  …
+//!                           ▲ highest that differs: level 2 of the deadline, bucket 21
+//!
+//!   insert ─▶ a bucket ─▶ (base comes there) ─▶ buckets of lower levels ─▶ near ─▶ pop_due
+//! ```
+//!
+//! So a timer of a lower level is always earlier than one of a higher level, and within a level
+//! the lower digit is earlier: the first bucket is found by two counts of trailing zeros. When its
+//! time comes, `base` moves into it and its timers move down; a bucket of few timers goes straight
+//! to `near`, which alone sorts. A timer moves down a few times in its life, once a level at most.
+//!
+//! I1. `places` says where each live timer is, so cancelling takes it out and leaves nothing.
+//! I2. Moments in `near` are not after `base`, those in buckets are not before it: what is first
+//!     in `near` is first of all.
+//! I3. Each timer in a bucket is in the one that its moment and `base` say; but a bucket that is
+//!     being `split` holds timers not yet moved down, and comes before all other buckets.
+//! I4. `base` is at most [`AHEAD_NS`] ahead of the clock, so few timers start straight into `near`.
+//! I5. One call moves at most [`SMALL`] timers for each one that it or a later call gives out, and
+//!     a larger bucket is split [`STEP`] timers a call: a million due at once stall nobody (P63).
+//! I6. Storage is reused: starting and cancelling for ever does not grow it beyond its peak.
+//!
+//! Sources: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987), for the levels;
+//! Ahuja, Mehlhorn, Orlin and Tarjan, "Faster Algorithms for the Shortest Path Problem" (1990),
+//! for levels by the highest digit that differs (the radix heap).
+
+mod buckets;
+mod near;
+
+use buckets::{BucketId, Buckets, DIGIT_BITS, WORD_LEVELS};
+use near::Near;
+
+/// A bucket of at most so many timers goes to `near` in one call.
+const SMALL: u32 = 256;
+/// So many timers of a larger bucket move down in one call.
+const STEP: u32 = 4096;
+/// How far ahead of the clock timers may be in `near`: a quarter of a millisecond, in which few
+/// timers can be started, and which saves the last levels.
+const AHEAD_NS: u64 = 1 << 18;
 
 /// Names a live timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,116 +56,245 @@ impl TimerId {
     pub(crate) const NONE: TimerId = TimerId(u32::MAX);
 }
 
-#[derive(Clone, Copy)]
-struct Entry {
+/// When a timer is due, and which of those due at once it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Moment {
     deadline_ns: u64,
     sequence: u64,
+}
+
+impl Moment {
+    /// The last moment of a nanosecond.
+    fn end_of(deadline_ns: u64) -> Moment {
+        Moment { deadline_ns, sequence: u64::MAX }
+    }
+
+    /// The bucket of this moment, seen from `base`, which is earlier.
+    #[inline]
+    fn bucket(self, base: Moment) -> BucketId {
+        let (word, differs, levels_below) = match self.deadline_ns ^ base.deadline_ns {
+            0 => (self.sequence, self.sequence ^ base.sequence, 0),
+            differs => (self.deadline_ns, differs, WORD_LEVELS),
+        };
+        let level = (differs.ilog2() / DIGIT_BITS) as usize;
+        let digit = word >> (level * DIGIT_BITS as usize) & DIGIT_MASK;
+        BucketId { level: levels_below + level, digit: digit as usize }
+    }
+
+    /// The first and the last moment of a bucket, seen from `base`.
+    fn span(id: BucketId, base: Moment) -> (Moment, Moment) {
+        let Moment { deadline_ns, sequence } = base;
+        if id.level < WORD_LEVELS {
+            let (first, last) = span_of_word(id.level, id.digit, sequence);
+            return (Moment { sequence: first, ..base }, Moment { sequence: last, ..base });
+        }
+        let (first, last) = span_of_word(id.level - WORD_LEVELS, id.digit, deadline_ns);
+        (Moment { deadline_ns: first, sequence: 0 }, Moment::end_of(last))
+    }
+}
+
+const DIGIT_MASK: u64 = (1 << DIGIT_BITS) - 1;
+
+/// Numbers with the digits of `base` above `level`, and `digit` there.
+fn span_of_word(level: usize, digit: usize, base: u64) -> (u64, u64) {
+    let shift = level * DIGIT_BITS as usize;
+    // Two shifts, for the top level ends beyond the word.
+    let above = base >> shift >> DIGIT_BITS << DIGIT_BITS << shift;
+    let first = above | (digit as u64) << shift;
+    (first, first | ((1 << shift) - 1))
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    at: Moment,
     key: u32,
     id: u32,
 }
 
 impl Entry {
-    fn is_before(&self, other: &Entry) -> bool {
-        (self.deadline_ns, self.sequence) < (other.deadline_ns, other.sequence)
+    const NOBODY: Entry =
+        Entry { at: Moment { deadline_ns: 0, sequence: 0 }, key: 0, id: TimerId::NONE.0 };
+}
+
+/// 24 bytes here and 4 in `places`.
+const _: () = assert!(size_of::<Entry>() == 24);
+
+/// Marks a place as one in `near`.
+const NEAR: u32 = 1 << 31;
+
+/// Where each live timer is; of the others, which one is to be reused next.
+struct Places {
+    places: Vec<u32>,
+    free: u32,
+}
+
+impl Places {
+    #[inline]
+    fn take_id(&mut self) -> u32 {
+        let id = self.free;
+        if id == TimerId::NONE.0 {
+            assert!(self.places.len() < NEAR as usize / 2, "more timers than can be numbered");
+            self.places.push(0);
+            return (self.places.len() - 1) as u32;
+        }
+        self.free = self.places[id as usize];
+        id
+    }
+
+    #[inline]
+    fn free_id(&mut self, id: u32) {
+        self.places[id as usize] = self.free;
+        self.free = id;
+    }
+
+    #[inline]
+    fn set_near(&mut self, id: u32, place: usize) {
+        self.places[id as usize] = place as u32 | NEAR;
+    }
+
+    #[inline]
+    fn set_far(&mut self, id: u32, place: usize) {
+        self.places[id as usize] = place as u32;
     }
 }
 
-/// Children of a node: four lie in one or two cache lines.
-const ARITY: usize = 4;
-
 pub(crate) struct Timers {
-    heap: Vec<Entry>,
-    places: Vec<u32>,
-    free: Vec<u32>,
+    places: Places,
+    near: Near,
+    buckets: Buckets,
+    base: Moment,
+    split: Option<BucketId>,
     sequence: u64,
+    /// How often a timer was moved down.
+    #[cfg(test)]
+    moved: u64,
 }
 
 impl Timers {
     pub(crate) fn new() -> Timers {
-        Timers { heap: Vec::new(), places: Vec::new(), free: Vec::new(), sequence: 0 }
+        Timers {
+            places: Places { places: Vec::new(), free: TimerId::NONE.0 },
+            near: Near::new(),
+            buckets: Buckets::new(),
+            base: Moment { deadline_ns: 0, sequence: 0 },
+            split: None,
+            sequence: 0,
+            #[cfg(test)]
+            moved: 0,
+        }
     }
 
     /// Starts a timer for the slot `key`. A deadline of `u64::MAX` never comes.
+    #[inline]
     pub(crate) fn insert(&mut self, deadline_ns: u64, key: u32) -> TimerId {
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.places.push(0);
-            u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
-        });
-        assert!(id != TimerId::NONE.0, "more timers than can be numbered");
+        let id = self.places.take_id();
         self.sequence += 1;
-        self.heap.push(Entry { deadline_ns, sequence: self.sequence, key, id });
-        self.rise(self.heap.len() - 1);
+        self.place(Entry { at: Moment { deadline_ns, sequence: self.sequence }, key, id });
         TimerId(id)
     }
 
     /// Cancels a live timer.
+    #[inline]
     pub(crate) fn remove(&mut self, id: TimerId) {
-        let at = self.places[id.0 as usize] as usize;
-        assert!(self.heap[at].id == id.0, "only a live timer is cancelled");
-        self.take(at);
+        let place = self.places.places[id.0 as usize];
+        if place & NEAR == 0 {
+            self.buckets.remove(place as usize, id.0, &mut self.places);
+            self.split = self.split.filter(|&bucket| self.buckets.len(bucket) > 0);
+        } else {
+            let entry = self.near.take((place & !NEAR) as usize, &mut self.places);
+            assert!(entry.id == id.0, "only a live timer is cancelled");
+        }
+        self.places.free_id(id.0);
     }
 
-    /// Takes the earliest timer out if it is due; gives its key.
+    /// Takes the earliest timer out if it is due; gives its key. Nothing may come although timers
+    /// are due, when there are so many that moving them is spread over several calls: until
+    /// [`next_deadline`](Timers::next_deadline) is past `now_ns` there is more to do.
     pub(crate) fn pop_due(&mut self, now_ns: u64) -> Option<u32> {
-        let first = self.heap.first()?;
-        if first.deadline_ns > now_ns || first.deadline_ns == u64::MAX {
-            return None;
-        }
-        Some(self.take(0).key)
-    }
-
-    /// The earliest deadline.
-    pub(crate) fn next_deadline(&self) -> Option<u64> {
-        self.heap.first().map(|first| first.deadline_ns)
-    }
-
-    fn take(&mut self, at: usize) -> Entry {
-        let entry = self.heap.swap_remove(at);
-        if at < self.heap.len() {
-            self.sink(at);
-            self.rise(at);
-        }
-        self.free.push(entry.id);
-        entry
-    }
-
-    fn put(&mut self, at: usize, entry: Entry) {
-        self.heap[at] = entry;
-        self.places[entry.id as usize] = u32::try_from(at).unwrap_or(u32::MAX);
-    }
-
-    fn rise(&mut self, mut at: usize) {
-        let entry = self.heap[at];
-        while at > 0 {
-            let parent = (at - 1) / ARITY;
-            if !entry.is_before(&self.heap[parent]) {
-                break;
-            }
-            self.put(at, self.heap[parent]);
-            at = parent;
-        }
-        self.put(at, entry);
-    }
-
-    fn sink(&mut self, mut at: usize) {
-        let entry = self.heap[at];
+        let now_ns = now_ns.min(u64::MAX - 1);
         loop {
-            let first = at * ARITY + 1;
-            let mut least = None;
-            for child in first..(first + ARITY).min(self.heap.len()) {
-                let better = match least {
-                    None => self.heap[child].is_before(&entry),
-                    Some(least) => self.heap[child].is_before(&self.heap[least]),
-                };
-                if better {
-                    least = Some(child);
+            if let Some(first) = self.near.first() {
+                if first.deadline_ns > now_ns {
+                    return None;
                 }
+                let entry = self.near.take(0, &mut self.places);
+                self.places.free_id(entry.id);
+                return Some(entry.key);
             }
-            let Some(child) = least else { break };
-            self.put(at, self.heap[child]);
-            at = child;
+            if !self.refill(now_ns) {
+                return None;
+            }
         }
-        self.put(at, entry);
+    }
+
+    /// The earliest deadline, or a time before it, at which [`pop_due`](Timers::pop_due) makes
+    /// progress. It is exact unless more than a chunk of timers share a bucket and the earliest
+    /// of them was cancelled.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        if let Some(first) = self.near.first() {
+            return Some(first.deadline_ns);
+        }
+        self.first_bucket().map(|bucket| self.buckets.look_up_least_ns(bucket))
+    }
+
+    fn first_bucket(&self) -> Option<BucketId> {
+        self.split.or_else(|| self.buckets.first())
+    }
+
+    #[inline]
+    fn place(&mut self, entry: Entry) {
+        if entry.at <= self.base {
+            self.near.push(entry, &mut self.places);
+        } else {
+            self.buckets.push(entry.at.bucket(self.base), entry, &mut self.places);
+        }
+    }
+
+    /// Moves timers of the first bucket down if any may be due; says whether to look again now.
+    /// `near` is empty.
+    fn refill(&mut self, now_ns: u64) -> bool {
+        let Some(bucket) = self.first_bucket() else {
+            self.base = self.base.max(Moment::end_of(now_ns));
+            return false;
+        };
+        if self.split == Some(bucket) {
+            self.move_down(bucket, STEP);
+            return false;
+        }
+        let (first, last) = Moment::span(bucket, self.base);
+        let least_ns = self.buckets.least_ns(bucket);
+        if least_ns > now_ns {
+            // Short of the bucket, `base` may follow the clock: all timers stay where they belong.
+            if first.deadline_ns > now_ns {
+                self.base = self.base.max(Moment::end_of(now_ns));
+            }
+            return false;
+        }
+        if self.buckets.len(bucket) <= SMALL {
+            let is_near = last.deadline_ns <= now_ns.saturating_add(AHEAD_NS);
+            self.base = if is_near { last } else { Moment::end_of(now_ns) };
+            self.move_down(bucket, SMALL);
+            return true;
+        }
+        // From the least deadline on, not from the start of the bucket: timers that are all due
+        // in the same instant then skip the levels in which they do not differ.
+        self.base = first.max(Moment { deadline_ns: least_ns, sequence: 0 });
+        self.split = Some(bucket);
+        self.move_down(bucket, STEP);
+        false
+    }
+
+    /// Puts up to `count` timers of a bucket where they belong since `base` has come there.
+    fn move_down(&mut self, bucket: BucketId, count: u32) {
+        for _ in 0..count {
+            let Some(entry) = self.buckets.pop(bucket) else { break };
+            self.place(entry);
+            #[cfg(test)]
+            {
+                self.moved += 1;
+            }
+        }
+        self.split = self.split.filter(|&bucket| self.buckets.len(bucket) > 0);
     }
 }
 
@@ -131,6 +302,22 @@ impl Timers {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+
+    fn random(seed: &mut u64) -> u64 {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        *seed
+    }
+
+    /// Takes all that is due, through the calls that only move timers.
+    fn pop_all(timers: &mut Timers, now_ns: u64) -> Vec<u32> {
+        let mut keys = Vec::new();
+        while timers.next_deadline().is_some_and(|at| at <= now_ns && at != u64::MAX) {
+            keys.extend(std::iter::from_fn(|| timers.pop_due(now_ns)));
+        }
+        keys
+    }
 
     #[test]
     fn p62_equal_deadlines_fire_in_start_order() {
@@ -146,51 +333,188 @@ mod tests {
     }
 
     #[test]
+    fn p62_start_order_holds_across_levels_and_for_the_late() {
+        let mut timers = Timers::new();
+        let deadline_ns = 3_600_000_000_123;
+        for key in 0..10_000 {
+            // From ever nearer, so that those of one deadline start in different buckets.
+            let now_ns = deadline_ns - (deadline_ns >> (key / 200));
+            assert_eq!(timers.pop_due(now_ns.min(deadline_ns - 1)), None);
+            timers.insert(deadline_ns, key);
+        }
+        assert_eq!(timers.pop_due(deadline_ns - 1), None);
+        let mut keys = Vec::new();
+        while keys.len() < 5_000 {
+            keys.extend(timers.pop_due(deadline_ns));
+        }
+        for key in 10_000..10_100 {
+            timers.insert(deadline_ns, key);
+        }
+        keys.extend(pop_all(&mut timers, deadline_ns));
+        assert_eq!(keys, (0..10_100).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn p61_zero_fires_at_once_and_max_never() {
         let mut timers = Timers::new();
         timers.insert(u64::MAX, 1);
         timers.insert(0, 2);
         assert_eq!(timers.pop_due(0), Some(2));
         assert_eq!(timers.pop_due(u64::MAX), None);
+        assert_eq!(timers.next_deadline(), Some(u64::MAX));
+        timers.insert(u64::MAX - 1, 3);
+        timers.insert(7, 4);
+        assert_eq!(pop_all(&mut timers, u64::MAX), [4, 3]);
+        assert_eq!(timers.pop_due(u64::MAX), None);
+        assert_eq!(timers.next_deadline(), Some(u64::MAX));
+    }
+
+    #[test]
+    fn p63_a_million_in_one_instant_come_a_step_at_a_time() {
+        const TIMERS: u32 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+        let spans = [1, 1_000, 1_000_000, 1_000_000_000_000];
+        for span_ns in spans {
+            let mut timers = Timers::new();
+            for key in 0..TIMERS {
+                timers.insert(50_000_000 + u64::from(key) * span_ns / u64::from(TIMERS), key);
+            }
+            let now_ns = 50_000_000 + span_ns;
+            let (mut expected, mut idle) = (0, 0);
+            while timers.next_deadline().is_some() {
+                let before = timers.moved;
+                match timers.pop_due(now_ns) {
+                    Some(key) => assert_eq!(key, std::mem::replace(&mut expected, key + 1)),
+                    None => idle += 1,
+                }
+                let moved = timers.moved - before;
+                assert!(moved <= u64::from(STEP), "one call moved {moved}");
+                assert!(timers.near.len() <= SMALL as usize, "the heap stays small");
+            }
+            assert_eq!(expected, TIMERS);
+            // A call that gives nothing ends a turn of the loop.
+            assert!(idle <= TIMERS / 50, "{idle} turns without a timer");
+            let moves = timers.moved / u64::from(TIMERS);
+            assert!(moves <= 6, "a timer moved {moves} times");
+        }
     }
 
     #[test]
     fn agrees_with_an_ordered_map() {
-        let mut seed = 0x1234_5678_9abc_def1_u64;
-        let mut random = || {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed
-        };
-        let (mut timers, mut model) = (Timers::new(), BTreeMap::new());
-        let mut live = Vec::new();
-        let (mut now_ns, mut sequence) = (0, 0_u32);
-        for _ in 0..200_000 {
-            match random() % 4 {
-                0 | 1 => {
-                    let deadline_ns = now_ns + random() % 64;
-                    let id = timers.insert(deadline_ns, sequence);
-                    model.insert((deadline_ns, sequence), id);
-                    live.push((deadline_ns, sequence));
-                    sequence += 1;
-                }
-                2 if !live.is_empty() => {
-                    let at = usize::try_from(random()).unwrap() % live.len();
-                    if let Some(id) = model.remove(&live.swap_remove(at)) {
-                        timers.remove(id);
+        // How far deadlines lie ahead, and how the clock moves: nanoseconds to years.
+        for (ahead_bits, jump_bits) in [(6, 4), (16, 10), (24, 20), (40, 34), (62, 50), (62, 63)] {
+            let mut seed = 0x1234_5678_9abc_def1_u64 + ahead_bits;
+            let (mut timers, mut model) = (Timers::new(), BTreeMap::new());
+            let mut live = Vec::new();
+            let (mut now_ns, mut sequence) = (0_u64, 0_u32);
+            for _ in 0..60_000 {
+                match random(&mut seed) % 8 {
+                    0..=4 => {
+                        let deadline_ns = match random(&mut seed) % 64 {
+                            0 => u64::MAX,
+                            1 => 0,
+                            2 => now_ns.saturating_sub(1000),
+                            _ => {
+                                let bits = 1 + random(&mut seed) % ahead_bits;
+                                now_ns.saturating_add(random(&mut seed) & ((1 << bits) - 1))
+                            }
+                        };
+                        let id = timers.insert(deadline_ns, sequence);
+                        model.insert((deadline_ns, sequence), id);
+                        live.push((deadline_ns, sequence));
+                        sequence += 1;
+                    }
+                    5 | 6 if !live.is_empty() => {
+                        let at = usize::try_from(random(&mut seed)).unwrap() % live.len();
+                        if let Some(id) = model.remove(&live.swap_remove(at)) {
+                            timers.remove(id);
+                        }
+                    }
+                    _ => {
+                        let jump_ns = random(&mut seed) & ((1 << jump_bits) - 1);
+                        let rare = random(&mut seed) % 16 == 0;
+                        now_ns = now_ns.saturating_add(if rare { jump_ns } else { jump_ns >> 9 });
+                        // Sometimes not all: what is left mixes with what starts now.
+                        let share = if rare { usize::MAX } else { 3 };
+                        for _ in 0..share {
+                            let due = timers.pop_due(now_ns);
+                            let first = model.first_key_value().map(|(&at, _)| at);
+                            let Some(key) = due else {
+                                let left = first.is_some_and(|at| at.0 <= now_ns.min(u64::MAX - 1));
+                                if left && rare {
+                                    continue;
+                                }
+                                break;
+                            };
+                            let (deadline_ns, expected) = first.unwrap();
+                            assert!(deadline_ns <= now_ns, "never early");
+                            assert_eq!(key, expected);
+                            model.pop_first();
+                        }
                     }
                 }
-                _ => {
-                    now_ns += random() % 16;
-                    while let Some(key) = timers.pop_due(now_ns) {
-                        let ((deadline_ns, expected), _) = model.pop_first().unwrap();
-                        assert_eq!(key, expected);
-                        assert!(deadline_ns <= now_ns, "never early");
+                let (bound, first) = (timers.next_deadline(), model.keys().next());
+                assert_eq!(bound.is_some(), first.is_some());
+                assert!(bound <= first.map(|key| key.0), "woken too late");
+            }
+        }
+    }
+
+    #[test]
+    fn waiting_for_the_next_deadline_gets_there_in_few_wakes() {
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        for cancel in [false, true] {
+            let (mut timers, mut live) = (Timers::new(), BTreeMap::new());
+            for key in 0..20_000 {
+                let deadline_ns = random(&mut seed) >> (24 + random(&mut seed) % 30);
+                live.insert((deadline_ns, key), timers.insert(deadline_ns, key));
+            }
+            if cancel {
+                live.retain(|at, id| {
+                    let kept = at.1 % 5 == 0;
+                    if !kept {
+                        timers.remove(*id);
                     }
+                    kept
+                });
+            }
+            let (mut wakes, mut early) = (0, 0);
+            while let Some(now_ns) = timers.next_deadline() {
+                wakes += 1;
+                early += u32::from(live.first_key_value().is_some_and(|(at, _)| at.0 > now_ns));
+                while let Some(key) = timers.pop_due(now_ns) {
+                    let ((deadline_ns, expected), _) = live.pop_first().unwrap();
+                    assert_eq!((deadline_ns, key), (now_ns, expected), "exactly on time");
                 }
             }
-            assert_eq!(timers.next_deadline(), model.keys().next().map(|key| key.0));
+            assert!(live.is_empty());
+            assert!(early * 10 <= wakes, "{early} of {wakes} wakes were early");
         }
+    }
+
+    #[test]
+    fn storage_is_reused() {
+        let mut timers = Timers::new();
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        let (mut now_ns, mut ids) = (0, Vec::new());
+        for round in 0..20_000 {
+            for key in 0..50 {
+                ids.push(
+                    timers.insert(now_ns + 1_000_000_000 + random(&mut seed) % 9_000_000_000, key),
+                );
+            }
+            // What is cancelled at once, half of it, and what is cancelled later.
+            for _ in 0..25 {
+                timers.remove(ids.swap_remove(ids.len() - 1 - ids.len() % 25));
+            }
+            if round % 4 == 0 {
+                ids.drain(..).for_each(|id| timers.remove(id));
+                assert_eq!(timers.next_deadline(), None);
+            }
+            now_ns += 1_000_000;
+            assert_eq!(timers.pop_due(now_ns), None);
+        }
+        // 100 at once, and less than a chunk for each bucket that they were in.
+        assert!(timers.places.places.len() <= 125, "{}", timers.places.places.len());
+        assert!(timers.buckets.capacity() <= 125 * 16, "{}", timers.buckets.capacity());
     }
 }

@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 mod pool;
+mod region;
 
 pub(crate) use pool::PoolShared;
 pub use pool::{BufferPool, PoolBuf};
+pub(crate) use region::Region;
 
 /// Memory that an operation can read from.
 ///

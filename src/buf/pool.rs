@@ -1,24 +1,41 @@
 //! A pool of provided buffers: the kernel takes one when data is there, not before.
+//!
+//! ```text
+//!   free: a stack ──provide──▶ with the kernel: a short queue ──received──▶ lent: a PoolBuf
+//!     ▲                                                                        │
+//!     └────────────────────────────────── dropped ─────────────────────────────┘
+//! ```
+//!
+//! Only a few buffers are with the kernel at a time, and the one that came back last goes there
+//! first: it is most likely still in the processor's cache. Where the kernel has no rings of
+//! provided buffers, the operation takes one from the stack when it knows that there is data.
+//!
+//! I1. A buffer is in one place: free, with the kernel, on its way from it, taken by an operation,
+//!     or lent.
+//! I2. The memory outlives every `PoolBuf`, and is leaked where the kernel did not let go of it.
 #![expect(unsafe_code, reason = "buffers are lent by address")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::slice;
 
-use super::IoBuf;
+use super::{IoBuf, Region};
 use crate::Io;
 use crate::core::Core;
-use crate::driver::Driver;
-use crate::driver::uring::buf_ring::BufRing;
+use crate::driver::ProvidedRing;
 use crate::op::Op;
+
+/// Buffers with the kernel at first. Each operation that finds none there adds one.
+const PROVIDED_MIN: u16 = 32;
 
 /// A pool of receive buffers for [`Io::recv_each`]; `Clone` gives another handle to the same pool.
 ///
 /// When it is empty the operations that receive into it wait, without a busy loop, until a
-/// [`PoolBuf`] is dropped.
+/// [`PoolBuf`] is dropped. Memory that was never needed is never touched.
 #[derive(Clone)]
 pub struct BufferPool {
     pub(crate) shared: Rc<PoolShared>,
@@ -28,8 +45,8 @@ impl BufferPool {
     /// `count` buffers (rounded up to a power of two, 1 to 32,768) of `size` bytes each.
     ///
     /// # Errors
-    /// `InvalidInput` when `count` or `size` is zero or too large; `Unsupported` before Linux
-    /// 5.19; what io_uring_register(2) says.
+    /// `InvalidInput` when `count` or `size` is zero or too large; `OutOfMemory`; what
+    /// io_uring_register(2) says.
     pub fn new(io: &Io, count: usize, size: usize) -> io::Result<BufferPool> {
         let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
         let count =
@@ -37,19 +54,29 @@ impl BufferPool {
         let count = count.filter(|&count| count <= 1 << 15);
         let count = u16::try_from(count.ok_or_else(invalid)?).map_err(|_| invalid())?;
         let size = u32::try_from(size).ok().filter(|&size| size > 0).ok_or_else(invalid)?;
-        let mut state = io.core.state.borrow_mut();
-        let Some(Driver::Uring(uring)) = &mut state.driver else {
-            return Err(io::ErrorKind::Unsupported.into());
+        let memory = ManuallyDrop::new(Region::new(usize::from(count), size as usize)?);
+        let ring = match &mut io.core.state.borrow_mut().driver {
+            Some(driver) => driver.provided_ring(count)?,
+            None => return Err(io::ErrorKind::NotConnected.into()),
         };
-        if !uring.features().buf_rings {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        let ring = RefCell::new(BufRing::new(uring, count, size)?);
-        drop(state);
-        let core = Rc::clone(&io.core);
-        let waiting = RefCell::new(VecDeque::new());
-        let lent = Cell::new(0);
-        Ok(BufferPool { shared: Rc::new(PoolShared { core, ring, count, lent, waiting }) })
+        let mut stock = Stock {
+            memory,
+            size,
+            free: (0..count).rev().collect(),
+            ring: ManuallyDrop::new(ring),
+            provided: 0,
+            provided_max: PROVIDED_MIN.min(count),
+        };
+        stock.provide();
+        Ok(BufferPool {
+            shared: Rc::new(PoolShared {
+                core: Rc::clone(&io.core),
+                stock: RefCell::new(stock),
+                count,
+                lent: Cell::new(0),
+                waiting: RefCell::new(VecDeque::new()),
+            }),
+        })
     }
 }
 
@@ -59,56 +86,154 @@ impl std::fmt::Debug for BufferPool {
     }
 }
 
+/// The buffers that are not lent.
+struct Stock {
+    memory: ManuallyDrop<Region>,
+    /// Bytes of a buffer.
+    size: u32,
+    free: Vec<u16>,
+    ring: ManuallyDrop<Option<ProvidedRing>>,
+    /// Buffers with the kernel, and how many there should be.
+    provided: u16,
+    provided_max: u16,
+}
+
+impl Stock {
+    #[inline]
+    fn address(&self, id: u16) -> *mut u8 {
+        self.memory.at(usize::from(id) * self.size as usize)
+    }
+
+    /// Gives the kernel what it should have.
+    fn provide(&mut self) {
+        while self.provided < self.provided_max && self.ring.is_some() {
+            let Some(id) = self.free.pop() else { return };
+            self.put(id);
+        }
+    }
+
+    /// Takes in a buffer: for the kernel, or for later.
+    #[inline]
+    fn put(&mut self, id: u16) {
+        let at = self.address(id);
+        match &mut *self.ring {
+            Some(ring) if self.provided < self.provided_max => {
+                ring.provide(id, at, self.size);
+                self.provided += 1;
+            }
+            _ => self.free.push(id),
+        }
+    }
+}
+
 pub(crate) struct PoolShared {
     core: Rc<Core>,
-    ring: RefCell<BufRing>,
+    stock: RefCell<Stock>,
     count: u16,
-    /// Buffers that are in a `PoolBuf`. The others are with the kernel, or on their way from it.
+    /// Buffers that are in a `PoolBuf`.
     lent: Cell<u16>,
     /// Operations that found the pool empty.
     waiting: RefCell<VecDeque<Op>>,
 }
 
+/// A buffer that an operation receives into by itself.
+pub(crate) struct Taken {
+    pub(crate) id: u16,
+    pub(crate) at: *mut u8,
+    pub(crate) size: u32,
+}
+
 impl PoolShared {
-    pub(crate) fn group(&self) -> u16 {
-        self.ring.borrow().group
+    /// The number of the kernel's ring, where there is one.
+    #[inline]
+    pub(crate) fn group(&self) -> Option<u16> {
+        self.stock.borrow().ring.as_ref().map(ProvidedRing::group)
     }
 
     pub(crate) fn belongs_to(&self, io: &Io) -> bool {
         Rc::ptr_eq(&self.core, &io.core)
     }
 
-    /// The buffer `id`, which the kernel has just filled with `len` bytes.
-    pub(crate) fn received(pool: &Rc<PoolShared>, id: u16, len: usize) -> PoolBuf {
-        assert!(len <= pool.ring.borrow().size(), "the kernel keeps to the buffer's length");
-        pool.lent.set(pool.lent.get() + 1);
-        PoolBuf { pool: Rc::clone(pool), id, len: u32::try_from(len).unwrap_or(0) }
+    /// Takes a buffer for an operation that needs no ring.
+    pub(crate) fn take(&self) -> Option<Taken> {
+        let mut stock = self.stock.borrow_mut();
+        let id = stock.free.pop()?;
+        Some(Taken { id, at: stock.address(id), size: stock.size })
     }
 
-    /// Lets `op`, which found the pool empty, wait for a buffer; unless one has come back since, or
-    /// is on its way and may come back without anybody waiting.
+    /// The buffer `id`, which the kernel took from its ring and filled with `len` bytes.
+    #[inline]
+    pub(crate) fn received(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
+        let mut stock = pool.stock.borrow_mut();
+        stock.provided -= 1;
+        if stock.provided < stock.provided_max / 2 {
+            stock.provide();
+        }
+        PoolShared::lend(pool, &stock, id, len)
+    }
+
+    /// The buffer `id`, with `len` bytes in it.
+    pub(crate) fn filled(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
+        PoolShared::lend(pool, &pool.stock.borrow(), id, len)
+    }
+
+    #[inline]
+    fn lend(pool: &Rc<PoolShared>, stock: &Stock, id: u16, len: u32) -> PoolBuf {
+        assert!(len <= stock.size && id < pool.count, "the driver keeps to the pool's buffers");
+        pool.lent.set(pool.lent.get() + 1);
+        PoolBuf { at: stock.address(id), pool: Rc::clone(pool), id, len }
+    }
+
+    /// Lets `op`, which found no buffer, wait for one to come back; unless there is one after all,
+    /// or one is on its way and may come back without anybody waiting.
     pub(crate) fn wait(&self, op: Op) -> bool {
+        let mut stock = self.stock.borrow_mut();
+        if stock.ring.is_some() && !stock.free.is_empty() {
+            // The kernel had none, the pool has: more come at once than it was given buffers for.
+            stock.provided_max += 1;
+            stock.provide();
+            return false;
+        }
         let all_lent = self.lent.get() == self.count;
         if all_lent {
             self.waiting.borrow_mut().push_back(op);
+            self.core.state.borrow_mut().buffer_waiters += 1;
         }
         all_lent
     }
 
+    /// Takes back a buffer that was lent.
+    #[inline]
     fn give(&self, id: u16) {
-        self.ring.borrow_mut().give(id);
         self.lent.set(self.lent.get() - 1);
+        self.put_back(id);
+    }
+
+    /// Takes back a buffer that an operation took and did not fill.
+    #[inline]
+    pub(crate) fn put_back(&self, id: u16) {
+        self.stock.borrow_mut().put(id);
         self.hand_on();
     }
 
     /// Starts as many of the waiting operations as buffers may be had. Also when an operation
     /// ends: it may have been started for a buffer and not have taken it.
+    #[inline]
     pub(crate) fn hand_on(&self) {
+        if !self.waiting.borrow().is_empty() {
+            self.start_waiting();
+        }
+    }
+
+    #[cold]
+    fn start_waiting(&self) {
         let mut buffers = self.count - self.lent.get();
         while buffers > 0 {
             let Some(op) = self.waiting.borrow_mut().pop_front() else { return };
+            let mut state = self.core.state.borrow_mut();
+            state.buffer_waiters -= 1;
             // Those that ended meanwhile are passed over.
-            if self.core.state.borrow_mut().start_parked(op) {
+            if state.start_parked(op) {
                 buffers -= 1;
             }
         }
@@ -120,19 +245,27 @@ impl Drop for PoolShared {
         if self.core.leaked.get() {
             return;
         }
-        let ring = self.ring.get_mut();
-        if let Some(Driver::Uring(uring)) = &mut self.core.state.borrow_mut().driver {
-            ring.unregister(uring);
+        let Stock { memory, ring, .. } = self.stock.get_mut();
+        let mut state = self.core.state.borrow_mut();
+        state.buffer_waiters -= self.waiting.get_mut().len();
+        if let (Some(ring), Some(driver)) = (&mut **ring, &mut state.driver)
+            && !driver.withdraw(ring)
+        {
+            return;
         }
-        ring.free();
+        // SAFETY: dropped here only, once; nobody refers to the ring any more (I2).
+        unsafe { ManuallyDrop::drop(ring) };
+        // SAFETY: as above; no `PoolBuf` is left, for each holds the pool.
+        unsafe { ManuallyDrop::drop(memory) };
     }
 }
 
 /// Received bytes in a buffer of a pool. Dropping it gives the buffer back.
 pub struct PoolBuf {
     pool: Rc<PoolShared>,
-    id: u16,
+    at: *mut u8,
     len: u32,
+    id: u16,
 }
 
 impl Deref for PoolBuf {
@@ -140,10 +273,9 @@ impl Deref for PoolBuf {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        let at = self.pool.ring.borrow().address(self.id);
         // SAFETY: the pool's memory lives as long as the pool, which this value holds; the buffer
         // is this value's alone until it is given back, and all of it is initialised.
-        unsafe { slice::from_raw_parts(at, self.len as usize) }
+        unsafe { slice::from_raw_parts(self.at, self.len as usize) }
     }
 }
 
@@ -157,7 +289,7 @@ impl std::fmt::Debug for PoolBuf {
 unsafe impl IoBuf for PoolBuf {
     #[inline]
     fn as_ptr(&self) -> *const u8 {
-        self.pool.ring.borrow().address(self.id)
+        self.at
     }
     #[inline]
     fn len(&self) -> usize {

@@ -1,7 +1,6 @@
 //! The seam: what a driver does. It accepts an operation, waits with a deadline and yields
 //! completions, cancels, and is woken from another thread. It moves operations and names none.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -10,9 +9,11 @@ use std::time::Duration;
 use io_uring::squeue;
 
 use crate::op::Completion;
+use crate::queue::Queue;
 
 pub(crate) mod uring;
 
+pub(crate) use uring::buf_ring::BufRing as ProvidedRing;
 pub(crate) use uring::{Features, Uring, Waker};
 
 #[cfg(not(target_os = "linux"))]
@@ -73,16 +74,52 @@ impl Driver {
         }
     }
 
-    pub(crate) fn features(&self) -> Features {
+    #[inline]
+    pub(crate) fn features(&self) -> &Features {
         match self {
             Driver::Uring(uring) => uring.features(),
         }
     }
 
     #[inline]
-    pub(crate) fn submit(&mut self, entry: &squeue::Entry) {
+    pub(crate) fn submit(&mut self, entry: squeue::Entry, index: u32, generation: u32) {
         match self {
-            Driver::Uring(uring) => uring.push(entry),
+            Driver::Uring(uring) => uring.submit(entry, index, generation),
+        }
+    }
+
+    /// Submits an entry that completes while it is submitted, and posts nothing when its result is
+    /// that of `silent`, which names the operation.
+    #[inline]
+    pub(crate) fn submit_inline(&mut self, entry: squeue::Entry, silent: Completion) {
+        match self {
+            Driver::Uring(uring) => uring.submit_inline(entry, silent),
+        }
+    }
+
+    /// How many inline entries have not been concluded: the kernel says nothing of those that did
+    /// all.
+    #[inline]
+    pub(crate) fn inline_pending(&self) -> usize {
+        match self {
+            Driver::Uring(uring) => uring.inline_pending(),
+        }
+    }
+
+    /// A ring of provided buffers, where the driver has them.
+    pub(crate) fn provided_ring(&mut self, count: u16) -> io::Result<Option<ProvidedRing>> {
+        match self {
+            Driver::Uring(uring) if uring.features().buf_rings => {
+                ProvidedRing::new(uring, count).map(Some)
+            }
+            Driver::Uring(_) => Ok(None),
+        }
+    }
+
+    /// Takes a ring of provided buffers back; says whether its memory is free.
+    pub(crate) fn withdraw(&mut self, ring: &mut ProvidedRing) -> bool {
+        match self {
+            Driver::Uring(uring) => ring.unregister(uring),
         }
     }
 
@@ -97,7 +134,7 @@ impl Driver {
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
-        ready: &mut VecDeque<Completion>,
+        ready: &mut Queue<Completion>,
     ) -> io::Result<()> {
         match self {
             Driver::Uring(uring) => uring.wait(timeout, ready),

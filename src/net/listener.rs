@@ -104,7 +104,6 @@ impl Io {
         F: FnMut(&mut C, &Io, TcpStream) -> Next + 'static,
         D: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        let multishot = self.features().accept_multishot;
-        self.submit_each_on(AcceptEach { multishot }, listener, each, done)
+        self.submit_each_on(AcceptEach, listener, each, done)
     }
 }

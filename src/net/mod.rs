@@ -11,3 +11,4 @@ pub use descriptor::Descriptor;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions};
 pub use stream::TcpStream;
+pub(crate) use stream::borrow;

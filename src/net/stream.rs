@@ -17,10 +17,11 @@ use crate::op::connect::Connect;
 use crate::op::poll::Poll;
 use crate::op::recv::{Recv, RecvExact};
 use crate::op::recv_each::RecvEach;
-use crate::op::send::{Send, SendAll};
+use crate::op::send::{Send, SendAll, SendDetached};
 use crate::op::send_zero_copy::SendZeroCopy;
 use crate::op::vectored::{Message, RecvVectored, SendVectored};
 use crate::op::{shutdown, user_space::Failed};
+use crate::state::Target;
 use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op, PoolBuf};
 
 /// A TCP connection. Dropping it closes it, once nothing is pending on it.
@@ -158,6 +159,11 @@ impl TcpStream {
         self.socket()?.send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
     }
 
+    /// Operations in flight on this stream, those that queue behind others included.
+    pub fn in_flight(&self) -> u32 {
+        self.source.in_flight()
+    }
+
     /// Two handles to one connection, for a side that receives and one that sends. It closes when
     /// both are dropped.
     pub fn split(self) -> (Rc<TcpStream>, Rc<TcpStream>) {
@@ -264,8 +270,7 @@ impl Io {
         if !pool.shared.belongs_to(self) {
             return self.submit(Failed(crate::error::FOREIGN), stream, done);
         }
-        let multishot = self.features().recv_multishot;
-        let row = RecvEach { pool: Rc::clone(&pool.shared), multishot };
+        let row = RecvEach::new(&pool.shared);
         self.submit_each_on(row, stream, each, done)
     }
 
@@ -280,7 +285,7 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
     {
-        self.submit_on(Send { buf }, stream, move |stream, io, (buf, result)| {
+        self.submit_on(Send { buf, tried: false }, stream, move |stream, io, (buf, result)| {
             callback(stream, io, buf, result);
         })
     }
@@ -296,9 +301,39 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<()>) + 'static,
     {
-        self.submit_on(SendAll { buf, sent: 0 }, stream, move |stream, io, (buf, result)| {
+        self.submit_on(SendAll::new(buf), stream, move |stream, io, (buf, result)| {
             callback(stream, io, buf, result);
         })
+    }
+
+    /// Sends all of `buf`, with no callback: for answers that nothing waits for. It may need no
+    /// system call of its own: the loop learns when it next wakes that the bytes are gone, and drops
+    /// the buffer then.
+    ///
+    /// A send that fails, is cancelled or misses its deadline shuts the stream down both ways, so
+    /// that nothing follows a gap: a receive in flight then ends. A peer that does not read lets
+    /// sends pile up: look at [`in_flight`](TcpStream::in_flight), and use
+    /// [`send_all`](Io::send_all) when it is over a bound of yours.
+    ///
+    /// ```
+    /// use tigereye::{BufferPool, Io, Next, TcpStream};
+    ///
+    /// fn echo(io: &Io, stream: TcpStream, pool: &BufferPool) {
+    ///     io.recv_each(
+    ///         stream,
+    ///         pool,
+    ///         |stream, io, buf| {
+    ///             io.send_detached(stream, buf);
+    ///             if stream.in_flight() > 64 { Next::Stop } else { Next::Continue }
+    ///         },
+    ///         |_stream, _io, result| println!("ended: {result:?}"),
+    ///     );
+    /// }
+    /// ```
+    #[inline]
+    pub fn send_detached<S: AsSource, B: IoBuf>(&self, stream: &S, buf: B) -> Op {
+        let handle = stream.as_source().id(self);
+        self.submit_to(SendDetached::new(buf, handle), Target::from(handle), (), |(), _io, ()| {})
     }
 
     /// Sends from several buffers, one after the other; at most 16 are used in one call.
@@ -346,8 +381,7 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
     {
-        let supported = self.features().send_zero_copy;
-        self.submit_on(SendZeroCopy { buf, supported }, stream, move |stream, io, (buf, result)| {
+        self.submit_on(SendZeroCopy { buf }, stream, move |stream, io, (buf, result)| {
             callback(stream, io, buf, result);
         })
     }

@@ -4,11 +4,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use io_uring::{opcode, types};
 
-use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
+use super::{Completion, Direction, Multishot, Op, Operation, Place, Rearm, Start, Step};
 use crate::net::address::RawAddress;
 use crate::{Io, TcpStream};
 
@@ -53,10 +53,10 @@ impl Operation for Accept {
     type Output = io::Result<(TcpStream, SocketAddr)>;
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, fd: RawFd) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         self.address.reset();
         let (address, len) = self.address.parts();
-        Start::Entry(opcode::Accept::new(types::Fd(fd), address, len).flags(FLAGS).build())
+        Start::Entry(opcode::Accept::new(types::Fd(place.fd), address, len).flags(FLAGS).build())
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -79,17 +79,15 @@ impl Operation for Accept {
 }
 
 /// One multishot accept where the kernel has it (5.19+), else an accept after another.
-pub(crate) struct AcceptEach {
-    pub(crate) multishot: bool,
-}
+pub(crate) struct AcceptEach;
 
 impl Multishot for AcceptEach {
     type Item = TcpStream;
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, fd: RawFd) -> Start {
-        let fd = types::Fd(fd);
-        Start::Entry(if self.multishot {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
+        let fd = types::Fd(place.fd);
+        Start::Entry(if place.features.accept_multishot {
             opcode::AcceptMulti::new(fd).flags(FLAGS).build()
         } else {
             let nobody = std::ptr::null_mut();

@@ -3,11 +3,10 @@
 //! Never retried on `EINTR`: on Linux the descriptor is gone either way. Source: close(2).
 
 use std::io;
-use std::os::fd::RawFd;
 
 use io_uring::{opcode, types};
 
-use super::{Direction, Operation, Start, Step};
+use super::{Direction, Operation, Place, Start, Step};
 use crate::Io;
 
 pub(crate) struct Close;
@@ -16,8 +15,8 @@ impl Operation for Close {
     type Output = io::Result<()>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, fd: RawFd) -> Start {
-        Start::Entry(opcode::Close::new(types::Fd(fd)).build())
+    fn uring(&mut self, place: &Place<'_>) -> Start {
+        Start::Entry(opcode::Close::new(types::Fd(place.fd)).build())
     }
 
     fn step(&mut self, result: i32) -> Step {

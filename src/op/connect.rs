@@ -3,11 +3,11 @@
 //! Sources: connect(2), io_uring_prep_connect(3).
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use io_uring::{opcode, types};
 
-use super::{Direction, Operation, Start, Step};
+use super::{Direction, Operation, Place, Start, Step};
 use crate::net::address::RawAddress;
 use crate::{Io, TcpStream};
 
@@ -21,7 +21,7 @@ impl Operation for Connect {
     type Output = io::Result<TcpStream>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _fd: RawFd) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         let Ok(socket) = &self.socket else { return Start::Ready(0) };
         let (address, len) = self.address.bytes();
         Start::Entry(opcode::Connect::new(types::Fd(socket.as_raw_fd()), address, len).build())

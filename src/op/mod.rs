@@ -35,8 +35,9 @@ use std::os::fd::RawFd;
 use io_uring::squeue;
 
 use crate::Io;
+use crate::driver::Features;
 use crate::error;
-use crate::slot::{self, Slot};
+use crate::slot::{self, Slot, SlotRef};
 
 pub(crate) mod accept;
 pub(crate) mod close;
@@ -52,6 +53,8 @@ pub(crate) mod vectored;
 
 /// The completion is not the operation's last one.
 pub(crate) const MORE: u32 = 2;
+/// The socket has more to receive than this completion brought (5.19).
+pub(crate) const MORE_IN_SOCKET: u32 = 4;
 /// The completion says that the buffer of a zero-copy send is free.
 pub(crate) const NOTIFICATION: u32 = 8;
 /// Not a completion of the operation: a cancel of it found nothing to cancel just now.
@@ -70,10 +73,22 @@ pub(crate) enum Direction {
     Out,
 }
 
+/// Where an operation is started, for its driver's cell.
+pub(crate) struct Place<'a> {
+    pub(crate) fd: RawFd,
+    /// The last receive from the descriptor left nothing behind: another one is likely to wait.
+    pub(crate) drained: bool,
+    pub(crate) features: &'a Features,
+}
+
 /// Who will complete an operation.
 pub(crate) enum Start {
     /// The kernel, by this entry.
     Entry(squeue::Entry),
+    /// The kernel, by this entry, while it is submitted: it waits for nothing, and posts a
+    /// completion only when its result is not this one. Whether somebody waits for that, or it is
+    /// enough to know when the loop is next awake.
+    Inline { entry: squeue::Entry, result: i32, awaited: bool },
     /// The loop's timers, at this time in nanoseconds since the loop's start.
     Timer(u64),
     /// Nobody: it is done, with this result.
@@ -99,13 +114,21 @@ pub(crate) struct Completion {
     pub(crate) flags: u32,
 }
 
+impl Completion {
+    /// The operation that it is of.
+    #[inline]
+    pub(crate) fn op(&self) -> Op {
+        Op { index: self.index, generation: self.generation }
+    }
+}
+
 /// A row: an operation with one result.
 pub(crate) trait Operation: Sized + 'static {
     /// What the callback gets beside context and loop.
     type Output;
     const DIRECTION: Direction;
     /// io_uring's cell.
-    fn uring(&mut self, fd: RawFd) -> Start;
+    fn uring(&mut self, place: &Place<'_>) -> Start;
     fn step(&mut self, result: i32) -> Step;
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output;
     /// Frees what a result carries that nobody will take (a descriptor).
@@ -117,7 +140,7 @@ pub(crate) trait Multishot: Sized + 'static {
     type Item;
     const DIRECTION: Direction;
     /// io_uring's cell.
-    fn uring(&mut self, fd: RawFd) -> Start;
+    fn uring(&mut self, place: &Place<'_>) -> Start;
     /// The item that a result carries, if it carries one.
     fn item(&mut self, io: &Io, completion: Completion) -> Option<Self::Item>;
     /// What to do after a result that ended the driver's part: go on, or end with this.
@@ -153,13 +176,15 @@ pub struct Op {
 
 /// What the loop can do with a record without knowing its types.
 pub(crate) struct VTable {
+    /// Whether it has items.
+    pub(crate) multishot: bool,
     /// Describes the operation to the driver.
-    pub(crate) start: unsafe fn(*mut Slot, RawFd) -> Start,
+    pub(crate) start: unsafe fn(*mut Slot, &Place<'_>) -> Start,
     /// Takes a completion.
-    pub(crate) complete: unsafe fn(&Io, *mut Slot, Completion),
+    pub(crate) complete: unsafe fn(&Io, SlotRef, Completion),
     /// Drops the record without running its callback; the completion, if there is one, is freed.
     /// Says whether the record is gone (it stays when the driver goes on).
-    pub(crate) abandon: unsafe fn(*mut Slot, Option<Completion>) -> bool,
+    pub(crate) abandon: unsafe fn(SlotRef, Option<Completion>) -> bool,
 }
 
 /// The record of a one-shot operation.
@@ -175,53 +200,59 @@ where
     C: 'static,
     F: FnOnce(C, &Io, O::Output) + 'static,
 {
-    pub(crate) const VTABLE: VTable =
-        VTable { start: Self::start, complete: Self::complete, abandon: Self::abandon };
+    pub(crate) const VTABLE: VTable = VTable {
+        multishot: false,
+        start: Self::start,
+        complete: Self::complete,
+        abandon: Self::abandon,
+    };
 
     #[inline]
-    pub(crate) unsafe fn start(slot: *mut Slot, fd: RawFd) -> Start {
+    pub(crate) unsafe fn start(slot: *mut Slot, place: &Place<'_>) -> Start {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot) };
         // SAFETY: the loop starts a slot only while no callback of it runs, so nobody else
         // refers to the record.
-        unsafe { (*record).row.uring(fd) }
+        unsafe { (*record).row.uring(place) }
     }
 
-    unsafe fn complete(io: &Io, slot: *mut Slot, completion: Completion) {
-        let Some(result) = io.core.first_or_last(&completion) else { return };
-        // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
-        let result = if retryable(result) {
-            match io.core.start_again(&completion, Self::start, -libc::ECANCELED) {
-                Some(result) => result,
+    unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
+        let mut result = completion.result;
+        if completion.flags & (MORE | NOTIFICATION) != 0 {
+            match io.core.one_of_two(&completion) {
+                Some(first) => result = first,
                 None => return,
             }
+        }
+        // SAFETY: the vtable in the slot says that a record of this type is in it.
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
+        let step = if retryable(result) {
+            Step::Again
         } else {
             // SAFETY: as in `start`; the driver has let go of the operation.
-            match unsafe { (*record).row.step(result) } {
-                Step::Done(result) => result,
-                Step::Again => {
-                    match io.core.start_again(&completion, Self::start, -libc::ECANCELED) {
-                        Some(result) => result,
-                        None => return,
-                    }
-                }
-            }
+            unsafe { (*record).row.step(result) }
+        };
+        let result = match step {
+            Step::Done(result) => result,
+            Step::Again => match io.core.start_again(completion.op(), Self::start) {
+                Some(result) => result,
+                None => return,
+            },
         };
         // SAFETY: the record is moved out once: `release` frees the slot right after, and its
         // new generation keeps late completions away.
         let Once { row, context, callback } = unsafe { record.read() };
-        let result = io.core.release::<Self>(completion.index, result);
+        let result = io.core.release::<Self>(slot, completion, result);
         let output = row.finish(io, error::to_result(result));
         callback(context, io, output);
     }
 
-    unsafe fn abandon(slot: *mut Slot, completion: Option<Completion>) -> bool {
+    unsafe fn abandon(slot: SlotRef, completion: Option<Completion>) -> bool {
         if completion.is_some_and(|completion| completion.flags & MORE != 0) {
             return false;
         }
         // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         // SAFETY: the loop abandons a slot once and never looks at its payload again.
         let Once { row, context, callback } = unsafe { record.read() };
         row.discard(completion.map_or(-libc::ECANCELED, |completion| completion.result));
@@ -230,12 +261,8 @@ where
     }
 }
 
-/// Starts nothing yet, whatever the record.
-pub(crate) unsafe fn park(_slot: *mut Slot, _fd: RawFd) -> Start {
-    Start::Parked
-}
-
 /// A system call that was interrupted, or that the kernel could not do at once, is done again.
+#[inline]
 fn retryable(result: i32) -> bool {
     result == -libc::EINTR || result == -libc::EAGAIN
 }
@@ -271,25 +298,26 @@ where
     F: FnMut(&mut C, &Io, O::Item) -> Next + 'static,
     D: FnOnce(C, &Io, io::Result<()>) + 'static,
 {
-    pub(crate) const VTABLE: VTable =
-        VTable { start: Self::start, complete: Self::complete, abandon: Self::abandon };
+    pub(crate) const VTABLE: VTable = VTable {
+        multishot: true,
+        start: Self::start,
+        complete: Self::complete,
+        abandon: Self::abandon,
+    };
 
     #[inline]
-    pub(crate) unsafe fn start(slot: *mut Slot, fd: RawFd) -> Start {
+    pub(crate) unsafe fn start(slot: *mut Slot, place: &Place<'_>) -> Start {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot) };
         // SAFETY: only the row is borrowed, and no item callback holds the row.
-        unsafe { (*record).row.uring(fd) }
+        unsafe { (*record).row.uring(place) }
     }
 
-    unsafe fn complete(io: &Io, slot: *mut Slot, completion: Completion) {
+    unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
-        let op = Op { index: completion.index, generation: completion.generation };
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
+        let op = completion.op();
         let last = completion.flags & MORE == 0;
-        if last {
-            io.core.driver_let_go(&completion);
-        }
         // SAFETY: the row is borrowed for this call; `item` runs no code of the user's.
         let item = unsafe { (*record).row.item(io, completion) };
         if let Some(item) = item {
@@ -307,34 +335,30 @@ where
         if !last {
             return;
         }
-        let result = if io.core.is_stopped(op) {
-            0
+        let rearm = if io.core.is_stopped(op) {
+            Rearm::Done(0)
+        } else if io.core.was_paused(op, completion.result) {
+            Rearm::Again
         } else {
             // SAFETY: as for `item`.
-            match unsafe { (*record).row.ended(io, op, completion.result) } {
-                Rearm::Done(result) => result,
-                Rearm::Parked => match io.core.park_again(op) {
-                    Some(result) => result,
-                    None => return,
-                },
-                Rearm::Again => {
-                    match io.core.start_again(&completion, Self::start, -libc::ECANCELED) {
-                        Some(result) => result,
-                        None => return,
-                    }
-                }
-            }
+            unsafe { (*record).row.ended(io, op, completion.result) }
         };
+        let ended = match rearm {
+            Rearm::Done(result) => Some(result),
+            Rearm::Parked => io.core.park_again(op),
+            Rearm::Again => io.core.start_again(op, Self::start),
+        };
+        let Some(result) = ended else { return };
         // SAFETY: the record is moved out once, as in `Once::complete`.
         let Each { row, context, each, done } = unsafe { record.read() };
-        let result = io.core.release::<Self>(completion.index, result);
+        let result = io.core.release::<Self>(slot, completion, result);
         drop((row, each));
         done(context, io, error::to_result(result).map(drop));
     }
 
-    unsafe fn abandon(slot: *mut Slot, completion: Option<Completion>) -> bool {
+    unsafe fn abandon(slot: SlotRef, completion: Option<Completion>) -> bool {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         if let Some(completion) = completion {
             // SAFETY: no callback runs while the loop ends.
             unsafe { (*record).row.discard(completion) };

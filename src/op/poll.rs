@@ -3,11 +3,10 @@
 //! Sources: poll(2), io_uring_prep_poll_add(3).
 
 use std::io;
-use std::os::fd::RawFd;
 
 use io_uring::{opcode, types};
 
-use super::{Direction, Operation, Start, Step};
+use super::{Direction, Operation, Place, Start, Step};
 use crate::Io;
 
 pub(crate) struct Poll {
@@ -18,9 +17,9 @@ impl Operation for Poll {
     type Output = io::Result<()>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, fd: RawFd) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let events = u32::from(self.events.unsigned_abs());
-        Start::Entry(opcode::PollAdd::new(types::Fd(fd), events).build())
+        Start::Entry(opcode::PollAdd::new(types::Fd(place.fd), events).build())
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -3,11 +3,10 @@
 //! Sources: recv(2), io_uring_prep_recv(3).
 
 use std::io;
-use std::os::fd::RawFd;
 
 use io_uring::{opcode, types};
 
-use super::{Direction, Operation, Start, Step};
+use super::{Direction, Operation, Place, Start, Step};
 use crate::error::{NO_ROOM, UNEXPECTED_END};
 use crate::{Io, IoBufMut};
 
@@ -16,6 +15,15 @@ pub(crate) const TRANSFER_MAX: usize = 0x7fff_f000;
 
 pub(crate) fn clamp(len: usize) -> u32 {
     u32::try_from(len.min(TRANSFER_MAX)).unwrap_or(u32::MAX)
+}
+
+/// An attempt would find nothing: wait first (`IORING_RECVSEND_POLL_FIRST`, 5.19).
+const POLL_FIRST: u16 = 1;
+
+/// How a receive is to begin.
+#[inline]
+fn priority(place: &Place<'_>) -> u16 {
+    if place.drained && place.features.poll_first { POLL_FIRST } else { 0 }
 }
 
 pub(crate) struct Recv<B> {
@@ -27,13 +35,14 @@ impl<B: IoBufMut> Operation for Recv<B> {
     const DIRECTION: Direction = Direction::In;
 
     #[inline]
-    fn uring(&mut self, fd: RawFd) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let (at, len) = self.buf.writable();
         if len == 0 {
             // Zero bytes would read as the end of the stream.
             return Start::Ready(NO_ROOM);
         }
-        Start::Entry(opcode::Recv::new(types::Fd(fd), at, clamp(len)).build())
+        let entry = opcode::Recv::new(types::Fd(place.fd), at, clamp(len));
+        Start::Entry(entry.ioprio(priority(place)).build())
     }
 
     #[inline]
@@ -74,7 +83,7 @@ impl<B: IoBufMut> Operation for RecvExact<B> {
     type Output = (B, io::Result<()>);
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, fd: RawFd) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let (at, len) = self.buf.writable();
         let skip = if self.buf.is_growing() { 0 } else { self.received };
         let left = self.wanted - self.received;
@@ -85,7 +94,7 @@ impl<B: IoBufMut> Operation for RecvExact<B> {
             return Start::Ready(NO_ROOM);
         }
         let at = at.wrapping_add(skip);
-        Start::Entry(opcode::Recv::new(types::Fd(fd), at, clamp(left)).build())
+        Start::Entry(opcode::Recv::new(types::Fd(place.fd), at, clamp(left)).build())
     }
 
     fn step(&mut self, result: i32) -> Step {

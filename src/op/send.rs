@@ -1,19 +1,47 @@
 //! Sending from a buffer of the caller's: once, or until all of it is taken.
 //!
+//! The first attempt is made while the entry is submitted: `MSG_DONTWAIT` keeps it from waiting
+//! for room, `MSG_WAITALL` makes a short send one that posts a completion (5.12+), so that silence
+//! means that all of it was taken. What is left then waits for room as long as it takes.
+//!
 //! `MSG_NOSIGNAL` on every send: a peer that is gone is an `EPIPE`, never a signal.
-//! Sources: send(2), io_uring_prep_send(3).
+//! Sources: send(2), io_uring_prep_send(3), `IOSQE_CQE_SKIP_SUCCESS` in io_uring_enter(2).
 
 use std::io;
-use std::os::fd::RawFd;
 
+use io_uring::squeue::Flags;
 use io_uring::{opcode, types};
 
 use super::recv::clamp;
-use super::{Direction, Operation, Start, Step};
+use super::{Direction, Operation, Place, Start, Step};
+use crate::handle::HandleId;
 use crate::{Io, IoBuf};
+
+/// Bytes to send, in one go.
+struct Bytes {
+    at: *const u8,
+    len: u32,
+    flags: i32,
+    /// Whether a callback waits for it.
+    awaited: bool,
+}
+
+/// An attempt to send; `tried` says whether it is not the first one.
+#[inline]
+fn attempt(place: &Place<'_>, bytes: &Bytes, tried: &mut bool) -> Start {
+    let &Bytes { at, len, flags, awaited } = bytes;
+    let entry = opcode::Send::new(types::Fd(place.fd), at, len);
+    let flags = flags | libc::MSG_NOSIGNAL;
+    if !place.features.skip_success || std::mem::replace(tried, true) {
+        return Start::Entry(entry.flags(flags).build());
+    }
+    let entry = entry.flags(flags | libc::MSG_DONTWAIT | libc::MSG_WAITALL).build();
+    Start::Inline { entry: entry.flags(Flags::SKIP_SUCCESS), result: len.cast_signed(), awaited }
+}
 
 pub(crate) struct Send<B> {
     pub(crate) buf: B,
+    pub(crate) tried: bool,
 }
 
 impl<B: IoBuf> Operation for Send<B> {
@@ -21,10 +49,9 @@ impl<B: IoBuf> Operation for Send<B> {
     const DIRECTION: Direction = Direction::Out;
 
     #[inline]
-    fn uring(&mut self, fd: RawFd) -> Start {
-        let len = clamp(self.buf.len());
-        let entry = opcode::Send::new(types::Fd(fd), self.buf.as_ptr(), len);
-        Start::Entry(entry.flags(libc::MSG_NOSIGNAL).build())
+    fn uring(&mut self, place: &Place<'_>) -> Start {
+        let (at, len) = (self.buf.as_ptr(), clamp(self.buf.len()));
+        attempt(place, &Bytes { at, len, flags: 0, awaited: true }, &mut self.tried)
     }
 
     #[inline]
@@ -41,8 +68,27 @@ impl<B: IoBuf> Operation for Send<B> {
 }
 
 pub(crate) struct SendAll<B> {
-    pub(crate) buf: B,
-    pub(crate) sent: usize,
+    buf: B,
+    sent: usize,
+    tried: bool,
+}
+
+impl<B: IoBuf> SendAll<B> {
+    pub(crate) fn new(buf: B) -> SendAll<B> {
+        SendAll { buf, sent: 0, tried: false }
+    }
+
+    #[inline]
+    fn start(&mut self, place: &Place<'_>, awaited: bool) -> Start {
+        let left = self.buf.len() - self.sent;
+        if left == 0 {
+            return Start::Ready(0);
+        }
+        let (at, len) = (self.buf.as_ptr().wrapping_add(self.sent), clamp(left));
+        // MSG_WAITALL lets the kernel go on after a short send by itself (5.19+); older kernels
+        // ignore it, and `step` sees to the rest.
+        attempt(place, &Bytes { at, len, flags: libc::MSG_WAITALL, awaited }, &mut self.tried)
+    }
 }
 
 impl<B: IoBuf> Operation for SendAll<B> {
@@ -50,16 +96,8 @@ impl<B: IoBuf> Operation for SendAll<B> {
     const DIRECTION: Direction = Direction::Out;
 
     #[inline]
-    fn uring(&mut self, fd: RawFd) -> Start {
-        let left = self.buf.len() - self.sent;
-        if left == 0 {
-            return Start::Ready(0);
-        }
-        let at = self.buf.as_ptr().wrapping_add(self.sent);
-        let entry = opcode::Send::new(types::Fd(fd), at, clamp(left));
-        // MSG_WAITALL lets the kernel go on after a short send by itself (5.19+); older kernels
-        // ignore it, and `step` sees to the rest.
-        Start::Entry(entry.flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL).build())
+    fn uring(&mut self, place: &Place<'_>) -> Start {
+        self.start(place, true)
     }
 
     #[inline]
@@ -75,6 +113,43 @@ impl<B: IoBuf> Operation for SendAll<B> {
     #[inline]
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
         (self.buf, result.map(drop))
+    }
+
+    fn discard(self, _result: i32) {}
+}
+
+/// As [`SendAll`], with nobody to tell.
+pub(crate) struct SendDetached<B> {
+    all: SendAll<B>,
+    handle: Option<HandleId>,
+}
+
+impl<B: IoBuf> SendDetached<B> {
+    pub(crate) fn new(buf: B, handle: Option<HandleId>) -> SendDetached<B> {
+        SendDetached { all: SendAll::new(buf), handle }
+    }
+}
+
+impl<B: IoBuf> Operation for SendDetached<B> {
+    type Output = ();
+    const DIRECTION: Direction = Direction::Out;
+
+    #[inline]
+    fn uring(&mut self, place: &Place<'_>) -> Start {
+        self.all.start(place, false)
+    }
+
+    #[inline]
+    fn step(&mut self, result: i32) -> Step {
+        self.all.step(result)
+    }
+
+    #[inline]
+    fn finish(self, io: &Io, result: io::Result<u32>) {
+        // What follows would close up the gap: nothing may follow.
+        if let (Err(_), Some(handle)) = (result, self.handle) {
+            io.core.shut_down(handle);
+        }
     }
 
     fn discard(self, _result: i32) {}

@@ -5,27 +5,25 @@
 //! Source: io_uring_prep_send_zc(3), kernel 6.0+.
 
 use std::io;
-use std::os::fd::RawFd;
 
 use io_uring::{opcode, types};
 
 use super::recv::clamp;
-use super::{Direction, Operation, Start, Step};
+use super::{Direction, Operation, Place, Start, Step};
 use crate::{Io, IoBuf};
 
 pub(crate) struct SendZeroCopy<B> {
     pub(crate) buf: B,
-    pub(crate) supported: bool,
 }
 
 impl<B: IoBuf> Operation for SendZeroCopy<B> {
     type Output = (B, io::Result<usize>);
     const DIRECTION: Direction = Direction::Out;
 
-    fn uring(&mut self, fd: RawFd) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let (at, len) = (self.buf.as_ptr(), clamp(self.buf.len()));
-        let (fd, flags) = (types::Fd(fd), libc::MSG_NOSIGNAL);
-        Start::Entry(if self.supported {
+        let (fd, flags) = (types::Fd(place.fd), libc::MSG_NOSIGNAL);
+        Start::Entry(if place.features.send_zero_copy {
             opcode::SendZc::new(fd, at, len).flags(flags).build()
         } else {
             opcode::Send::new(fd, at, len).flags(flags).build()

@@ -4,11 +4,10 @@
 
 use std::io;
 use std::net::Shutdown as How;
-use std::os::fd::RawFd;
 
 use io_uring::{opcode, types};
 
-use super::{Direction, Operation, Start, Step};
+use super::{Direction, Operation, Place, Start, Step};
 use crate::Io;
 
 pub(crate) struct Shutdown {
@@ -19,13 +18,13 @@ impl Operation for Shutdown {
     type Output = io::Result<()>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, fd: RawFd) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         let how = match self.how {
             How::Read => libc::SHUT_RD,
             How::Write => libc::SHUT_WR,
             How::Both => libc::SHUT_RDWR,
         };
-        Start::Entry(opcode::Shutdown::new(types::Fd(fd), how).build())
+        Start::Entry(opcode::Shutdown::new(types::Fd(place.fd), how).build())
     }
 
     fn step(&mut self, result: i32) -> Step {

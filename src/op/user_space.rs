@@ -1,9 +1,8 @@
 //! Operations that no driver sees: timers, callbacks of this turn, events, offloaded calls.
 
 use std::io;
-use std::os::fd::RawFd;
 
-use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
+use super::{Completion, Direction, Multishot, Op, Operation, Place, Rearm, Start, Step};
 use crate::Io;
 
 /// Completes when the loop's clock reaches the deadline.
@@ -16,7 +15,7 @@ impl Operation for Timeout {
     const DIRECTION: Direction = Direction::None;
 
     #[inline]
-    fn uring(&mut self, _fd: RawFd) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }
 
@@ -41,7 +40,7 @@ impl Operation for InThisTurn {
     const DIRECTION: Direction = Direction::None;
 
     #[inline]
-    fn uring(&mut self, _fd: RawFd) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         Start::Ready(0)
     }
 
@@ -69,7 +68,7 @@ where
     type Output = R;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _fd: RawFd) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         Start::Parked
     }
 
@@ -95,7 +94,7 @@ impl Multishot for Ticks {
     type Item = u64;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _fd: RawFd) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }
 
@@ -103,7 +102,7 @@ impl Multishot for Ticks {
         if completion.result < 0 {
             return None;
         }
-        let late_ns = io.core.now_ns().saturating_sub(self.deadline_ns);
+        let late_ns = io.core.clock.now_ns().saturating_sub(self.deadline_ns);
         let periods = 1 + late_ns / self.period_ns;
         self.deadline_ns = self.deadline_ns.saturating_add(periods.saturating_mul(self.period_ns));
         Some(periods)
@@ -123,7 +122,7 @@ impl Operation for Failed {
     type Output = io::Result<()>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _fd: RawFd) -> Start {
+    fn uring(&mut self, _place: &Place<'_>) -> Start {
         Start::Ready(self.0)
     }
 

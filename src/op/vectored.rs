@@ -8,13 +8,12 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
 use std::ptr;
 
 use io_uring::{opcode, types};
 
 use super::recv::written;
-use super::{Direction, Operation, Start, Step};
+use super::{Direction, Operation, Place, Start, Step};
 use crate::error::NO_ROOM;
 use crate::{Io, IoBuf, IoBufMut};
 
@@ -63,7 +62,7 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
     type Output = (Vec<B>, io::Result<usize>);
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, fd: RawFd) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         self.message.clear();
         for buf in &mut self.bufs {
             let (at, len) = buf.writable();
@@ -72,7 +71,7 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
         if self.message.count == 0 {
             return Start::Ready(NO_ROOM);
         }
-        Start::Entry(opcode::RecvMsg::new(types::Fd(fd), self.message.header()).build())
+        Start::Entry(opcode::RecvMsg::new(types::Fd(place.fd), self.message.header()).build())
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -114,7 +113,7 @@ impl<B: IoBuf> Operation for SendVectored<B> {
     type Output = (Vec<B>, io::Result<usize>);
     const DIRECTION: Direction = Direction::Out;
 
-    fn uring(&mut self, fd: RawFd) -> Start {
+    fn uring(&mut self, place: &Place<'_>) -> Start {
         self.message.clear();
         let mut skip = self.sent;
         for buf in &self.bufs {
@@ -127,7 +126,7 @@ impl<B: IoBuf> Operation for SendVectored<B> {
         }
         let header = self.message.header().cast_const();
         let flags = libc::MSG_NOSIGNAL.cast_unsigned();
-        Start::Entry(opcode::SendMsg::new(types::Fd(fd), header).flags(flags).build())
+        Start::Entry(opcode::SendMsg::new(types::Fd(place.fd), header).flags(flags).build())
     }
 
     fn step(&mut self, result: i32) -> Step {

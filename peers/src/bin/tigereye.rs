@@ -21,6 +21,18 @@ fn receive(io: &Io, stream: TcpStream, mut buf: Vec<u8>) {
 }
 
 fn each(io: &Io, stream: TcpStream, pool: &BufferPool) {
+    io.recv_each(
+        stream,
+        pool,
+        |stream, io, buf| {
+            io.send_detached(stream, buf);
+            Next::Continue
+        },
+        |_s, _io, _r| {},
+    );
+}
+
+fn each_told(io: &Io, stream: TcpStream, pool: &BufferPool) {
     let stream = Rc::new(stream);
     io.recv_each(
         stream,
@@ -47,19 +59,20 @@ fn main() -> io::Result<()> {
     let signal: OwnedFd = server.signal;
     io.readable(Descriptor::new(&io, signal), |_s, io, _r| io.stop());
     let pool = BufferPool::new(&io, count, buffer)?;
-    let own = recv == "own";
     io.accept_each(
         listener,
         move |_listener, io, stream| {
             let _ = stream.set_nodelay(true);
-            if own {
-                receive(io, stream, Vec::with_capacity(buffer))
-            } else {
-                each(io, stream, &pool)
+            match recv.as_str() {
+                "own" => receive(io, stream, Vec::with_capacity(buffer)),
+                "told" => each_told(io, stream, &pool),
+                _ => each(io, stream, &pool),
             }
             Next::Continue
         },
         |_listener, _io, result| println!("no longer accepting: {result:?}"),
     );
-    io.run()
+    io.run()?;
+    eprintln!("{:?}", io.statistics());
+    Ok(())
 }

@@ -7,7 +7,9 @@
 //!
 //! I1. An entry that was pushed reaches the kernel in order, or waits in the backlog.
 //! I2. A completion with `F_MORE` is not an operation's last one; the slot stays until the last.
-//! I3. Every wait enters with `GETEVENTS`: with `DEFER_TASKRUN` completions appear only then, and
+//! I3. What an inline entry means is concluded when the kernel has taken it and no completion can
+//!     be on its way: nothing overflowed.
+//! I4. Every wait enters with `GETEVENTS`: with `DEFER_TASKRUN` completions appear only then, and
 //!     an overflowed queue is flushed only then.
 //!
 //! Sources: io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
@@ -22,11 +24,15 @@ use std::time::{Duration, Instant};
 use io_uring::{IoUring, opcode, squeue, types};
 
 use crate::op::{CANCEL_MISSED, Completion, MORE};
+use crate::queue::Queue;
+use crate::slot::SLOTS_MAX;
 
 pub(crate) mod buf_ring;
+mod enter;
 mod probe;
 mod waker;
 
+use enter::Entrance;
 pub(crate) use probe::Features;
 pub(crate) use waker::Waker;
 
@@ -37,14 +43,20 @@ const MARK_ARMED: u32 = u32::MAX - 2;
 
 /// Marks a cancel's own completion; the rest of its name is the operation's.
 const CANCEL: u32 = 1 << 31;
-
-const ENTER_GETEVENTS: u32 = 1;
-const ENTER_EXT_ARG: u32 = 8;
-const ENTER_NO_IOWAIT: u32 = 1 << 7;
+/// Marks an entry that posts a completion only when it did not do all that it was to do.
+const INLINE: u32 = 1 << 30;
+const _: () = assert!(SLOTS_MAX <= INLINE);
 
 pub(crate) struct Uring {
+    /// Before the ring, which it refers to: fields are dropped in order.
+    entrance: Entrance,
     ring: IoUring,
     backlog: VecDeque<squeue::Entry>,
+    /// Inline entries that were pushed, with the number of the push: what they mean when the
+    /// kernel took them and posted nothing.
+    inline: Vec<(u32, Completion)>,
+    /// Entries pushed to the queue, modulo 2³².
+    pushed: u32,
     waker: Arc<Waker>,
     features: Features,
     groups: buf_ring::Groups,
@@ -66,9 +78,13 @@ impl Uring {
     pub(crate) fn new(entries: u32) -> io::Result<Uring> {
         let (ring, features) = probe::build(entries)?;
         let waker = Arc::new(Waker::new()?);
+        let entrance = Entrance::new(ring.as_raw_fd(), features.no_iowait);
         let mut uring = Uring {
+            entrance,
             ring,
             backlog: VecDeque::new(),
+            inline: Vec::new(),
+            pushed: 0,
             waker,
             features,
             groups: buf_ring::Groups::new(),
@@ -92,8 +108,9 @@ impl Uring {
         Arc::clone(&self.waker)
     }
 
-    pub(crate) fn features(&self) -> Features {
-        self.features
+    #[inline]
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
     }
 
     /// The descriptor for an embedding loop, made when it is first asked for
@@ -132,7 +149,9 @@ impl Uring {
     fn try_push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: what the entry points to lies in a slot, or in a buffer that a slot owns, and
         // the slot is kept until the operation's last completion (slot.rs, I1).
-        unsafe { self.ring.submission().push(entry) }.is_ok()
+        let pushed = unsafe { self.ring.submission().push(entry) }.is_ok();
+        self.pushed = self.pushed.wrapping_add(u32::from(pushed));
+        pushed
     }
 
     #[cold]
@@ -162,10 +181,29 @@ impl Uring {
         self.push(&entry.user_data(user_data(index | CANCEL, generation)));
     }
 
+    #[inline]
+    pub(crate) fn submit(&mut self, entry: squeue::Entry, index: u32, generation: u32) {
+        self.push(&entry.user_data(user_data(index, generation)));
+    }
+
+    /// Submits an inline entry; `silent` is what it means when the kernel took it and posted
+    /// nothing.
+    #[inline]
+    pub(crate) fn submit_inline(&mut self, entry: squeue::Entry, silent: Completion) {
+        self.push(&entry.user_data(user_data(silent.index | INLINE, silent.generation)));
+        let ahead = u32::try_from(self.backlog.len()).unwrap_or(u32::MAX);
+        self.inline.push((self.pushed.wrapping_add(ahead), silent));
+    }
+
+    #[inline]
+    pub(crate) fn inline_pending(&self) -> usize {
+        self.inline.len()
+    }
+
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
-        ready: &mut VecDeque<Completion>,
+        ready: &mut Queue<Completion>,
     ) -> io::Result<()> {
         if !self.backlog.is_empty() {
             self.flush();
@@ -193,6 +231,7 @@ impl Uring {
         queue.is_empty() && features.taskrun_flag && !queue.taskrun() && !queue.cq_overflow()
     }
 
+    #[inline]
     fn enter(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let to_submit = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
         let want = u32::from(timeout != Some(Duration::ZERO));
@@ -203,14 +242,8 @@ impl Uring {
         if let Some(timespec) = timespec.as_ref().filter(|_| want > 0) {
             args = args.timespec(timespec);
         }
-        let mut flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
-        if self.features.no_iowait {
-            flags |= ENTER_NO_IOWAIT;
-        }
         self.system_calls += 1;
-        // SAFETY: the argument is the structure that EXT_ARG promises, alive during the call.
-        let result = unsafe { self.ring.submitter().enter(to_submit, want, flags, Some(&args)) };
-        match result {
+        match self.entrance.enter(to_submit, want, &args) {
             Ok(_) => Ok(()),
             // The time is over; or a signal came: the loop computes what is left and waits again.
             // EBUSY and EAGAIN: completions must be reaped first, which is next (P04).
@@ -222,32 +255,64 @@ impl Uring {
     }
 
     #[inline]
-    fn reap(&mut self, ready: &mut VecDeque<Completion>) {
+    fn reap(&mut self, ready: &mut Queue<Completion>) {
+        let inline_from = ready.len();
+        if !self.inline.is_empty() {
+            self.conclude_inline(ready);
+        }
         let mut rewatch = false;
         for entry in self.ring.completion() {
             let (data, flags) = (entry.user_data(), entry.flags());
-            let index = data as u32;
-            if index >= MARK_ARMED {
+            let (index, generation) = (data as u32, (data >> 32) as u32);
+            if index < INLINE {
+                ready.push_back(Completion { index, generation, result: entry.result(), flags });
+            } else if index >= MARK_ARMED {
                 rewatch |= index == MARK_WAKE && flags & MORE == 0;
                 if index == MARK_ARMED {
                     self.armed = None;
                 }
-                continue;
-            }
-            let generation = (data >> 32) as u32;
-            if index & CANCEL != 0 {
+            } else if index & CANCEL != 0 {
                 // An operation between two waits in the kernel is not found: the loop asks again.
                 if entry.result() < 0 {
                     let (index, flags) = (index & !CANCEL, CANCEL_MISSED);
                     ready.push_back(Completion { index, generation, result: 0, flags });
                 }
-                continue;
+            } else {
+                // It did not do all: that is its result, not what silence would have meant.
+                let index = index & !INLINE;
+                let concluded = ready.iter_mut_from(inline_from);
+                let later = self.inline.iter_mut().map(|(_, silent)| silent);
+                let silent = concluded.chain(later).find(|silent| silent.index == index);
+                assert!(silent.is_some(), "an inline entry completes while it is submitted");
+                if let Some(silent) = silent {
+                    silent.result = entry.result();
+                }
             }
-            ready.push_back(Completion { index, generation, result: entry.result(), flags });
         }
         if rewatch {
             self.waker.drain();
             self.watch_waker();
+        }
+    }
+
+    /// Moves to `ready` what the inline entries mean that the kernel has taken.
+    fn conclude_inline(&mut self, ready: &mut Queue<Completion>) {
+        let queue = self.ring.submission();
+        if queue.cq_overflow() {
+            return;
+        }
+        let left = u32::try_from(queue.len()).unwrap_or(u32::MAX);
+        drop(queue);
+        let taken = self.pushed.wrapping_sub(left);
+        // Numbers wrap: the difference tells which one is ahead.
+        let is_taken = |number: u32| taken.wrapping_sub(number).cast_signed() >= 0;
+        let count = if self.inline.last().is_some_and(|(number, _)| is_taken(*number)) {
+            self.inline.len()
+        } else {
+            self.inline.partition_point(|(number, _)| is_taken(*number))
+        };
+        for (_, silent) in self.inline.drain(..count) {
+            ready.push_back(silent);
         }
     }
 

@@ -19,12 +19,16 @@ pub(crate) struct Features {
     pub(crate) buf_rings: bool,
     /// The queue's flags tell of deferred work.
     pub(crate) taskrun_flag: bool,
+    /// A receive can wait for data before its first attempt (5.19).
+    pub(crate) poll_first: bool,
+    /// A success need not post a completion (5.17).
+    pub(crate) skip_success: bool,
     /// Waiting need not count as I/O wait (6.15).
     pub(crate) no_iowait: bool,
 }
 
 /// Flag sets from the best to the plainest.
-const LEVELS: usize = 3;
+const LEVELS: usize = 4;
 /// Smallest ring to fall back to where locked memory is short (before 5.12).
 const ENTRIES_MIN: u32 = 8;
 
@@ -71,7 +75,9 @@ pub(crate) fn build(entries: u32) -> io::Result<(IoUring, Features)> {
         recv_multishot: send_zero_copy,
         send_zero_copy,
         buf_rings: accept_multishot,
-        taskrun_flag: level == 0,
+        taskrun_flag: level <= 1,
+        poll_first: accept_multishot,
+        skip_success: params.is_feature_skip_cqe_on_success(),
         no_iowait: params.is_feature_no_iowait(),
     };
     Ok((ring, features))
@@ -83,9 +89,13 @@ fn build_best(entries: u32) -> io::Result<(IoUring, usize)> {
         let mut builder = IoUring::builder();
         builder.setup_clamp().setup_cqsize(entries.saturating_mul(4));
         if level == 0 {
-            builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
+            // Entries are taken in order, so the array of their numbers is needless (6.6).
+            builder.setup_no_sqarray();
         }
         if level <= 1 {
+            builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
+        }
+        if level <= 2 {
             builder.setup_submit_all().setup_coop_taskrun();
         }
         match builder.build(entries) {

@@ -1,0 +1,58 @@
+//! The loop's clock: monotonic nanoseconds since the loop was built, read at most once a turn
+//! unless a reading must be new.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+pub(crate) struct Clock {
+    base: Instant,
+    now_ns: Cell<u64>,
+    /// Whether `now_ns` was read in this turn.
+    fresh: Cell<bool>,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Clock {
+        Clock { base: Instant::now(), now_ns: Cell::new(0), fresh: Cell::new(true) }
+    }
+
+    /// The time as of this turn.
+    #[inline]
+    pub(crate) fn now_ns(&self) -> u64 {
+        if self.fresh.get() { self.now_ns.get() } else { self.read() }
+    }
+
+    /// As [`now_ns`](Clock::now_ns), for the user.
+    pub(crate) fn now(&self) -> Instant {
+        self.base + Duration::from_nanos(self.now_ns())
+    }
+
+    /// The time now.
+    #[inline]
+    pub(crate) fn read(&self) -> u64 {
+        let elapsed = self.base.elapsed();
+        // 584 years fit.
+        let now_ns = elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos());
+        self.now_ns.set(now_ns);
+        self.fresh.set(true);
+        now_ns
+    }
+
+    /// A new turn begins.
+    #[inline]
+    pub(crate) fn turn(&self) {
+        self.fresh.set(false);
+    }
+
+    /// The deadline after `delay`. From the clock itself, not from the turn's cached time: that
+    /// one lags behind in a long callback, and the timer would fire early (P60).
+    #[inline]
+    pub(crate) fn deadline_ns(&self, delay: Duration) -> u64 {
+        let delay_ns = delay
+            .as_secs()
+            .checked_mul(1_000_000_000)
+            .and_then(|ns| ns.checked_add(u64::from(delay.subsec_nanos())))
+            .unwrap_or(u64::MAX);
+        self.read().saturating_add(delay_ns)
+    }
+}

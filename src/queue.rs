@@ -1,0 +1,123 @@
+//! A queue of small values in a ring: its length is a power of two, so places wrap by a mask.
+
+/// First in, first out; what was taken back can be put in front again.
+pub(crate) struct Queue<T> {
+    /// Empty, or of a power of two.
+    ring: Vec<T>,
+    /// Places of the first value and behind the last one, before the mask.
+    head: usize,
+    tail: usize,
+}
+
+const LEN_MIN: usize = 64;
+
+impl<T: Copy> Queue<T> {
+    pub(crate) const fn new() -> Queue<T> {
+        Queue { ring: Vec::new(), head: 0, tail: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head == self.tail
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tail.wrapping_sub(self.head)
+    }
+
+    #[inline]
+    fn place(&self, at: usize) -> usize {
+        at & self.ring.len().wrapping_sub(1)
+    }
+
+    #[inline]
+    pub(crate) fn push_back(&mut self, value: T) {
+        if self.len() == self.ring.len() {
+            self.grow(value);
+        }
+        let place = self.place(self.tail);
+        self.ring[place] = value;
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    pub(crate) fn push_front(&mut self, value: T) {
+        if self.len() == self.ring.len() {
+            self.grow(value);
+        }
+        self.head = self.head.wrapping_sub(1);
+        let place = self.place(self.head);
+        self.ring[place] = value;
+    }
+
+    #[inline]
+    pub(crate) fn pop_front(&mut self) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        let value = self.ring.get(self.place(self.head)).copied();
+        self.head = self.head.wrapping_add(1);
+        value
+    }
+
+    /// The values from the `skip`-th on, to be changed.
+    pub(crate) fn iter_mut_from(&mut self, skip: usize) -> impl Iterator<Item = &mut T> {
+        let (len, mask) = (self.len(), self.ring.len().wrapping_sub(1));
+        let start = self.head.wrapping_add(skip) & mask;
+        let (wrapped, first) = self.ring.split_at_mut_checked(start).unwrap_or_default();
+        first.iter_mut().chain(wrapped).take(len.saturating_sub(skip))
+    }
+
+    /// Doubles the ring; new places hold `filler`.
+    #[cold]
+    fn grow(&mut self, filler: T) {
+        let len = self.len();
+        let place = self.place(self.head);
+        if !self.ring.is_empty() {
+            self.ring.rotate_left(place);
+        }
+        let longer = (self.ring.len() * 2).max(LEN_MIN);
+        self.ring.resize(longer, filler);
+        self.head = 0;
+        self.tail = len;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    #[test]
+    fn agrees_with_a_deque() {
+        let mut seed = 0x1234_5678_9abc_def1_u64;
+        let mut random = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        let (mut queue, mut model) = (Queue::new(), VecDeque::new());
+        for round in 0..100_000_u64 {
+            // It grows for a while and shrinks for a while.
+            let bias = if (round / 1000) % 2 == 0 { 6 } else { 3 };
+            match random() % 8 {
+                0 => {
+                    queue.push_front(round);
+                    model.push_front(round);
+                }
+                n if n < bias => {
+                    queue.push_back(round);
+                    model.push_back(round);
+                }
+                _ => assert_eq!(queue.pop_front(), model.pop_front()),
+            }
+            assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
+            if round % 64 == 0 && !model.is_empty() {
+                let skip = usize::try_from(random()).unwrap() % model.len();
+                queue.iter_mut_from(skip).for_each(|value| *value += 1);
+                model.range_mut(skip..).for_each(|value| *value += 1);
+                assert!(queue.iter_mut_from(0).map(|value| *value).eq(model.iter().copied()));
+            }
+        }
+    }
+}

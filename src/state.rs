@@ -1,0 +1,562 @@
+//! The loop's operations and handles: how an operation is set off, asked to end, and let go of.
+//!
+//! I1. A slot is freed only after its last completion, or when it never reached the driver.
+//! I2. Nothing here runs or drops what is the user's: a descriptor to close is returned.
+#![expect(unsafe_code, reason = "operations are reached through their slots")]
+
+use std::collections::BTreeMap;
+use std::os::fd::RawFd;
+
+use crate::clock::Clock;
+use crate::driver::Driver;
+use crate::error;
+use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
+use crate::offload::JobId;
+use crate::op::{
+    CANCEL_MISSED, Completion, Direction, MORE, MORE_IN_SOCKET, Op, Place, Start, USER_SPACE,
+    VTable,
+};
+use crate::pause::Held;
+use crate::queue::Queue;
+use crate::slot::{
+    CANCEL_ASKED, FINAL, Header, NONE, PAUSED, STOPPED, Slot, SlotRef, Slots, State, TIMED_OUT,
+};
+use crate::timer::{TimerId, Timers};
+
+/// How long a cancel that found nothing waits before it asks again.
+pub(crate) const MISSED_PAUSE_NS: u64 = 1_000_000;
+/// How long accepting pauses when no descriptor is left and none of this loop's is closed.
+const EXHAUSTED_PAUSE_NS: u64 = 50_000_000;
+
+pub(crate) type StartFn = unsafe fn(*mut Slot, &Place<'_>) -> Start;
+
+/// What an operation is submitted on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    Nothing,
+    Handle(HandleId),
+    /// A handle of another loop.
+    Foreign,
+}
+
+impl From<Option<HandleId>> for Target {
+    #[inline]
+    fn from(id: Option<HandleId>) -> Target {
+        id.map_or(Target::Foreign, Target::Handle)
+    }
+}
+
+/// A completion whose operation is there: its slot, and what its record's type can do.
+pub(crate) struct Due {
+    pub(crate) slot: SlotRef,
+    pub(crate) vtable: &'static VTable,
+    pub(crate) completion: Completion,
+}
+
+/// Marks the key of a timer that is an operation's deadline, not the operation itself.
+pub(crate) const DEADLINE: u32 = 1 << 31;
+
+pub(crate) struct Loop {
+    pub(crate) slots: Slots,
+    pub(crate) handles: Handles,
+    pub(crate) timers: Timers,
+    pub(crate) driver: Option<Driver>,
+    pub(crate) ready: Queue<Completion>,
+    pub(crate) capacity: u32,
+    pub(crate) operations: u64,
+    /// Something waits for what is done while it is submitted: the next wait must not block.
+    pub(crate) impatient: bool,
+    /// Operations that wait for a buffer of a pool.
+    pub(crate) buffer_waiters: usize,
+    /// Offloaded calls by slot.
+    pub(crate) jobs: BTreeMap<u32, JobId>,
+    /// Accepting operations that found no descriptor left, and when to try again.
+    pub(crate) exhausted: Vec<Op>,
+    pub(crate) retry_ns: u64,
+    /// Operations whose cancel found nothing, and when to ask again.
+    pub(crate) missed: Vec<Op>,
+    pub(crate) missed_ns: u64,
+    /// What completed while its operation was paused.
+    pub(crate) held: Held,
+    /// Operations in user space that stand for another one: to end them is to end it.
+    pub(crate) inner: BTreeMap<u32, Op>,
+}
+
+impl Loop {
+    /// Takes a slot for `record` and sets the operation off. It is completed later whatever
+    /// happens: never inside this call.
+    #[inline]
+    pub(crate) fn insert<R>(
+        &mut self,
+        record: R,
+        vtable: &'static VTable,
+        start: impl FnOnce(*mut Slot, &Place<'_>) -> Start,
+        direction: Direction,
+        target: Target,
+    ) -> Op {
+        let slot = self.slots.take();
+        self.slots.place(slot, record);
+        self.operations += 1;
+        let full = self.slots.used() > self.capacity;
+        let header = self.slots.header_of(slot);
+        // A free slot is in no queue and has no timer: the rest is as it should be.
+        header.vtable = Some(vtable);
+        header.direction = direction;
+        header.flags = 0;
+        header.state = State::Ready;
+        let op = Op { index: header.index, generation: header.generation };
+        match target {
+            _ if full => self.refuse(op.index, error::AT_CAPACITY),
+            Target::Nothing => self.start_on(slot, start, -1, false),
+            Target::Handle(id) => self.enlist(slot, start, direction, id),
+            Target::Foreign => self.refuse(op.index, error::FOREIGN),
+        }
+        op
+    }
+
+    #[cold]
+    fn refuse(&mut self, index: u32, result: i32) {
+        self.slots.header(index).direction = Direction::None;
+        self.finish_in_user_space(index, result);
+    }
+
+    #[inline]
+    fn enlist(
+        &mut self,
+        slot: SlotRef,
+        start: impl FnOnce(*mut Slot, &Place<'_>) -> Start,
+        direction: Direction,
+        id: HandleId,
+    ) {
+        let header = self.slots.header_of(slot);
+        let index = header.index;
+        let Some(handle) = self.handles.find(id).filter(|handle| handle.closer == OPEN) else {
+            return self.refuse(index, error::CLOSED);
+        };
+        handle.pending += 1;
+        header.handle = id.index;
+        if let Some(queue) = queue_of(&mut handle.queues, direction) {
+            let tail = std::mem::replace(&mut queue.tail, index);
+            if tail != NONE {
+                return self.wait_behind(tail, index);
+            }
+            queue.head = index;
+        }
+        let (fd, drained) = (handle.fd, handle.drained);
+        self.start_on(slot, start, fd, drained);
+    }
+
+    /// Another operation of the same direction of the same handle is on its way.
+    #[cold]
+    fn wait_behind(&mut self, tail: u32, index: u32) {
+        let header = self.slots.header(index);
+        header.prev = tail;
+        header.state = State::Waiting;
+        self.slots.header(tail).next = index;
+        self.impatient = true;
+    }
+
+    /// Hands the operation to whoever will complete it.
+    pub(crate) fn start(&mut self, index: u32, start: StartFn) {
+        let slot = self.slots.at(index);
+        // SAFETY: `start` is the function of the vtable of the record in this slot.
+        let start = |slot, place: &Place<'_>| unsafe { start(slot, place) };
+        let handle = self.slots.header_of(slot).handle;
+        if handle == NONE {
+            return self.start_on(slot, start, -1, false);
+        }
+        let handle = self.handles.get(handle);
+        let (fd, drained) = (handle.fd, handle.drained);
+        self.start_on(slot, start, fd, drained);
+    }
+
+    #[inline]
+    fn start_on(
+        &mut self,
+        slot: SlotRef,
+        start: impl FnOnce(*mut Slot, &Place<'_>) -> Start,
+        fd: RawFd,
+        drained: bool,
+    ) {
+        let header = self.slots.header_of(slot);
+        let (index, generation) = (header.index, header.generation);
+        let Some(driver) = &mut self.driver else {
+            return self.finish_in_user_space(index, error::CLOSED);
+        };
+        let place = Place { fd, drained, features: driver.features() };
+        match start(slot.as_ptr(), &place) {
+            Start::Entry(entry) => {
+                header.state = State::Driver;
+                driver.submit(entry, index, generation);
+            }
+            Start::Inline { entry, result, awaited } => {
+                header.state = State::Driver;
+                driver.submit_inline(entry, Completion { index, generation, result, flags: 0 });
+                // A buffer that comes back may start those that wait for one.
+                self.impatient |= awaited || self.buffer_waiters > 0;
+            }
+            Start::Timer(deadline_ns) => {
+                assert!(header.timer == TimerId::NONE, "a timer is started when it has fired");
+                header.state = State::Timer;
+                header.timer = self.timers.insert(deadline_ns, index);
+            }
+            Start::Ready(result) => self.finish_in_user_space(index, result),
+            Start::Parked => header.state = State::Parked,
+        }
+    }
+
+    /// Queues the operation's last completion.
+    #[inline]
+    pub(crate) fn finish_in_user_space(&mut self, index: u32, result: i32) {
+        let header = self.slots.header(index);
+        header.state = State::Ready;
+        let generation = header.generation;
+        self.ready.push_back(Completion { index, generation, result, flags: USER_SPACE });
+    }
+
+    /// Asks that an operation end early, for the reason in `flag`.
+    pub(crate) fn ask_to_end(&mut self, index: u32, flag: u8) {
+        let header = self.slots.header(index);
+        if header.flags & FINAL != 0 {
+            return;
+        }
+        let asked_before = header.flags & (CANCEL_ASKED | TIMED_OUT) != 0;
+        if !asked_before {
+            header.flags |= flag;
+        }
+        if header.flags & PAUSED != 0 {
+            self.resume(index);
+        }
+        let header = self.slots.header(index);
+        let generation = header.generation;
+        match header.state {
+            State::Free | State::Ready => {}
+            State::Driver => {
+                if let (false, Some(driver)) = (asked_before, &mut self.driver) {
+                    driver.cancel(index, generation);
+                }
+            }
+            State::Waiting => {
+                self.unlink(index);
+                self.finish_in_user_space(index, -libc::ECANCELED);
+            }
+            State::Timer => {
+                let timer = std::mem::replace(&mut header.timer, TimerId::NONE);
+                self.timers.remove(timer);
+                self.finish_in_user_space(index, -libc::ECANCELED);
+            }
+            State::Parked => self.finish_in_user_space(index, -libc::ECANCELED),
+        }
+    }
+
+    /// Takes an operation out of its direction's queue; says which one has become its head.
+    fn unlink(&mut self, index: u32) -> u32 {
+        let header = self.slots.header(index);
+        let (handle, direction) = (header.handle, header.direction);
+        let (prev, next) = (header.prev, header.next);
+        header.direction = Direction::None;
+        header.prev = NONE;
+        header.next = NONE;
+        if prev != NONE {
+            self.slots.header(prev).next = next;
+        }
+        if next != NONE {
+            self.slots.header(next).prev = prev;
+        }
+        let Some(queue) = queue_of(&mut self.handles.get(handle).queues, direction) else {
+            return NONE;
+        };
+        if queue.tail == index {
+            queue.tail = prev;
+        }
+        if queue.head == index {
+            queue.head = next;
+            return next;
+        }
+        NONE
+    }
+
+    /// Ends an operation's tie to its handle: the next of its direction starts, and a closing
+    /// handle that has nothing left is closed. A descriptor to close is returned.
+    #[inline]
+    fn detach(&mut self, slot: SlotRef, start_next: bool) -> Option<RawFd> {
+        let header = self.slots.header_of(slot);
+        let handle = header.handle;
+        if handle == NONE {
+            return None;
+        }
+        if header.next != NONE || header.prev != NONE {
+            let index = header.index;
+            self.leave_queue(index, start_next);
+        } else {
+            let direction = std::mem::replace(&mut header.direction, Direction::None);
+            let queues = &mut self.handles.get(handle).queues;
+            if let Some(queue) = queue_of(queues, direction) {
+                *queue = InOrder { head: NONE, tail: NONE };
+            }
+        }
+        self.slots.header_of(slot).handle = NONE;
+        let entry = self.handles.get(handle);
+        entry.pending -= 1;
+        if entry.pending == 0 && entry.closer != OPEN { self.close_now(handle) } else { None }
+    }
+
+    #[cold]
+    fn leave_queue(&mut self, index: u32, start_next: bool) {
+        let next = self.unlink(index);
+        if next != NONE
+            && start_next
+            && let Some(vtable) = self.slots.header(next).vtable
+        {
+            self.start(next, vtable.start);
+        }
+    }
+
+    /// Nothing is pending on a closing handle any more.
+    #[cold]
+    fn close_now(&mut self, handle: u32) -> Option<RawFd> {
+        let entry = self.handles.get(handle);
+        let (fd, closer) = (entry.fd, entry.closer);
+        self.handles.remove(handle);
+        self.retry_ns = 0;
+        if closer == DROPPED {
+            return Some(fd);
+        }
+        if let Some(vtable) = self.slots.header(closer).vtable {
+            let closer = self.slots.at(closer);
+            // SAFETY: the vtable is that of the record in this slot.
+            let start = |slot, place: &Place<'_>| unsafe { (vtable.start)(slot, place) };
+            self.start_on(closer, start, fd, false);
+        }
+        None
+    }
+
+    /// Begins to close a handle for the close operation in slot `closer` (or for nobody).
+    pub(crate) fn close(&mut self, id: HandleId, closer: u32) -> Option<RawFd> {
+        let Some(handle) = self.handles.find(id).filter(|handle| handle.closer == OPEN) else {
+            if closer != DROPPED {
+                self.refuse(closer, error::CLOSED);
+            }
+            return None;
+        };
+        handle.closer = closer;
+        if handle.pending == 0 {
+            return self.close_now(id.index);
+        }
+        self.cancel_pending(id.index);
+        None
+    }
+
+    fn cancel_pending(&mut self, handle: u32) {
+        for way in 0..2 {
+            loop {
+                let InOrder { head, tail } = self.handles.get(handle).queues[way];
+                if tail == head {
+                    break;
+                }
+                self.ask_to_end(tail, CANCEL_ASKED);
+            }
+            let head = self.handles.get(handle).queues[way].head;
+            if head != NONE {
+                self.ask_to_end(head, CANCEL_ASKED);
+            }
+        }
+        let queued = |queue: &InOrder| u32::from(queue.head != NONE);
+        let entry = self.handles.get(handle);
+        if entry.pending > entry.queues.iter().map(queued).sum() {
+            // Operations of no direction are not linked: rare, so they are searched for.
+            for index in 0..self.slots.len() {
+                let header = self.slots.header(index);
+                if header.state != State::Free && header.handle == handle {
+                    self.ask_to_end(index, CANCEL_ASKED);
+                }
+            }
+        }
+    }
+
+    /// When the loop must wake at the latest.
+    #[inline]
+    pub(crate) fn next_deadline_ns(&mut self) -> Option<u64> {
+        let timer = self.timers.next_deadline();
+        if self.exhausted.is_empty() && self.missed.is_empty() {
+            return timer;
+        }
+        let retry = (!self.exhausted.is_empty()).then_some(self.retry_ns);
+        let missed = (!self.missed.is_empty()).then_some(self.missed_ns);
+        timer.into_iter().chain(retry).chain(missed).min()
+    }
+
+    /// The next completion whose operation is there: a late or stale one finds nobody.
+    #[inline]
+    pub(crate) fn take_ready(&mut self, clock: &Clock) -> Option<Due> {
+        loop {
+            let completion = self.ready.pop_front()?;
+            let Completion { index, generation, flags, .. } = completion;
+            let Some(slot) = self.slots.lookup(index, generation) else { continue };
+            let header = self.slots.header_of(slot);
+            let Some(vtable) = header.vtable else { continue };
+            if flags & CANCEL_MISSED != 0 || header.flags & PAUSED != 0 {
+                self.set_aside(completion, clock);
+                continue;
+            }
+            if flags & MORE == 0 {
+                header.state = State::Ready;
+            }
+            return Some(Due { slot, vtable, completion });
+        }
+    }
+
+    /// How many operations the driver holds.
+    pub(crate) fn in_driver(&mut self) -> u32 {
+        let mut count = 0;
+        for index in 0..self.slots.len() {
+            count += u32::from(self.slots.header(index).state == State::Driver);
+        }
+        count
+    }
+
+    /// As [`take_ready`](Loop::take_ready), for the loop's end: a completion, and whether with it
+    /// the driver let go of the operation.
+    pub(crate) fn take_for_the_end(&mut self, clock: &Clock) -> Option<(Completion, bool)> {
+        while let Some(completion) = self.ready.pop_front() {
+            let Completion { index, generation, flags, .. } = completion;
+            let Some(header) = self.slots.find(index, generation) else { continue };
+            if flags & CANCEL_MISSED != 0 {
+                self.set_aside(completion, clock);
+                continue;
+            }
+            return Some((completion, flags & MORE == 0 && header.state == State::Driver));
+        }
+        None
+    }
+
+    #[cold]
+    fn set_aside(&mut self, completion: Completion, clock: &Clock) {
+        let Completion { index, generation, flags, .. } = completion;
+        if flags & CANCEL_MISSED == 0 {
+            return self.hold(completion);
+        }
+        // A cancel was answered that there is nothing to cancel, or not now. If the operation is
+        // still with the driver, the cancel must not be lost (P10).
+        if self.slots.header(index).state == State::Driver {
+            self.missed.push(Op { index, generation });
+            self.missed_ns = clock.now_ns().saturating_add(MISSED_PAUSE_NS);
+        }
+    }
+
+    /// Asks again for the cancels that found nothing.
+    pub(crate) fn cancel_again(&mut self, now_ns: u64) {
+        if self.missed.is_empty() || self.missed_ns > now_ns {
+            return;
+        }
+        let asked = CANCEL_ASKED | TIMED_OUT | STOPPED | PAUSED;
+        let wanted =
+            |header: &mut Header| header.state == State::Driver && header.flags & asked != 0;
+        for op in std::mem::take(&mut self.missed) {
+            let found = self.slots.find(op.index, op.generation);
+            if found.is_some_and(wanted)
+                && let Some(driver) = &mut self.driver
+            {
+                driver.cancel(op.index, op.generation);
+            }
+        }
+    }
+
+    /// Lets an accepting operation wait for a descriptor.
+    pub(crate) fn park_exhausted(&mut self, op: Op, clock: &Clock) {
+        self.exhausted.push(op);
+        self.retry_ns = clock.read().saturating_add(EXHAUSTED_PAUSE_NS);
+    }
+
+    /// Starts again what waited for a descriptor.
+    pub(crate) fn retry_exhausted(&mut self, now_ns: u64) {
+        if self.exhausted.is_empty() || self.retry_ns > now_ns {
+            return;
+        }
+        for op in std::mem::take(&mut self.exhausted) {
+            self.start_parked(op);
+        }
+    }
+
+    /// Starts a parked operation; says whether it was there.
+    pub(crate) fn start_parked(&mut self, op: Op) -> bool {
+        let Some(header) = self.slots.find(op.index, op.generation) else { return false };
+        let Some(vtable) = header.vtable.filter(|_| header.state == State::Parked) else {
+            return false;
+        };
+        if self.hold_restart(op) {
+            return false;
+        }
+        self.start(op.index, vtable.start);
+        true
+    }
+}
+
+impl Loop {
+    /// Frees the slot whose record of type `R` was moved out, and says what the result means, and
+    /// which descriptor to close.
+    #[inline]
+    pub(crate) fn release<R>(
+        &mut self,
+        slot: SlotRef,
+        completion: Completion,
+        result: i32,
+    ) -> (i32, Option<RawFd>) {
+        let header = self.slots.header_of(slot);
+        let result = if header.flags == 0 { result } else { ending(header.flags, result) };
+        if header.direction == Direction::In && completion.result > 0 {
+            let more = completion.flags & (MORE_IN_SOCKET | USER_SPACE) != 0;
+            self.handles.get(header.handle).drained = !more;
+        }
+        if header.deadline != TimerId::NONE {
+            let deadline = std::mem::replace(&mut header.deadline, TimerId::NONE);
+            self.timers.remove(deadline);
+        }
+        let fd = self.detach(slot, true);
+        self.slots.free::<R>(slot);
+        (result, fd)
+    }
+
+    /// Lets go of an operation at the loop's end, unless its driver goes on with it. Gives what is
+    /// needed to drop its record, and a descriptor to close.
+    pub(crate) fn abandon(
+        &mut self,
+        index: u32,
+        completion: Option<Completion>,
+    ) -> Option<(SlotRef, &'static VTable, Option<RawFd>)> {
+        let slot = self.slots.at(index);
+        let header = self.slots.header_of(slot);
+        let vtable = header.vtable?;
+        let last = completion.is_none_or(|completion| completion.flags & MORE == 0);
+        let mut fd = None;
+        if last {
+            header.state = State::Ready;
+            header.timer = TimerId::NONE;
+            header.deadline = TimerId::NONE;
+            fd = self.detach(slot, false);
+            self.slots.header_of(slot).vtable = None;
+        }
+        Some((slot, vtable, fd))
+    }
+}
+
+/// What the result of an operation means that was asked to end.
+#[cold]
+fn ending(flags: u8, result: i32) -> i32 {
+    let interrupted = result == -libc::ECANCELED || result == -libc::EINTR;
+    match flags {
+        _ if !interrupted => result,
+        flags if flags & TIMED_OUT != 0 => error::TIMED_OUT,
+        flags if flags & CANCEL_ASKED != 0 => -libc::ECANCELED,
+        _ => result,
+    }
+}
+
+#[inline]
+fn queue_of(queues: &mut [InOrder; 2], direction: Direction) -> Option<&mut InOrder> {
+    match direction {
+        Direction::None => None,
+        Direction::In => Some(&mut queues[0]),
+        Direction::Out => Some(&mut queues[1]),
+    }
+}
