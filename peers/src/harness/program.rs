@@ -60,6 +60,7 @@ pub const SERVERS: &[(&str, &str, Family, Dialect, &str)] = &[
     ("bare_uring", "bare_uring", Family::HandWritten, Dialect::Peer, "echo,http"),
     ("bare_epoll", "bare_epoll", Family::HandWritten, Dialect::Peer, "echo,http"),
     ("tigereye", "tigereye", Family::Tigereye, Dialect::Peer, "echo"),
+    ("tigereye told", "tigereye --recv told", Family::Tigereye, Dialect::Peer, "echo"),
     ("tigereye own", "tigereye --recv own", Family::Tigereye, Dialect::Peer, "echo"),
     (
         "web_server",
