@@ -89,7 +89,7 @@ mod state;
 mod threads;
 mod timer;
 
-pub use buf::{BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
+pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
 pub use driver::DriverKind;
 pub use error::{is_at_capacity, is_cancelled};
 pub use handle::{AsSource, Source};

@@ -192,8 +192,9 @@ impl Loop {
             Start::Inline { entry, result, awaited } => {
                 header.state = State::Driver;
                 driver.submit_inline(entry, Completion { index, generation, result, flags: 0 });
-                // A buffer that comes back may start those that wait for one.
-                self.impatient |= awaited || self.buffer_waiters > 0;
+                // What waits behind it starts when it is done, and a buffer that comes back may start
+                // those that wait for one.
+                self.impatient |= awaited || header.next != NONE || self.buffer_waiters > 0;
             }
             Start::Timer(deadline_ns) => {
                 assert!(header.timer == TimerId::NONE, "a timer is started when it has fired");

@@ -431,7 +431,7 @@ mod tests {
                     }
                     _ => {
                         let jump_ns = random(&mut seed) & ((1 << jump_bits) - 1);
-                        let rare = random(&mut seed) % 16 == 0;
+                        let rare = random(&mut seed).is_multiple_of(16);
                         now_ns = now_ns.saturating_add(if rare { jump_ns } else { jump_ns >> 9 });
                         // Sometimes not all: what is left mixes with what starts now.
                         let share = if rare { usize::MAX } else { 3 };

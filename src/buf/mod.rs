@@ -5,9 +5,11 @@ use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 use std::sync::Arc;
 
+mod aligned;
 mod pool;
 mod region;
 
+pub use aligned::AlignedBuf;
 pub(crate) use pool::PoolShared;
 pub use pool::{BufferPool, PoolBuf};
 pub(crate) use region::Region;

@@ -29,8 +29,12 @@ use crate::core::Core;
 use crate::driver::ProvidedRing;
 use crate::op::Op;
 
-/// Buffers with the kernel at first. Each operation that finds none there adds one.
+/// Buffers with the kernel at first. Each operation that finds none there adds one …
 const PROVIDED_MIN: u16 = 32;
+/// … until they are so many bytes, which should stay in the processor's cache.
+const PROVIDED_BYTES_MAX: u32 = 2 << 20;
+/// A few must be there at any size.
+const PROVIDED_LEAST: u32 = 4;
 
 /// A pool of receive buffers for [`Io::recv_each`]; `Clone` gives another handle to the same pool.
 ///
@@ -54,6 +58,8 @@ impl BufferPool {
         let count = count.filter(|&count| count <= 1 << 15);
         let count = u16::try_from(count.ok_or_else(invalid)?).map_err(|_| invalid())?;
         let size = u32::try_from(size).ok().filter(|&size| size > 0).ok_or_else(invalid)?;
+        let limit = (PROVIDED_BYTES_MAX / size).max(PROVIDED_LEAST).min(u32::from(count));
+        let limit = u16::try_from(limit).unwrap_or(count);
         let memory = ManuallyDrop::new(Region::new(usize::from(count), size as usize)?);
         let ring = match &mut io.core.state.borrow_mut().driver {
             Some(driver) => driver.provided_ring(count)?,
@@ -65,7 +71,8 @@ impl BufferPool {
             free: (0..count).rev().collect(),
             ring: ManuallyDrop::new(ring),
             provided: 0,
-            provided_max: PROVIDED_MIN.min(count),
+            provided_max: PROVIDED_MIN.min(limit),
+            provided_limit: limit,
         };
         stock.provide();
         Ok(BufferPool {
@@ -96,6 +103,7 @@ struct Stock {
     /// Buffers with the kernel, and how many there should be.
     provided: u16,
     provided_max: u16,
+    provided_limit: u16,
 }
 
 impl Stock {
@@ -190,7 +198,7 @@ impl PoolShared {
         let mut stock = self.stock.borrow_mut();
         if stock.ring.is_some() && !stock.free.is_empty() {
             // The kernel had none, the pool has: more come at once than it was given buffers for.
-            stock.provided_max += 1;
+            stock.provided_max = (stock.provided_max + 1).min(stock.provided_limit);
             stock.provide();
             return false;
         }

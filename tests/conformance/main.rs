@@ -2,6 +2,8 @@
 //! (`p07_…`) or the rule of the design (`rule1_…`) that they hold to.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod detached;
+mod flow;
 mod life;
 mod multishot;
 mod remote;

@@ -2,11 +2,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use tigereye::{BufferPool, Descriptor, Io, Next, TcpListener, TcpStream};
+use tigereye::{AlignedBuf, BufferPool, Descriptor, Io, Next, TcpListener, TcpStream};
 use tigereye_peers::args::Args;
 use tigereye_peers::server::{Mode, Server};
 
-fn receive(io: &Io, stream: TcpStream, mut buf: Vec<u8>) {
+fn receive(io: &Io, stream: TcpStream, mut buf: AlignedBuf) {
     buf.clear();
     io.recv(stream, buf, |stream, io, buf, result| match result {
         Ok(0) | Err(_) => {}
@@ -49,8 +49,8 @@ fn main() -> io::Result<()> {
     let mut args = Args::from_env();
     let server = Server::start(&mut args)?;
     let recv: String = args.get("recv", "each".to_owned());
-    let buffer: usize = args.get("buffer", if server.size < 4096 { 4096 } else { 65536 });
-    let count: usize = args.get("count", if server.size < 4096 { 1024 } else { 512 });
+    let buffer: usize = args.get("buffer", if server.size < 4096 { 4096 } else { 262_144 });
+    let count: usize = args.get("count", if server.size < 4096 { 4096 } else { 1024 });
     args.finish();
     server.announce()?;
     assert!(server.mode == Mode::Echo);
@@ -64,7 +64,7 @@ fn main() -> io::Result<()> {
         move |_listener, io, stream| {
             let _ = stream.set_nodelay(true);
             match recv.as_str() {
-                "own" => receive(io, stream, Vec::with_capacity(buffer)),
+                "own" => receive(io, stream, AlignedBuf::with_capacity(buffer).expect("memory")),
                 "told" => each_told(io, stream, &pool),
                 _ => each(io, stream, &pool),
             }
