@@ -6,10 +6,10 @@
 //! - Under 4 KiB: multishot receives into 64 slots of 4 KiB, inline sends, direct descriptors.
 //!   No other strategy is better by more than the spread; send(2) costs up to a third more CPU
 //!   time at 512 connections.
-//! - From 4 KiB on: the same into 8 slots of 256 KiB, each with room for all that a connection has
-//!   under way. Against 32 slots of 64 KiB that gains a quarter to a third of the rate at 64
-//!   connections with 16 messages of 16 KiB each, and loses nowhere: the slots that are written
-//!   to stay in the cache. Slots of one message's size lose half.
+//! - From 4 KiB on: one-shot receives, armed after the send, into 8 slots of 256 KiB that the
+//!   kernel picks from, each with room for all that a connection has under way. Multishot
+//!   receives have 0.7 to 0.95 of that rate with 16 messages of 16 KiB under way on each
+//!   connection, slots of 64 KiB 0.75, slots of one message's size half.
 
 use crate::args::{Args, fail};
 
@@ -62,7 +62,9 @@ impl Tuning {
     /// Reads the flags; `size` is the size of the messages that are expected.
     #[must_use]
     pub fn from_args(args: &mut Args, size: u32) -> Self {
-        let receive = match args.get("recv", "multi".to_owned()).as_str() {
+        let small = size < 4096;
+        let receive = if small { "multi" } else { "select" };
+        let receive = match args.get("recv", receive.to_owned()).as_str() {
             "multi" => Receive::Multi,
             "select" => Receive::Select,
             "own" => Receive::Own,
@@ -74,7 +76,6 @@ impl Tuning {
             "direct" => Sending::Direct,
             other => fail(&format!("--send {other}: inline, complete or direct")),
         };
-        let small = size < 4096;
         let direct = args.get("direct-files", u8::from(sending != Sending::Direct)) != 0;
         if direct && sending == Sending::Direct {
             fail("send(2) needs real descriptors: --direct-files 0");
@@ -84,7 +85,7 @@ impl Tuning {
             sending,
             direct,
             poll_first: args.get("poll-first", 1_u8) != 0,
-            eager: args.get("eager", 1_u8) != 0,
+            eager: args.get("eager", u8::from(small)) != 0,
             slot_size: args.get("slot-size", if small { 4096 } else { 256 * 1024 }),
             slots: args.get("slots", if small { 16384 } else { 4096 }),
             held: args.get("held", if small { 64 } else { 8 }),

@@ -5,6 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// How the harness was built, and everything that it builds.
+pub const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
+
 /// This package's folder.
 #[must_use]
 pub fn folder() -> PathBuf {
@@ -15,6 +18,9 @@ fn cargo(folder: &Path, flags: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.current_dir(folder).arg("build").args(flags);
+    if PROFILE == "release" {
+        command.arg("--release");
+    }
     command
 }
 
@@ -23,14 +29,13 @@ fn run(command: &mut Command) -> io::Result<()> {
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?}: {status}"))) }
 }
 
-/// The programs beside the harness, built as it was.
+/// The programs beside the harness.
 pub fn peers() -> io::Result<()> {
-    let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
-    run(cargo(&folder(), &["--bins"]).args(profile))
+    run(&mut cargo(&folder(), &["--bins"]))
 }
 
 /// The library's example web server, in the library's own folder and with its own profile.
 pub fn web_server() -> io::Result<()> {
-    let mut command = cargo(&folder().join(".."), &["--release", "--example", "web_server"]);
+    let mut command = cargo(&folder().join(".."), &["--example", "web_server"]);
     run(command.env_remove("CARGO_TARGET_DIR"))
 }

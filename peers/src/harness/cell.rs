@@ -9,6 +9,10 @@ use super::stats::Spread;
 use serde_json::{Value, json};
 use std::io;
 
+/// Bytes under way from which on a cell is given [`HEAVY_SECONDS`], to settle and to be measured.
+const HEAVY_BYTES: u64 = 32 << 20;
+const HEAVY_SECONDS: f64 = 0.5;
+
 /// What is done to the servers.
 #[derive(Clone)]
 pub struct Cell {
@@ -75,8 +79,23 @@ impl Cell {
         flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
     }
 
+    /// Where more bytes are under way than TCP has memory for at first, segments are dropped until
+    /// its windows have settled, with timeouts of 200 ms: such a cell needs longer times.
+    fn settled(&self, effort: Effort) -> Effort {
+        let bytes = u64::from(self.size) * u64::from(self.connections) * u64::from(self.pipeline);
+        if bytes < HEAVY_BYTES {
+            return effort;
+        }
+        Effort {
+            seconds: effort.seconds.max(HEAVY_SECONDS),
+            warm_up: effort.warm_up.max(HEAVY_SECONDS),
+            ..effort
+        }
+    }
+
     /// Measures all servers that serve this.
     pub fn measure(&self, servers: &[Program], effort: Effort) -> io::Result<Vec<Measured>> {
+        let effort = self.settled(effort);
         let servers: Vec<Program> =
             servers.iter().filter(|server| server.serves(&self.mode)).cloned().collect();
         let mut running: Vec<Server> = Vec::new();

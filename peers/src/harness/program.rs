@@ -1,5 +1,6 @@
 //! The programs that are compared, and running them.
 
+use super::build;
 use crate::sys::process::{self, Priority};
 use serde_json::Value;
 use std::fs::File;
@@ -14,6 +15,7 @@ pub const SERVER_CORE: usize = 0;
 /// Core of the load.
 pub const LOAD_CORE: usize = 1;
 const STOP_MAX: Duration = Duration::from_secs(20);
+const TURN_MAX: Duration = Duration::from_secs(60);
 
 /// Whose program it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +44,7 @@ pub struct Program {
     /// Its name in the tables.
     pub label: String,
     /// The program and its own flags. A name without a slash is looked for beside the harness,
-    /// any other from this package's folder.
+    /// any other from this package's folder; `PROFILE` in it stands for `release` or `debug`.
     pub command: Vec<String>,
     /// Whose it is.
     pub family: Family,
@@ -58,10 +60,11 @@ pub const SERVERS: &[(&str, &str, Family, Dialect, &str)] = &[
     ("bare_uring", "bare_uring", Family::HandWritten, Dialect::Peer, "echo,http"),
     ("bare_epoll", "bare_epoll", Family::HandWritten, Dialect::Peer, "echo,http"),
     ("tigereye", "tigereye", Family::Tigereye, Dialect::Peer, "echo"),
+    ("tigereye told", "tigereye --recv told", Family::Tigereye, Dialect::Peer, "echo"),
     ("tigereye own", "tigereye --recv own", Family::Tigereye, Dialect::Peer, "echo"),
     (
         "web_server",
-        "../target/release/examples/web_server",
+        "../target/PROFILE/examples/web_server",
         Family::Other,
         Dialect::WebServer,
         "http",
@@ -109,7 +112,10 @@ impl Program {
 
     fn path(&self) -> io::Result<PathBuf> {
         let name = self.command.first().ok_or(io::ErrorKind::InvalidInput)?;
-        if name.contains('/') { Ok(super::build::folder().join(name)) } else { beside(name) }
+        if !name.contains('/') {
+            return beside(name);
+        }
+        Ok(build::folder().join(name.replace("PROFILE", build::PROFILE)))
     }
 
     /// Starts it as a server on its core and waits for its address.
@@ -170,11 +176,15 @@ fn spawn_on(core: usize, priority: Priority, command: &mut Command) -> io::Resul
 }
 
 /// The right to measure. Several harnesses on one machine take turns, a measurement each, because
-/// two that measure at once measure each other.
+/// two that measure at once measure each other. A turn lasts seconds at most: who holds it much
+/// longer has been stopped, and is not waited for.
 fn turn() -> io::Result<File> {
     let path = std::env::temp_dir().join("tigereye-peers.lock");
     let file = File::options().create(true).append(true).open(path)?;
-    process::lock(&file)?;
+    let begin = Instant::now();
+    while !process::try_lock(&file)? && begin.elapsed() < TURN_MAX {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     Ok(file)
 }
 

@@ -47,15 +47,14 @@ pub fn set_priority(priority: Priority) {
     let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) };
 }
 
-/// Waits until no other process holds the lock of this file. The lock ends with the file.
-pub fn lock(file: &File) -> io::Result<()> {
+/// Takes the lock of a file, which ends with the file; false: another process holds it.
+pub fn try_lock(file: &File) -> io::Result<bool> {
     // SAFETY: a call without pointers, on a descriptor that lives through it.
-    while let Err(error) = check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }) {
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
+    match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 /// Lifts the limit of open files to the hard limit and returns it.
