@@ -4,7 +4,6 @@
 //! Figures are processor time per timer. A sample is one batch of a million, so the count of
 //! iterations that criterion asks for only scales what the batch took. The loop is warm: it has
 //! held a million timers before.
-#![expect(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::hint::black_box;
 use std::time::Duration;
