@@ -24,6 +24,9 @@ pub(super) const WORD_LEVELS: usize = 64_usize.div_ceil(DIGIT_BITS as usize);
 /// Levels for the deadline, and below them those for the order of starting.
 const LEVELS: usize = 2 * WORD_LEVELS;
 const CHUNK: usize = 16;
+/// Room for these from the start: however few timers there are, now and then they lie in more
+/// buckets than before.
+const CHUNKS_AT_FIRST: usize = 64;
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +76,8 @@ impl Buckets {
             buckets: vec![EMPTY; LEVELS * DIGITS].into_boxed_slice(),
             levels: 0,
             digits: [0; LEVELS],
-            entries: Vec::new(),
-            chunks: Vec::new(),
+            entries: Vec::with_capacity(CHUNKS_AT_FIRST * CHUNK),
+            chunks: Vec::with_capacity(CHUNKS_AT_FIRST),
             free: NONE,
         }
     }

@@ -1,7 +1,7 @@
 //! What is due next: a four-ary heap whose entries know where they are. It stays small, for only
 //! timers that are due, or nearly so, come here (I4 of the parent).
 
-use super::{Entry, Moment, Places};
+use super::{Entry, Moment, Places, SMALL};
 
 /// Children of a node: four lie in one or two cache lines.
 const ARITY: usize = 4;
@@ -12,7 +12,8 @@ pub(super) struct Near {
 
 impl Near {
     pub(super) fn new() -> Near {
-        Near { heap: Vec::new() }
+        // Room for a small bucket from the start, not when the first one comes due.
+        Near { heap: Vec::with_capacity(SMALL as usize) }
     }
 
     pub(super) fn first(&self) -> Option<Moment> {
