@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 /// Longer than any answer takes on any machine. The server has more with half a request, unless a
 /// test has it otherwise.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const SERVER_PATIENCE: &str = "3600";
 
 /// A server on a port of its own, and a directory whose `root` it serves.
