@@ -12,6 +12,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock of the loop")]
     pub(crate) fn new() -> Clock {
         Clock { base: Instant::now(), now_ns: Cell::new(0), fresh: Cell::new(true) }
     }

@@ -219,6 +219,7 @@ impl Shared {
 }
 
 /// The one place where this library starts a thread for blocking calls. It is never joined (I3).
+#[expect(clippy::disallowed_methods, reason = "the pool owns its threads")]
 fn start_thread(shared: Arc<Shared>) -> io::Result<()> {
     let name = String::from("tigereye-offload");
     Builder::new().name(name).spawn(move || shared.work()).map(drop)

@@ -39,6 +39,7 @@ impl Threads {
     /// # Errors
     /// The first error of building a loop, of `setup`, or of starting a thread; all threads have
     /// ended then.
+    #[expect(clippy::disallowed_methods, reason = "this is where loops get their threads")]
     pub fn start<S>(count: usize, builder: &Builder, setup: S) -> io::Result<Threads>
     where
         S: Fn(usize, &Io) -> io::Result<()> + Send + Clone + 'static,

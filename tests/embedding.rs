@@ -1,4 +1,5 @@
 //! A loop inside another one, by its descriptor.
+#![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 
 use std::cell::Cell;
 use std::rc::Rc;

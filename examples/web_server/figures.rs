@@ -46,6 +46,7 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
+    #[expect(clippy::disallowed_methods, reason = "for the time since the start")]
     pub(crate) fn new(loops: usize) -> Figures {
         let loops = Arc::new((0..loops).map(|_| LoopFigures::default()).collect());
         Figures { start: Instant::now(), loops }

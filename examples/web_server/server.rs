@@ -180,6 +180,7 @@ impl Server {
     }
 
     /// Hands out the time as HTTP has it (RFC 9110, 5.6.7), formatted once a second.
+    #[expect(clippy::disallowed_methods, reason = "a date is wall-clock time")]
     pub(crate) fn with_date<T>(&self, take: impl FnOnce(&[u8]) -> T) -> T {
         let now = SystemTime::now();
         let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -1,4 +1,5 @@
 //! One thread where the order is what is tested, many where it is not. A lost wake-up shows as a hang.
+#![expect(clippy::disallowed_methods, reason = "tests have threads of their own")]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

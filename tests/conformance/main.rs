@@ -1,5 +1,6 @@
 //! What every driver must do, seen through the public interface. Tests are named after the pitfall
 //! (`p07_…`) or the rule of the design (`rule1_…`) that they hold to.
+#![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod closing;
@@ -27,8 +28,8 @@ use std::time::Duration;
 
 use tigereye::{AsSource, Io, Source, TcpStream};
 
-/// Longer than any test takes: what is in flight after it hangs.
-const HANG: Duration = Duration::from_secs(30);
+/// Longer than any test takes, on the busiest machine: what is in flight after it hangs.
+const HANG: Duration = Duration::from_secs(120);
 
 /// The loopback address, with a port of the system's choice.
 fn any() -> SocketAddr {

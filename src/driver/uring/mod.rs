@@ -319,6 +319,7 @@ impl Uring {
     /// Submits what is queued, and sees to a completion when `timeout` has passed. A timeout that
     /// is outstanding and fires earlier is left alone, a later one too: to take it back would
     /// itself complete, and make the descriptor readable for nothing.
+    #[expect(clippy::disallowed_methods, reason = "the kernel's clock, beside its own timeout")]
     pub(crate) fn arm(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = timeout.filter(|timeout| timeout.as_secs() < 1 << 32);
         if timeout == Some(Duration::ZERO) {
