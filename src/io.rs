@@ -112,6 +112,7 @@ impl Builder {
             slots: Slots::new(seed),
             handles: Handles::new(),
             timers: Timers::new(),
+            due: Queue::new(),
             driver: Some(driver),
             ready: Queue::new(),
             capacity: self.capacity,
@@ -506,24 +507,16 @@ impl Io {
     fn fire_timers(&self, now_ns: u64) -> usize {
         let mut count = 0;
         while count < self.callbacks_per_turn && !self.stopping.get() {
-            let mut guard = self.core.state.borrow_mut();
-            let state = &mut *guard;
-            let Some(key) = state.timers.pop_due(now_ns) else { break };
-            let index = key & !DEADLINE;
-            let header = state.slots.header(index);
-            let generation = header.generation;
+            let Some((key, op)) = self.core.state.borrow_mut().take_due(now_ns) else { break };
             count += 1;
             if key & DEADLINE == 0 {
-                header.timer = TimerId::NONE;
-                // Not behind what is queued: a callback of the same instant may yet cancel it.
+                let Op { index, generation } = op;
                 let completion = Completion { index, generation, result: 0, flags: USER_SPACE };
-                state.ready.push_front(completion);
-                drop(guard);
+                // Not behind what is queued: a callback of the same instant may yet cancel it.
+                self.core.state.borrow_mut().ready.push_front(completion);
                 self.run_one();
             } else {
-                header.deadline = TimerId::NONE;
-                drop(guard);
-                self.core.end_early(Op { index, generation }, TIMED_OUT);
+                self.core.end_early(op, TIMED_OUT);
             }
         }
         count

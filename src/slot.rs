@@ -27,6 +27,12 @@ pub(crate) const NONE: u32 = u32::MAX;
 const PAYLOAD_BYTES: usize = 80;
 const PAYLOAD_ALIGN: usize = 128;
 const CHUNK_SLOTS: u32 = 1024;
+/// So many chunks are allocated one by one, as a loop grows to some thousand operations …
+const SINGLE_CHUNKS: usize = 16;
+/// … and so many at once after that: 2 MiB, which the system may map as one huge page. A million
+/// timers are visited in no order, and with small pages each visit would miss in the processor's
+/// table of pages as well.
+const BLOCK_CHUNKS: usize = 16;
 /// Most slots at once: the numbers above are for the drivers' own marks.
 pub(crate) const SLOTS_MAX: u32 = 1 << 30;
 const BLOCK_CLASSES: [usize; 5] = [256, 512, 1024, 2048, 4096];
@@ -232,10 +238,7 @@ impl Slots {
     fn grow(&mut self) {
         let base = self.len();
         assert!(base < SLOTS_MAX - CHUNK_SLOTS, "more operations in flight than can be numbered");
-        let layout = chunk_layout();
-        // SAFETY: the layout has a size.
-        let memory = unsafe { alloc(layout) }.cast::<Slot>();
-        let Some(chunk) = NonNull::new(memory) else { handle_alloc_error(layout) };
+        let chunk = self.new_chunk();
         for at in (0..CHUNK_SLOTS).rev() {
             let header = Header {
                 vtable: None,
@@ -261,6 +264,29 @@ impl Slots {
             self.free = base + at;
         }
         self.chunks.push(chunk);
+    }
+
+    /// Memory for the next chunk.
+    fn new_chunk(&mut self) -> NonNull<Slot> {
+        let layout = match self.chunks.len().checked_sub(SINGLE_CHUNKS) {
+            None => chunk_layout(),
+            Some(at) if at % BLOCK_CHUNKS == 0 => block_of_chunks_layout(),
+            Some(_) => {
+                let before = self.chunks[self.chunks.len() - 1];
+                // SAFETY: the chunk before is not the last one of its block.
+                return unsafe { before.add(CHUNK_SLOTS as usize) };
+            }
+        };
+        // SAFETY: the layout has a size.
+        let memory = unsafe { alloc(layout) };
+        let Some(chunk) = NonNull::new(memory) else { handle_alloc_error(layout) };
+        if layout == block_of_chunks_layout() {
+            // SAFETY: the range is the allocation just made. It is advice (madvise(2)): a failure
+            // means small pages.
+            let _ =
+                unsafe { libc::madvise(chunk.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE) };
+        }
+        chunk.cast()
     }
 
     fn take_block(&mut self, layout: Layout) -> NonNull<u8> {
@@ -301,15 +327,27 @@ impl Drop for Slots {
                 }
             }
         }
-        for chunk in self.chunks.drain(..) {
-            // SAFETY: allocated by `grow` with this layout; payloads were dropped by the loop.
-            unsafe { dealloc(chunk.as_ptr().cast(), chunk_layout()) };
+        for (number, chunk) in self.chunks.drain(..).enumerate() {
+            let layout = match number.checked_sub(SINGLE_CHUNKS) {
+                None => chunk_layout(),
+                Some(at) if at % BLOCK_CHUNKS == 0 => block_of_chunks_layout(),
+                // It goes with its block, which went before it: nothing is read from it here.
+                Some(_) => continue,
+            };
+            // SAFETY: allocated by `new_chunk` with this layout; payloads were dropped by the loop.
+            unsafe { dealloc(chunk.as_ptr().cast(), layout) };
         }
     }
 }
 
 fn chunk_layout() -> Layout {
     Layout::new::<[Slot; CHUNK_SLOTS as usize]>()
+}
+
+fn block_of_chunks_layout() -> Layout {
+    #[repr(C, align(2097152))]
+    struct Block([Slot; BLOCK_CHUNKS * CHUNK_SLOTS as usize]);
+    Layout::new::<Block>()
 }
 
 /// The class of recycled blocks that `layout` belongs to, and the layout to allocate.

@@ -19,7 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::slice;
 
@@ -60,13 +60,15 @@ impl BufferPool {
         let size = u32::try_from(size).ok().filter(|&size| size > 0).ok_or_else(invalid)?;
         let limit = (PROVIDED_BYTES_MAX / size).max(PROVIDED_LEAST).min(u32::from(count));
         let limit = u16::try_from(limit).unwrap_or(count);
-        let memory = ManuallyDrop::new(Region::new(usize::from(count), size as usize)?);
+        let stride = stride(size as usize);
+        let memory = ManuallyDrop::new(Region::new(usize::from(count), stride)?);
         let ring = match &mut io.core.state.borrow_mut().driver {
             Some(driver) => driver.provided_ring(count)?,
             None => return Err(io::ErrorKind::NotConnected.into()),
         };
         let mut stock = Stock {
             memory,
+            stride,
             size,
             free: (0..count).rev().collect(),
             ring: ManuallyDrop::new(ring),
@@ -87,15 +89,50 @@ impl BufferPool {
     }
 }
 
+impl BufferPool {
+    /// A buffer to fill and send, empty at first; it goes back to the pool when it is dropped, so
+    /// answering costs no allocation. Nothing when all are in use, or ready for the driver to receive
+    /// into, which a few of each pool are (32, or 2 MiB): give answers a pool of their own, or make
+    /// it larger than that.
+    ///
+    /// ```
+    /// use tigereye::{BufferPool, Io};
+    ///
+    /// let io = Io::new()?;
+    /// let pool = BufferPool::new(&io, 64, 4096)?;
+    /// let mut answer = pool.take().expect("the pool is full");
+    /// answer.extend_from_slice(b"HTTP/1.1 204 No Content\r\n\r\n");
+    /// // io.send_detached(&stream, answer);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn take(&self) -> Option<PoolBuf> {
+        let taken = self.shared.take()?;
+        Some(PoolShared::filled(&self.shared, taken.id, 0))
+    }
+}
+
 impl std::fmt::Debug for BufferPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BufferPool").finish_non_exhaustive()
     }
 }
 
+/// Buffers that start a power of two apart would have their first bytes, which are the ones that
+/// small messages use, in the same few sets of the processor's caches. So each starts a line
+/// further on than the one before, and a large one a page and a line; lines also keep large copies
+/// at their full speed.
+fn stride(size: usize) -> usize {
+    const LINE: usize = 64;
+    const PAGE: usize = 4096;
+    let shift = if size > 2 * PAGE { PAGE + LINE } else { LINE };
+    size.next_multiple_of(LINE) + shift
+}
+
 /// The buffers that are not lent.
 struct Stock {
     memory: ManuallyDrop<Region>,
+    /// From the start of one buffer to that of the next.
+    stride: usize,
     /// Bytes of a buffer.
     size: u32,
     free: Vec<u16>,
@@ -109,7 +146,7 @@ struct Stock {
 impl Stock {
     #[inline]
     fn address(&self, id: u16) -> *mut u8 {
-        self.memory.at(usize::from(id) * self.size as usize)
+        self.memory.at(usize::from(id) * self.stride)
     }
 
     /// Gives the kernel what it should have.
@@ -268,7 +305,8 @@ impl Drop for PoolShared {
     }
 }
 
-/// Received bytes in a buffer of a pool. Dropping it gives the buffer back.
+/// A buffer of a pool: received bytes, or room to fill ([`BufferPool::take`]). Dropping it gives the
+/// buffer back.
 pub struct PoolBuf {
     pool: Rc<PoolShared>,
     at: *mut u8,
@@ -284,6 +322,42 @@ impl Deref for PoolBuf {
         // SAFETY: the pool's memory lives as long as the pool, which this value holds; the buffer
         // is this value's alone until it is given back, and all of it is initialised.
         unsafe { slice::from_raw_parts(self.at, self.len as usize) }
+    }
+}
+
+impl PoolBuf {
+    /// How many bytes fit in all: the pool's size of a buffer.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.pool.stock.borrow().size as usize
+    }
+
+    /// Forgets all bytes behind the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = u32::try_from(len).map_or(self.len, |len| len.min(self.len));
+    }
+
+    /// Makes all of it visible, to be written to in place: what it holds is left over from before.
+    pub fn resize_to_capacity(&mut self) {
+        self.len = self.pool.stock.borrow().size;
+    }
+
+    /// Appends as many of `bytes` as fit, and says how many that were.
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) -> usize {
+        let start = self.len as usize;
+        let count = bytes.len().min(self.capacity() - start);
+        // A buffer's size fits in 32 bits, and so does what is left of it.
+        self.len += u32::try_from(count).unwrap_or(0);
+        self[start..].copy_from_slice(&bytes[..count]);
+        count
+    }
+}
+
+impl DerefMut for PoolBuf {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `deref`; the value is borrowed alone.
+        unsafe { slice::from_raw_parts_mut(self.at, self.len as usize) }
     }
 }
 

@@ -295,3 +295,28 @@ fn p12_two_streams_share_a_pool_of_one_buffer() {
     assert!(both.into_iter().all(|bytes| bytes == pattern(50_000)));
     writers.into_iter().for_each(|writer| writer.join().unwrap());
 }
+
+#[test]
+fn buffers_of_a_pool_can_be_filled_and_sent() {
+    let io = Io::new().unwrap();
+    let pool = BufferPool::new(&io, 64, 8).unwrap();
+    let (stream, mut peer) = pair(&io);
+    for _ in 0..100 {
+        let mut buf = pool.take().unwrap();
+        assert_eq!((buf.len(), buf.capacity()), (0, 8));
+        assert_eq!(buf.extend_from_slice(b"hello"), 5);
+        assert_eq!(buf.extend_from_slice(b" world"), 3, "no more fits");
+        buf.truncate(7);
+        buf[6] = b'!';
+        io.send_detached(&stream, buf);
+        finish(&io);
+        assert_eq!(crate::read(&mut peer, 7), b"hello !");
+    }
+    let mut all = Vec::new();
+    while let Some(buf) = pool.take() {
+        all.push(buf);
+    }
+    assert!(!all.is_empty() && all.len() <= 64, "what is with the driver is not given out");
+    drop(all);
+    assert!(pool.take().is_some());
+}

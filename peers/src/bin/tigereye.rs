@@ -1,19 +1,32 @@
-//! Echo on tigereye.
-use std::io;
-use std::os::fd::OwnedFd;
-use std::rc::Rc;
-use tigereye::{AlignedBuf, BufferPool, Descriptor, Io, Next, TcpListener, TcpStream};
-use tigereye_peers::args::Args;
-use tigereye_peers::server::{Mode, Server};
+//! Echo and HTTP on tigereye, in the ways that it offers.
+//!
+//! ```text
+//!   --recv each   flows into provided buffers, answers that nobody is told of (the default)
+//!          told   the same, with a callback for each answer
+//!          own    a receive into a buffer that the connection owns, an answer, and again
+//! ```
 
-fn receive(io: &Io, stream: TcpStream, mut buf: AlignedBuf) {
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use tigereye::{
+    AlignedBuf, AsSource, BufferPool, Descriptor, Io, Next, Source, TcpListener, TcpStream,
+};
+use tigereye_peers::args::{Args, fail};
+use tigereye_peers::server::{Mode, Server};
+use tigereye_peers::service::{Hello, Service};
+
+/// Answers under way that a client may leave unread.
+const UNREAD_MAX: u32 = 64;
+
+fn own(io: &Io, stream: TcpStream, mut buf: AlignedBuf) {
     buf.clear();
     io.recv(stream, buf, |stream, io, buf, result| match result {
         Ok(0) | Err(_) => {}
         Ok(_) => {
             io.send_all(stream, buf, |stream, io, buf, result| {
                 if result.is_ok() {
-                    receive(io, stream, buf);
+                    own(io, stream, buf);
                 }
             });
         }
@@ -26,53 +39,109 @@ fn each(io: &Io, stream: TcpStream, pool: &BufferPool) {
         pool,
         |stream, io, buf| {
             io.send_detached(stream, buf);
-            Next::Continue
+            if stream.in_flight() > UNREAD_MAX { Next::Stop } else { Next::Continue }
         },
-        |_s, _io, _r| {},
+        |_stream, _io, _result| {},
     );
 }
 
-fn each_told(io: &Io, stream: TcpStream, pool: &BufferPool) {
-    let stream = Rc::new(stream);
+fn told(io: &Io, stream: TcpStream, pool: &BufferPool) {
     io.recv_each(
-        stream,
+        Rc::new(stream),
         pool,
         |stream, io, buf| {
-            io.send_all(Rc::clone(stream), buf, |_s, _io, _buf, _r| {});
-            Next::Continue
+            io.send_all(Rc::clone(stream), buf, |_stream, _io, _buf, _result| {});
+            if stream.in_flight() > UNREAD_MAX { Next::Stop } else { Next::Continue }
         },
-        |_s, _io, _r| {},
+        |_stream, _io, _result| {},
     );
+}
+
+/// An HTTP connection.
+struct Client {
+    stream: TcpStream,
+    state: <Hello as Service>::State,
+    hello: Rc<RefCell<Hello>>,
+    answers: BufferPool,
+}
+
+impl AsSource for Client {
+    fn as_source(&self) -> &Source {
+        self.stream.as_source()
+    }
+}
+
+impl Client {
+    /// Answers a piece of the stream; says whether to go on.
+    fn answer(&mut self, io: &Io, mut input: &[u8]) -> bool {
+        loop {
+            let Some(mut out) = self.answers.take() else { return false };
+            out.resize_to_capacity();
+            let mut hello = self.hello.borrow_mut();
+            let response = hello.respond(&mut self.state, input, &mut out);
+            out.truncate(response.len);
+            if response.len > 0 {
+                io.send_detached(&self.stream, out);
+            }
+            if !response.more {
+                return !response.close && self.stream.in_flight() <= UNREAD_MAX;
+            }
+            input = &[];
+        }
+    }
+}
+
+fn http(io: &Io, client: Client, pool: &BufferPool) {
+    io.recv_each(
+        client,
+        pool,
+        |client, io, buf| if client.answer(io, &buf) { Next::Continue } else { Next::Stop },
+        // Answers that are under way go out before the stream is closed.
+        |client, io, _result| linger(io, client.stream),
+    );
+}
+
+fn linger(io: &Io, stream: TcpStream) {
+    io.send_all(stream, "", |_stream, _io, _buf, _result| {});
 }
 
 fn main() -> io::Result<()> {
     let mut args = Args::from_env();
     let server = Server::start(&mut args)?;
+    let small = server.size < 4096;
     let recv: String = args.get("recv", "each".to_owned());
-    let buffer: usize = args.get("buffer", if server.size < 4096 { 4096 } else { 262_144 });
-    let count: usize = args.get("count", if server.size < 4096 { 4096 } else { 1024 });
+    let buffer: usize = args.get("buffer", if small { 4096 } else { 262_144 });
+    let count: usize = args.get("count", if small { 4096 } else { 1024 });
     args.finish();
     server.announce()?;
-    assert!(server.mode == Mode::Echo);
     let io = Io::new()?;
     let listener = TcpListener::from_std(&io, server.listener)?;
-    let signal: OwnedFd = server.signal;
-    io.readable(Descriptor::new(&io, signal), |_s, io, _r| io.stop());
+    io.readable(Descriptor::new(&io, server.signal), |_signal, io, _result| io.stop());
     let pool = BufferPool::new(&io, count, buffer)?;
+    let hello = Rc::new(RefCell::new(Hello::default()));
+    let mode = server.mode;
+    let start = move |io: &Io, stream: TcpStream| match (mode, recv.as_str()) {
+        (Mode::Http, _) => {
+            let (state, hello, answers) = (Vec::new(), Rc::clone(&hello), pool.clone());
+            http(io, Client { stream, state, hello, answers }, &pool);
+        }
+        (Mode::Echo, "each") => each(io, stream, &pool),
+        (Mode::Echo, "told") => told(io, stream, &pool),
+        (Mode::Echo, "own") => match AlignedBuf::with_capacity(buffer) {
+            Ok(buf) => own(io, stream, buf),
+            Err(error) => eprintln!("no buffer: {error}"),
+        },
+        (Mode::Echo, other) => fail(&format!("--recv {other}: each, told or own")),
+    };
     io.accept_each(
         listener,
         move |_listener, io, stream| {
+            // A connection that is gone already says so at its first receive.
             let _ = stream.set_nodelay(true);
-            match recv.as_str() {
-                "own" => receive(io, stream, AlignedBuf::with_capacity(buffer).expect("memory")),
-                "told" => each_told(io, stream, &pool),
-                _ => each(io, stream, &pool),
-            }
+            start(io, stream);
             Next::Continue
         },
         |_listener, _io, result| println!("no longer accepting: {result:?}"),
     );
-    io.run()?;
-    eprintln!("{:?}", io.statistics());
-    Ok(())
+    io.run()
 }

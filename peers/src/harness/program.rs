@@ -59,7 +59,7 @@ pub struct Program {
 pub const SERVERS: &[(&str, &str, Family, Dialect, &str)] = &[
     ("bare_uring", "bare_uring", Family::HandWritten, Dialect::Peer, "echo,http"),
     ("bare_epoll", "bare_epoll", Family::HandWritten, Dialect::Peer, "echo,http"),
-    ("tigereye", "tigereye", Family::Tigereye, Dialect::Peer, "echo"),
+    ("tigereye", "tigereye", Family::Tigereye, Dialect::Peer, "echo,http"),
     ("tigereye told", "tigereye --recv told", Family::Tigereye, Dialect::Peer, "echo"),
     ("tigereye own", "tigereye --recv own", Family::Tigereye, Dialect::Peer, "echo"),
     (
