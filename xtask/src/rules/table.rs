@@ -126,7 +126,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "rule 6: the capacity is not kept",
-        &[edit(STATE, "self.slots.used() > self.capacity", "false")],
+        &[edit(STATE, "let full = ", "let full = false && ")],
         SUITE,
         "life::rule6_one_too_many_is_refused_and_gives_everything_back",
     ),
@@ -179,7 +179,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             replace: "count < usize::MAX",
         }],
         SUITE,
-        "pressure::p63_rule8_many_timers_due_at_once_do_not_stall_a_receive",
+        "pressure::rule8_a_turn_runs_no_more_callbacks_than_it_may",
     ),
     change(
         "rule 8: completions have no bound",
