@@ -31,10 +31,12 @@ use crate::op::Op;
 
 /// Buffers with the kernel at first. Each operation that finds none there adds one …
 const PROVIDED_MIN: u16 = 32;
-/// … until they are so many bytes, which should stay in the processor's cache.
+/// … until what is received into them is so many bytes, which should stay in the processor's cache.
 const PROVIDED_BYTES_MAX: u32 = 2 << 20;
 /// A few must be there at any size.
-const PROVIDED_LEAST: u32 = 4;
+const PROVIDED_LEAST: u32 = 8;
+/// What is received counts by one part in so many towards what is typical.
+const TYPICAL_OF: u32 = 16;
 
 /// A pool of receive buffers for [`Io::recv_each`]; `Clone` gives another handle to the same pool.
 ///
@@ -58,8 +60,6 @@ impl BufferPool {
         let count = count.filter(|&count| count <= 1 << 15);
         let count = u16::try_from(count.ok_or_else(invalid)?).map_err(|_| invalid())?;
         let size = u32::try_from(size).ok().filter(|&size| size > 0).ok_or_else(invalid)?;
-        let limit = (PROVIDED_BYTES_MAX / size).max(PROVIDED_LEAST).min(u32::from(count));
-        let limit = u16::try_from(limit).unwrap_or(count);
         let stride = stride(size as usize);
         let memory = ManuallyDrop::new(Region::new(usize::from(count), stride)?);
         let ring = match &mut io.core.state.borrow_mut().driver {
@@ -73,8 +73,10 @@ impl BufferPool {
             free: (0..count).rev().collect(),
             ring: ManuallyDrop::new(ring),
             provided: 0,
-            provided_max: PROVIDED_MIN.min(limit),
-            provided_limit: limit,
+            provided_max: PROVIDED_MIN.min(count),
+            promised: 0,
+            typical: 0,
+            count,
         };
         stock.provide();
         Ok(BufferPool {
@@ -140,7 +142,11 @@ struct Stock {
     /// Buffers with the kernel, and how many there should be.
     provided: u16,
     provided_max: u16,
-    provided_limit: u16,
+    /// Operations that were started again for one of them.
+    promised: u16,
+    /// Bytes that a buffer is filled with of late.
+    typical: u32,
+    count: u16,
 }
 
 impl Stock {
@@ -155,6 +161,28 @@ impl Stock {
             let Some(id) = self.free.pop() else { return };
             self.put(id);
         }
+    }
+
+    /// How many buffers the kernel should have at most.
+    fn provided_limit(&self) -> u16 {
+        let most = (PROVIDED_BYTES_MAX / self.typical.max(1)).max(PROVIDED_LEAST);
+        u16::try_from(most).unwrap_or(u16::MAX).min(self.count)
+    }
+
+    /// A buffer was filled with `len` bytes.
+    #[inline]
+    fn learn(&mut self, len: u32) {
+        self.typical = self.typical - self.typical / TYPICAL_OF + len / TYPICAL_OF;
+        if u32::from(self.provided_max) * self.typical > 2 * PROVIDED_BYTES_MAX {
+            self.provided_max = self.provided_max.min(self.provided_limit());
+        }
+    }
+
+    /// Promises a buffer that the kernel has to an operation, unless all are promised.
+    fn promise(&mut self) -> bool {
+        let one_more = self.promised < self.provided;
+        self.promised += u16::from(one_more);
+        one_more
     }
 
     /// Takes in a buffer: for the kernel, or for later.
@@ -211,10 +239,17 @@ impl PoolShared {
     pub(crate) fn received(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
         let mut stock = pool.stock.borrow_mut();
         stock.provided -= 1;
-        if stock.provided < stock.provided_max / 2 {
+        stock.learn(len);
+        let scarce = stock.provided < stock.provided_max / 2;
+        if scarce {
             stock.provide();
         }
-        PoolShared::lend(pool, &stock, id, len)
+        let buf = PoolShared::lend(pool, &stock, id, len);
+        drop(stock);
+        if scarce {
+            pool.hand_on();
+        }
+        buf
     }
 
     /// The buffer `id`, with `len` bytes in it.
@@ -229,22 +264,43 @@ impl PoolShared {
         PoolBuf { at: stock.address(id), pool: Rc::clone(pool), id, len }
     }
 
-    /// Lets `op`, which found no buffer, wait for one to come back; unless there is one after all,
-    /// or one is on its way and may come back without anybody waiting.
-    pub(crate) fn wait(&self, op: Op) -> bool {
+    /// What an operation does that found no buffer with the kernel: it starts again, with one
+    /// promised to it, or waits until one is.
+    pub(crate) fn starved(&self, op: Op) -> bool {
         let mut stock = self.stock.borrow_mut();
-        if stock.ring.is_some() && !stock.free.is_empty() {
-            // The kernel had none, the pool has: more come at once than it was given buffers for.
-            stock.provided_max = (stock.provided_max + 1).min(stock.provided_limit);
+        if !stock.free.is_empty() {
+            // More come at once than the kernel was given buffers for.
+            stock.provided_max = (stock.provided_max + 1).min(stock.provided_limit());
             stock.provide();
-            return false;
         }
+        let promised = stock.promise();
+        drop(stock);
+        if !promised {
+            self.wait(op);
+        }
+        self.hand_on();
+        promised
+    }
+
+    /// Lets `op`, which could take no buffer itself, wait for one to come back; unless one is on
+    /// its way and may come back without anybody waiting.
+    pub(crate) fn none_left(&self, op: Op) -> bool {
         let all_lent = self.lent.get() == self.count;
         if all_lent {
-            self.waiting.borrow_mut().push_back(op);
-            self.core.state.borrow_mut().buffer_waiters += 1;
+            self.wait(op);
         }
         all_lent
+    }
+
+    fn wait(&self, op: Op) {
+        self.waiting.borrow_mut().push_back(op);
+        self.core.state.borrow_mut().buffer_waiters += 1;
+    }
+
+    /// A promise was kept, or is not needed any more.
+    pub(crate) fn release_promise(&self) {
+        self.stock.borrow_mut().promised -= 1;
+        self.hand_on();
     }
 
     /// Takes back a buffer that was lent.
@@ -272,15 +328,29 @@ impl PoolShared {
 
     #[cold]
     fn start_waiting(&self) {
-        let mut buffers = self.count - self.lent.get();
-        while buffers > 0 {
-            let Some(op) = self.waiting.borrow_mut().pop_front() else { return };
-            let mut state = self.core.state.borrow_mut();
-            state.buffer_waiters -= 1;
-            // Those that ended meanwhile are passed over.
-            if state.start_parked(op) {
-                buffers -= 1;
+        let ring = self.stock.borrow().ring.is_some();
+        let mut unlent = self.count - self.lent.get();
+        loop {
+            let may_start = if ring { self.stock.borrow_mut().promise() } else { unlent > 0 };
+            if !may_start {
+                return;
             }
+            // Those that ended meanwhile are passed over.
+            let started = loop {
+                let Some(op) = self.waiting.borrow_mut().pop_front() else { break false };
+                let mut state = self.core.state.borrow_mut();
+                state.buffer_waiters -= 1;
+                if state.start_parked(op) {
+                    break true;
+                }
+            };
+            if !started {
+                if ring {
+                    self.stock.borrow_mut().promised -= 1;
+                }
+                return;
+            }
+            unlent = unlent.saturating_sub(1);
         }
     }
 }

@@ -24,6 +24,10 @@ pub(crate) struct RecvEach {
     pool: Rc<PoolShared>,
     /// The number of the kernel's ring of buffers.
     group: Option<u16>,
+    /// With a ring: a buffer was promised, and not yet had.
+    promised: bool,
+    /// It waits to be started with a buffer promised.
+    waits: bool,
     /// Without a ring: there is data, so a buffer is worth taking.
     readable: bool,
     /// Without a ring: the buffer that is being received into.
@@ -33,7 +37,14 @@ pub(crate) struct RecvEach {
 impl RecvEach {
     pub(crate) fn new(pool: &Rc<PoolShared>) -> RecvEach {
         let group = pool.group();
-        RecvEach { pool: Rc::clone(pool), group, readable: false, taken: None }
+        RecvEach {
+            pool: Rc::clone(pool),
+            group,
+            promised: false,
+            waits: false,
+            readable: false,
+            taken: None,
+        }
     }
 
     fn without_ring(&mut self, fd: types::Fd) -> Start {
@@ -45,6 +56,14 @@ impl RecvEach {
         self.taken = Some(taken.id);
         let entry = opcode::Recv::new(fd, taken.at, taken.size);
         Start::Entry(entry.flags(libc::MSG_DONTWAIT).build())
+    }
+
+    /// Any completion keeps the promise of a buffer, or makes it void.
+    #[cold]
+    fn void_promise(&mut self) {
+        if std::mem::take(&mut self.promised) {
+            self.pool.release_promise();
+        }
     }
 
     /// The item of a receive into a buffer that the operation took; a poll has none.
@@ -67,6 +86,8 @@ impl Multishot for RecvEach {
     fn uring(&mut self, place: &Place<'_>) -> Start {
         let fd = types::Fd(place.fd);
         let Some(group) = self.group else { return self.without_ring(fd) };
+        // Who starts an operation that waits has promised it a buffer.
+        self.promised |= std::mem::take(&mut self.waits);
         Start::Entry(if place.features.recv_multishot {
             opcode::RecvMulti::new(fd, group).build()
         } else {
@@ -77,16 +98,23 @@ impl Multishot for RecvEach {
 
     #[inline]
     fn item(&mut self, _io: &Io, completion: Completion) -> Option<PoolBuf> {
-        let Some(id) = cqueue::buffer_select(completion.flags) else {
-            return self.filled(completion.result);
+        let buf = match cqueue::buffer_select(completion.flags) {
+            Some(id) => {
+                let len = u32::try_from(completion.result).unwrap_or(0);
+                let buf = PoolShared::received(&self.pool, id, len);
+                // The end of the stream, or an error, may carry a buffer: dropping it gives it back.
+                (len > 0).then_some(buf)
+            }
+            None => self.filled(completion.result),
         };
-        let len = u32::try_from(completion.result).unwrap_or(0);
-        let buf = PoolShared::received(&self.pool, id, len);
-        // The end of the stream, or an error, may carry a buffer: dropping it gives it back.
-        (len > 0).then_some(buf)
+        if self.promised {
+            self.void_promise();
+        }
+        buf
     }
 
     fn ended(&mut self, _io: &Io, op: Op, result: i32) -> Rearm {
+        self.waits = false;
         let polled = self.group.is_none() && !self.readable;
         if polled && result >= 0 {
             self.readable = true;
@@ -94,7 +122,12 @@ impl Multishot for RecvEach {
         }
         match -result {
             0 => Rearm::Done(0),
-            libc::ENOBUFS if self.pool.wait(op) => Rearm::Parked,
+            libc::ENOBUFS if self.group.is_some() => {
+                self.promised = self.pool.starved(op);
+                self.waits = !self.promised;
+                if self.promised { Rearm::Again } else { Rearm::Parked }
+            }
+            libc::ENOBUFS if self.pool.none_left(op) => Rearm::Parked,
             libc::EAGAIN => {
                 self.readable = false;
                 Rearm::Again
@@ -116,6 +149,7 @@ impl Multishot for RecvEach {
 impl Drop for RecvEach {
     fn drop(&mut self) {
         drop(self.filled(0));
+        self.void_promise();
         self.pool.hand_on();
     }
 }
