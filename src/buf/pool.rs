@@ -294,7 +294,10 @@ impl PoolShared {
 
     fn wait(&self, op: Op) {
         self.waiting.borrow_mut().push_back(op);
-        self.core.state.borrow_mut().buffer_waiters += 1;
+        let mut state = self.core.state.borrow_mut();
+        state.buffer_waiters += 1;
+        // A send that was started before, and is silent when it is done, may hold a buffer.
+        state.impatient = true;
     }
 
     /// A promise was kept, or is not needed any more.
