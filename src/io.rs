@@ -26,7 +26,7 @@ use crate::pause::Held;
 use crate::queue::Queue;
 use crate::remote::{Message, Remote};
 use crate::slot::{CANCEL_ASKED, FINAL, Slots, State, TIMED_OUT};
-use crate::state::{DEADLINE, Due, Loop, MISSED_PAUSE_NS};
+use crate::state::{DEADLINE, Due, Loop, MISSED_PAUSE_NS, timer_key};
 use crate::timer::{TimerId, Timers};
 
 /// How long the end of a loop waits for the driver to let go of what is in flight.
@@ -116,6 +116,7 @@ impl Builder {
             driver: Some(driver),
             ready: Queue::new(),
             capacity: self.capacity,
+            refused: 0,
             parts: 0,
             operations: 0,
             impatient: false,
@@ -280,7 +281,7 @@ impl Io {
     /// How many more operations the loop takes before its capacity is reached.
     pub fn free_slots(&self) -> u32 {
         let state = self.core.state.borrow();
-        state.capacity.saturating_add(state.parts).saturating_sub(state.slots.used())
+        state.capacity.saturating_add(state.parts).saturating_sub(state.taken())
     }
 
     /// What the loop did so far.
@@ -330,11 +331,11 @@ impl Io {
         if header.flags & FINAL != 0 {
             return;
         }
-        let deadline = state.timers.insert(deadline_ns, op.index | DEADLINE);
-        let old = std::mem::replace(&mut header.deadline, deadline);
-        if old != TimerId::NONE {
-            state.timers.remove(old);
+        if header.deadline != TimerId::NONE {
+            state.timers.remove(header.deadline);
         }
+        let key = timer_key(op.index) | DEADLINE;
+        header.deadline = state.timers.insert(deadline_ns, key);
     }
 
     /// Prepares the loop for being waited on from outside: until the next [`poll`](Io::poll) its

@@ -61,6 +61,8 @@ pub(crate) const STOPPED: u8 = 4;
 pub(crate) const FINAL: u8 = 8;
 /// Its completions are held until it is resumed.
 pub(crate) const PAUSED: u8 = 16;
+/// It is over the capacity.
+pub(crate) const REFUSED: u8 = 32;
 
 pub(crate) struct Header {
     pub(crate) vtable: Option<&'static VTable>,

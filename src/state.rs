@@ -19,7 +19,8 @@ use crate::op::{
 use crate::pause::Held;
 use crate::queue::Queue;
 use crate::slot::{
-    CANCEL_ASKED, FINAL, Header, NONE, PAUSED, STOPPED, Slot, SlotRef, Slots, State, TIMED_OUT,
+    CANCEL_ASKED, FINAL, Header, NONE, PAUSED, REFUSED, SLOTS_MAX, STOPPED, Slot, SlotRef, Slots,
+    State, TIMED_OUT,
 };
 use crate::timer::{TimerId, Timers};
 
@@ -56,8 +57,17 @@ pub(crate) struct Due {
 /// Most timers that are gathered at once.
 const DUE_LOT: usize = 16;
 
-/// Marks the key of a timer that is an operation's deadline, not the operation itself.
-pub(crate) const DEADLINE: u32 = 1 << 31;
+/// In a timer's key, below the operation's slot: it is the operation's deadline, not the operation
+/// itself.
+pub(crate) const DEADLINE: u32 = 1;
+
+/// The key of an operation's own timer; with [`DEADLINE`] that of its deadline.
+#[inline]
+pub(crate) fn timer_key(index: u32) -> u32 {
+    index << 1
+}
+
+const _: () = assert!(SLOTS_MAX <= 1 << 30, "keys are numbers of 31 bits");
 
 pub(crate) struct Loop {
     pub(crate) slots: Slots,
@@ -68,6 +78,8 @@ pub(crate) struct Loop {
     pub(crate) driver: Option<Driver>,
     pub(crate) ready: Queue<Completion>,
     pub(crate) capacity: u32,
+    /// Operations that were refused, and wait for their callbacks.
+    pub(crate) refused: u32,
     /// Operations inside others, which take no capacity.
     pub(crate) parts: u32,
     pub(crate) operations: u64,
@@ -104,7 +116,7 @@ impl Loop {
         let slot = self.slots.take();
         self.slots.place(slot, record);
         self.operations += 1;
-        let full = self.slots.used() > self.capacity.saturating_add(self.parts);
+        let full = self.taken() > self.capacity.saturating_add(self.parts);
         let header = self.slots.header_of(slot);
         // A free slot is in no queue and has no timer: the rest is as it should be.
         header.vtable = Some(vtable);
@@ -113,12 +125,25 @@ impl Loop {
         header.state = State::Ready;
         let op = Op { index: header.index, generation: header.generation };
         match target {
-            _ if full => self.refuse(op.index, error::AT_CAPACITY),
+            _ if full => self.refuse_for_capacity(op.index),
             Target::Nothing => self.start_on(slot, start, -1, false),
             Target::Handle(id) => self.enlist(slot, start, direction, id),
             Target::Foreign => self.refuse(op.index, error::FOREIGN),
         }
         op
+    }
+
+    /// Operations that count towards the capacity: a refused one only waits for its callback.
+    #[inline]
+    pub(crate) fn taken(&self) -> u32 {
+        self.slots.used() - self.refused
+    }
+
+    #[cold]
+    fn refuse_for_capacity(&mut self, index: u32) {
+        self.refused += 1;
+        self.slots.header(index).flags |= REFUSED;
+        self.refuse(index, error::AT_CAPACITY);
     }
 
     #[cold]
@@ -206,7 +231,7 @@ impl Loop {
             Start::Timer(deadline_ns) => {
                 assert!(header.timer == TimerId::NONE, "a timer is started when it has fired");
                 header.state = State::Timer;
-                header.timer = self.timers.insert(deadline_ns, index);
+                header.timer = self.timers.insert(deadline_ns, timer_key(index));
             }
             Start::Ready(result) => self.finish_in_user_space(index, result),
             Start::Parked => header.state = State::Parked,
@@ -408,7 +433,7 @@ impl Loop {
                 self.gather_due(now_ns);
             }
             let (key, generation) = self.due.pop_front()?;
-            let index = key & !DEADLINE;
+            let index = key >> 1;
             let Some(header) = self.slots.find(index, generation) else { continue };
             let due = if key & DEADLINE == 0 {
                 header.state == State::Timer && header.timer == TimerId::NONE
@@ -433,7 +458,7 @@ impl Loop {
         // With nothing in between, so that the processor fetches their slots side by side: among a
         // million timers each is a visit to memory.
         for &key in &keys[..count] {
-            let header = self.slots.header(key & !DEADLINE);
+            let header = self.slots.header(key >> 1);
             let timer = if key & DEADLINE == 0 { &mut header.timer } else { &mut header.deadline };
             *timer = TimerId::NONE;
             self.due.push_back((key, header.generation));
@@ -557,10 +582,12 @@ impl Loop {
         result: i32,
     ) -> (i32, Option<RawFd>) {
         let header = self.slots.header_of(slot);
-        let result = if header.flags == 0 { result } else { ending(header.flags, result) };
+        let (flags, handle) = (header.flags, header.handle);
+        let result = if flags == 0 { result } else { ending(flags, result) };
+        self.refused -= u32::from(flags & REFUSED != 0);
         if header.direction == Direction::In && completion.result > 0 {
             let more = completion.flags & (MORE_IN_SOCKET | USER_SPACE) != 0;
-            self.handles.get(header.handle).drained = !more;
+            self.handles.get(handle).drained = !more;
         }
         if header.deadline != TimerId::NONE {
             let deadline = std::mem::replace(&mut header.deadline, TimerId::NONE);

@@ -19,12 +19,14 @@
 //! time comes, `base` moves into it and its timers move down; a bucket of few timers goes straight
 //! to `near`, which alone sorts. A timer moves down a few times in its life, once a level at most.
 //!
-//! I1. `places` says where each live timer is, so cancelling takes it out and leaves nothing.
+//! I1. `places` says where the timer of each slot is, so cancelling takes it out and leaves
+//!     nothing behind. A slot has one timer at most.
 //! I2. Moments in `near` are not after `base`, those in buckets are not before it: what is first
 //!     in `near` is first of all.
 //! I3. Each timer in a bucket is in the one that its moment and `base` say; but a bucket that is
 //!     being `split` holds timers not yet moved down, and comes before all other buckets.
-//! I4. `base` is at most [`AHEAD_NS`] ahead of the clock, so few timers start straight into `near`.
+//! I4. `base` is never ahead of the clock, so a timer starts in `near` only if it was due before
+//!     it was started.
 //! I5. One call moves at most [`SMALL`] timers for each one that it or a later call gives out, and
 //!     a larger bucket is split [`STEP`] timers a call: a million due at once stall nobody (P63).
 //! I6. Storage is reused: starting and cancelling for ever does not grow it beyond its peak.
@@ -43,11 +45,8 @@ use near::Near;
 const SMALL: u32 = 256;
 /// So many timers of a larger bucket move down in one call.
 const STEP: u32 = 4096;
-/// How far ahead of the clock timers may be in `near`: a quarter of a millisecond, in which few
-/// timers can be started, and which saves the last levels.
-const AHEAD_NS: u64 = 1 << 18;
 
-/// Names a live timer.
+/// Names a live timer, by its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimerId(u32);
 
@@ -64,11 +63,6 @@ struct Moment {
 }
 
 impl Moment {
-    /// The last moment of a nanosecond.
-    fn end_of(deadline_ns: u64) -> Moment {
-        Moment { deadline_ns, sequence: u64::MAX }
-    }
-
     /// The bucket of this moment, seen from `base`, which is earlier.
     #[inline]
     fn bucket(self, base: Moment) -> BucketId {
@@ -89,7 +83,10 @@ impl Moment {
             return (Moment { sequence: first, ..base }, Moment { sequence: last, ..base });
         }
         let (first, last) = span_of_word(id.level - WORD_LEVELS, id.digit, deadline_ns);
-        (Moment { deadline_ns: first, sequence: 0 }, Moment::end_of(last))
+        (
+            Moment { deadline_ns: first, sequence: 0 },
+            Moment { deadline_ns: last, sequence: u64::MAX },
+        )
     }
 }
 
@@ -108,53 +105,31 @@ fn span_of_word(level: usize, digit: usize, base: u64) -> (u64, u64) {
 struct Entry {
     at: Moment,
     key: u32,
-    id: u32,
 }
 
-impl Entry {
-    const NOBODY: Entry =
-        Entry { at: Moment { deadline_ns: 0, sequence: 0 }, key: 0, id: TimerId::NONE.0 };
-}
-
-/// 24 bytes here and 4 in `places`.
+/// A live timer takes 24 bytes here, 4 in `places`, and half a byte of its chunk's head.
 const _: () = assert!(size_of::<Entry>() == 24);
 
-/// Marks a place as one in `near`.
-const NEAR: u32 = 1 << 31;
+/// Where the timer of each slot is: nowhere, in `near`, or at this place in the buckets.
+struct Places(Vec<u32>);
 
-/// Where each live timer is; of the others, which one is to be reused next.
-struct Places {
-    places: Vec<u32>,
-    free: u32,
-}
+const NOWHERE: u32 = u32::MAX;
+const NEAR: u32 = u32::MAX - 1;
 
 impl Places {
     #[inline]
-    fn take_id(&mut self) -> u32 {
-        let id = self.free;
-        if id == TimerId::NONE.0 {
-            assert!(self.places.len() < NEAR as usize / 2, "more timers than can be numbered");
-            self.places.push(0);
-            return (self.places.len() - 1) as u32;
-        }
-        self.free = self.places[id as usize];
-        id
+    fn get(&self, key: u32) -> u32 {
+        self.0[key as usize]
     }
 
     #[inline]
-    fn free_id(&mut self, id: u32) {
-        self.places[id as usize] = self.free;
-        self.free = id;
+    fn set(&mut self, key: u32, place: u32) {
+        self.0[key as usize] = place;
     }
 
-    #[inline]
-    fn set_near(&mut self, id: u32, place: usize) {
-        self.places[id as usize] = place as u32 | NEAR;
-    }
-
-    #[inline]
-    fn set_far(&mut self, id: u32, place: usize) {
-        self.places[id as usize] = place as u32;
+    #[cold]
+    fn grow(&mut self, key: u32) {
+        self.0.resize(key as usize + 1, NOWHERE);
     }
 }
 
@@ -173,7 +148,7 @@ pub(crate) struct Timers {
 impl Timers {
     pub(crate) fn new() -> Timers {
         Timers {
-            places: Places { places: Vec::new(), free: TimerId::NONE.0 },
+            places: Places(Vec::new()),
             near: Near::new(),
             buckets: Buckets::new(),
             base: Moment { deadline_ns: 0, sequence: 0 },
@@ -184,27 +159,37 @@ impl Timers {
         }
     }
 
-    /// Starts a timer for the slot `key`. A deadline of `u64::MAX` never comes.
+    /// Starts a timer for the slot `key`, which has none. A deadline of `u64::MAX` never comes.
     #[inline]
     pub(crate) fn insert(&mut self, deadline_ns: u64, key: u32) -> TimerId {
-        let id = self.places.take_id();
+        if key as usize >= self.places.0.len() {
+            self.places.grow(key);
+        }
+        assert!(self.places.get(key) == NOWHERE, "a slot has one timer");
         self.sequence += 1;
-        self.place(Entry { at: Moment { deadline_ns, sequence: self.sequence }, key, id });
-        TimerId(id)
+        let entry = Entry { at: Moment { deadline_ns, sequence: self.sequence }, key };
+        if entry.at > self.base {
+            self.buckets.push(entry.at.bucket(self.base), entry, &mut self.places);
+        } else {
+            self.places.set(key, NEAR);
+            self.near.insert(entry);
+        }
+        TimerId(key)
     }
 
     /// Cancels a live timer.
     #[inline]
     pub(crate) fn remove(&mut self, id: TimerId) {
-        let place = self.places.places[id.0 as usize];
-        if place & NEAR == 0 {
-            self.buckets.remove(place as usize, id.0, &mut self.places);
-            self.split = self.split.filter(|&bucket| self.buckets.len(bucket) > 0);
-        } else {
-            let entry = self.near.take((place & !NEAR) as usize, &mut self.places);
-            assert!(entry.id == id.0, "only a live timer is cancelled");
+        let TimerId(key) = id;
+        match self.places.get(key) {
+            NOWHERE => unreachable!("only a live timer is cancelled"),
+            NEAR => self.near.remove(key),
+            place => {
+                self.buckets.remove(place, key, &mut self.places);
+                self.split = self.split.filter(|&bucket| self.buckets.len(bucket) > 0);
+            }
         }
-        self.places.free_id(id.0);
+        self.places.set(key, NOWHERE);
     }
 
     /// Takes the earliest timer out if it is due; gives its key. Nothing may come although timers
@@ -213,13 +198,13 @@ impl Timers {
     pub(crate) fn pop_due(&mut self, now_ns: u64) -> Option<u32> {
         let now_ns = now_ns.min(u64::MAX - 1);
         loop {
-            if let Some(first) = self.near.first() {
-                if first.deadline_ns > now_ns {
+            if let Some(Entry { at, key }) = self.near.first() {
+                if at.deadline_ns > now_ns {
                     return None;
                 }
-                let entry = self.near.take(0, &mut self.places);
-                self.places.free_id(entry.id);
-                return Some(entry.key);
+                self.near.pop();
+                self.places.set(key, NOWHERE);
+                return Some(key);
             }
             if !self.refill(now_ns) {
                 return None;
@@ -227,12 +212,12 @@ impl Timers {
         }
     }
 
-    /// The earliest deadline, or a time before it, at which [`pop_due`](Timers::pop_due) makes
+    /// The earliest deadline, or a time before it at which [`pop_due`](Timers::pop_due) makes
     /// progress. It is exact unless more than a chunk of timers share a bucket and the earliest
     /// of them was cancelled.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         if let Some(first) = self.near.first() {
-            return Some(first.deadline_ns);
+            return Some(first.at.deadline_ns);
         }
         self.first_bucket().map(|bucket| self.buckets.look_up_least_ns(bucket))
     }
@@ -241,20 +226,13 @@ impl Timers {
         self.split.or_else(|| self.buckets.first())
     }
 
-    #[inline]
-    fn place(&mut self, entry: Entry) {
-        if entry.at <= self.base {
-            self.near.push(entry, &mut self.places);
-        } else {
-            self.buckets.push(entry.at.bucket(self.base), entry, &mut self.places);
-        }
-    }
-
     /// Moves timers of the first bucket down if any may be due; says whether to look again now.
     /// `near` is empty.
     fn refill(&mut self, now_ns: u64) -> bool {
+        // All timers started so far that are due are not after this.
+        let present = Moment { deadline_ns: now_ns, sequence: self.sequence };
         let Some(bucket) = self.first_bucket() else {
-            self.base = self.base.max(Moment::end_of(now_ns));
+            self.base = self.base.max(present);
             return false;
         };
         if self.split == Some(bucket) {
@@ -266,13 +244,12 @@ impl Timers {
         if least_ns > now_ns {
             // Short of the bucket, `base` may follow the clock: all timers stay where they belong.
             if first.deadline_ns > now_ns {
-                self.base = self.base.max(Moment::end_of(now_ns));
+                self.base = self.base.max(present);
             }
             return false;
         }
         if self.buckets.len(bucket) <= SMALL {
-            let is_near = last.deadline_ns <= now_ns.saturating_add(AHEAD_NS);
-            self.base = if is_near { last } else { Moment::end_of(now_ns) };
+            self.base = last.min(present);
             self.move_down(bucket, SMALL);
             return true;
         }
@@ -288,12 +265,18 @@ impl Timers {
     fn move_down(&mut self, bucket: BucketId, count: u32) {
         for _ in 0..count {
             let Some(entry) = self.buckets.pop(bucket) else { break };
-            self.place(entry);
+            if entry.at > self.base {
+                self.buckets.push(entry.at.bucket(self.base), entry, &mut self.places);
+            } else {
+                self.places.set(entry.key, NEAR);
+                self.near.push_unsorted(entry);
+            }
             #[cfg(test)]
             {
                 self.moved += 1;
             }
         }
+        self.near.sort();
         self.split = self.split.filter(|&bucket| self.buckets.len(bucket) > 0);
     }
 }
@@ -492,29 +475,62 @@ mod tests {
     }
 
     #[test]
+    fn p62_one_cancelled_in_the_instant_it_is_due_does_not_fire() {
+        let mut timers = Timers::new();
+        let ids: Vec<_> = (0..10).map(|key| timers.insert(5, key)).collect();
+        assert_eq!(timers.pop_due(5), Some(0));
+        timers.remove(ids[1]);
+        timers.remove(ids[9]);
+        timers.insert(5, 1);
+        timers.insert(4, 9);
+        assert_eq!(pop_all(&mut timers, 5), [9, 2, 3, 4, 5, 6, 7, 8, 1]);
+    }
+
+    #[test]
     fn storage_is_reused() {
+        const LIVE: u32 = 100;
         let mut timers = Timers::new();
         let mut seed = 0x2545_f491_4f6c_dd1d_u64;
-        let (mut now_ns, mut ids) = (0, Vec::new());
-        for round in 0..20_000 {
-            for key in 0..50 {
-                ids.push(
-                    timers.insert(now_ns + 1_000_000_000 + random(&mut seed) % 9_000_000_000, key),
-                );
-            }
-            // What is cancelled at once, half of it, and what is cancelled later.
-            for _ in 0..25 {
-                timers.remove(ids.swap_remove(ids.len() - 1 - ids.len() % 25));
+        let (mut now_ns, mut ids) = (0, [TimerId::NONE; LIVE as usize]);
+        for round in 0..5_000 {
+            for key in 0..LIVE {
+                let id = &mut ids[key as usize];
+                // Half are cancelled at once, the rest in the next round.
+                for _ in 0..2 {
+                    if *id != TimerId::NONE {
+                        timers.remove(*id);
+                    }
+                    let deadline_ns = now_ns + 1_000_000_000 + random(&mut seed) % 9_000_000_000;
+                    *id = timers.insert(deadline_ns, key);
+                }
             }
             if round % 4 == 0 {
-                ids.drain(..).for_each(|id| timers.remove(id));
+                for id in &mut ids {
+                    timers.remove(std::mem::replace(id, TimerId::NONE));
+                }
                 assert_eq!(timers.next_deadline(), None);
             }
             now_ns += 1_000_000;
             assert_eq!(timers.pop_due(now_ns), None);
         }
-        // 100 at once, and less than a chunk for each bucket that they were in.
-        assert!(timers.places.places.len() <= 125, "{}", timers.places.places.len());
-        assert!(timers.buckets.capacity() <= 125 * 16, "{}", timers.buckets.capacity());
+        assert_eq!(timers.places.0.len(), LIVE as usize);
+        // A chunk for each timer at the worst: they lie in as many buckets.
+        assert!(timers.buckets.capacity() <= 16 * LIVE as usize, "{}", timers.buckets.capacity());
+    }
+
+    #[test]
+    fn a_million_take_less_than_32_bytes_each() {
+        const TIMERS: u32 = 1_000_000;
+        let mut timers = Timers::new();
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        for round in 0..2 {
+            let ids: Vec<_> = (0..TIMERS)
+                .map(|key| timers.insert(random(&mut seed) >> (24 + key % 30), key))
+                .collect();
+            let per_entry = size_of::<Entry>() * timers.buckets.capacity();
+            let bytes = per_entry + size_of::<u32>() * timers.places.0.len();
+            assert!(bytes <= 32 * TIMERS as usize, "{bytes} in round {round}");
+            ids.into_iter().for_each(|id| timers.remove(id));
+        }
     }
 }

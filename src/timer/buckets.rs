@@ -14,7 +14,7 @@
 //! I3. `least_ns` is not later than any deadline in its bucket. It is exact until the timer that
 //!     had it is cancelled.
 
-use super::{Entry, Places};
+use super::{Entry, Moment, NEAR, Places};
 
 /// Bits of a digit: a level has one bucket for each value, and one word says which are in use.
 pub(super) const DIGIT_BITS: u32 = 6;
@@ -133,7 +133,7 @@ impl Buckets {
         bucket.least_ns = bucket.least_ns.min(entry.at.deadline_ns);
         self.buckets[number] = bucket;
         self.entries[place] = entry;
-        places.set_far(entry.id, place);
+        places.set(entry.key, place as u32);
     }
 
     /// Takes an entry out, any one.
@@ -160,28 +160,36 @@ impl Buckets {
         Some(self.entries[top as usize * CHUNK + offset])
     }
 
-    /// Takes the entry of the timer `id` out, which is at `place`.
+    /// Takes the timer of slot `key` out, which is at `place`.
     #[inline]
-    pub(super) fn remove(&mut self, place: usize, id: u32, places: &mut Places) {
-        let number = usize::from(self.chunks[place / CHUNK].bucket);
+    pub(super) fn remove(&mut self, place: u32, key: u32, places: &mut Places) {
+        let number = usize::from(self.chunks[place as usize / CHUNK].bucket);
         let bucket = BucketId { level: number / DIGITS, digit: number % DIGITS };
-        assert!(self.entries[place].id == id, "only a live timer is cancelled");
-        if let Some(last) = self.pop(bucket).filter(|last| last.id != id) {
-            self.entries[place] = last;
-            places.set_far(last.id, place);
+        let hole = &self.entries[place as usize];
+        assert!(hole.key == key, "a timer is where its place says");
+        if let Some(last) = self.pop(bucket).filter(|last| last.key != key) {
+            self.entries[place as usize] = last;
+            places.set(last.key, place);
         }
     }
 
+    #[inline]
     fn take_chunk(&mut self, chunk: Chunk) -> u32 {
         let index = self.free;
         if index == NONE {
-            let nobody = Entry::NOBODY;
-            self.entries.resize(self.entries.len() + CHUNK, nobody);
-            self.chunks.push(chunk);
-            return u32::try_from(self.chunks.len() - 1).unwrap_or(NONE);
+            return self.grow(chunk);
         }
         self.free = std::mem::replace(&mut self.chunks[index as usize], chunk).below;
         index
+    }
+
+    #[cold]
+    fn grow(&mut self, chunk: Chunk) -> u32 {
+        let nobody = Entry { at: Moment { deadline_ns: 0, sequence: 0 }, key: NONE };
+        self.entries.resize(self.entries.len() + CHUNK, nobody);
+        assert!(self.entries.len() < NEAR as usize, "more timers than can be numbered");
+        self.chunks.push(chunk);
+        (self.chunks.len() - 1) as u32
     }
 
     #[cfg(test)]

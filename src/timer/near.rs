@@ -1,75 +1,57 @@
-//! What is due next: a four-ary heap whose entries know where they are. It stays small, for only
-//! timers that are due, or nearly so, come here (I4 of the parent).
+//! What is due: a short run in order. It is filled while it is empty, from a bucket of few timers,
+//! and sorted once; only a timer that was due before it was started is put in between.
+//!
+//! I1. Outside a fill the run is sorted by moment.
 
-use super::{Entry, Moment, Places, SMALL};
+use std::collections::VecDeque;
 
-/// Children of a node: four lie in one or two cache lines.
-const ARITY: usize = 4;
+use super::{Entry, SMALL};
 
 pub(super) struct Near {
-    heap: Vec<Entry>,
+    run: VecDeque<Entry>,
 }
 
 impl Near {
     pub(super) fn new() -> Near {
-        // Room for a small bucket from the start, not when the first one comes due.
-        Near { heap: Vec::with_capacity(SMALL as usize) }
-    }
-
-    pub(super) fn first(&self) -> Option<Moment> {
-        self.heap.first().map(|first| first.at)
+        Near { run: VecDeque::with_capacity(SMALL as usize) }
     }
 
     #[inline]
-    pub(super) fn push(&mut self, entry: Entry, places: &mut Places) {
-        self.heap.push(entry);
-        self.rise(self.heap.len() - 1, places);
+    pub(super) fn first(&self) -> Option<Entry> {
+        self.run.front().copied()
     }
 
-    /// Takes the entry at `place` out, wherever it is; the earliest is at 0.
-    pub(super) fn take(&mut self, place: usize, places: &mut Places) -> Entry {
-        let entry = self.heap.swap_remove(place);
-        if place < self.heap.len() {
-            self.sink(place, places);
-            self.rise(place, places);
-        }
-        entry
+    #[inline]
+    pub(super) fn pop(&mut self) {
+        self.run.pop_front();
+    }
+
+    /// Adds a timer to a run that [`sort`](Near::sort) is to put in order.
+    #[inline]
+    pub(super) fn push_unsorted(&mut self, entry: Entry) {
+        self.run.push_back(entry);
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.run.make_contiguous().sort_unstable_by_key(|entry| entry.at);
+    }
+
+    #[cold]
+    pub(super) fn insert(&mut self, entry: Entry) {
+        let place = self.run.partition_point(|other| other.at < entry.at);
+        self.run.insert(place, entry);
+    }
+
+    /// Takes out the timer of slot `key`. It is searched for: few are here, and a timer that is
+    /// due is seldom cancelled.
+    #[cold]
+    pub(super) fn remove(&mut self, key: u32) {
+        let place = self.run.iter().position(|entry| entry.key == key);
+        assert!(place.and_then(|place| self.run.remove(place)).is_some(), "the timer is here");
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.heap.len()
-    }
-
-    #[inline]
-    fn put(&mut self, place: usize, entry: Entry, places: &mut Places) {
-        self.heap[place] = entry;
-        places.set_near(entry.id, place);
-    }
-
-    fn rise(&mut self, mut place: usize, places: &mut Places) {
-        let entry = self.heap[place];
-        while place > 0 {
-            let parent = (place - 1) / ARITY;
-            if entry.at > self.heap[parent].at {
-                break;
-            }
-            self.put(place, self.heap[parent], places);
-            place = parent;
-        }
-        self.put(place, entry, places);
-    }
-
-    fn sink(&mut self, mut place: usize, places: &mut Places) {
-        let entry = self.heap[place];
-        loop {
-            let first = place * ARITY + 1;
-            let end = (first + ARITY).min(self.heap.len());
-            let least = (first..end).min_by_key(|&child| self.heap[child].at);
-            let Some(child) = least.filter(|&child| self.heap[child].at < entry.at) else { break };
-            self.put(place, self.heap[child], places);
-            place = child;
-        }
-        self.put(place, entry, places);
+        self.run.len()
     }
 }

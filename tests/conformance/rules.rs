@@ -276,7 +276,6 @@ fn rule4_nothing_pending_outlives_a_close() {
 }
 
 #[test]
-#[ignore = "refused operations count as in flight until their callbacks have run"]
 fn rule6_refused_operations_take_no_capacity() {
     let io = Io::builder().capacity(1).build().unwrap();
     let log = Log::new();

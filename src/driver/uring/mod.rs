@@ -58,6 +58,7 @@ pub(crate) struct Uring {
     /// Entries pushed to the queue, modulo 2³².
     pushed: u32,
     waker: Arc<Waker>,
+    watch_multishot: bool,
     features: Features,
     groups: buf_ring::Groups,
     system_calls: u64,
@@ -86,6 +87,7 @@ impl Uring {
             inline: Vec::new(),
             pushed: 0,
             waker,
+            watch_multishot: true,
             features,
             groups: buf_ring::Groups::new(),
             system_calls: 0,
@@ -132,7 +134,7 @@ impl Uring {
 
     fn watch_waker(&mut self) {
         let entry = opcode::PollAdd::new(types::Fd(self.waker.as_raw_fd()), libc::POLLIN as u32)
-            .multi(true)
+            .multi(self.watch_multishot)
             .build()
             .user_data(user_data(MARK_WAKE, 0));
         self.push(&entry);
@@ -267,7 +269,11 @@ impl Uring {
             if index < INLINE {
                 ready.push_back(Completion { index, generation, result: entry.result(), flags });
             } else if index >= MARK_ARMED {
-                rewatch |= index == MARK_WAKE && flags & MORE == 0;
+                if index == MARK_WAKE && flags & MORE == 0 {
+                    rewatch = true;
+                    // Multishot polls came with Linux 5.13.
+                    self.watch_multishot &= entry.result() != -libc::EINVAL;
+                }
                 if index == MARK_ARMED {
                     self.armed = None;
                 }
