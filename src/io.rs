@@ -5,148 +5,23 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::clock::Clock;
-use crate::core::{Core, close_fd};
+use crate::Builder;
+use crate::core::Core;
 use crate::driver::{Driver, DriverKind};
-use crate::handle::{Handles, OPEN};
-use crate::mailbox::Mailbox;
-use crate::offload::Pool;
+use crate::due::Due;
 use crate::op::{Completion, Op, USER_SPACE};
-use crate::pause::Held;
-use crate::queue::Queue;
 use crate::remote::{Message, Remote};
-use crate::slot::{CANCEL_ASKED, FINAL, Slots, State, TIMED_OUT};
-use crate::state::{DEADLINE, Due, Loop, MISSED_PAUSE_NS, timer_key};
-use crate::timer::{TimerId, Timers};
-
-/// How long the end of a loop waits for the driver to let go of what is in flight.
-const END_DEADLINE: Duration = Duration::from_secs(5);
-
-/// How to build a loop; see [`Io::builder`].
-#[derive(Debug, Clone)]
-pub struct Builder {
-    driver: Option<DriverKind>,
-    capacity: u32,
-    ring_entries: u32,
-    callbacks_per_turn: usize,
-    pool_threads: usize,
-}
-
-impl Default for Builder {
-    fn default() -> Builder {
-        Builder {
-            driver: None,
-            capacity: u32::MAX,
-            ring_entries: 256,
-            callbacks_per_turn: 1024,
-            pool_threads: 4,
-        }
-    }
-}
-
-impl Builder {
-    /// Forces a driver. Without it the environment variable `TIGEREYE_DRIVER` decides, and
-    /// without that the best one that works here.
-    pub fn driver(mut self, driver: DriverKind) -> Builder {
-        self.driver = Some(driver);
-        self
-    }
-
-    /// How many operations may be in flight at once, timers included; at least 1. One more
-    /// completes with an error for which [`is_at_capacity`](crate::is_at_capacity) holds, and
-    /// gives everything back. The default is no limit but memory.
-    pub fn capacity(mut self, operations: u32) -> Builder {
-        self.capacity = operations.max(1);
-        self
-    }
-
-    /// Entries of the submission queue, rounded up to a power of two, 1 to 32,768 (the default is
-    /// 256). More operations than that may be in flight: this bounds what one system call submits.
-    pub fn ring_entries(mut self, entries: u32) -> Builder {
-        self.ring_entries = entries;
-        self
-    }
-
-    /// How many callbacks one turn of the loop runs before it looks at timers, posts and the
-    /// driver again; at least 1, the default is 1024.
-    pub fn callbacks_per_turn(mut self, callbacks: usize) -> Builder {
-        self.callbacks_per_turn = callbacks.max(1);
-        self
-    }
-
-    /// Most threads of the pool for calls that block ([`Io::offload`]); at least 1, the default
-    /// is 4. Threads start when there is work for them.
-    pub fn pool_threads(mut self, threads: usize) -> Builder {
-        self.pool_threads = threads.max(1);
-        self
-    }
-
-    /// Builds the loop, on the thread that is to run it.
-    ///
-    /// # Errors
-    /// `Unsupported` where io_uring lacks what is needed, `InvalidInput` where `TIGEREYE_DRIVER`
-    /// names no driver, and what io_uring_setup(2) says (`EPERM` where it is forbidden, `ENOMEM`,
-    /// `EMFILE`).
-    pub fn build(self) -> io::Result<Io> {
-        static LOOPS: AtomicU32 = AtomicU32::new(0);
-        let kind = match (self.driver, std::env::var("TIGEREYE_DRIVER")) {
-            (Some(kind), _) => kind,
-            (None, Ok(name)) => name.parse()?,
-            (None, Err(_)) => DriverKind::Uring,
-        };
-        let driver = Driver::new(kind, self.ring_entries)?;
-        let mailbox = Arc::new(Mailbox::new(driver.waker()));
-        // An odd multiplier spreads the loops' generations over all numbers.
-        let seed = LOOPS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9);
-        let state = Loop {
-            slots: Slots::new(seed),
-            handles: Handles::new(),
-            timers: Timers::new(),
-            due: Queue::new(),
-            driver: Some(driver),
-            ready: Queue::new(),
-            capacity: self.capacity,
-            refused: 0,
-            parts: 0,
-            operations: 0,
-            impatient: false,
-            buffer_waiters: 0,
-            jobs: BTreeMap::new(),
-            exhausted: Vec::new(),
-            retry_ns: 0,
-            missed: Vec::new(),
-            missed_ns: 0,
-            held: Held::new(),
-            inner: BTreeMap::new(),
-        };
-        let core = Core {
-            state: RefCell::new(state),
-            mailbox,
-            pool: Pool::new(self.pool_threads),
-            clock: Clock::new(),
-            ended: Cell::new(false),
-            leaked: Cell::new(false),
-        };
-        Ok(Io {
-            core: Rc::new(core),
-            running: Cell::new(false),
-            stopping: Cell::new(false),
-            callbacks_per_turn: self.callbacks_per_turn,
-            messages: RefCell::new(VecDeque::new()),
-            not_send: PhantomData,
-        })
-    }
-}
+use crate::slot::{CANCEL_ASKED, FINAL, State, TIMED_OUT};
+use crate::state::{DEADLINE, timer_key};
+use crate::timer::TimerId;
 
 /// Counts of what a loop did; see [`Io::statistics`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -179,7 +54,7 @@ pub struct Io {
     running: Cell<bool>,
     stopping: Cell<bool>,
     callbacks_per_turn: usize,
-    messages: RefCell<VecDeque<Message>>,
+    pub(crate) messages: RefCell<VecDeque<Message>>,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -193,6 +68,17 @@ impl Drop for Running<'_> {
 }
 
 impl Io {
+    pub(crate) fn over(core: Core, callbacks_per_turn: usize) -> Io {
+        Io {
+            core: Rc::new(core),
+            running: Cell::new(false),
+            stopping: Cell::new(false),
+            callbacks_per_turn,
+            messages: RefCell::new(VecDeque::new()),
+            not_send: PhantomData,
+        }
+    }
+
     /// A loop with the best driver that works here, and the defaults of [`Builder`].
     ///
     /// # Errors
@@ -529,108 +415,3 @@ impl std::fmt::Debug for Io {
         f.debug_struct("Io").field("in_flight", &self.in_flight()).finish_non_exhaustive()
     }
 }
-
-impl Drop for Io {
-    fn drop(&mut self) {
-        let mut panic = None;
-        let mut guard = |run: &mut dyn FnMut()| {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
-                panic.get_or_insert(payload);
-            }
-        };
-        self.core.ended.set(true);
-        let mut closures = self.core.mailbox.close();
-        closures.extend(self.messages.borrow_mut().drain(..));
-        for message in closures {
-            let mut message = Some(message);
-            guard(&mut || drop(message.take()));
-        }
-        for job in self.core.pool.close() {
-            let mut job = Some(job);
-            guard(&mut || drop(job.take()));
-        }
-        self.cancel_all();
-        let drained = self.drain(&mut guard);
-        let slots = self.core.state.borrow().slots.len();
-        for index in 0..slots {
-            let taken = {
-                let mut state = self.core.state.borrow_mut();
-                !matches!(state.slots.header(index).state, State::Free | State::Driver)
-            };
-            if taken {
-                guard(&mut || {
-                    self.core.abandon(index, None);
-                });
-            }
-        }
-        self.close_handles();
-        let mut state = self.core.state.borrow_mut();
-        if drained {
-            let driver = state.driver.take();
-            drop(state);
-            drop(driver);
-        } else {
-            // The driver may still write to this memory: it is never freed (rule 7).
-            self.core.leaked.set(true);
-            state.slots.leak();
-            std::mem::forget(state.driver.take());
-        }
-        if let Some(payload) = panic
-            && !std::thread::panicking()
-        {
-            resume_unwind(payload);
-        }
-    }
-}
-
-impl Io {
-    /// Reaps until the driver holds nothing, or the deadline passes.
-    fn drain(&self, guard: &mut dyn FnMut(&mut dyn FnMut())) -> bool {
-        let clock = &self.core.clock;
-        let deadline_ns = clock.deadline_ns(END_DEADLINE);
-        let mut in_driver = self.core.state.borrow_mut().in_driver();
-        loop {
-            loop {
-                let next = self.core.state.borrow_mut().take_for_the_end(clock);
-                let Some((completion, let_go)) = next else { break };
-                // Closes that waited for others start meanwhile: they are counted below.
-                in_driver = in_driver.saturating_sub(u32::from(let_go));
-                guard(&mut || {
-                    self.core.abandon(completion.index, Some(completion));
-                });
-            }
-            let mut state = self.core.state.borrow_mut();
-            let state = &mut *state;
-            if in_driver == 0 {
-                in_driver = state.in_driver();
-                if in_driver == 0 {
-                    return true;
-                }
-            }
-            let now_ns = clock.read();
-            state.cancel_again(now_ns);
-            let left = Duration::from_nanos(deadline_ns.saturating_sub(now_ns));
-            let pause = Duration::from_nanos(MISSED_PAUSE_NS);
-            let wait = if state.missed.is_empty() { left } else { left.min(pause) };
-            let Some(driver) = &mut state.driver else { return true };
-            let wait = if driver.inline_pending() > 0 { Duration::ZERO } else { wait };
-            let waited = driver.wait(Some(wait), &mut state.ready);
-            if (waited.is_err() || left.is_zero()) && state.ready.is_empty() {
-                return false;
-            }
-        }
-    }
-
-    /// Closes what was closing when the loop ended.
-    fn close_handles(&self) {
-        loop {
-            let fd = self.core.state.borrow_mut().handles.take_closing();
-            match fd {
-                Some(fd) => close_fd(fd),
-                None => return,
-            }
-        }
-    }
-}
-
-const _: () = assert!(OPEN == u32::MAX);

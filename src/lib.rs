@@ -70,9 +70,12 @@
 //! ```
 
 mod buf;
+mod builder;
 mod clock;
 mod core;
 mod driver;
+mod due;
+mod end;
 mod error;
 mod handle;
 mod io;
@@ -90,10 +93,11 @@ mod threads;
 mod timer;
 
 pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
+pub use builder::Builder;
 pub use driver::DriverKind;
 pub use error::{is_at_capacity, is_cancelled};
 pub use handle::{AsSource, Source};
-pub use io::{Builder, Io, Statistics};
+pub use io::{Io, Statistics};
 pub use net::{ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream};
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};

@@ -7,27 +7,24 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
-use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::JobId;
 use crate::op::{
-    CANCEL_MISSED, Completion, Direction, MORE, MORE_IN_SOCKET, Op, Place, Start, USER_SPACE,
-    VTable,
+    Completion, Direction, MORE, MORE_IN_SOCKET, Op, Place, Start, USER_SPACE, VTable,
 };
 use crate::pause::Held;
 use crate::queue::Queue;
 use crate::slot::{
-    CANCEL_ASKED, FINAL, Header, NONE, PAUSED, REFUSED, SLOTS_MAX, STOPPED, Slot, SlotRef, Slots,
-    State, TIMED_OUT,
+    CANCEL_ASKED, FINAL, NONE, PAUSED, REFUSED, SLOTS_MAX, Slot, SlotRef, Slots, State, TIMED_OUT,
 };
 use crate::timer::{TimerId, Timers};
 
 /// How long a cancel that found nothing waits before it asks again.
 pub(crate) const MISSED_PAUSE_NS: u64 = 1_000_000;
 /// How long accepting pauses when no descriptor is left and none of this loop's is closed.
-const EXHAUSTED_PAUSE_NS: u64 = 50_000_000;
+pub(crate) const EXHAUSTED_PAUSE_NS: u64 = 50_000_000;
 
 pub(crate) type StartFn = unsafe fn(*mut Slot, &Place<'_>) -> Start;
 
@@ -46,16 +43,6 @@ impl From<Option<HandleId>> for Target {
         id.map_or(Target::Foreign, Target::Handle)
     }
 }
-
-/// A completion whose operation is there: its slot, and what its record's type can do.
-pub(crate) struct Due {
-    pub(crate) slot: SlotRef,
-    pub(crate) vtable: &'static VTable,
-    pub(crate) completion: Completion,
-}
-
-/// Most timers that are gathered at once.
-const DUE_LOT: usize = 16;
 
 /// In a timer's key, below the operation's slot: it is the operation's deadline, not the operation
 /// itself.
@@ -408,166 +395,6 @@ impl Loop {
                 }
             }
         }
-    }
-
-    /// When the loop must wake at the latest.
-    #[inline]
-    pub(crate) fn next_deadline_ns(&mut self) -> Option<u64> {
-        if !self.due.is_empty() {
-            return Some(0);
-        }
-        let timer = self.timers.next_deadline();
-        if self.exhausted.is_empty() && self.missed.is_empty() {
-            return timer;
-        }
-        let retry = (!self.exhausted.is_empty()).then_some(self.retry_ns);
-        let missed = (!self.missed.is_empty()).then_some(self.missed_ns);
-        timer.into_iter().chain(retry).chain(missed).min()
-    }
-
-    /// The next timer that is due: its key, and its operation. What was cancelled or given another
-    /// deadline since it was gathered is passed over.
-    pub(crate) fn take_due(&mut self, now_ns: u64) -> Option<(u32, Op)> {
-        loop {
-            if self.due.is_empty() {
-                self.gather_due(now_ns);
-            }
-            let (key, generation) = self.due.pop_front()?;
-            let index = key >> 1;
-            let Some(header) = self.slots.find(index, generation) else { continue };
-            let due = if key & DEADLINE == 0 {
-                header.state == State::Timer && header.timer == TimerId::NONE
-            } else {
-                header.deadline == TimerId::NONE
-            };
-            if due {
-                return Some((key, Op { index, generation }));
-            }
-        }
-    }
-
-    fn gather_due(&mut self, now_ns: u64) {
-        let mut keys = [0; DUE_LOT];
-        let mut count = 0;
-        while count < DUE_LOT
-            && let Some(key) = self.timers.pop_due(now_ns)
-        {
-            keys[count] = key;
-            count += 1;
-        }
-        // With nothing in between, so that the processor fetches their slots side by side: among a
-        // million timers each is a visit to memory.
-        for &key in &keys[..count] {
-            let header = self.slots.header(key >> 1);
-            let timer = if key & DEADLINE == 0 { &mut header.timer } else { &mut header.deadline };
-            *timer = TimerId::NONE;
-            self.due.push_back((key, header.generation));
-        }
-    }
-
-    /// The next completion whose operation is there: a late or stale one finds nobody.
-    #[inline]
-    pub(crate) fn take_ready(&mut self, clock: &Clock) -> Option<Due> {
-        loop {
-            let completion = self.ready.pop_front()?;
-            let Completion { index, generation, flags, .. } = completion;
-            let Some(slot) = self.slots.lookup(index, generation) else { continue };
-            let header = self.slots.header_of(slot);
-            let Some(vtable) = header.vtable else { continue };
-            if flags & CANCEL_MISSED != 0 || header.flags & PAUSED != 0 {
-                self.set_aside(completion, clock);
-                continue;
-            }
-            if flags & MORE == 0 {
-                header.state = State::Ready;
-            }
-            return Some(Due { slot, vtable, completion });
-        }
-    }
-
-    /// How many operations the driver holds.
-    pub(crate) fn in_driver(&mut self) -> u32 {
-        let mut count = 0;
-        for index in 0..self.slots.len() {
-            count += u32::from(self.slots.header(index).state == State::Driver);
-        }
-        count
-    }
-
-    /// As [`take_ready`](Loop::take_ready), for the loop's end: a completion, and whether with it
-    /// the driver let go of the operation.
-    pub(crate) fn take_for_the_end(&mut self, clock: &Clock) -> Option<(Completion, bool)> {
-        while let Some(completion) = self.ready.pop_front() {
-            let Completion { index, generation, flags, .. } = completion;
-            let Some(header) = self.slots.find(index, generation) else { continue };
-            if flags & CANCEL_MISSED != 0 {
-                self.set_aside(completion, clock);
-                continue;
-            }
-            return Some((completion, flags & MORE == 0 && header.state == State::Driver));
-        }
-        None
-    }
-
-    #[cold]
-    fn set_aside(&mut self, completion: Completion, clock: &Clock) {
-        let Completion { index, generation, flags, .. } = completion;
-        if flags & CANCEL_MISSED == 0 {
-            return self.hold(completion);
-        }
-        // A cancel was answered that there is nothing to cancel, or not now. If the operation is
-        // still with the driver, the cancel must not be lost (P10).
-        if self.slots.header(index).state == State::Driver {
-            self.missed.push(Op { index, generation });
-            self.missed_ns = clock.now_ns().saturating_add(MISSED_PAUSE_NS);
-        }
-    }
-
-    /// Asks again for the cancels that found nothing.
-    pub(crate) fn cancel_again(&mut self, now_ns: u64) {
-        if self.missed.is_empty() || self.missed_ns > now_ns {
-            return;
-        }
-        let asked = CANCEL_ASKED | TIMED_OUT | STOPPED | PAUSED;
-        let wanted =
-            |header: &mut Header| header.state == State::Driver && header.flags & asked != 0;
-        for op in std::mem::take(&mut self.missed) {
-            let found = self.slots.find(op.index, op.generation);
-            if found.is_some_and(wanted)
-                && let Some(driver) = &mut self.driver
-            {
-                driver.cancel(op.index, op.generation);
-            }
-        }
-    }
-
-    /// Lets an accepting operation wait for a descriptor.
-    pub(crate) fn park_exhausted(&mut self, op: Op, clock: &Clock) {
-        self.exhausted.push(op);
-        self.retry_ns = clock.read().saturating_add(EXHAUSTED_PAUSE_NS);
-    }
-
-    /// Starts again what waited for a descriptor.
-    pub(crate) fn retry_exhausted(&mut self, now_ns: u64) {
-        if self.exhausted.is_empty() || self.retry_ns > now_ns {
-            return;
-        }
-        for op in std::mem::take(&mut self.exhausted) {
-            self.start_parked(op);
-        }
-    }
-
-    /// Starts a parked operation; says whether it was there.
-    pub(crate) fn start_parked(&mut self, op: Op) -> bool {
-        let Some(header) = self.slots.find(op.index, op.generation) else { return false };
-        let Some(vtable) = header.vtable.filter(|_| header.state == State::Parked) else {
-            return false;
-        };
-        if self.hold_restart(op) {
-            return false;
-        }
-        self.start(op.index, vtable.start);
-        true
     }
 }
 

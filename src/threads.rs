@@ -4,8 +4,7 @@ use std::io;
 use std::sync::mpsc;
 use std::thread::{Builder as ThreadBuilder, JoinHandle};
 
-use crate::io::Builder;
-use crate::{Io, Remote};
+use crate::{Builder, Io, Remote};
 
 /// Loops on threads of their own; see [`Threads::start`].
 ///

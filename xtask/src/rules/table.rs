@@ -20,6 +20,8 @@ const fn change(
 const CORE: &str = "src/core.rs";
 const STATE: &str = "src/state.rs";
 const IO: &str = "src/io.rs";
+const DUE: &str = "src/due.rs";
+const END: &str = "src/end.rs";
 const URING: &str = "src/driver/uring/mod.rs";
 const SUITE: &str = "conformance";
 
@@ -133,7 +135,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     change(
         "rule 7: the loop's end does not wait for the driver",
         &[Edit {
-            file: IO,
+            file: END,
             after: "fn drain",
             find: "if in_driver == 0 {",
             replace: "if in_driver < u32::MAX {
@@ -146,13 +148,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "rule 7, P01: the loop's end drops what the driver still writes to",
         edits: &[
             Edit {
-                file: IO,
+                file: END,
                 after: "fn drain",
                 find: "if in_driver == 0 {",
                 replace: "if in_driver < u32::MAX {
                 return true;",
             },
-            edit(IO, "State::Free | State::Driver)", "State::Free)"),
+            edit(END, "State::Free | State::Driver)", "State::Free)"),
         ],
         program: "graveyard",
         test: "p01_rule7_nothing_is_written_after_the_end_of_a_loop_whose_peers_write",
@@ -230,7 +232,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     change(
         "P10: a cancel that found nothing is not asked again",
         &[Edit {
-            file: STATE,
+            file: DUE,
             after: "fn set_aside",
             find: "self.missed.push(Op { index, generation });",
             replace: "",
@@ -240,7 +242,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "P12: an empty pool is asked again and again",
-        &[edit("src/op/recv_each.rs", "if self.pool.wait(op) =>", "if false =>")],
+        &[edit("src/buf/pool.rs", "one_more = self.promised < self.provided;", "one_more = true;")],
         SUITE,
         "multishot::p12_an_empty_pool_makes_no_busy_loop",
     ),
@@ -263,7 +265,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     change(
         "P24: a panic ends the end of the loop",
         &[edit(
-            IO,
+            END,
             "catch_unwind(AssertUnwindSafe(run))",
             "Ok::<(), Box<dyn std::any::Any + Send>>(run())",
         )],

@@ -1,0 +1,130 @@
+//! Building a loop.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::Io;
+use crate::clock::Clock;
+use crate::core::Core;
+use crate::driver::{Driver, DriverKind};
+use crate::handle::Handles;
+use crate::mailbox::Mailbox;
+use crate::offload::Pool;
+use crate::pause::Held;
+use crate::queue::Queue;
+use crate::slot::Slots;
+use crate::state::Loop;
+use crate::timer::Timers;
+
+/// How to build a loop; see [`Io::builder`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    driver: Option<DriverKind>,
+    capacity: u32,
+    ring_entries: u32,
+    callbacks_per_turn: usize,
+    pool_threads: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder {
+            driver: None,
+            capacity: u32::MAX,
+            ring_entries: 256,
+            callbacks_per_turn: 1024,
+            pool_threads: 4,
+        }
+    }
+}
+
+impl Builder {
+    /// Forces a driver. Without it the environment variable `TIGEREYE_DRIVER` decides, and
+    /// without that the best one that works here.
+    pub fn driver(mut self, driver: DriverKind) -> Builder {
+        self.driver = Some(driver);
+        self
+    }
+
+    /// How many operations may be in flight at once, timers included; at least 1. One more
+    /// completes with an error for which [`is_at_capacity`](crate::is_at_capacity) holds, and
+    /// gives everything back. The default is no limit but memory.
+    pub fn capacity(mut self, operations: u32) -> Builder {
+        self.capacity = operations.max(1);
+        self
+    }
+
+    /// Entries of the submission queue, rounded up to a power of two, 1 to 32,768 (the default is
+    /// 256). More operations than that may be in flight: this bounds what one system call submits.
+    pub fn ring_entries(mut self, entries: u32) -> Builder {
+        self.ring_entries = entries;
+        self
+    }
+
+    /// How many callbacks one turn of the loop runs before it looks at timers, posts and the
+    /// driver again; at least 1, the default is 1024.
+    pub fn callbacks_per_turn(mut self, callbacks: usize) -> Builder {
+        self.callbacks_per_turn = callbacks.max(1);
+        self
+    }
+
+    /// Most threads of the pool for calls that block ([`Io::offload`]); at least 1, the default
+    /// is 4. Threads start when there is work for them.
+    pub fn pool_threads(mut self, threads: usize) -> Builder {
+        self.pool_threads = threads.max(1);
+        self
+    }
+
+    /// Builds the loop, on the thread that is to run it.
+    ///
+    /// # Errors
+    /// `Unsupported` where io_uring lacks what is needed (or `TIGEREYE_URING_WITHOUT`, which masks
+    /// features for tests, says so), `InvalidInput` where `TIGEREYE_DRIVER`
+    /// names no driver, and what io_uring_setup(2) says (`EPERM` where it is forbidden, `ENOMEM`,
+    /// `EMFILE`).
+    pub fn build(self) -> io::Result<Io> {
+        static LOOPS: AtomicU32 = AtomicU32::new(0);
+        let kind = match (self.driver, std::env::var("TIGEREYE_DRIVER")) {
+            (Some(kind), _) => kind,
+            (None, Ok(name)) => name.parse()?,
+            (None, Err(_)) => DriverKind::Uring,
+        };
+        let driver = Driver::new(kind, self.ring_entries)?;
+        let mailbox = Arc::new(Mailbox::new(driver.waker()));
+        // An odd multiplier spreads the loops' generations over all numbers.
+        let seed = LOOPS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9);
+        let state = Loop {
+            slots: Slots::new(seed),
+            handles: Handles::new(),
+            timers: Timers::new(),
+            due: Queue::new(),
+            driver: Some(driver),
+            ready: Queue::new(),
+            capacity: self.capacity,
+            refused: 0,
+            parts: 0,
+            operations: 0,
+            impatient: false,
+            buffer_waiters: 0,
+            jobs: BTreeMap::new(),
+            exhausted: Vec::new(),
+            retry_ns: 0,
+            missed: Vec::new(),
+            missed_ns: 0,
+            held: Held::new(),
+            inner: BTreeMap::new(),
+        };
+        let core = Core {
+            state: RefCell::new(state),
+            mailbox,
+            pool: Pool::new(self.pool_threads),
+            clock: Clock::new(),
+            ended: Cell::new(false),
+            leaked: Cell::new(false),
+        };
+        Ok(Io::over(core, self.callbacks_per_turn))
+    }
+}

@@ -1,0 +1,116 @@
+//! The end of a loop: everything is cancelled, the driver lets go, and what operations own is dropped
+//! without running callbacks.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use crate::Io;
+use crate::core::close_fd;
+use crate::slot::State;
+use crate::state::MISSED_PAUSE_NS;
+
+/// How long the end of a loop waits for the driver to let go of what is in flight.
+const END_DEADLINE: Duration = Duration::from_secs(5);
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        let mut panic = None;
+        let mut guard = |run: &mut dyn FnMut()| {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+                panic.get_or_insert(payload);
+            }
+        };
+        self.core.ended.set(true);
+        let mut closures = self.core.mailbox.close();
+        closures.extend(self.messages.borrow_mut().drain(..));
+        for message in closures {
+            let mut message = Some(message);
+            guard(&mut || drop(message.take()));
+        }
+        for job in self.core.pool.close() {
+            let mut job = Some(job);
+            guard(&mut || drop(job.take()));
+        }
+        self.cancel_all();
+        let drained = self.drain(&mut guard);
+        let slots = self.core.state.borrow().slots.len();
+        for index in 0..slots {
+            let taken = {
+                let mut state = self.core.state.borrow_mut();
+                !matches!(state.slots.header(index).state, State::Free | State::Driver)
+            };
+            if taken {
+                guard(&mut || {
+                    self.core.abandon(index, None);
+                });
+            }
+        }
+        self.close_handles();
+        let mut state = self.core.state.borrow_mut();
+        if drained {
+            let driver = state.driver.take();
+            drop(state);
+            drop(driver);
+        } else {
+            // The driver may still write to this memory: it is never freed (rule 7).
+            self.core.leaked.set(true);
+            state.slots.leak();
+            std::mem::forget(state.driver.take());
+        }
+        if let Some(payload) = panic
+            && !std::thread::panicking()
+        {
+            resume_unwind(payload);
+        }
+    }
+}
+
+impl Io {
+    /// Reaps until the driver holds nothing, or the deadline passes.
+    fn drain(&self, guard: &mut dyn FnMut(&mut dyn FnMut())) -> bool {
+        let clock = &self.core.clock;
+        let deadline_ns = clock.deadline_ns(END_DEADLINE);
+        let mut in_driver = self.core.state.borrow_mut().in_driver();
+        loop {
+            loop {
+                let next = self.core.state.borrow_mut().take_for_the_end(clock);
+                let Some((completion, let_go)) = next else { break };
+                // Closes that waited for others start meanwhile: they are counted below.
+                in_driver = in_driver.saturating_sub(u32::from(let_go));
+                guard(&mut || {
+                    self.core.abandon(completion.index, Some(completion));
+                });
+            }
+            let mut state = self.core.state.borrow_mut();
+            let state = &mut *state;
+            if in_driver == 0 {
+                in_driver = state.in_driver();
+                if in_driver == 0 {
+                    return true;
+                }
+            }
+            let now_ns = clock.read();
+            state.cancel_again(now_ns);
+            let left = Duration::from_nanos(deadline_ns.saturating_sub(now_ns));
+            let pause = Duration::from_nanos(MISSED_PAUSE_NS);
+            let wait = if state.missed.is_empty() { left } else { left.min(pause) };
+            let Some(driver) = &mut state.driver else { return true };
+            let wait = if driver.inline_pending() > 0 { Duration::ZERO } else { wait };
+            let waited = driver.wait(Some(wait), &mut state.ready);
+            if (waited.is_err() || left.is_zero()) && state.ready.is_empty() {
+                return false;
+            }
+        }
+    }
+
+    /// Closes what was closing when the loop ended.
+    fn close_handles(&self) {
+        loop {
+            let fd = self.core.state.borrow_mut().handles.take_closing();
+            match fd {
+                Some(fd) => close_fd(fd),
+                None => return,
+            }
+        }
+    }
+}
