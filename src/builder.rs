@@ -13,6 +13,7 @@ use crate::driver::{Driver, DriverKind};
 use crate::handle::Handles;
 use crate::mailbox::Mailbox;
 use crate::offload::Pool;
+use crate::op::Completion;
 use crate::pause::Held;
 use crate::queue::Queue;
 use crate::slot::Slots;
@@ -100,9 +101,9 @@ impl Builder {
             slots: Slots::new(seed),
             handles: Handles::new(),
             timers: Timers::new(),
-            due: Queue::new(),
+            due: Queue::new((0, 0)),
             driver: Some(driver),
-            ready: Queue::new(),
+            ready: Queue::new(Completion { index: 0, generation: 0, result: 0, flags: 0 }),
             capacity: self.capacity,
             refused: 0,
             parts: 0,

@@ -142,8 +142,8 @@ impl Core {
 
     /// Frees the slot whose record of type `R` was moved out, and says what the result means.
     #[inline]
-    pub(crate) fn release<R>(&self, slot: SlotRef, completion: Completion, result: i32) -> i32 {
-        let (result, fd) = self.state.borrow_mut().release::<R>(slot, completion, result);
+    pub(crate) fn release<R>(&self, slot: SlotRef, result: i32) -> i32 {
+        let (result, fd) = self.state.borrow_mut().release::<R>(slot, result);
         if let Some(fd) = fd {
             close_fd(fd);
         }

@@ -39,11 +39,9 @@ pub(crate) struct Handle {
     pub(crate) closer: u32,
     /// By direction: in, out. In a free entry `queues[0].head` is the next free one.
     pub(crate) queues: [InOrder; 2],
-    /// The last receive left nothing in the socket.
-    pub(crate) drained: bool,
 }
 
-const _: () = assert!(size_of::<Handle>() == 36);
+const _: () = assert!(size_of::<Handle>() == 32);
 
 pub(crate) struct Handles {
     entries: Vec<Handle>,
@@ -63,14 +61,7 @@ impl Handles {
                 self.entries.reserve_exact(1024);
             }
             let queues = [InOrder { head: NONE, tail: NONE }; 2];
-            self.entries.push(Handle {
-                fd: -1,
-                generation: 0,
-                pending: 0,
-                closer: OPEN,
-                queues,
-                drained: false,
-            });
+            self.entries.push(Handle { fd: -1, generation: 0, pending: 0, closer: OPEN, queues });
             self.free = index;
         }
         let index = self.free;
@@ -79,7 +70,6 @@ impl Handles {
         handle.queues[0].head = NONE;
         handle.fd = fd;
         handle.closer = OPEN;
-        handle.drained = false;
         HandleId { index, generation: handle.generation }
     }
 

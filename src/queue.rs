@@ -2,7 +2,7 @@
 
 /// First in, first out; what was taken back can be put in front again.
 pub(crate) struct Queue<T> {
-    /// Empty, or of a power of two.
+    /// Of a power of two.
     ring: Vec<T>,
     /// Places of the first value and behind the last one, before the mask.
     head: usize,
@@ -12,8 +12,9 @@ pub(crate) struct Queue<T> {
 const LEN_MIN: usize = 64;
 
 impl<T: Copy> Queue<T> {
-    pub(crate) const fn new() -> Queue<T> {
-        Queue { ring: Vec::new(), head: 0, tail: 0 }
+    /// An empty queue, with room from the start; `filler` is what unused places hold.
+    pub(crate) fn new(filler: T) -> Queue<T> {
+        Queue { ring: vec![filler; LEN_MIN], head: 0, tail: 0 }
     }
 
     #[inline]
@@ -27,7 +28,7 @@ impl<T: Copy> Queue<T> {
 
     #[inline]
     fn place(&self, at: usize) -> usize {
-        at & self.ring.len().wrapping_sub(1)
+        at & (self.ring.len() - 1)
     }
 
     #[inline]
@@ -61,7 +62,7 @@ impl<T: Copy> Queue<T> {
 
     /// The values from the `skip`-th on, to be changed.
     pub(crate) fn iter_mut_from(&mut self, skip: usize) -> impl Iterator<Item = &mut T> {
-        let (len, mask) = (self.len(), self.ring.len().wrapping_sub(1));
+        let (len, mask) = (self.len(), (self.ring.len() - 1));
         let start = self.head.wrapping_add(skip) & mask;
         let (wrapped, first) = self.ring.split_at_mut_checked(start).unwrap_or_default();
         first.iter_mut().chain(wrapped).take(len.saturating_sub(skip))
@@ -72,11 +73,8 @@ impl<T: Copy> Queue<T> {
     fn grow(&mut self, filler: T) {
         let len = self.len();
         let place = self.place(self.head);
-        if !self.ring.is_empty() {
-            self.ring.rotate_left(place);
-        }
-        let longer = (self.ring.len() * 2).max(LEN_MIN);
-        self.ring.resize(longer, filler);
+        self.ring.rotate_left(place);
+        self.ring.resize(self.ring.len() * 2, filler);
         self.head = 0;
         self.tail = len;
     }
@@ -96,7 +94,7 @@ mod tests {
             seed ^= seed << 17;
             seed
         };
-        let (mut queue, mut model) = (Queue::new(), VecDeque::new());
+        let (mut queue, mut model) = (Queue::new(0), VecDeque::new());
         for round in 0..100_000_u64 {
             // It grows for a while and shrinks for a while.
             let bias = if (round / 1000) % 2 == 0 { 6 } else { 3 };

@@ -11,9 +11,7 @@ use crate::driver::Driver;
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::JobId;
-use crate::op::{
-    Completion, Direction, MORE, MORE_IN_SOCKET, Op, Place, Start, USER_SPACE, VTable,
-};
+use crate::op::{Completion, Direction, MORE, Op, Place, Start, USER_SPACE, VTable};
 use crate::pause::Held;
 use crate::queue::Queue;
 use crate::slot::{
@@ -113,7 +111,7 @@ impl Loop {
         let op = Op { index: header.index, generation: header.generation };
         match target {
             _ if full => self.refuse_for_capacity(op.index),
-            Target::Nothing => self.start_on(slot, start, -1, false),
+            Target::Nothing => self.start_on(slot, start, -1),
             Target::Handle(id) => self.enlist(slot, start, direction, id),
             Target::Foreign => self.refuse(op.index, error::FOREIGN),
         }
@@ -161,8 +159,8 @@ impl Loop {
             }
             queue.head = index;
         }
-        let (fd, drained) = (handle.fd, handle.drained);
-        self.start_on(slot, start, fd, drained);
+        let fd = handle.fd;
+        self.start_on(slot, start, fd);
     }
 
     /// Another operation of the same direction of the same handle is on its way.
@@ -182,11 +180,11 @@ impl Loop {
         let start = |slot, place: &Place<'_>| unsafe { start(slot, place) };
         let handle = self.slots.header_of(slot).handle;
         if handle == NONE {
-            return self.start_on(slot, start, -1, false);
+            return self.start_on(slot, start, -1);
         }
         let handle = self.handles.get(handle);
-        let (fd, drained) = (handle.fd, handle.drained);
-        self.start_on(slot, start, fd, drained);
+        let fd = handle.fd;
+        self.start_on(slot, start, fd);
     }
 
     #[inline]
@@ -195,14 +193,13 @@ impl Loop {
         slot: SlotRef,
         start: impl FnOnce(*mut Slot, &Place<'_>) -> Start,
         fd: RawFd,
-        drained: bool,
     ) {
         let header = self.slots.header_of(slot);
         let (index, generation) = (header.index, header.generation);
         let Some(driver) = &mut self.driver else {
             return self.finish_in_user_space(index, error::CLOSED);
         };
-        let place = Place { fd, drained, features: driver.features() };
+        let place = Place { fd, features: driver.features() };
         match start(slot.as_ptr(), &place) {
             Start::Entry(entry) => {
                 header.state = State::Driver;
@@ -349,7 +346,7 @@ impl Loop {
             let closer = self.slots.at(closer);
             // SAFETY: the vtable is that of the record in this slot.
             let start = |slot, place: &Place<'_>| unsafe { (vtable.start)(slot, place) };
-            self.start_on(closer, start, fd, false);
+            self.start_on(closer, start, fd);
         }
         None
     }
@@ -402,20 +399,11 @@ impl Loop {
     /// Frees the slot whose record of type `R` was moved out, and says what the result means, and
     /// which descriptor to close.
     #[inline]
-    pub(crate) fn release<R>(
-        &mut self,
-        slot: SlotRef,
-        completion: Completion,
-        result: i32,
-    ) -> (i32, Option<RawFd>) {
+    pub(crate) fn release<R>(&mut self, slot: SlotRef, result: i32) -> (i32, Option<RawFd>) {
         let header = self.slots.header_of(slot);
-        let (flags, handle) = (header.flags, header.handle);
+        let flags = header.flags;
         let result = if flags == 0 { result } else { ending(flags, result) };
         self.refused -= u32::from(flags & REFUSED != 0);
-        if header.direction == Direction::In && completion.result > 0 {
-            let more = completion.flags & (MORE_IN_SOCKET | USER_SPACE) != 0;
-            self.handles.get(handle).drained = !more;
-        }
         if header.deadline != TimerId::NONE {
             let deadline = std::mem::replace(&mut header.deadline, TimerId::NONE);
             self.timers.remove(deadline);

@@ -53,8 +53,6 @@ pub(crate) mod vectored;
 
 /// The completion is not the operation's last one.
 pub(crate) const MORE: u32 = 2;
-/// The socket has more to receive than this completion brought (5.19).
-pub(crate) const MORE_IN_SOCKET: u32 = 4;
 /// The completion says that the buffer of a zero-copy send is free.
 pub(crate) const NOTIFICATION: u32 = 8;
 /// Not a completion of the operation: a cancel of it found nothing to cancel just now.
@@ -76,8 +74,6 @@ pub(crate) enum Direction {
 /// Where an operation is started, for its driver's cell.
 pub(crate) struct Place<'a> {
     pub(crate) fd: RawFd,
-    /// The last receive from the descriptor left nothing behind: another one is likely to wait.
-    pub(crate) drained: bool,
     pub(crate) features: &'a Features,
 }
 
@@ -242,7 +238,7 @@ where
         // SAFETY: the record is moved out once: `release` frees the slot right after, and its
         // new generation keeps late completions away.
         let Once { row, context, callback } = unsafe { record.read() };
-        let result = io.core.release::<Self>(slot, completion, result);
+        let result = io.core.release::<Self>(slot, result);
         let output = row.finish(io, error::to_result(result));
         callback(context, io, output);
     }
@@ -351,7 +347,7 @@ where
         let Some(result) = ended else { return };
         // SAFETY: the record is moved out once, as in `Once::complete`.
         let Each { row, context, each, done } = unsafe { record.read() };
-        let result = io.core.release::<Self>(slot, completion, result);
+        let result = io.core.release::<Self>(slot, result);
         drop((row, each));
         done(context, io, error::to_result(result).map(drop));
     }

@@ -17,15 +17,6 @@ pub(crate) fn clamp(len: usize) -> u32 {
     u32::try_from(len.min(TRANSFER_MAX)).unwrap_or(u32::MAX)
 }
 
-/// An attempt would find nothing: wait first (`IORING_RECVSEND_POLL_FIRST`, 5.19).
-const POLL_FIRST: u16 = 1;
-
-/// How a receive is to begin.
-#[inline]
-fn priority(place: &Place<'_>) -> u16 {
-    if place.drained && place.features.poll_first { POLL_FIRST } else { 0 }
-}
-
 pub(crate) struct Recv<B> {
     pub(crate) buf: B,
 }
@@ -41,8 +32,7 @@ impl<B: IoBufMut> Operation for Recv<B> {
             // Zero bytes would read as the end of the stream.
             return Start::Ready(NO_ROOM);
         }
-        let entry = opcode::Recv::new(types::Fd(place.fd), at, clamp(len));
-        Start::Entry(entry.ioprio(priority(place)).build())
+        Start::Entry(opcode::Recv::new(types::Fd(place.fd), at, clamp(len)).build())
     }
 
     #[inline]

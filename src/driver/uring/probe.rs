@@ -23,8 +23,6 @@ pub(crate) struct Features {
     pub(crate) buf_rings: bool,
     /// The queue's flags tell of deferred work.
     pub(crate) taskrun_flag: bool,
-    /// A receive can wait for data before its first attempt (5.19).
-    pub(crate) poll_first: bool,
     /// A success need not post a completion (5.17).
     pub(crate) skip_success: bool,
     /// Waiting need not count as I/O wait (6.15).
@@ -38,12 +36,11 @@ const ENTRIES_MIN: u32 = 8;
 
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
 /// What can be masked.
-const MASKABLE: [&str; 11] = [
+const MASKABLE: [&str; 10] = [
     "accept_multishot",
     "recv_multishot",
     "send_zero_copy",
     "buf_rings",
-    "poll_first",
     "skip_success",
     "no_sqarray",
     "defer_taskrun",
@@ -110,7 +107,6 @@ fn build_without(entries: u32, mask: &Mask<'_>) -> io::Result<(IoUring, Features
         send_zero_copy: six_zero && mask.allows("send_zero_copy"),
         buf_rings: five_nineteen && mask.allows("buf_rings"),
         taskrun_flag: level <= 1,
-        poll_first: five_nineteen && mask.allows("poll_first"),
         skip_success: params.is_feature_skip_cqe_on_success() && mask.allows("skip_success"),
         no_iowait: params.is_feature_no_iowait() && mask.allows("no_iowait"),
     };
@@ -196,7 +192,6 @@ mod tests {
                     lacks("recv_multishot", some.recv_multishot, all.recv_multishot);
                     lacks("send_zero_copy", some.send_zero_copy, all.send_zero_copy);
                     lacks("buf_rings", some.buf_rings, all.buf_rings);
-                    lacks("poll_first", some.poll_first, all.poll_first);
                     lacks("skip_success", some.skip_success, all.skip_success);
                     lacks("no_iowait", some.no_iowait, all.no_iowait);
                     let deferred = name != "defer_taskrun" && name != "coop_taskrun";
