@@ -123,7 +123,6 @@ impl Builder {
             mailbox,
             pool: Pool::new(self.pool_threads),
             clock: Clock::new(),
-            ended: Cell::new(false),
             leaked: Cell::new(false),
         };
         Ok(Io::over(core, self.callbacks_per_turn))

@@ -18,7 +18,7 @@ use crate::net::borrow;
 use crate::offload::Pool;
 use crate::op::{Completion, MORE, Op};
 use crate::remote::Message;
-use crate::slot::{CANCEL_ASKED, PAUSED, STOPPED, SlotRef, State, TIMED_OUT};
+use crate::slot::{ASKED_TO_END, CANCEL_ASKED, STOPPED, SlotRef, State};
 use crate::state::{Loop, StartFn};
 
 impl Wake for Waker {
@@ -34,8 +34,6 @@ pub(crate) struct Core {
     pub(crate) mailbox: Arc<LoopMailbox>,
     pub(crate) pool: Pool,
     pub(crate) clock: Clock,
-    /// The loop is gone; what is left only closes descriptors.
-    pub(crate) ended: Cell<bool>,
     /// The driver did not let go in time: its memory is never freed.
     pub(crate) leaked: Cell<bool>,
 }
@@ -82,7 +80,7 @@ impl Core {
     /// ends with this.
     pub(crate) fn start_again(&self, op: Op, start: StartFn) -> Option<i32> {
         let mut state = self.state.borrow_mut();
-        if state.slots.header(op.index).flags & (CANCEL_ASKED | TIMED_OUT) != 0 {
+        if state.slots.header(op.index).flags & ASKED_TO_END != 0 {
             return Some(-libc::ECANCELED);
         }
         if !state.hold_restart(op) {
@@ -95,7 +93,7 @@ impl Core {
     pub(crate) fn park_again(&self, op: Op) -> Option<i32> {
         let mut state = self.state.borrow_mut();
         let header = state.slots.header(op.index);
-        if header.flags & (CANCEL_ASKED | TIMED_OUT) != 0 {
+        if header.flags & ASKED_TO_END != 0 {
             return Some(-libc::ECANCELED);
         }
         header.state = State::Parked;
@@ -113,20 +111,13 @@ impl Core {
     /// An item's callback wants no more.
     pub(crate) fn stop_each(&self, op: Op, last: bool) {
         let mut state = self.state.borrow_mut();
-        let state = &mut *state;
         let header = state.slots.header(op.index);
-        let asked = header.flags & (STOPPED | CANCEL_ASKED | TIMED_OUT) != 0;
+        let asked = header.flags & (STOPPED | ASKED_TO_END) != 0;
         header.flags |= STOPPED;
-        if !last
-            && !asked
-            && header.state == State::Driver
-            && let Some(driver) = &mut state.driver
-        {
-            driver.cancel(op.index, op.generation);
+        if !last && !asked {
+            state.cancel_in_driver(op.index);
         }
-        if state.slots.header(op.index).flags & PAUSED != 0 {
-            state.resume(op.index);
-        }
+        state.resume(op.index);
     }
 
     /// Lets nothing more through a stream, unless it is closed.

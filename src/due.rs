@@ -3,9 +3,8 @@
 
 use crate::clock::Clock;
 use crate::op::{CANCEL_MISSED, Completion, MORE, Op, VTable};
-use crate::slot::{CANCEL_ASKED, Header, PAUSED, STOPPED, SlotRef, State, TIMED_OUT};
+use crate::slot::{ASKED_TO_END, PAUSED, STOPPED, SlotRef, State};
 use crate::state::{DEADLINE, EXHAUSTED_PAUSE_NS, Loop, MISSED_PAUSE_NS};
-use crate::timer::TimerId;
 
 /// Most timers that are gathered at once.
 const DUE_LOT: usize = 16;
@@ -18,9 +17,18 @@ pub(crate) struct Due {
 }
 
 impl Loop {
+    /// Whether the clock calls for anything, now or later.
+    #[inline]
+    pub(crate) fn awaits_time(&self) -> bool {
+        !(self.due.is_empty()
+            && self.timers.is_empty()
+            && self.exhausted.is_empty()
+            && self.missed.is_empty())
+    }
+
     /// When the loop must wake at the latest.
     #[inline]
-    pub(crate) fn next_deadline_ns(&mut self) -> Option<u64> {
+    pub(crate) fn next_deadline_ns(&self) -> Option<u64> {
         if !self.due.is_empty() {
             return Some(0);
         }
@@ -44,9 +52,9 @@ impl Loop {
             let index = key >> 1;
             let Some(header) = self.slots.find(index, generation) else { continue };
             let due = if key & DEADLINE == 0 {
-                header.state == State::Timer && header.timer == TimerId::NONE
+                header.state == State::Timer && !header.has_timer
             } else {
-                header.deadline == TimerId::NONE
+                !header.has_deadline
             };
             if due {
                 return Some((key, Op { index, generation }));
@@ -67,8 +75,9 @@ impl Loop {
         // million timers each is a visit to memory.
         for &key in &keys[..count] {
             let header = self.slots.header(key >> 1);
-            let timer = if key & DEADLINE == 0 { &mut header.timer } else { &mut header.deadline };
-            *timer = TimerId::NONE;
+            let timer =
+                if key & DEADLINE == 0 { &mut header.has_timer } else { &mut header.has_deadline };
+            *timer = false;
             self.due.push_back((key, header.generation));
         }
     }
@@ -119,14 +128,13 @@ impl Loop {
 
     #[cold]
     fn set_aside(&mut self, completion: Completion, clock: &Clock) {
-        let Completion { index, generation, flags, .. } = completion;
-        if flags & CANCEL_MISSED == 0 {
+        if completion.flags & CANCEL_MISSED == 0 {
             return self.hold(completion);
         }
         // A cancel was answered that there is nothing to cancel, or not now. If the operation is
         // still with the driver, the cancel must not be lost (P10).
-        if self.slots.header(index).state == State::Driver {
-            self.missed.push(Op { index, generation });
+        if self.slots.header(completion.index).state == State::Driver {
+            self.missed.push(completion.op());
             self.missed_ns = clock.now_ns().saturating_add(MISSED_PAUSE_NS);
         }
     }
@@ -136,15 +144,11 @@ impl Loop {
         if self.missed.is_empty() || self.missed_ns > now_ns {
             return;
         }
-        let asked = CANCEL_ASKED | TIMED_OUT | STOPPED | PAUSED;
-        let wanted =
-            |header: &mut Header| header.state == State::Driver && header.flags & asked != 0;
+        let wanted = ASKED_TO_END | STOPPED | PAUSED;
         for op in std::mem::take(&mut self.missed) {
             let found = self.slots.find(op.index, op.generation);
-            if found.is_some_and(wanted)
-                && let Some(driver) = &mut self.driver
-            {
-                driver.cancel(op.index, op.generation);
+            if found.is_some_and(|header| header.flags & wanted != 0) {
+                self.cancel_in_driver(op.index);
             }
         }
     }

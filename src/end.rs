@@ -20,7 +20,6 @@ impl Drop for Io {
                 panic.get_or_insert(payload);
             }
         };
-        self.core.ended.set(true);
         let mut closures = self.core.mailbox.close();
         closures.extend(self.messages.borrow_mut().drain(..));
         for message in closures {
@@ -94,8 +93,8 @@ impl Io {
             let left = Duration::from_nanos(deadline_ns.saturating_sub(now_ns));
             let pause = Duration::from_nanos(MISSED_PAUSE_NS);
             let wait = if state.missed.is_empty() { left } else { left.min(pause) };
+            let wait = if state.inline_pending() > 0 { Duration::ZERO } else { wait };
             let Some(driver) = &mut state.driver else { return true };
-            let wait = if driver.inline_pending() > 0 { Duration::ZERO } else { wait };
             let waited = driver.wait(Some(wait), &mut state.ready);
             if (waited.is_err() || left.is_zero()) && state.ready.is_empty() {
                 return false;

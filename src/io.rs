@@ -17,11 +17,10 @@ use crate::Builder;
 use crate::core::Core;
 use crate::driver::{Driver, DriverKind};
 use crate::due::Due;
-use crate::op::{Completion, Op, USER_SPACE};
+use crate::op::{Completion, Op};
 use crate::remote::{Message, Remote};
 use crate::slot::{CANCEL_ASKED, FINAL, State, TIMED_OUT};
 use crate::state::{DEADLINE, timer_key};
-use crate::timer::TimerId;
 
 /// Counts of what a loop did; see [`Io::statistics`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -217,11 +216,11 @@ impl Io {
         if header.flags & FINAL != 0 {
             return;
         }
-        if header.deadline != TimerId::NONE {
-            state.timers.remove(header.deadline);
-        }
         let key = timer_key(op.index) | DEADLINE;
-        header.deadline = state.timers.insert(deadline_ns, key);
+        if std::mem::replace(&mut header.has_deadline, true) {
+            state.timers.remove(key);
+        }
+        state.timers.insert(deadline_ns, key);
     }
 
     /// Prepares the loop for being waited on from outside: until the next [`poll`](Io::poll) its
@@ -233,8 +232,7 @@ impl Io {
         let must_run = !self.core.mailbox.prepare_wait();
         let now_ns = self.core.clock.read();
         let mut state = self.core.state.borrow_mut();
-        let inline = state.driver.as_ref().is_some_and(|driver| driver.inline_pending() > 0);
-        let timeout = if must_run || inline || !state.ready.is_empty() {
+        let timeout = if must_run || state.inline_pending() > 0 || !state.ready.is_empty() {
             Some(Duration::ZERO)
         } else {
             let deadline_ns = state.next_deadline_ns();
@@ -293,7 +291,7 @@ impl Io {
             callbacks += self.run_messages();
         }
         self.wait(deadline_ns, callbacks > 0)?;
-        if self.core.state.borrow_mut().next_deadline_ns().is_some() {
+        if self.core.state.borrow().awaits_time() {
             callbacks += self.run_due();
         }
         Ok(callbacks + self.run_ready())
@@ -334,14 +332,14 @@ impl Io {
         let mailbox = &self.core.mailbox;
         let mut state = self.core.state.borrow_mut();
         let state = &mut *state;
-        let Some(driver) = &state.driver else { return Ok(()) };
         // Silence does not wake: not when somebody waits for it, or nothing else is to come.
-        let in_silence = state.impatient || driver.inline_pending() == state.slots.used() as usize;
+        let inline = state.inline_pending();
+        let in_silence = inline > 0 && (state.impatient || inline == state.slots.used() as usize);
         let at_once = busy
             || self.stopping.get()
             || !state.ready.is_empty()
             || deadline_ns == Some(0)
-            || (in_silence && driver.inline_pending() > 0)
+            || in_silence
             || !self.messages.borrow().is_empty();
         let timeout = if at_once {
             Some(Duration::ZERO)
@@ -377,14 +375,7 @@ impl Io {
             count += 1;
             match message {
                 Message::Call(call) => call(self),
-                Message::Complete(op) => {
-                    let mut state = self.core.state.borrow_mut();
-                    let header = state.slots.find(op.index, op.generation);
-                    if header.is_some_and(|header| header.state == State::Parked) {
-                        state.jobs.remove(&op.index);
-                        state.finish_in_user_space(op.index, 0);
-                    }
-                }
+                Message::Complete(op) => self.core.state.borrow_mut().finish_parked(op),
             }
         }
         count
@@ -397,8 +388,7 @@ impl Io {
             let Some((key, op)) = self.core.state.borrow_mut().take_due(now_ns) else { break };
             count += 1;
             if key & DEADLINE == 0 {
-                let Op { index, generation } = op;
-                let completion = Completion { index, generation, result: 0, flags: USER_SPACE };
+                let completion = Completion::in_user_space(op, 0);
                 // Not behind what is queued: a callback of the same instant may yet cancel it.
                 self.core.state.borrow_mut().ready.push_front(completion);
                 self.run_one();

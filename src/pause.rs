@@ -10,8 +10,8 @@
 //! I2. A cancel, a deadline or a close ends the pause: what is held is delivered, then the end.
 
 use crate::core::Core;
-use crate::op::{Completion, MORE, Op, USER_SPACE};
-use crate::slot::{CANCEL_ASKED, FINAL, NONE, PAUSED, STOPPED, State, TIMED_OUT};
+use crate::op::{Completion, MORE, Op};
+use crate::slot::{ASKED_TO_END, FINAL, NONE, PAUSED, STOPPED, State};
 use crate::state::Loop;
 
 /// Completions in chains, the newest first. Storage is reused.
@@ -50,16 +50,11 @@ impl Loop {
     pub(crate) fn pause(&mut self, op: Op) {
         let Some(header) = self.slots.find(op.index, op.generation) else { return };
         let one_shot = !header.vtable.is_some_and(|vtable| vtable.multishot);
-        let ending = CANCEL_ASKED | TIMED_OUT | STOPPED | FINAL | PAUSED;
-        if one_shot || header.flags & ending != 0 {
+        if one_shot || header.flags & (ASKED_TO_END | STOPPED | FINAL | PAUSED) != 0 {
             return;
         }
         header.flags |= PAUSED;
-        if header.state == State::Driver
-            && let Some(driver) = &mut self.driver
-        {
-            driver.cancel(op.index, op.generation);
-        }
+        self.cancel_in_driver(op.index);
     }
 
     /// Ends a pause, if there is one: what was held comes next.
@@ -87,9 +82,7 @@ impl Loop {
     pub(crate) fn hold_restart(&mut self, op: Op) -> bool {
         let paused = self.slots.header(op.index).flags & PAUSED != 0;
         if paused {
-            let Op { index, generation } = op;
-            let result = -libc::EINTR;
-            self.hold(Completion { index, generation, result, flags: USER_SPACE });
+            self.hold(Completion::in_user_space(op, -libc::EINTR));
         }
         paused
     }
@@ -127,8 +120,7 @@ impl crate::Io {
     /// Takes a paused flow up again; does nothing when it is not paused or has ended.
     pub fn resume(&self, op: Op) {
         let mut state = self.core.state.borrow_mut();
-        let found = state.slots.find(op.index, op.generation);
-        if found.is_some_and(|header| header.flags & PAUSED != 0) {
+        if state.slots.find(op.index, op.generation).is_some() {
             state.resume(op.index);
         }
     }
@@ -137,8 +129,8 @@ impl crate::Io {
 impl Core {
     /// Whether a flow that the driver cancelled was not asked to end: it was paused.
     pub(crate) fn was_paused(&self, op: Op, result: i32) -> bool {
-        let asked = CANCEL_ASKED | TIMED_OUT | STOPPED;
+        let ending = ASKED_TO_END | STOPPED;
         result == -libc::ECANCELED
-            && self.state.borrow_mut().slots.header(op.index).flags & asked == 0
+            && self.state.borrow_mut().slots.header(op.index).flags & ending == 0
     }
 }

@@ -20,7 +20,6 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use crate::op::{Direction, VTable};
-use crate::timer::TimerId;
 
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -55,6 +54,8 @@ pub(crate) enum State {
 
 pub(crate) const CANCEL_ASKED: u8 = 1;
 pub(crate) const TIMED_OUT: u8 = 2;
+/// It was asked to end early, for either reason.
+pub(crate) const ASKED_TO_END: u8 = CANCEL_ASKED | TIMED_OUT;
 /// `Next::Stop` was returned: no further items.
 pub(crate) const STOPPED: u8 = 4;
 /// It cannot be ended early (a close).
@@ -72,9 +73,6 @@ pub(crate) struct Header {
     pub(crate) next: u32,
     pub(crate) prev: u32,
     pub(crate) handle: u32,
-    pub(crate) timer: TimerId,
-    /// The deadline of an operation that has a timer of its own, or of any other one.
-    pub(crate) deadline: TimerId,
     /// What completed while the operation was paused, the newest first.
     pub(crate) held: u32,
     /// The first of two results where an operation completes twice.
@@ -82,6 +80,10 @@ pub(crate) struct Header {
     pub(crate) state: State,
     pub(crate) direction: Direction,
     pub(crate) flags: u8,
+    /// Whether a timer is live that completes it …
+    pub(crate) has_timer: bool,
+    /// … and one that ends it early.
+    pub(crate) has_deadline: bool,
 }
 
 #[repr(C, align(128))]
@@ -249,13 +251,13 @@ impl Slots {
                 next: self.free,
                 prev: NONE,
                 handle: NONE,
-                timer: TimerId::NONE,
-                deadline: TimerId::NONE,
                 held: NONE,
                 result: 0,
                 state: State::Free,
                 direction: Direction::None,
                 flags: 0,
+                has_timer: false,
+                has_deadline: false,
             };
             // SAFETY: `at` is below the chunk's length.
             let slot = unsafe { chunk.as_ptr().add(at as usize) };

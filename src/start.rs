@@ -195,7 +195,7 @@ impl Io {
         let mut state = self.core.state.borrow_mut();
         let park = |_, _: &Place<'_>| Start::Parked;
         let op = state.insert(record, vtable, park, Direction::None, Target::Nothing);
-        if state.slots.header(op.index).state != crate::slot::State::Parked {
+        if !state.is_parked(op) {
             return op;
         }
         state.slots.header(op.index).flags |= FINAL;

@@ -11,13 +11,14 @@ use crate::driver::Driver;
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::JobId;
-use crate::op::{Completion, Direction, MORE, Op, Place, Start, USER_SPACE, VTable};
+use crate::op::{Completion, Direction, MORE, Op, Place, Start, VTable};
 use crate::pause::Held;
 use crate::queue::Queue;
 use crate::slot::{
-    CANCEL_ASKED, FINAL, NONE, PAUSED, REFUSED, SLOTS_MAX, Slot, SlotRef, Slots, State, TIMED_OUT,
+    ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, REFUSED, SLOTS_MAX, Slot, SlotRef, Slots, State,
+    TIMED_OUT,
 };
-use crate::timer::{TimerId, Timers};
+use crate::timer::Timers;
 
 /// How long a cancel that found nothing waits before it asks again.
 pub(crate) const MISSED_PAUSE_NS: u64 = 1_000_000;
@@ -175,16 +176,15 @@ impl Loop {
 
     /// Hands the operation to whoever will complete it.
     pub(crate) fn start(&mut self, index: u32, start: StartFn) {
+        let handle = self.slots.header(index).handle;
+        let fd = if handle == NONE { -1 } else { self.handles.get(handle).fd };
+        self.start_by_vtable(index, start, fd);
+    }
+
+    fn start_by_vtable(&mut self, index: u32, start: StartFn, fd: RawFd) {
         let slot = self.slots.at(index);
         // SAFETY: `start` is the function of the vtable of the record in this slot.
-        let start = |slot, place: &Place<'_>| unsafe { start(slot, place) };
-        let handle = self.slots.header_of(slot).handle;
-        if handle == NONE {
-            return self.start_on(slot, start, -1);
-        }
-        let handle = self.handles.get(handle);
-        let fd = handle.fd;
-        self.start_on(slot, start, fd);
+        self.start_on(slot, |slot, place| unsafe { start(slot, place) }, fd);
     }
 
     #[inline]
@@ -213,9 +213,10 @@ impl Loop {
                 self.impatient |= awaited || header.next != NONE || self.buffer_waiters > 0;
             }
             Start::Timer(deadline_ns) => {
-                assert!(header.timer == TimerId::NONE, "a timer is started when it has fired");
+                assert!(!header.has_timer, "a timer is started when it has fired");
                 header.state = State::Timer;
-                header.timer = self.timers.insert(deadline_ns, timer_key(index));
+                header.has_timer = true;
+                self.timers.insert(deadline_ns, timer_key(index));
             }
             Start::Ready(result) => self.finish_in_user_space(index, result),
             Start::Parked => header.state = State::Parked,
@@ -227,8 +228,39 @@ impl Loop {
     pub(crate) fn finish_in_user_space(&mut self, index: u32, result: i32) {
         let header = self.slots.header(index);
         header.state = State::Ready;
-        let generation = header.generation;
-        self.ready.push_back(Completion { index, generation, result, flags: USER_SPACE });
+        let op = Op { index, generation: header.generation };
+        self.ready.push_back(Completion::in_user_space(op, result));
+    }
+
+    /// Whether an operation waits for something in user space.
+    pub(crate) fn is_parked(&mut self, op: Op) -> bool {
+        let found = self.slots.find(op.index, op.generation);
+        found.is_some_and(|header| header.state == State::Parked)
+    }
+
+    /// Completes an operation that has what it waited for in user space, unless it has ended.
+    pub(crate) fn finish_parked(&mut self, op: Op) {
+        if self.is_parked(op) {
+            self.jobs.remove(&op.index);
+            self.inner.remove(&op.index);
+            self.finish_in_user_space(op.index, 0);
+        }
+    }
+
+    /// Asks the driver to let go of an operation, if it holds it.
+    pub(crate) fn cancel_in_driver(&mut self, index: u32) {
+        let header = self.slots.header(index);
+        if header.state == State::Driver
+            && let Some(driver) = &mut self.driver
+        {
+            driver.cancel(index, header.generation);
+        }
+    }
+
+    /// How many operations the driver may have done without saying so.
+    #[inline]
+    pub(crate) fn inline_pending(&self) -> usize {
+        self.driver.as_ref().map_or(0, Driver::inline_pending)
     }
 
     /// Asks that an operation end early, for the reason in `flag`.
@@ -237,20 +269,17 @@ impl Loop {
         if header.flags & FINAL != 0 {
             return;
         }
-        let asked_before = header.flags & (CANCEL_ASKED | TIMED_OUT) != 0;
+        let asked_before = header.flags & ASKED_TO_END != 0;
         if !asked_before {
             header.flags |= flag;
         }
-        if header.flags & PAUSED != 0 {
-            self.resume(index);
-        }
+        self.resume(index);
         let header = self.slots.header(index);
-        let generation = header.generation;
         match header.state {
             State::Free | State::Ready => {}
             State::Driver => {
-                if let (false, Some(driver)) = (asked_before, &mut self.driver) {
-                    driver.cancel(index, generation);
+                if !asked_before {
+                    self.cancel_in_driver(index);
                 }
             }
             State::Waiting => {
@@ -258,10 +287,9 @@ impl Loop {
                 self.finish_in_user_space(index, -libc::ECANCELED);
             }
             State::Timer => {
-                let timer = std::mem::replace(&mut header.timer, TimerId::NONE);
-                // None: it is due, and will find that it has ended.
-                if timer != TimerId::NONE {
-                    self.timers.remove(timer);
+                // Without one it is due, and will find that it has ended.
+                if std::mem::take(&mut header.has_timer) {
+                    self.timers.remove(timer_key(index));
                 }
                 self.finish_in_user_space(index, -libc::ECANCELED);
             }
@@ -343,10 +371,7 @@ impl Loop {
             return Some(fd);
         }
         if let Some(vtable) = self.slots.header(closer).vtable {
-            let closer = self.slots.at(closer);
-            // SAFETY: the vtable is that of the record in this slot.
-            let start = |slot, place: &Place<'_>| unsafe { (vtable.start)(slot, place) };
-            self.start_on(closer, start, fd);
+            self.start_by_vtable(closer, vtable.start, fd);
         }
         None
     }
@@ -393,9 +418,7 @@ impl Loop {
             }
         }
     }
-}
 
-impl Loop {
     /// Frees the slot whose record of type `R` was moved out, and says what the result means, and
     /// which descriptor to close.
     #[inline]
@@ -404,9 +427,8 @@ impl Loop {
         let flags = header.flags;
         let result = if flags == 0 { result } else { ending(flags, result) };
         self.refused -= u32::from(flags & REFUSED != 0);
-        if header.deadline != TimerId::NONE {
-            let deadline = std::mem::replace(&mut header.deadline, TimerId::NONE);
-            self.timers.remove(deadline);
+        if std::mem::take(&mut header.has_deadline) {
+            self.timers.remove(timer_key(header.index) | DEADLINE);
         }
         let fd = self.detach(slot, true);
         self.slots.free::<R>(slot);
@@ -427,8 +449,7 @@ impl Loop {
         let mut fd = None;
         if last {
             header.state = State::Ready;
-            header.timer = TimerId::NONE;
-            header.deadline = TimerId::NONE;
+            (header.has_timer, header.has_deadline) = (false, false);
             fd = self.detach(slot, false);
             self.slots.header_of(slot).vtable = None;
         }

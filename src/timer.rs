@@ -1,4 +1,4 @@
-//! User-space timers: a wheel of buckets for what is far, a small heap for what is near.
+//! User-space timers: a wheel of buckets for what is far, a short sorted run for what is due.
 //!
 //! A timer's place in the order is its [`Moment`]: the deadline and, among equal deadlines, the
 //! order of starting. `base` is a moment too; it follows the clock and never goes back. A moment
@@ -19,8 +19,8 @@
 //! time comes, `base` moves into it and its timers move down; a bucket of few timers goes straight
 //! to `near`, which alone sorts. A timer moves down a few times in its life, once a level at most.
 //!
-//! I1. `places` says where the timer of each slot is, so cancelling takes it out and leaves
-//!     nothing behind. A slot has one timer at most.
+//! I1. `places` says where the timer of each key is, so cancelling takes it out and leaves nothing
+//!     behind. A key has one timer at most, and names it.
 //! I2. Moments in `near` are not after `base`, those in buckets are not before it: what is first
 //!     in `near` is first of all.
 //! I3. Each timer in a bucket is in the one that its moment and `base` say; but a bucket that is
@@ -45,15 +45,6 @@ use near::Near;
 const SMALL: u32 = 256;
 /// So many timers of a larger bucket move down in one call.
 const STEP: u32 = 4096;
-
-/// Names a live timer, by its slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TimerId(u32);
-
-impl TimerId {
-    /// No timer.
-    pub(crate) const NONE: TimerId = TimerId(u32::MAX);
-}
 
 /// When a timer is due, and which of those due at once it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,10 +98,10 @@ struct Entry {
     key: u32,
 }
 
-/// A live timer takes 24 bytes here, 4 in `places`, and half a byte of its chunk's head.
+/// A live timer takes 24 bytes here and half a byte of its chunk's head; each key 4 in `places`.
 const _: () = assert!(size_of::<Entry>() == 24);
 
-/// Where the timer of each slot is: nowhere, in `near`, or at this place in the buckets.
+/// Where the timer of each key is: nowhere, in `near`, or at this place in the buckets.
 struct Places(Vec<u32>);
 
 const NOWHERE: u32 = u32::MAX;
@@ -159,13 +150,19 @@ impl Timers {
         }
     }
 
-    /// Starts a timer for the slot `key`, which has none. A deadline of `u64::MAX` never comes.
+    /// Whether there is none.
     #[inline]
-    pub(crate) fn insert(&mut self, deadline_ns: u64, key: u32) -> TimerId {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.near.first().is_none() && self.first_bucket().is_none()
+    }
+
+    /// Starts the timer `key`, which must not be live. A deadline of `u64::MAX` never comes.
+    #[inline]
+    pub(crate) fn insert(&mut self, deadline_ns: u64, key: u32) {
         if key as usize >= self.places.0.len() {
             self.places.grow(key);
         }
-        assert!(self.places.get(key) == NOWHERE, "a slot has one timer");
+        assert!(self.places.get(key) == NOWHERE, "a key has one timer");
         self.sequence += 1;
         let entry = Entry { at: Moment { deadline_ns, sequence: self.sequence }, key };
         if entry.at > self.base {
@@ -174,13 +171,11 @@ impl Timers {
             self.places.set(key, NEAR);
             self.near.insert(entry);
         }
-        TimerId(key)
     }
 
     /// Cancels a live timer.
     #[inline]
-    pub(crate) fn remove(&mut self, id: TimerId) {
-        let TimerId(key) = id;
+    pub(crate) fn remove(&mut self, key: u32) {
         match self.places.get(key) {
             NOWHERE => unreachable!("only a live timer is cancelled"),
             NEAR => self.near.remove(key),
@@ -401,15 +396,16 @@ mod tests {
                                 now_ns.saturating_add(random(&mut seed) & ((1 << bits) - 1))
                             }
                         };
-                        let id = timers.insert(deadline_ns, sequence);
-                        model.insert((deadline_ns, sequence), id);
+                        timers.insert(deadline_ns, sequence);
+                        model.insert((deadline_ns, sequence), ());
                         live.push((deadline_ns, sequence));
                         sequence += 1;
                     }
                     5 | 6 if !live.is_empty() => {
                         let at = usize::try_from(random(&mut seed)).unwrap() % live.len();
-                        if let Some(id) = model.remove(&live.swap_remove(at)) {
-                            timers.remove(id);
+                        let at = live.swap_remove(at);
+                        if model.remove(&at).is_some() {
+                            timers.remove(at.1);
                         }
                     }
                     _ => {
@@ -449,13 +445,14 @@ mod tests {
             let (mut timers, mut live) = (Timers::new(), BTreeMap::new());
             for key in 0..20_000 {
                 let deadline_ns = random(&mut seed) >> (24 + random(&mut seed) % 30);
-                live.insert((deadline_ns, key), timers.insert(deadline_ns, key));
+                timers.insert(deadline_ns, key);
+                live.insert((deadline_ns, key), ());
             }
             if cancel {
-                live.retain(|at, id| {
+                live.retain(|at, ()| {
                     let kept = at.1 % 5 == 0;
                     if !kept {
-                        timers.remove(*id);
+                        timers.remove(at.1);
                     }
                     kept
                 });
@@ -477,10 +474,12 @@ mod tests {
     #[test]
     fn p62_one_cancelled_in_the_instant_it_is_due_does_not_fire() {
         let mut timers = Timers::new();
-        let ids: Vec<_> = (0..10).map(|key| timers.insert(5, key)).collect();
+        for key in 0..10 {
+            timers.insert(5, key);
+        }
         assert_eq!(timers.pop_due(5), Some(0));
-        timers.remove(ids[1]);
-        timers.remove(ids[9]);
+        timers.remove(1);
+        timers.remove(9);
         timers.insert(5, 1);
         timers.insert(4, 9);
         assert_eq!(pop_all(&mut timers, 5), [9, 2, 3, 4, 5, 6, 7, 8, 1]);
@@ -491,22 +490,22 @@ mod tests {
         const LIVE: u32 = 100;
         let mut timers = Timers::new();
         let mut seed = 0x2545_f491_4f6c_dd1d_u64;
-        let (mut now_ns, mut ids) = (0, [TimerId::NONE; LIVE as usize]);
+        let (mut now_ns, mut live) = (0, false);
         for round in 0..5_000 {
             for key in 0..LIVE {
-                let id = &mut ids[key as usize];
                 // Half are cancelled at once, the rest in the next round.
-                for _ in 0..2 {
-                    if *id != TimerId::NONE {
-                        timers.remove(*id);
+                for again in [false, true] {
+                    if live || again {
+                        timers.remove(key);
                     }
                     let deadline_ns = now_ns + 1_000_000_000 + random(&mut seed) % 9_000_000_000;
-                    *id = timers.insert(deadline_ns, key);
+                    timers.insert(deadline_ns, key);
                 }
             }
-            if round % 4 == 0 {
-                for id in &mut ids {
-                    timers.remove(std::mem::replace(id, TimerId::NONE));
+            live = round % 4 != 0;
+            if !live {
+                for key in 0..LIVE {
+                    timers.remove(key);
                 }
                 assert_eq!(timers.next_deadline(), None);
             }
@@ -524,13 +523,13 @@ mod tests {
         let mut timers = Timers::new();
         let mut seed = 0x2545_f491_4f6c_dd1d_u64;
         for round in 0..2 {
-            let ids: Vec<_> = (0..TIMERS)
-                .map(|key| timers.insert(random(&mut seed) >> (24 + key % 30), key))
-                .collect();
+            for key in 0..TIMERS {
+                timers.insert(random(&mut seed) >> (24 + key % 30), key);
+            }
             let per_entry = size_of::<Entry>() * timers.buckets.capacity();
             let bytes = per_entry + size_of::<u32>() * timers.places.0.len();
             assert!(bytes <= 32 * TIMERS as usize, "{bytes} in round {round}");
-            ids.into_iter().for_each(|id| timers.remove(id));
+            (0..TIMERS).for_each(|key| timers.remove(key));
         }
     }
 }

@@ -83,15 +83,12 @@ impl BufferPool {
             shared: Rc::new(PoolShared {
                 core: Rc::clone(&io.core),
                 stock: RefCell::new(stock),
-                count,
                 lent: Cell::new(0),
                 waiting: RefCell::new(VecDeque::new()),
             }),
         })
     }
-}
 
-impl BufferPool {
     /// A buffer to fill and send, empty at first; it goes back to the pool when it is dropped, so
     /// answering costs no allocation. Nothing when all are in use, or ready for the driver to receive
     /// into, which a few of each pool are (32, or 2 MiB): give answers a pool of their own, or make
@@ -146,6 +143,7 @@ struct Stock {
     promised: u16,
     /// Bytes that a buffer is filled with of late.
     typical: u32,
+    /// Buffers in all.
     count: u16,
 }
 
@@ -202,7 +200,6 @@ impl Stock {
 pub(crate) struct PoolShared {
     core: Rc<Core>,
     stock: RefCell<Stock>,
-    count: u16,
     /// Buffers that are in a `PoolBuf`.
     lent: Cell<u16>,
     /// Operations that found the pool empty.
@@ -259,7 +256,7 @@ impl PoolShared {
 
     #[inline]
     fn lend(pool: &Rc<PoolShared>, stock: &Stock, id: u16, len: u32) -> PoolBuf {
-        assert!(len <= stock.size && id < pool.count, "the driver keeps to the pool's buffers");
+        assert!(len <= stock.size && id < stock.count, "the driver keeps to the pool's buffers");
         pool.lent.set(pool.lent.get() + 1);
         PoolBuf { at: stock.address(id), pool: Rc::clone(pool), id, len }
     }
@@ -285,7 +282,7 @@ impl PoolShared {
     /// Lets `op`, which could take no buffer itself, wait for one to come back; unless one is on
     /// its way and may come back without anybody waiting.
     pub(crate) fn none_left(&self, op: Op) -> bool {
-        let all_lent = self.lent.get() == self.count;
+        let all_lent = self.lent.get() == self.stock.borrow().count;
         if all_lent {
             self.wait(op);
         }
@@ -331,8 +328,11 @@ impl PoolShared {
 
     #[cold]
     fn start_waiting(&self) {
-        let ring = self.stock.borrow().ring.is_some();
-        let mut unlent = self.count - self.lent.get();
+        let (ring, count) = {
+            let stock = self.stock.borrow();
+            (stock.ring.is_some(), stock.count)
+        };
+        let mut unlent = count - self.lent.get();
         loop {
             let may_start = if ring { self.stock.borrow_mut().promise() } else { unlent > 0 };
             if !may_start {

@@ -14,7 +14,6 @@ use std::rc::Rc;
 
 use super::ConnectOptions;
 use crate::op::user_space::Parked;
-use crate::slot::State;
 use crate::{Io, Op, TcpStream};
 
 type Outcome = Rc<Cell<Option<io::Result<TcpStream>>>>;
@@ -44,12 +43,7 @@ impl Attempt {
         self.outcome.set(Some(result));
         let mut state = io.core.state.borrow_mut();
         state.parts -= 1;
-        let Op { index, generation } = self.whole;
-        let found = state.slots.find(index, generation);
-        if found.is_some_and(|header| header.state == State::Parked) {
-            state.inner.remove(&index);
-            state.finish_in_user_space(index, 0);
-        }
+        state.finish_parked(self.whole);
     }
 }
 
@@ -58,8 +52,7 @@ impl Io {
     /// `part` is not needed.
     fn stand_for(&self, whole: Op, part: Op) {
         let mut state = self.core.state.borrow_mut();
-        let found = state.slots.find(whole.index, whole.generation);
-        if found.is_some_and(|header| header.state == State::Parked) {
+        if state.is_parked(whole) {
             state.inner.insert(whole.index, part);
         } else {
             drop(state);
@@ -107,7 +100,7 @@ impl Io {
         let whole = self.submit(Parked { finish }, context, callback);
         {
             let mut state = self.core.state.borrow_mut();
-            if state.slots.header(whole.index).state != State::Parked {
+            if !state.is_parked(whole) {
                 return whole;
             }
             // What is done inside the operation takes no capacity of the caller's.

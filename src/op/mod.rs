@@ -111,6 +111,13 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
+    /// The last completion of an operation, made in user space.
+    #[inline]
+    pub(crate) fn in_user_space(op: Op, result: i32) -> Completion {
+        let Op { index, generation } = op;
+        Completion { index, generation, result, flags: USER_SPACE }
+    }
+
     /// The operation that it is of.
     #[inline]
     pub(crate) fn op(&self) -> Op {

@@ -160,7 +160,7 @@ impl Buckets {
         Some(self.entries[top as usize * CHUNK + offset])
     }
 
-    /// Takes the timer of slot `key` out, which is at `place`.
+    /// Takes the timer `key` out, which is at `place`.
     #[inline]
     pub(super) fn remove(&mut self, place: u32, key: u32, places: &mut Places) {
         let number = usize::from(self.chunks[place as usize / CHUNK].bucket);

@@ -42,7 +42,7 @@ impl Near {
         self.run.insert(place, entry);
     }
 
-    /// Takes out the timer of slot `key`. It is searched for: few are here, and a timer that is
+    /// Takes out the timer `key`. It is searched for: few are here, and a timer that is
     /// due is seldom cancelled.
     #[cold]
     pub(super) fn remove(&mut self, key: u32) {

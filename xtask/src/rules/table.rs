@@ -234,7 +234,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[Edit {
             file: DUE,
             after: "fn set_aside",
-            find: "self.missed.push(Op { index, generation });",
+            find: "self.missed.push(completion.op());",
             replace: "",
         }],
         SUITE,
