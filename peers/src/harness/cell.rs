@@ -4,7 +4,7 @@
 //! run at once (idle, a server costs nothing), each is measured for a fraction of a second, one
 //! after the other, and servers are compared only within such a round.
 
-use super::program::{Family, Program, Server, load};
+use super::program::{Family, Program, Server, flags, load};
 use super::stats::Spread;
 use serde_json::{Value, json};
 use std::io;
@@ -68,15 +68,14 @@ impl Cell {
     }
 
     fn flags(&self, effort: Effort) -> Vec<String> {
-        let flags = [
+        flags([
             ("--mode", self.mode.clone()),
             ("--size", self.size.to_string()),
             ("--connections", self.connections.to_string()),
             ("--pipeline", self.pipeline.to_string()),
             ("--seconds", effort.seconds.to_string()),
             ("--warm-up", effort.warm_up.to_string()),
-        ];
-        flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+        ])
     }
 
     /// Where more bytes are under way than TCP has memory for at first, segments are dropped until
@@ -161,13 +160,12 @@ impl Measured {
     /// Everything, for the results file.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let spread = |s: Spread| json!({"low": s.low, "median": s.median, "high": s.high});
         json!({
             "server": self.label,
-            "messages_per_s": spread(self.rate),
-            "server_cpu_ns_per_message": spread(self.cpu_ns),
-            "rate_ratio": spread(self.rate_ratio),
-            "cpu_ratio": spread(self.cpu_ratio),
+            "messages_per_s": self.rate.to_json(),
+            "server_cpu_ns_per_message": self.cpu_ns.to_json(),
+            "rate_ratio": self.rate_ratio.to_json(),
+            "cpu_ratio": self.cpu_ratio.to_json(),
             "rounds": self.rounds,
         })
     }

@@ -4,7 +4,7 @@
 //! (`/proc/PID/smaps_rollup`, kernel 4.14+): the heap, stacks and mappings of its own. Sockets and
 //! the rings belong to the kernel and are not in it.
 
-use super::program::{Idlers, Program};
+use super::program::{Idlers, Program, Server, flags};
 use serde_json::{Value, json};
 use std::io;
 
@@ -20,7 +20,7 @@ pub struct Memory {
     pub empty: u64,
     /// With all connections.
     pub full: u64,
-    /// The difference by connection: what the issue asks for.
+    /// The difference by connection.
     pub each: f64,
     /// The same without the first [`FIRST`] connections: what one more costs.
     pub further: f64,
@@ -38,11 +38,13 @@ fn anonymous_bytes(pid: u32) -> io::Result<u64> {
     }
 }
 
-fn flags(connections: u32) -> Vec<String> {
-    let flags = ["--mode", "idle", "--size", &SIZE.to_string(), "--connections"];
-    let mut flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-    flags.push(connections.to_string());
-    flags
+fn open(server: &Server, connections: u32) -> io::Result<Idlers> {
+    let flags = flags([
+        ("--mode", "idle".to_owned()),
+        ("--size", SIZE.to_string()),
+        ("--connections", connections.to_string()),
+    ]);
+    Idlers::open(server, &flags)
 }
 
 /// Measures a server with `connections` connections, over [`FIRST`].
@@ -50,9 +52,9 @@ pub fn measure(program: &Program, connections: u32) -> io::Result<Memory> {
     assert!(connections > FIRST, "more than {FIRST} idle connections");
     let server = program.serve("echo", SIZE)?;
     let empty = anonymous_bytes(server.pid())?;
-    let some = Idlers::open(&server, &flags(FIRST))?;
+    let some = open(&server, FIRST)?;
     let begun = anonymous_bytes(server.pid())?;
-    let more = Idlers::open(&server, &flags(connections - FIRST))?;
+    let more = open(&server, connections - FIRST)?;
     let full = anonymous_bytes(server.pid())?;
     drop((some, more));
     server.stop()?;

@@ -5,7 +5,7 @@
 //! divided: what starting, accepting and ending cost cancels out. Callgrind slows the server down,
 //! so that completions gather: the counts are those of a busy server.
 
-use super::program::{Program, load};
+use super::program::{Program, flags, load};
 use serde_json::{Value, json};
 use std::io;
 use std::process::Command;
@@ -39,13 +39,12 @@ fn total(program: &Program, connections: u32, messages: u64) -> io::Result<u64> 
         format!("--callgrind-out-file={}", out.display()),
     ];
     let server = program.serve_under(&wrapper, "echo", SIZE)?;
-    let flags = [
+    let flags = flags([
         ("--mode", "echo".to_owned()),
         ("--size", SIZE.to_string()),
         ("--connections", connections.to_string()),
         ("--messages", messages.to_string()),
-    ];
-    let flags: Vec<_> = flags.into_iter().flat_map(|(a, b)| [a.to_owned(), b]).collect();
+    ]);
     load(&server, &flags)?;
     server.stop()?;
     let text = std::fs::read_to_string(&out)?;

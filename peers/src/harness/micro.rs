@@ -71,10 +71,7 @@ impl Figure {
     /// Everything, for the results file.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let way = |way: &Way| {
-            let spread = |s: Spread| json!({"low": s.low, "median": s.median, "high": s.high});
-            json!({"by": way.by, "ns": spread(way.ns()), "ratio": spread(way.ratio)})
-        };
+        let way = |way: &Way| json!({"by": way.by, "ns": way.ns().to_json(), "ratio": way.ratio.to_json()});
         json!({"figure": self.name, "ways": self.ways.iter().map(way).collect::<Vec<_>>()})
     }
 }

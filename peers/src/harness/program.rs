@@ -228,23 +228,37 @@ impl Drop for Server {
     }
 }
 
+/// A command line of `--name value` from pairs of them.
+#[must_use]
+pub fn flags<const N: usize>(pairs: [(&str, String); N]) -> Vec<String> {
+    pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+}
+
+/// Runs a program on a core, before everybody else, to its end; gives what it printed.
+fn output(core: usize, command: &mut Command) -> io::Result<Vec<u8>> {
+    command.stdout(Stdio::piped());
+    let output = spawn_on(core, Priority::RealTime, command)?.wait_with_output()?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(io::Error::other(format!("{command:?}: {}", output.status)))
+}
+
 fn load_command(server: &Server, flags: &[String]) -> io::Result<Command> {
     let mut command = Command::new(beside("load")?);
     command.args(["--addr", &server.addr.to_string(), "--pid", &server.pid().to_string()]);
-    command.args(flags).stdout(Stdio::piped());
+    command.args(flags);
     Ok(command)
 }
 
 /// Runs the load against a server and returns what it found.
 pub fn load(server: &Server, flags: &[String]) -> io::Result<Value> {
     let _turn = turn()?;
-    let mut command = load_command(server, flags)?;
-    let child = spawn_on(LOAD_CORE, Priority::RealTime, &mut command)?;
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        return Err(io::Error::other(format!("load on {} failed", server.label)));
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    let found = output(LOAD_CORE, &mut load_command(server, flags)?);
+    let found = found.map_err(|error| {
+        io::Error::new(error.kind(), format!("load on {} failed: {error}", server.label))
+    });
+    Ok(serde_json::from_slice(&found?)?)
 }
 
 /// A load that holds idle connections open until it is dropped.
@@ -257,7 +271,7 @@ impl Idlers {
     /// Opens them all and has one message echoed on each.
     pub fn open(server: &Server, flags: &[String]) -> io::Result<Self> {
         let mut command = load_command(server, flags)?;
-        command.stdin(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = spawn_on(LOAD_CORE, Priority::Ordinary, &mut command)?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -279,11 +293,7 @@ impl Drop for Idlers {
 pub fn lines(program: &str, flags: &[String]) -> io::Result<Vec<Value>> {
     let _turn = turn()?;
     let mut command = Command::new(beside(program)?);
-    command.args(flags).stdout(Stdio::piped());
-    let output = spawn_on(SERVER_CORE, Priority::RealTime, &mut command)?.wait_with_output()?;
-    if !output.status.success() {
-        return Err(io::Error::other(format!("{program} failed")));
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
+    let printed = output(SERVER_CORE, command.args(flags))?;
+    let text = String::from_utf8_lossy(&printed);
     text.lines().map(|line| serde_json::from_str(line).map_err(io::Error::from)).collect()
 }

@@ -1,5 +1,7 @@
 //! Medians and spreads.
 
+use serde_json::{Value, json};
+
 /// A median and the quartiles around it.
 #[derive(Clone, Copy, Default)]
 pub struct Spread {
@@ -22,6 +24,12 @@ impl Spread {
             median: quantile(&values, 0.5),
             high: quantile(&values, 0.75),
         }
+    }
+
+    /// For the results file.
+    #[must_use]
+    pub fn to_json(self) -> Value {
+        json!({"low": self.low, "median": self.median, "high": self.high})
     }
 
     /// Half of the distance between the quartiles, as a share of the median.
