@@ -14,19 +14,19 @@
 //! have no default bodies: a new driver adds a method to [`Operation`], and the compiler lists
 //! every row that lacks it.
 //!
-//! | row | file | io_uring |
-//! |---|---|---|
-//! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 |
-//! | connect | `connect.rs` | `CONNECT` |
-//! | recv, recv_exact | `recv.rs` | `RECV` |
-//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 |
-//! | send, send_all | `send.rs` | `SEND` |
-//! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` |
-//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` |
-//! | shutdown | `shutdown.rs` | `SHUTDOWN` |
-//! | close | `close.rs` | `CLOSE` |
-//! | readable, writable | `poll.rs` | `POLL_ADD` |
-//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space |
+//! | row | file | io_uring | epoll, kqueue |
+//! |---|---|---|---|
+//! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
+//! | connect | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
+//! | recv, recv_exact | `recv.rs` | `RECV` | recv |
+//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv |
+//! | send, send_all, send_detached | `send.rs` | `SEND` | send |
+//! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
+//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
+//! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
+//! | close | `close.rs` | `CLOSE` | close |
+//! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
+//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
 
 use std::io;
