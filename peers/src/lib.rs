@@ -10,6 +10,7 @@
 
 pub mod args;
 pub mod client;
+pub mod driver;
 pub mod epoll_server;
 pub mod harness;
 pub mod histogram;
