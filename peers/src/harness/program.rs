@@ -141,19 +141,7 @@ impl Program {
         };
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let priority = if wrapper.is_empty() { Priority::RealTime } else { Priority::Ordinary };
-        let mut child = spawn_on(SERVER_CORE, priority, &mut command)?;
-        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let addr = line
-            .split_whitespace()
-            .find_map(|word| word.trim_start_matches("http://").parse::<SocketAddr>().ok());
-        let Some(addr) = addr else {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(io::Error::other(format!("{}: no address, but {line:?}", self.label)));
-        };
-        Ok(Server { child, addr, label: self.label.clone() })
+        Server::announced(spawn_on(SERVER_CORE, priority, &mut command)?, &self.label)
     }
 }
 
@@ -198,6 +186,20 @@ pub struct Server {
 }
 
 impl Server {
+    /// Waits for the line in which a child whose output is a pipe says its address.
+    pub fn announced(mut child: Child, label: &str) -> io::Result<Self> {
+        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let addr = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut server = Self { child, addr, label: label.to_owned() };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let mut words = line.split_whitespace().map(|word| word.trim_start_matches("http://"));
+        server.addr = words
+            .find_map(|word| word.parse().ok())
+            .ok_or_else(|| io::Error::other(format!("{label}: no address, but {line:?}")))?;
+        Ok(server)
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
