@@ -9,6 +9,7 @@
 //! ```
 
 pub mod args;
+pub mod buffer;
 pub mod client;
 pub mod driver;
 pub mod harness;
