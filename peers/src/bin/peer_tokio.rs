@@ -27,23 +27,21 @@ thread_local! {
 async fn echo(mut stream: TcpStream, size: usize) -> io::Result<()> {
     let mut buf = Buffer::new(size);
     loop {
-        let len = stream.read(&mut buf).await?;
-        if len == 0 {
+        if stream.read_buf(buf.empty()).await? == 0 {
             return Ok(());
         }
-        stream.write_all(&buf[..len]).await?;
+        stream.write_all(buf.bytes()).await?;
     }
 }
 
 async fn http(mut stream: TcpStream, size: usize) -> io::Result<()> {
     let mut state = <Hello as Service>::State::default();
-    let (mut buf, mut out) = (Buffer::new(size), Buffer::new(size));
+    let (mut buf, mut out) = (Buffer::new(size), vec![0; size]);
     loop {
-        let len = stream.read(&mut buf).await?;
-        if len == 0 {
+        if stream.read_buf(buf.empty()).await? == 0 {
             return Ok(());
         }
-        let mut input = &buf[..len];
+        let mut input = buf.bytes();
         loop {
             let answer =
                 |hello: &RefCell<Hello>| hello.borrow_mut().respond(&mut state, input, &mut out);
