@@ -35,8 +35,13 @@ pub fn cells_head(yardsticks: &[Yardstick]) {
     );
 }
 
-fn shares(spreads: impl Iterator<Item = Spread>) -> String {
-    spreads.map(|spread| format!(" {:>7.3} {:>6.1}", spread.median, percent(spread))).collect()
+/// Shares of each yardstick; of one that took no part there are none.
+fn shares(measured: &Measured, side: impl Fn(&Shares) -> Spread) -> String {
+    let columns = measured.shares.iter().map(|shares| match (&shares.fastest, side(shares)) {
+        (Some(_), spread) => format!(" {:>7.3} {:>6.1}", spread.median, percent(spread)),
+        (None, _) => format!(" {:>7} {:>6}", "-", "-"),
+    });
+    columns.collect()
 }
 
 /// The rows of one cell.
@@ -48,10 +53,10 @@ pub fn cell(cell: &Cell, measured: &[Measured]) {
             server.label,
             server.rate.median,
             percent(server.rate),
-            shares(server.shares.iter().map(|shares| shares.rate)),
+            shares(server, |shares| shares.rate),
             server.cpu_ns.median,
             percent(server.cpu_ns),
-            shares(server.shares.iter().map(|shares| shares.cpu)),
+            shares(server, |shares| shares.cpu),
             server.median("p50_us"),
             server.median("p99_us"),
             server.median("server_busy"),
