@@ -42,39 +42,34 @@ pub struct Contest {
 /// Bytes an idle connection that the first of a pair of [`Contest::memory`] may use more.
 pub const MEMORY_OVER_MAX: f64 = 64.0;
 
-/// **The servers. A new one is added here**, or for one run by `--add "label=path flags;…"`:
-/// label, program and flags, whose, dialect, modes. `server.rs` says what a server must understand;
-/// `DRIVER` stands for the driver that takes part.
+const ALL: &str = "echo,http,idle";
+
+/// A server that understands what `server.rs` says.
+const fn peer(
+    label: &'static str,
+    command: &'static str,
+    family: Family,
+    modes: &'static str,
+) -> Row<'static> {
+    (label, command, family, Dialect::Peer, modes)
+}
+
+const BARE_EPOLL: Row<'static> = peer("bare_epoll", "bare_epoll", Family::HandWritten, ALL);
+
 const TIGEREYE: &[Row<'static>] = &[
-    ("tigereye", "tigereye --driver DRIVER", Family::Tigereye, Dialect::Peer, "echo,http,idle"),
-    (
-        "tigereye told",
-        "tigereye --driver DRIVER --recv told",
-        Family::Tigereye,
-        Dialect::Peer,
-        "echo,idle",
-    ),
-    (
-        "tigereye own",
-        "tigereye --driver DRIVER --recv own",
-        Family::Tigereye,
-        Dialect::Peer,
-        "echo,idle",
-    ),
+    peer("tigereye", "tigereye --driver DRIVER", Family::Tigereye, ALL),
+    peer("tigereye told", "tigereye --driver DRIVER --recv told", Family::Tigereye, "echo,idle"),
+    peer("tigereye own", "tigereye --driver DRIVER --recv own", Family::Tigereye, "echo,idle"),
 ];
 
-const BARE_EPOLL: Row<'static> =
-    ("bare_epoll", "bare_epoll", Family::HandWritten, Dialect::Peer, "echo,http,idle");
-
-/// All comparisons.
+/// **The servers, and all comparisons. A new server is added here**, or for one run by
+/// `--add "label=path flags;…"`: label, program and flags, whose, what it takes part in. `DRIVER`
+/// stands for the driver that takes part, `PROFILE` for how the harness was built.
 pub const CONTESTS: &[Contest] = &[
     Contest {
         name: "uring",
         driver: "uring",
-        peers: &[
-            ("bare_uring", "bare_uring", Family::HandWritten, Dialect::Peer, "echo,http,idle"),
-            BARE_EPOLL,
-        ],
+        peers: &[peer("bare_uring", "bare_uring", Family::HandWritten, ALL), BARE_EPOLL],
         others: &[(
             "web_server",
             "../target/PROFILE/examples/web_server",
@@ -96,39 +91,15 @@ pub const CONTESTS: &[Contest] = &[
         driver: "readiness",
         peers: &[
             BARE_EPOLL,
-            ("mio", "peer_mio", Family::Library, Dialect::Peer, "echo,http,idle"),
-            (
-                "tokio",
-                "peer_tokio --runtime current",
-                Family::Library,
-                Dialect::Peer,
-                "echo,http,idle",
-            ),
-            (
-                "tokio multi",
-                "peer_tokio --runtime multi --threads 1",
-                Family::Library,
-                Dialect::Peer,
-                "echo,http,idle",
-            ),
-            ("libuv", "peer_libuv", Family::Library, Dialect::Peer, "echo,http,idle"),
+            peer("mio", "peer_mio", Family::Library, ALL),
+            peer("tokio", "peer_tokio --runtime current", Family::Library, ALL),
+            peer("tokio multi", "peer_tokio --runtime multi --threads 1", Family::Library, ALL),
+            peer("libuv", "peer_libuv", Family::Library, ALL),
         ],
         others: &[
-            ("on uring", "tigereye --driver uring", Family::Other, Dialect::Peer, "idle"),
-            (
-                "told on uring",
-                "tigereye --driver uring --recv told",
-                Family::Other,
-                Dialect::Peer,
-                "idle",
-            ),
-            (
-                "own on uring",
-                "tigereye --driver uring --recv own",
-                Family::Other,
-                Dialect::Peer,
-                "idle",
-            ),
+            peer("on uring", "tigereye --driver uring", Family::Other, "idle"),
+            peer("told on uring", "tigereye --driver uring --recv told", Family::Other, "idle"),
+            peer("own on uring", "tigereye --driver uring --recv own", Family::Other, "idle"),
         ],
         yardsticks: &[
             Yardstick {
@@ -172,7 +143,7 @@ impl Contest {
             let label = label.trim();
             let tigereye = label.starts_with("tigereye");
             let family = if tigereye { Family::Tigereye } else { Family::Other };
-            let row = (label, command.trim(), family, Dialect::Peer, "echo,http,idle");
+            let row = (label, command.trim(), family, Dialect::Peer, ALL);
             list.push(Program::of(&row, driver));
         }
         list

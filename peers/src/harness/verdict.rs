@@ -50,16 +50,15 @@ impl Yardstick {
     }
 }
 
-/// The strategy of tigereye that does best in a cell, if there are several.
+/// The strategy of tigereye that does best in a cell, if any takes part.
 #[must_use]
 pub fn best<'m>(measured: &'m [Measured], yardsticks: &[Yardstick]) -> Option<&'m Measured> {
     let slack = |row: &Measured| {
         let slacks = yardsticks.iter().zip(&row.shares).map(|(own, shares)| own.slack(shares));
         slacks.fold(f64::INFINITY, f64::min)
     };
-    let rows = || measured.iter().filter(|row| row.family == Family::Tigereye);
-    let best = rows().max_by(|a, b| slack(a).total_cmp(&slack(b)));
-    best.filter(|_| rows().count() > 1)
+    let rows = measured.iter().filter(|row| row.family == Family::Tigereye);
+    rows.max_by(|a, b| slack(a).total_cmp(&slack(b)))
 }
 
 impl Marks {
