@@ -11,6 +11,7 @@ const TIGEREYE: &str = env!("CARGO_BIN_EXE_tigereye");
 #[test]
 fn bare_uring_answers() {
     answers(BARE_URING, &[]);
+    waits(BARE_URING, &[]);
 }
 
 #[test]
