@@ -179,7 +179,8 @@ impl Io {
     /// How many more operations the loop takes before its capacity is reached.
     pub fn free_slots(&self) -> u32 {
         let state = self.core.state.borrow();
-        state.limit().saturating_sub(state.slots.used())
+        let left = state.limit.saturating_sub(u64::from(state.slots.used()));
+        u32::try_from(left).unwrap_or(u32::MAX)
     }
 
     /// What the loop did so far.

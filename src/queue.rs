@@ -76,26 +76,6 @@ impl<T: Copy> Queue<T> {
         value
     }
 
-    /// The value behind `at` others.
-    #[inline]
-    pub(crate) fn get(&self, at: usize) -> Option<T> {
-        let value = self.ring.get(self.place(self.head.wrapping_add(at))).copied();
-        value.filter(|_| at < self.len())
-    }
-
-    /// The last value.
-    #[inline]
-    pub(crate) fn back(&self) -> Option<T> {
-        self.get(self.len().wrapping_sub(1))
-    }
-
-    /// The values, to be changed.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        let (len, start) = (self.len(), self.place(self.head));
-        let (wrapped, first) = self.ring.split_at_mut_checked(start).unwrap_or_default();
-        first.iter_mut().chain(wrapped).take(len)
-    }
-
     /// Doubles the ring; new places hold what is there. It is not told what is to be pushed: so that
     /// need not be in memory before it is in the ring.
     #[cold]
@@ -141,12 +121,6 @@ mod tests {
             }
             assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
             if round % 64 == 0 && !model.is_empty() {
-                queue.iter_mut().for_each(|value| *value += 1);
-                model.iter_mut().for_each(|value| *value += 1);
-                assert!(queue.iter_mut().map(|value| *value).eq(model.iter().copied()));
-                let at = usize::try_from(random()).unwrap() % (2 * model.len());
-                assert_eq!(queue.get(at), model.get(at).copied());
-                assert_eq!(queue.back(), model.back().copied());
                 let more = usize::try_from(random()).unwrap() % 4;
                 queue.reserve(more);
                 for value in 0..more as u64 {

@@ -63,10 +63,9 @@ pub(crate) struct Loop {
     pub(crate) due: Queue<(u32, u32)>,
     pub(crate) driver: Option<Driver>,
     pub(crate) ready: Queue<Completion>,
-    pub(crate) capacity: u32,
-    /// Operations that take no capacity: those inside others, and those that were refused and wait
-    /// for their callbacks.
-    pub(crate) uncounted: u32,
+    /// How many slots may be taken: the capacity, and one for each operation that takes none: those
+    /// inside others, and those that were refused and wait for their callbacks.
+    pub(crate) limit: u64,
     pub(crate) operations: u64,
     /// Something waits for what is done while it is submitted: the next wait must not block.
     pub(crate) impatient: bool,
@@ -101,7 +100,7 @@ impl Loop {
         let slot = self.slots.take();
         self.slots.place(slot, record);
         self.operations += 1;
-        let full = self.slots.used() > self.limit();
+        let full = u64::from(self.slots.used()) > self.limit;
         let header = self.slots.header_of(slot);
         // A free slot is in no queue and has no timer: the rest is as it should be.
         header.vtable = Some(vtable);
@@ -118,16 +117,9 @@ impl Loop {
         op
     }
 
-    /// How many slots may be taken: a refused operation only waits for its callback, and a part
-    /// of another takes no capacity.
-    #[inline]
-    pub(crate) fn limit(&self) -> u32 {
-        self.capacity.saturating_add(self.uncounted)
-    }
-
     #[cold]
     fn refuse_for_capacity(&mut self, index: u32) {
-        self.uncounted += 1;
+        self.limit += 1;
         self.slots.header(index).flags |= REFUSED;
         self.refuse(index, error::AT_CAPACITY);
     }
@@ -234,7 +226,9 @@ impl Loop {
                 header.state = State::Driver;
                 // What waits behind it starts when it is done, and a buffer that comes back may
                 // start those that wait for one.
-                self.impatient |= awaited || header.next != NONE || self.buffer_waiters > 0;
+                if awaited || header.next != NONE || self.buffer_waiters > 0 {
+                    self.impatient = true;
+                }
             }
             Start::Await(interest) => {
                 header.state = State::Driver;
@@ -463,7 +457,7 @@ impl Loop {
         let mut result = result;
         if header.flags != 0 {
             result = ending(header.flags, result);
-            self.uncounted -= u32::from(header.flags & REFUSED != 0);
+            self.limit -= u64::from(header.flags & REFUSED != 0);
         }
         if header.has_deadline {
             header.has_deadline = false;

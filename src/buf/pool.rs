@@ -166,6 +166,19 @@ impl Stock {
         }
     }
 
+    /// The kernel took a buffer: another takes its place, so that it always has what it should have.
+    #[inline]
+    fn replace(&mut self) {
+        if self.provided <= self.provided_max
+            && let Some(ring) = &mut *self.ring
+            && let Some(id) = self.free.pop()
+        {
+            ring.provide(id, self.memory.at(usize::from(id) * self.stride), self.size);
+        } else {
+            self.provided -= 1;
+        }
+    }
+
     /// How many buffers the kernel should have at most.
     fn provided_limit(&self) -> u16 {
         let most = (PROVIDED_BYTES_MAX / self.typical.max(1)).max(PROVIDED_LEAST);
@@ -251,11 +264,19 @@ impl PoolShared {
     #[inline(always)]
     pub(crate) fn received(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
         let mut stock = pool.stock.borrow_mut();
-        stock.provided -= 1;
+        stock.replace();
         stock.learn(len);
-        // One for one, so that the kernel always has what it should have.
-        stock.provide();
         PoolShared::lend(pool, &mut stock, id, len)
+    }
+
+    /// The kernel took the buffer `id` from its ring, and did not fill it.
+    #[cold]
+    pub(crate) fn unfilled(&self, id: u16) {
+        let mut stock = self.stock.borrow_mut();
+        assert!(id < stock.count, "the driver keeps to the pool's buffers");
+        stock.provided -= 1;
+        drop(stock);
+        self.put_back(id);
     }
 
     /// The buffer `id`, with `len` bytes in it.

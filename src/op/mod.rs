@@ -355,17 +355,29 @@ where
     unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
-        let (mut completion, mut tried) = (completion, false);
-        loop {
-            // SAFETY: nothing else is done with the record meanwhile.
-            unsafe { Self::deliver(io, record, completion) };
-            if completion.flags & MORE != 0 {
-                return;
-            }
+        // SAFETY: nothing else is done with the record meanwhile.
+        unsafe { Self::deliver(io, record, completion) };
+        if completion.flags & MORE == 0 {
             // SAFETY: as above; the driver has let go of the operation.
-            let next = unsafe { Self::go_on(io, slot, completion, tried) };
-            let Some(next) = next else { return };
+            unsafe { Self::take_further(io, slot, completion) };
+        }
+    }
+
+    /// Goes on after a completion that was delivered, and was the driver's last. With a driver that
+    /// tries, the next result may be there at once.
+    ///
+    /// # Safety
+    /// As for `deliver`, of the record in `slot`.
+    #[inline(never)]
+    unsafe fn take_further(io: &Io, slot: SlotRef, completion: Completion) {
+        let (mut completion, mut tried) = (completion, false);
+        // SAFETY: as for this function.
+        while let Some(next) = unsafe { Self::go_on(io, slot, completion, tried) } {
             (completion, tried) = (next, true);
+            // SAFETY: the vtable in the slot says that a record of this type is in it.
+            let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
+            // SAFETY: as for this function: the operation was not ended.
+            unsafe { Self::deliver(io, record, completion) };
         }
     }
 
@@ -391,13 +403,11 @@ where
         std::mem::forget(unwinding);
     }
 
-    /// Has the operation go on, whose part with the driver has ended, or ends it. With a driver that
-    /// tries, the next result may be there at once: it is taken up once, when the operation was
-    /// woken and has not `tried` before, and what comes then waits for its turn.
+    /// Has the operation go on, or ends it. A result that is there at once is given back once, when
+    /// the operation was woken and has not `tried` before: what comes then waits for its turn.
     ///
     /// # Safety
     /// As for `deliver`, of the record in `slot`.
-    #[inline(never)]
     unsafe fn go_on(
         io: &Io,
         slot: SlotRef,

@@ -130,13 +130,17 @@ impl Multishot for RecvEach {
             self.void_promise();
             return buf;
         };
-        let len = u32::try_from(completion.result).unwrap_or(0);
+        let Ok(len @ 1..) = u32::try_from(completion.result) else {
+            // The end of the stream, or an error, may carry a buffer.
+            self.pool.unfilled(id);
+            self.void_promise();
+            return None;
+        };
         let buf = PoolShared::received(&self.pool, id, len);
         if self.promised {
             self.void_promise();
         }
-        // The end of the stream, or an error, may carry a buffer: dropping it gives it back.
-        if len > 0 { Some(buf) } else { None }
+        Some(buf)
     }
 
     fn ended(&mut self, _io: &Io, op: Op, result: i32) -> Rearm {
@@ -166,7 +170,7 @@ impl Multishot for RecvEach {
 
     fn discard(&mut self, completion: Completion) {
         match completion.buffer() {
-            Some(id) => drop(PoolShared::received(&self.pool, id, 0)),
+            Some(id) => self.pool.unfilled(id),
             None => drop(self.filled(0)),
         }
     }

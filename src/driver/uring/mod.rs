@@ -99,10 +99,12 @@ pub(crate) struct Uring {
     entrance: Entrance,
     ring: IoUring,
     backlog: VecDeque<squeue::Entry>,
-    /// Inline entries that were pushed, in order …
-    inline: Queue<Inline>,
-    /// … and how many of them, from the first on, are concluded and wait to be fetched.
+    /// Inline entries in the order in which they were pushed …
+    inline: Vec<Inline>,
+    /// … how many of them, from the first on, are concluded …
     concluded: usize,
+    /// … and how many of those have been fetched.
+    fetched: usize,
     /// Entries pushed to the queue, modulo 2³².
     pushed: u32,
     waker: Arc<Waker>,
@@ -132,8 +134,9 @@ impl Uring {
             entrance,
             ring,
             backlog: VecDeque::new(),
-            inline: Queue::new(Inline { number: 0, op: Completion::NOTHING.op(), result: 0 }),
+            inline: Vec::new(),
             concluded: 0,
+            fetched: 0,
             pushed: 0,
             waker,
             watch_multishot: true,
@@ -245,7 +248,7 @@ impl Uring {
     fn conclude_later(&mut self, op: Op, result: i32) {
         // Entries in the backlog are pushed later; numbers wrap.
         let number = self.pushed.wrapping_add(self.backlog.len() as u32);
-        self.inline.push_back(Inline { number, op, result });
+        self.inline.push(Inline { number, op, result });
     }
 
     #[inline]
@@ -255,13 +258,14 @@ impl Uring {
 
     #[inline]
     pub(crate) fn concluded(&self) -> usize {
-        self.concluded
+        self.concluded - self.fetched
     }
 
     #[inline]
     pub(crate) fn next_concluded(&mut self) -> Option<Completion> {
-        self.concluded = self.concluded.checked_sub(1)?;
-        let Inline { op: Op { index, generation }, result, .. } = self.inline.pop_front()?;
+        let &Inline { op: Op { index, generation }, result, .. } =
+            self.inline[..self.concluded].get(self.fetched)?;
+        self.fetched += 1;
         Some(Completion { index, generation, result, flags: 0 })
     }
 
@@ -322,6 +326,8 @@ impl Uring {
     #[inline]
     fn reap(&mut self, ready: &mut Queue<Completion>) {
         if !self.inline.is_empty() {
+            self.inline.drain(..self.fetched);
+            self.concluded -= std::mem::take(&mut self.fetched);
             self.conclude_inline();
         }
         let mut rewatch = false;
@@ -380,7 +386,7 @@ impl Uring {
         let taken = self.pushed.wrapping_sub(left);
         // Numbers wrap: the difference tells which one is ahead.
         let is_taken = |number: u32| taken.wrapping_sub(number).cast_signed() >= 0;
-        if self.inline.back().is_some_and(|inline| is_taken(inline.number)) {
+        if self.inline.last().is_some_and(|inline| is_taken(inline.number)) {
             self.concluded = self.inline.len();
         }
         while let Some(inline) = self.inline.get(self.concluded)
