@@ -169,22 +169,22 @@ impl Loop {
     }
 
     /// Hands the operation to whoever will complete it.
-    pub(crate) fn start(&mut self, index: u32, start: StartFn) {
-        if let Some(result) = self.set_off(index, start) {
+    pub(crate) fn start(&mut self, slot: SlotRef, start: StartFn) {
+        if let Some(result) = self.set_off(slot, start) {
+            let index = self.slots.header_of(slot).index;
             self.finish_in_user_space(index, result);
         }
     }
 
     /// As [`start`](Loop::start); gives the result if it is there at once.
     #[inline]
-    pub(crate) fn set_off(&mut self, index: u32, start: StartFn) -> Option<i32> {
-        let handle = self.slots.header(index).handle;
+    pub(crate) fn set_off(&mut self, slot: SlotRef, start: StartFn) -> Option<i32> {
+        let handle = self.slots.header_of(slot).handle;
         let fd = if handle == NONE { -1 } else { self.handles.get(handle).fd };
-        self.set_off_by_vtable(index, start, fd)
+        self.set_off_by_vtable(slot, start, fd)
     }
 
-    fn set_off_by_vtable(&mut self, index: u32, start: StartFn, fd: RawFd) -> Option<i32> {
-        let slot = self.slots.at(index);
+    fn set_off_by_vtable(&mut self, slot: SlotRef, start: StartFn, fd: RawFd) -> Option<i32> {
         // SAFETY: `start` is the function of the vtable of the record in this slot.
         self.set_off_on(slot, |slot, place| unsafe { start(slot, place) }, fd)
     }
@@ -403,7 +403,7 @@ impl Loop {
             && start_next
             && let Some(vtable) = self.slots.header(next).vtable
         {
-            self.start(next, vtable.start);
+            self.start(self.slots.at(next), vtable.start);
         }
     }
 
@@ -421,7 +421,7 @@ impl Loop {
             return Some(fd);
         }
         if let Some(vtable) = self.slots.header(closer).vtable
-            && let Some(result) = self.set_off_by_vtable(closer, vtable.start, fd)
+            && let Some(result) = self.set_off_by_vtable(self.slots.at(closer), vtable.start, fd)
         {
             self.finish_in_user_space(closer, result);
         }

@@ -37,7 +37,8 @@ use crate::driver::readiness::{self, Interest};
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error;
-use crate::slot::{self, Slot, SlotRef};
+use crate::pause::was_paused;
+use crate::slot::{self, STOPPED, Slot, SlotRef};
 
 pub(crate) mod accept;
 pub(crate) mod close;
@@ -266,7 +267,7 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         if retryable(result) {
             // With a driver that tries, the result may be there at once.
-            match io.core.try_again(completion, Self::start) {
+            match io.core.try_again(slot, completion.result, Self::start) {
                 Some(tried) => result = tried,
                 None => return,
             }
@@ -275,7 +276,7 @@ where
         let step = unsafe { (*record).row.step(result) };
         let result = match step {
             Step::Done(result) => result,
-            Step::Again => match io.core.start_again(completion.op(), Self::start) {
+            Step::Again => match io.core.start_again(slot, Self::start) {
                 Some(result) => result,
                 None => return,
             },
@@ -365,7 +366,7 @@ where
         let mut completion = completion;
         if completion.flags & TRY_AGAIN != 0 {
             // What comes after a result that is there at once waits for its turn.
-            match io.core.try_again(completion, Self::start) {
+            match io.core.try_again(slot, completion.result, Self::start) {
                 Some(result) => completion = Completion::in_user_space(completion.op(), result),
                 None => return,
             }
@@ -409,9 +410,10 @@ where
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         let (op, result) = (completion.op(), completion.result);
-        let rearm = if io.core.is_stopped(op) {
+        let flags = io.core.flags(slot);
+        let rearm = if flags & STOPPED != 0 {
             Rearm::Done(0)
-        } else if io.core.was_paused(op, result) {
+        } else if was_paused(flags, result) {
             Rearm::Again
         } else {
             // SAFETY: as for `item`.
@@ -420,7 +422,7 @@ where
         let ended = match rearm {
             Rearm::Done(result) => Some(result),
             Rearm::Parked => io.core.park_again(op),
-            Rearm::Again => io.core.start_again(op, Self::start),
+            Rearm::Again => io.core.start_again(slot, Self::start),
         };
         let Some(result) = ended else { return };
         // SAFETY: the record is moved out once, as in `Once::complete`.
