@@ -79,6 +79,9 @@ pub(crate) fn command(root: &Path, options: &[&str]) -> Result<(), String> {
                 passed += ended.passed;
                 failed += ended.failed;
             }
+            for complaint in &report.complaints {
+                println!("  the kernel complained: {complaint}");
+            }
             let mut bad = report.faults(&plan);
             bad.extend(boot.fault);
             if !bad.is_empty() {

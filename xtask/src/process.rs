@@ -2,11 +2,12 @@
 #![expect(clippy::disallowed_methods, reason = "programs are timed here")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Waits for a process that leads a group; kills the group when it takes longer than `patience`.
+/// Waits for a process; kills it, and the group that it leads if it does, when it takes longer than
+/// `patience`.
 pub(crate) fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
     let start = Instant::now();
     while start.elapsed() < patience {
@@ -15,7 +16,9 @@ pub(crate) fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Opt
         }
         sleep(Duration::from_millis(5));
     }
-    Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status()?;
+    let mut kill = Command::new("kill");
+    kill.args(["-KILL", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status()?;
+    child.kill()?;
     child.wait()?;
     Ok(None)
 }

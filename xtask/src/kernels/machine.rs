@@ -2,7 +2,6 @@
 #![expect(clippy::disallowed_methods, reason = "a boot is timed here")]
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -41,7 +40,7 @@ pub(super) fn boot(
     command.args(["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]);
     command.arg("-kernel").arg(image).arg("-initrd").arg(&initramfs);
     command.args(["-append", COMMAND_LINE]);
-    command.stdin(Stdio::null()).stdout(console).stderr(Stdio::inherit()).process_group(0);
+    command.stdin(Stdio::null()).stdout(console).stderr(Stdio::inherit());
     let start = Instant::now();
     let mut child = command.spawn().map_err(|error| format!("{}: {error}", qemu.display()))?;
     let fault = match wait(&mut child, PATIENCE).map_err(complain)? {
