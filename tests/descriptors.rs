@@ -36,7 +36,7 @@ fn end(io: &Io, stream: TcpStream, number: u32) {
 
 /// Connects `left` times, each time until the server has reset what it accepted. A client that
 /// resets first may not be accepted at all: on another processor its reset overtakes the last
-/// segment of the handshake.
+/// segment of the handshake (`EmbryonicRsts` in /proc/net/netstat counts that).
 fn connect(io: &Io, address: SocketAddr, left: u32) {
     if left == 0 {
         return;
