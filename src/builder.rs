@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::env::VarError;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::Io;
 use crate::clock::Clock;
 use crate::core::Core;
-use crate::driver::{Driver, DriverKind};
+use crate::driver::{self, DriverKind};
 use crate::handle::Handles;
 use crate::mailbox::Mailbox;
 use crate::offload::Pool;
@@ -43,8 +44,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Forces a driver. Without it the environment variable `TIGEREYE_DRIVER` decides, and
-    /// without that the best one that works here.
+    /// Forces a driver. Without it the environment variable `TIGEREYE_DRIVER` decides (`uring` or
+    /// `readiness`), and without that the best one that works here: see [`Io::driver`].
     pub fn driver(mut self, driver: DriverKind) -> Builder {
         self.driver = Some(driver);
         self
@@ -58,8 +59,9 @@ impl Builder {
         self
     }
 
-    /// Entries of the submission queue, rounded up to a power of two, 1 to 32,768 (the default is
-    /// 256). More operations than that may be in flight: this bounds what one system call submits.
+    /// Entries of io_uring's submission queue, rounded up to a power of two, 1 to 32,768 (the
+    /// default is 256); with readiness, events taken at once. More operations than that may be in
+    /// flight: this bounds what one system call does.
     pub fn ring_entries(mut self, entries: u32) -> Builder {
         self.ring_entries = entries;
         self
@@ -82,18 +84,23 @@ impl Builder {
     /// Builds the loop, on the thread that is to run it.
     ///
     /// # Errors
-    /// `Unsupported` where io_uring lacks what is needed (or `TIGEREYE_URING_WITHOUT`, which masks
-    /// features for tests, says so), `InvalidInput` where `TIGEREYE_DRIVER`
-    /// names no driver, and what io_uring_setup(2) says (`EPERM` where it is forbidden, `ENOMEM`,
-    /// `EMFILE`).
+    /// `InvalidInput` where `TIGEREYE_DRIVER` names no driver, `EMFILE` and `ENFILE` where no
+    /// descriptor is left. Of a driver that was asked for and cannot run, an error that says so,
+    /// with the system's own as its source: `Unsupported` where io_uring lacks what is needed (or
+    /// `TIGEREYE_URING_WITHOUT`, which masks features for tests, says so), and what
+    /// io_uring_setup(2) says (`PermissionDenied` where it is forbidden, `OutOfMemory`).
     pub fn build(self) -> io::Result<Io> {
         static LOOPS: AtomicU32 = AtomicU32::new(0);
-        let kind = match (self.driver, std::env::var("TIGEREYE_DRIVER")) {
-            (Some(kind), _) => kind,
-            (None, Ok(name)) => name.parse()?,
-            (None, Err(_)) => DriverKind::Uring,
+        let wanted = match (self.driver, std::env::var("TIGEREYE_DRIVER")) {
+            (Some(kind), _) => Some(kind),
+            (None, Ok(name)) if !name.is_empty() => Some(name.parse()?),
+            (None, Ok(_) | Err(VarError::NotPresent)) => None,
+            (None, Err(error)) => return Err(io::Error::new(io::ErrorKind::InvalidInput, error)),
         };
-        let driver = Driver::new(kind, self.ring_entries)?;
+        let (driver, info) = match wanted {
+            Some(kind) => driver::forced(kind, self.ring_entries)?,
+            None => driver::best(self.ring_entries)?,
+        };
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
         // An odd multiplier spreads the loops' generations over all numbers.
         let seed = LOOPS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9);
@@ -123,6 +130,7 @@ impl Builder {
             mailbox,
             pool: Pool::new(self.pool_threads),
             clock: Clock::new(),
+            driver: info,
             leaked: Cell::new(false),
         };
         Ok(Io::over(core, self.callbacks_per_turn))

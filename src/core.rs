@@ -11,37 +11,37 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::driver::Waker;
+use crate::driver::{DriverInfo, Waker};
 use crate::handle::{DROPPED, HandleId, OPEN};
-use crate::mailbox::{Mailbox, Wake};
+use crate::mailbox::Mailbox;
 use crate::net::borrow;
 use crate::offload::Pool;
 use crate::op::{Completion, MORE, Op};
 use crate::remote::Message;
-use crate::slot::{ASKED_TO_END, CANCEL_ASKED, STOPPED, SlotRef, State};
+use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, STOPPED, SlotRef, State};
 use crate::state::{Loop, StartFn};
 
-impl Wake for Waker {
-    fn wake(&self) {
-        Waker::wake(self);
-    }
-}
-
-pub(crate) type LoopMailbox = Mailbox<Message, Arc<Waker>>;
+pub(crate) type LoopMailbox = Mailbox<Message, Waker>;
 
 pub(crate) struct Core {
     pub(crate) state: RefCell<Loop>,
     pub(crate) mailbox: Arc<LoopMailbox>,
     pub(crate) pool: Pool,
     pub(crate) clock: Clock,
+    pub(crate) driver: DriverInfo,
     /// The driver did not let go in time: its memory is never freed.
     pub(crate) leaked: Cell<bool>,
 }
 
+/// A descriptor that the loop owned, and has let go of.
+pub(crate) fn owned(fd: RawFd) -> OwnedFd {
+    // SAFETY: the handle table owned it and has just forgotten it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
 /// Closes a descriptor that the loop owned.
 pub(crate) fn close_fd(fd: RawFd) {
-    // SAFETY: the handle table owned it and has just forgotten it.
-    drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    drop(owned(fd));
 }
 
 impl Core {
@@ -87,6 +87,23 @@ impl Core {
             state.start(op.index, start);
         }
         None
+    }
+
+    /// Has an operation that was woken try again, unless it was asked to end; gives its result if
+    /// that is there at once.
+    #[inline]
+    pub(crate) fn try_again(&self, completion: Completion, start: StartFn) -> Option<i32> {
+        let mut state = self.state.borrow_mut();
+        let op = completion.op();
+        let flags = state.slots.header(op.index).flags;
+        if flags & FINAL != 0 {
+            // A close that was interrupted has closed (P31).
+            return Some(completion.result);
+        }
+        if flags & ASKED_TO_END != 0 {
+            return Some(-libc::ECANCELED);
+        }
+        if state.hold_restart(op) { None } else { state.set_off(op.index, start) }
     }
 
     /// Lets an operation wait for something in user space, unless it was asked to end.

@@ -152,7 +152,11 @@ impl Source {
             return None;
         }
         let fd = handle.fd;
+        let state = &mut *state;
         state.handles.remove(self.id.index);
+        if let Some(driver) = &mut state.driver {
+            driver.forget(fd, self.id.index);
+        }
         Some(fd)
     }
 }

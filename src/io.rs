@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::Builder;
 use crate::core::Core;
-use crate::driver::{Driver, DriverKind};
+use crate::driver::{Driver, DriverInfo};
 use crate::due::Due;
 use crate::op::{Completion, Op};
 use crate::remote::{Message, Remote};
@@ -91,9 +91,22 @@ impl Io {
         Builder::default()
     }
 
-    /// The driver that runs.
-    pub fn driver(&self) -> DriverKind {
-        self.core.state.borrow().driver.as_ref().map_or(DriverKind::Uring, Driver::kind)
+    /// The driver that runs, and why the better one does not, where the loop was free to choose.
+    ///
+    /// ```
+    /// let io = tigereye::Io::new()?;
+    /// println!("on {}", io.driver());
+    /// // on uring
+    /// // on readiness (uring: Operation not permitted (os error 1))
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn driver(&self) -> &DriverInfo {
+        &self.core.driver
+    }
+
+    /// Whether descriptors are to be non-blocking, for this driver.
+    pub(crate) fn wants_nonblocking(&self) -> bool {
+        self.core.state.borrow().driver.as_ref().is_some_and(Driver::wants_nonblocking)
     }
 
     /// Runs callbacks until no operation is in flight and nothing is posted, or until

@@ -94,7 +94,7 @@ mod timer;
 
 pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
 pub use builder::Builder;
-pub use driver::DriverKind;
+pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};

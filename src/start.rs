@@ -6,11 +6,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::driver::Place;
 use crate::handle::Source;
 use crate::offload::package;
 use crate::op::close::Close;
 use crate::op::user_space::{InThisTurn, Parked, Ticks, Timeout};
-use crate::op::{Direction, Each, Multishot, Once, Operation, Place, Start};
+use crate::op::{Direction, Each, Multishot, Once, Operation, Start};
 use crate::remote::Message;
 use crate::slot::FINAL;
 use crate::state::Target;
@@ -51,7 +52,7 @@ impl Io {
         let record = Once { row, context, callback };
         let vtable = &Once::<O, C, F>::VTABLE;
         // SAFETY: the loop calls it with the slot that it has just placed this record in.
-        let start = |slot, place: &Place<'_>| unsafe { Once::<O, C, F>::start(slot, place) };
+        let start = |slot, place: &mut Place<'_>| unsafe { Once::<O, C, F>::start(slot, place) };
         self.core.state.borrow_mut().insert(record, vtable, start, O::DIRECTION, target)
     }
 
@@ -76,7 +77,7 @@ impl Io {
         let record = Each { row, context, each, done };
         let vtable = &Each::<O, C, F, D>::VTABLE;
         // SAFETY: the loop calls it with the slot that it has just placed this record in.
-        let start = |slot, place: &Place<'_>| unsafe { Each::<O, C, F, D>::start(slot, place) };
+        let start = |slot, place: &mut Place<'_>| unsafe { Each::<O, C, F, D>::start(slot, place) };
         self.core.state.borrow_mut().insert(record, vtable, start, O::DIRECTION, target)
     }
 
@@ -193,7 +194,7 @@ impl Io {
         let record = Once { row: Close, context, callback };
         let vtable = &Once::<Close, C, F>::VTABLE;
         let mut state = self.core.state.borrow_mut();
-        let park = |_, _: &Place<'_>| Start::Parked;
+        let park = |_, _: &mut Place<'_>| Start::Parked;
         let op = state.insert(record, vtable, park, Direction::None, Target::Nothing);
         if !state.is_parked(op) {
             return op;

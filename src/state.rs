@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
-use crate::driver::Driver;
+use crate::driver::{Driver, Place};
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::JobId;
-use crate::op::{Completion, Direction, MORE, Op, Place, Start, VTable};
+use crate::op::{Completion, Direction, MORE, Op, Start, VTable};
 use crate::pause::Held;
 use crate::queue::Queue;
 use crate::slot::{
@@ -25,7 +25,7 @@ pub(crate) const MISSED_PAUSE_NS: u64 = 1_000_000;
 /// How long accepting pauses when no descriptor is left and none of this loop's is closed.
 pub(crate) const EXHAUSTED_PAUSE_NS: u64 = 50_000_000;
 
-pub(crate) type StartFn = unsafe fn(*mut Slot, &Place<'_>) -> Start;
+pub(crate) type StartFn = unsafe fn(*mut Slot, &mut Place<'_>) -> Start;
 
 /// What an operation is submitted on.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +95,7 @@ impl Loop {
         &mut self,
         record: R,
         vtable: &'static VTable,
-        start: impl FnOnce(*mut Slot, &Place<'_>) -> Start,
+        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
         direction: Direction,
         target: Target,
     ) -> Op {
@@ -142,7 +142,7 @@ impl Loop {
     fn enlist(
         &mut self,
         slot: SlotRef,
-        start: impl FnOnce(*mut Slot, &Place<'_>) -> Start,
+        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
         direction: Direction,
         id: HandleId,
     ) {
@@ -176,51 +176,71 @@ impl Loop {
 
     /// Hands the operation to whoever will complete it.
     pub(crate) fn start(&mut self, index: u32, start: StartFn) {
-        let handle = self.slots.header(index).handle;
-        let fd = if handle == NONE { -1 } else { self.handles.get(handle).fd };
-        self.start_by_vtable(index, start, fd);
+        if let Some(result) = self.set_off(index, start) {
+            self.finish_in_user_space(index, result);
+        }
     }
 
-    fn start_by_vtable(&mut self, index: u32, start: StartFn, fd: RawFd) {
+    /// As [`start`](Loop::start); gives the result if it is there at once.
+    #[inline]
+    pub(crate) fn set_off(&mut self, index: u32, start: StartFn) -> Option<i32> {
+        let handle = self.slots.header(index).handle;
+        let fd = if handle == NONE { -1 } else { self.handles.get(handle).fd };
+        self.set_off_by_vtable(index, start, fd)
+    }
+
+    fn set_off_by_vtable(&mut self, index: u32, start: StartFn, fd: RawFd) -> Option<i32> {
         let slot = self.slots.at(index);
         // SAFETY: `start` is the function of the vtable of the record in this slot.
-        self.start_on(slot, |slot, place| unsafe { start(slot, place) }, fd);
+        self.set_off_on(slot, |slot, place| unsafe { start(slot, place) }, fd)
     }
 
     #[inline]
     fn start_on(
         &mut self,
         slot: SlotRef,
-        start: impl FnOnce(*mut Slot, &Place<'_>) -> Start,
+        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
         fd: RawFd,
     ) {
+        if let Some(result) = self.set_off_on(slot, start, fd) {
+            let index = self.slots.header_of(slot).index;
+            self.finish_in_user_space(index, result);
+        }
+    }
+
+    #[inline]
+    fn set_off_on(
+        &mut self,
+        slot: SlotRef,
+        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
+        fd: RawFd,
+    ) -> Option<i32> {
         let header = self.slots.header_of(slot);
-        let (index, generation) = (header.index, header.generation);
-        let Some(driver) = &mut self.driver else {
-            return self.finish_in_user_space(index, error::CLOSED);
-        };
-        let place = Place { fd, features: driver.features() };
-        match start(slot.as_ptr(), &place) {
-            Start::Entry(entry) => {
-                header.state = State::Driver;
-                driver.submit(entry, index, generation);
-            }
-            Start::Inline { entry, result, awaited } => {
-                header.state = State::Driver;
-                driver.submit_inline(entry, Completion { index, generation, result, flags: 0 });
-                // What waits behind it starts when it is done, and a buffer that comes back may start
-                // those that wait for one.
-                self.impatient |= awaited || header.next != NONE || self.buffer_waiters > 0;
-            }
+        let op = Op { index: header.index, generation: header.generation };
+        let Some(driver) = &mut self.driver else { return Some(error::CLOSED) };
+        match start(slot.as_ptr(), &mut driver.place(fd, header.handle)) {
             Start::Timer(deadline_ns) => {
                 assert!(!header.has_timer, "a timer is started when it has fired");
                 header.state = State::Timer;
                 header.has_timer = true;
-                self.timers.insert(deadline_ns, timer_key(index));
+                self.timers.insert(deadline_ns, timer_key(op.index));
             }
-            Start::Ready(result) => self.finish_in_user_space(index, result),
+            Start::Ready(result) => return Some(result),
             Start::Parked => header.state = State::Parked,
+            for_driver => {
+                header.state = State::Driver;
+                #[cfg(target_os = "linux")]
+                if let Start::Inline { awaited, .. } = for_driver {
+                    // What waits behind it starts when it is done, and a buffer that comes back may
+                    // start those that wait for one.
+                    self.impatient |= awaited || header.next != NONE || self.buffer_waiters > 0;
+                }
+                if let Err(error) = driver.take_on(for_driver, op, fd, header.handle) {
+                    return Some(-error.raw_os_error().unwrap_or(libc::EINVAL));
+                }
+            }
         }
+        None
     }
 
     /// Queues the operation's last completion.
@@ -250,10 +270,12 @@ impl Loop {
     /// Asks the driver to let go of an operation, if it holds it.
     pub(crate) fn cancel_in_driver(&mut self, index: u32) {
         let header = self.slots.header(index);
+        let op = Op { index, generation: header.generation };
         if header.state == State::Driver
             && let Some(driver) = &mut self.driver
+            && driver.cancel(op, header.handle)
         {
-            driver.cancel(index, header.generation);
+            self.finish_in_user_space(index, -libc::ECANCELED);
         }
     }
 
@@ -366,12 +388,17 @@ impl Loop {
         let entry = self.handles.get(handle);
         let (fd, closer) = (entry.fd, entry.closer);
         self.handles.remove(handle);
+        if let Some(driver) = &mut self.driver {
+            driver.forget(fd, handle);
+        }
         self.retry_ns = 0;
         if closer == DROPPED {
             return Some(fd);
         }
-        if let Some(vtable) = self.slots.header(closer).vtable {
-            self.start_by_vtable(closer, vtable.start, fd);
+        if let Some(vtable) = self.slots.header(closer).vtable
+            && let Some(result) = self.set_off_by_vtable(closer, vtable.start, fd)
+        {
+            self.finish_in_user_space(closer, result);
         }
         None
     }

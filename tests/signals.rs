@@ -123,13 +123,14 @@ fn p05_a_storm_of_signals_ends_no_wait_and_loses_nothing() {
     io.run_for(HANG).unwrap();
     assert_eq!(io.in_flight(), 0, "the timer never came");
     assert!(start.elapsed() >= 50 * MS);
-    for _ in 0..3 {
+    let mut rounds = 0;
+    while rounds < 3 || SIGNALS.load(Ordering::Relaxed) < 50 {
         work_while_interrupted(&io);
+        rounds += 1;
     }
     drop(io);
     stop.store(true, Ordering::Relaxed);
     storm.join().unwrap();
-    assert!(SIGNALS.load(Ordering::Relaxed) > 50, "there was a storm");
 }
 
 #[test]

@@ -16,11 +16,16 @@ use tigereye::{DriverKind, Io, TcpStream};
 
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
 
+/// A loop over io_uring, or none.
+fn uring() -> std::io::Result<Io> {
+    Io::builder().driver(DriverKind::Uring).build()
+}
+
 #[test]
 fn p07_a_masked_feature_that_nobody_knows_is_an_error() {
     let name = "p07_a_masked_feature_that_nobody_knows_is_an_error";
     if alone(name, &[(WITHOUT, "recv_multishot,telepathy")]) {
-        let error = Io::new().unwrap_err();
+        let error = uring().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("telepathy"), "{error}");
     }
@@ -30,60 +35,8 @@ fn p07_a_masked_feature_that_nobody_knows_is_an_error() {
 fn p07_a_kernel_that_is_too_old_is_an_error() {
     let name = "p07_a_kernel_that_is_too_old_is_an_error";
     if alone(name, &[(WITHOUT, "ext_arg")]) {
-        let error = Io::builder().driver(DriverKind::Uring).build().unwrap_err();
+        let error = uring().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-    }
-}
-
-#[test]
-fn a_driver_that_nobody_knows_is_an_error() {
-    if alone("a_driver_that_nobody_knows_is_an_error", &[("TIGEREYE_DRIVER", "carrier pigeon")]) {
-        assert_eq!(Io::new().unwrap_err().kind(), ErrorKind::InvalidInput);
-        assert!(
-            Io::builder().driver(DriverKind::Uring).build().is_ok(),
-            "the caller's word counts"
-        );
-    }
-}
-
-/// Has the system refuse one system call to this thread, as a container's filter does.
-#[expect(unsafe_code, reason = "prctl(2), seccomp(2)")]
-fn forbid(call: libc::c_long) {
-    let statement =
-        |code: u32, jt, jf, k| libc::sock_filter { code: u16::try_from(code).unwrap(), jt, jf, k };
-    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    let equals = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    let answer = libc::BPF_RET | libc::BPF_K;
-    let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
-    let mut filter = [
-        // The first field of `seccomp_data` is the call's number.
-        statement(load, 0, 0, 0),
-        statement(equals, 0, 1, u32::try_from(call).unwrap()),
-        statement(answer, 0, 0, refused),
-        statement(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
-    // SAFETY: plain arguments.
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
-    let mode = libc::SECCOMP_MODE_FILTER;
-    // SAFETY: the program and its filter are valid for the call.
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) }, 0);
-}
-
-#[test]
-fn p07_a_filter_that_forbids_part_of_io_uring_is_an_error() {
-    if !alone("p07_a_filter_that_forbids_part_of_io_uring_is_an_error", &[]) {
-        return;
-    }
-    for call in [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register] {
-        // A filter stays for as long as its thread: each gets one of its own.
-        let refused = move || {
-            assert!(Io::new().is_ok(), "there is io_uring here");
-            forbid(call);
-            Io::new().map(drop).unwrap_err()
-        };
-        let error = std::thread::spawn(refused).join().unwrap();
-        assert_eq!(error.raw_os_error(), Some(libc::EPERM), "{call}: {error}");
     }
 }
 
@@ -94,7 +47,7 @@ fn p08_rings_are_built_where_no_memory_may_be_locked() {
     }
     limit(libc::RLIMIT_MEMLOCK, 0);
     for _ in 0..500 {
-        let io = Io::new().unwrap();
+        let io = uring().unwrap();
         io.next((), |(), _io| {});
         io.run().unwrap();
     }
@@ -116,7 +69,7 @@ fn p16_waiting_operations_make_no_kernel_threads() {
     if !alone("p16_waiting_operations_make_no_kernel_threads", &[]) {
         return;
     }
-    let io = Io::new().unwrap();
+    let io = uring().unwrap();
     let before = threads();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (mut peers, received) = (Vec::new(), Rc::new(Cell::new(0)));
@@ -144,7 +97,7 @@ fn p16_urgent_bytes_make_no_kernel_threads() {
     if !alone("p16_urgent_bytes_make_no_kernel_threads", &[]) {
         return;
     }
-    let io = Io::new().unwrap();
+    let io = uring().unwrap();
     let before = threads();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut peers = Vec::new();

@@ -18,7 +18,7 @@ Usage: web_server [OPTION VALUE]…
   --addr ADDRESS          where to listen (127.0.0.1:8080; port 0 takes a free one)
   --threads N             loops, one thread each (one per core)
   --root DIR              serve the files in this directory
-  --driver NAME           uring (the best one that works here)
+  --driver NAME           uring, readiness (the best one that works here)
   --head-timeout SECONDS  how long a request's head may take to arrive in all (10)
   --idle-timeout SECONDS  how long a connection may be idle, or a body take to arrive (60)
   --send-timeout SECONDS  how long a client may take nothing of a response (60)

@@ -84,7 +84,7 @@ pub(crate) fn start(
     let listener = TcpListener::from_std(io, listener)?;
     let server = Rc::new(Server {
         settings,
-        driver: io.driver(),
+        driver: io.driver().kind,
         index,
         accepting: Cell::new(None),
         draining: Cell::new(false),

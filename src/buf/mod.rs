@@ -1,6 +1,7 @@
 //! Buffers of operations: stable regions of memory that an operation owns while it is in flight.
 #![expect(unsafe_code, reason = "the traits promise that memory stays where it is")]
 
+use std::mem::MaybeUninit;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +14,29 @@ pub use aligned::AlignedBuf;
 pub(crate) use pool::PoolShared;
 pub use pool::{BufferPool, PoolBuf};
 pub(crate) use region::Region;
+
+/// The bytes of a buffer.
+#[inline]
+pub(crate) fn bytes<B: IoBuf>(buf: &B) -> &[u8] {
+    if buf.is_empty() {
+        return &[];
+    }
+    // SAFETY: the trait promises that so many bytes are initialised there, and that nothing writes
+    // to them while the buffer is not changed, which the borrow sees to.
+    unsafe { std::slice::from_raw_parts(buf.as_ptr(), buf.len()) }
+}
+
+/// Where a buffer can be written to.
+#[inline]
+pub(crate) fn room<B: IoBufMut>(buf: &mut B) -> &mut [MaybeUninit<u8>] {
+    let (at, len) = buf.writable();
+    if len == 0 {
+        return &mut [];
+    }
+    // SAFETY: the trait promises that so many bytes may be written there, and that nobody else
+    // reads or writes them while the buffer is borrowed.
+    unsafe { std::slice::from_raw_parts_mut(at.cast(), len) }
+}
 
 /// Memory that an operation can read from.
 ///

@@ -18,7 +18,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::slice;
@@ -206,11 +206,32 @@ pub(crate) struct PoolShared {
     waiting: RefCell<VecDeque<Op>>,
 }
 
-/// A buffer that an operation receives into by itself.
+/// A buffer that an operation receives into by itself: nobody else has it.
 pub(crate) struct Taken {
-    pub(crate) id: u16,
-    pub(crate) at: *mut u8,
-    pub(crate) size: u32,
+    id: u16,
+    at: *mut u8,
+    size: u32,
+}
+
+impl Taken {
+    #[inline]
+    pub(crate) fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// Its first byte and its size, for a driver that writes to it later.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn parts(&self) -> (*mut u8, u32) {
+        (self.at, self.size)
+    }
+
+    /// All of it, for a call that writes to it at once. It must not outlive the pool.
+    #[inline]
+    pub(crate) fn room(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: the pool's memory does not move, and this buffer of it is nobody else's; the
+        // operation that took it holds the pool.
+        unsafe { slice::from_raw_parts_mut(self.at.cast(), self.size as usize) }
+    }
 }
 
 impl PoolShared {
@@ -315,6 +336,12 @@ impl PoolShared {
     pub(crate) fn put_back(&self, id: u16) {
         self.stock.borrow_mut().put(id);
         self.hand_on();
+    }
+
+    /// Takes back a buffer in the call that took it: nobody can have missed it.
+    #[inline]
+    pub(crate) fn put_back_untold(&self, taken: Taken) {
+        self.stock.borrow_mut().put(taken.id);
     }
 
     /// Starts as many of the waiting operations as buffers may be had. Also when an operation

@@ -6,126 +6,185 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_uring::squeue;
-
-use crate::op::Completion;
+use crate::mailbox::Wake;
+use crate::op::{Completion, Op, Start};
 use crate::queue::Queue;
 
+mod choice;
+#[cfg(not(target_os = "linux"))]
+mod no_ring;
+pub(crate) mod readiness;
+#[cfg(target_os = "linux")]
 pub(crate) mod uring;
 
-pub(crate) use uring::buf_ring::BufRing as ProvidedRing;
-pub(crate) use uring::{Features, Uring, Waker};
-
+pub use choice::{DriverInfo, DriverKind};
+pub(crate) use choice::{best, forced};
 #[cfg(not(target_os = "linux"))]
-compile_error!("tigereye runs on Linux with io_uring today; other systems' drivers are to follow");
+pub(crate) use no_ring::ProvidedRing;
+use readiness::Readiness;
+#[cfg(target_os = "linux")]
+use uring::Uring;
+#[cfg(target_os = "linux")]
+pub(crate) use uring::buf_ring::BufRing as ProvidedRing;
 
-/// Which mechanism a loop runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DriverKind {
-    /// io_uring, Linux 5.11 and newer.
-    Uring,
-}
-
-impl std::fmt::Display for DriverKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            DriverKind::Uring => "uring",
-        })
-    }
-}
-
-impl std::str::FromStr for DriverKind {
-    type Err = io::Error;
-
-    /// Reads a driver's name, as `TIGEREYE_DRIVER` has it.
-    fn from_str(name: &str) -> io::Result<DriverKind> {
-        match name {
-            "uring" => Ok(DriverKind::Uring),
-            other => {
-                let message = format!("no driver is called {other:?}; there is: uring");
-                Err(io::Error::new(io::ErrorKind::InvalidInput, message))
-            }
-        }
-    }
-}
+#[cfg(not(unix))]
+compile_error!("tigereye runs on Linux, macOS and the BSDs today; Windows is to follow");
 
 /// One arm a driver.
+#[allow(clippy::large_enum_variant, reason = "there is one a loop, and each wait goes through it")]
 pub(crate) enum Driver {
+    #[cfg(target_os = "linux")]
     Uring(Uring),
+    Readiness(Readiness),
+}
+
+/// Where an operation is started, for its driver's cell.
+pub(crate) enum Place<'a> {
+    #[cfg(target_os = "linux")]
+    Uring(uring::Place<'a>),
+    Readiness(readiness::Place<'a>),
+}
+
+/// Wakes a driver that waits, from any thread.
+#[derive(Debug)]
+pub(crate) enum Waker {
+    #[cfg(target_os = "linux")]
+    Uring(Arc<uring::Waker>),
+    Readiness(Arc<readiness::Waker>),
+}
+
+impl Wake for Waker {
+    fn wake(&self) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Waker::Uring(waker) => waker.wake(),
+            Waker::Readiness(waker) => waker.wake(),
+        }
+    }
 }
 
 impl Driver {
     pub(crate) fn new(kind: DriverKind, entries: u32) -> io::Result<Driver> {
         match kind {
+            #[cfg(target_os = "linux")]
             DriverKind::Uring => Ok(Driver::Uring(Uring::new(entries)?)),
+            #[cfg(not(target_os = "linux"))]
+            DriverKind::Uring => {
+                let message = "io_uring is part of Linux; this is another system";
+                Err(io::Error::new(io::ErrorKind::Unsupported, message))
+            }
+            DriverKind::Readiness => Ok(Driver::Readiness(Readiness::new(entries)?)),
         }
     }
 
-    pub(crate) fn kind(&self) -> DriverKind {
+    pub(crate) fn waker(&self) -> Waker {
         match self {
-            Driver::Uring(_) => DriverKind::Uring,
+            #[cfg(target_os = "linux")]
+            Driver::Uring(uring) => Waker::Uring(uring.waker()),
+            Driver::Readiness(readiness) => Waker::Readiness(readiness.waker()),
         }
     }
 
-    pub(crate) fn waker(&self) -> Arc<Waker> {
+    /// Whether descriptors are to be non-blocking: io_uring waits by itself, and would take
+    /// `O_NONBLOCK` for the caller's wish not to.
+    pub(crate) fn wants_nonblocking(&self) -> bool {
         match self {
-            Driver::Uring(uring) => uring.waker(),
+            #[cfg(target_os = "linux")]
+            Driver::Uring(_) => false,
+            Driver::Readiness(_) => true,
         }
     }
 
     #[inline]
-    pub(crate) fn features(&self) -> &Features {
+    pub(crate) fn place(&mut self, fd: RawFd, handle: u32) -> Place<'_> {
         match self {
-            Driver::Uring(uring) => uring.features(),
+            #[cfg(target_os = "linux")]
+            Driver::Uring(uring) => Place::Uring(uring.place(fd)),
+            Driver::Readiness(readiness) => Place::Readiness(readiness.place(fd, handle)),
         }
     }
 
+    /// Takes an operation on, which its row has described.
+    ///
+    /// # Errors
+    /// What the system says when the descriptor cannot be watched.
     #[inline]
-    pub(crate) fn submit(&mut self, entry: squeue::Entry, index: u32, generation: u32) {
-        match self {
-            Driver::Uring(uring) => uring.submit(entry, index, generation),
+    pub(crate) fn take_on(
+        &mut self,
+        start: Start,
+        op: Op,
+        fd: RawFd,
+        handle: u32,
+    ) -> io::Result<()> {
+        match (self, start) {
+            #[cfg(target_os = "linux")]
+            (Driver::Uring(uring), Start::Entry(entry)) => uring.submit(entry, op),
+            #[cfg(target_os = "linux")]
+            (Driver::Uring(uring), Start::Inline { entry, result, .. }) => {
+                let Op { index, generation } = op;
+                uring.submit_inline(entry, Completion { index, generation, result, flags: 0 });
+            }
+            (Driver::Readiness(readiness), Start::Await(interest)) => {
+                return readiness.wait_for(op, fd, handle, interest);
+            }
+            _ => panic!("a row answers the driver that asks, and only what needs one comes here"),
         }
+        Ok(())
     }
 
-    /// Submits an entry that completes while it is submitted, and posts nothing when its result is
-    /// that of `silent`, which names the operation.
-    #[inline]
-    pub(crate) fn submit_inline(&mut self, entry: squeue::Entry, silent: Completion) {
-        match self {
-            Driver::Uring(uring) => uring.submit_inline(entry, silent),
-        }
-    }
-
-    /// How many inline entries have not been concluded: the kernel says nothing of those that did
-    /// all.
+    /// How many operations that complete while they are submitted have not been concluded: the
+    /// kernel says nothing of those that did all.
     #[inline]
     pub(crate) fn inline_pending(&self) -> usize {
         match self {
+            #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.inline_pending(),
+            Driver::Readiness(_) => 0,
         }
     }
 
     /// A ring of provided buffers, where the driver has them.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "no driver has rings"))]
     pub(crate) fn provided_ring(&mut self, count: u16) -> io::Result<Option<ProvidedRing>> {
         match self {
+            #[cfg(target_os = "linux")]
             Driver::Uring(uring) if uring.features().buf_rings => {
                 ProvidedRing::new(uring, count).map(Some)
             }
-            Driver::Uring(_) => Ok(None),
+            _ => Ok(None),
         }
     }
 
     /// Takes a ring of provided buffers back; says whether its memory is free.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "no driver has rings"))]
     pub(crate) fn withdraw(&mut self, ring: &mut ProvidedRing) -> bool {
         match self {
+            #[cfg(target_os = "linux")]
             Driver::Uring(uring) => ring.unregister(uring),
+            Driver::Readiness(_) => false,
         }
     }
 
-    pub(crate) fn cancel(&mut self, index: u32, generation: u32) {
+    /// Asks for an operation back; says whether the driver has let go of it at once, else it
+    /// completes.
+    pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
         match self {
-            Driver::Uring(uring) => uring.cancel(index, generation),
+            #[cfg(target_os = "linux")]
+            Driver::Uring(uring) => {
+                uring.cancel(op);
+                false
+            }
+            Driver::Readiness(readiness) => readiness.cancel(op, handle),
+        }
+    }
+
+    /// A handle on which nothing is pending is about to be closed or given away.
+    #[inline]
+    pub(crate) fn forget(&mut self, fd: RawFd, handle: u32) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(_) => {}
+            Driver::Readiness(readiness) => readiness.forget(fd, handle),
         }
     }
 
@@ -137,28 +196,36 @@ impl Driver {
         ready: &mut Queue<Completion>,
     ) -> io::Result<()> {
         match self {
+            #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.wait(timeout, ready),
+            Driver::Readiness(readiness) => readiness.wait(timeout, ready),
         }
     }
 
     /// Makes the raw descriptor readable when `timeout` has passed, for an embedding loop.
     pub(crate) fn arm(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
+            #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.arm(timeout),
+            Driver::Readiness(readiness) => readiness.arm(timeout),
         }
     }
 
     /// What an embedding loop polls.
     pub(crate) fn raw_fd(&mut self) -> io::Result<RawFd> {
         match self {
+            #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.raw_fd(),
+            Driver::Readiness(readiness) => Ok(readiness.raw_fd()),
         }
     }
 
     /// System calls made so far.
     pub(crate) fn system_calls(&self) -> u64 {
         match self {
+            #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.system_calls(),
+            Driver::Readiness(readiness) => readiness.system_calls(),
         }
     }
 }

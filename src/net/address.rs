@@ -4,10 +4,17 @@ use std::net::SocketAddr;
 
 use socket2::{SockAddr, SockAddrStorage};
 
-/// An address that the kernel reads or writes.
+/// An address that the kernel writes.
 pub(crate) struct RawAddress {
     storage: SockAddrStorage,
     len: libc::socklen_t,
+}
+
+impl From<SockAddr> for RawAddress {
+    fn from(address: SockAddr) -> RawAddress {
+        let len = address.len();
+        RawAddress { storage: address.as_storage(), len }
+    }
 }
 
 impl RawAddress {
@@ -17,25 +24,16 @@ impl RawAddress {
         RawAddress { storage, len }
     }
 
-    pub(crate) fn new(address: SocketAddr) -> RawAddress {
-        let address = SockAddr::from(address);
-        let len = address.len();
-        RawAddress { storage: address.as_storage(), len }
-    }
-
     /// Makes all of the storage writable again.
+    #[cfg(target_os = "linux")]
     pub(crate) fn reset(&mut self) {
         self.len = self.storage.size_of();
     }
 
     /// For a call that writes the address and its length.
+    #[cfg(target_os = "linux")]
     pub(crate) fn parts(&mut self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
         ((&raw mut self.storage).cast(), &raw mut self.len)
-    }
-
-    /// For a call that reads the address.
-    pub(crate) fn bytes(&self) -> (*const libc::sockaddr, libc::socklen_t) {
-        ((&raw const self.storage).cast(), self.len)
     }
 
     /// What the kernel wrote, if it is an Internet address.

@@ -42,15 +42,18 @@ impl TcpListener {
         options: &ListenOptions,
     ) -> io::Result<TcpListener> {
         let socket = options.listen(address)?;
+        if io.wants_nonblocking() {
+            socket.set_nonblocking(true)?;
+        }
         Ok(TcpListener { source: Source::new(io, OwnedFd::from(socket).into_raw_fd()) })
     }
 
     /// Takes over a listener of the standard library.
     ///
     /// # Errors
-    /// What fcntl(2) says when it is made blocking, as the driver wants it.
+    /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        listener.set_nonblocking(false)?;
+        listener.set_nonblocking(io.wants_nonblocking())?;
         Ok(TcpListener { source: Source::new(io, OwnedFd::from(listener).into_raw_fd()) })
     }
 
@@ -59,7 +62,9 @@ impl TcpListener {
     /// # Errors
     /// `NotConnected` when it is closed or has operations in flight.
     pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        into_owned(&self.source).map(std::net::TcpListener::from)
+        let listener = into_owned(&self.source).map(std::net::TcpListener::from)?;
+        listener.set_nonblocking(false)?;
+        Ok(listener)
     }
 
     /// The address that it is bound to.

@@ -6,9 +6,10 @@ mod host;
 mod listener;
 mod options;
 mod stream;
+pub(crate) mod system;
 
 pub use descriptor::Descriptor;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions};
 pub use stream::TcpStream;
-pub(crate) use stream::borrow;
+pub(crate) use stream::{Borrowed, borrow};

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use socket2::{SockRef, Socket};
 
-use super::address::RawAddress;
-use super::{ConnectOptions, Keepalive};
+use super::{ConnectOptions, Keepalive, system};
+use crate::core::owned;
+use crate::driver::readiness::Interest;
 use crate::handle::Source;
 use crate::op::connect::Connect;
 use crate::op::poll::Poll;
@@ -43,11 +44,8 @@ pub(crate) fn not_open() -> io::Error {
     crate::error::from_raw(crate::error::CLOSED)
 }
 
-#[expect(unsafe_code, reason = "the loop gives its descriptor away")]
 pub(crate) fn into_owned(source: &Source) -> io::Result<OwnedFd> {
-    let fd = source.take_fd().ok_or_else(not_open)?;
-    // SAFETY: the handle table owned the descriptor and has just forgotten it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    source.take_fd().map(owned).ok_or_else(not_open)
 }
 
 /// A socket for the calls of the standard kind, which does not own its descriptor.
@@ -73,12 +71,20 @@ impl TcpStream {
         TcpStream { source: Source::new(io, fd.into_raw_fd()) }
     }
 
+    /// A socket that was just made, and blocks.
+    fn adopt(io: &Io, socket: Socket) -> io::Result<TcpStream> {
+        if io.wants_nonblocking() {
+            socket.set_nonblocking(true)?;
+        }
+        Ok(TcpStream::from_fd(io, OwnedFd::from(socket)))
+    }
+
     /// Takes over a stream of the standard library.
     ///
     /// # Errors
-    /// What fcntl(2) says when it is made blocking, as the driver wants it.
+    /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        stream.set_nonblocking(false)?;
+        stream.set_nonblocking(io.wants_nonblocking())?;
         Ok(TcpStream::from_fd(io, OwnedFd::from(stream)))
     }
 
@@ -88,7 +94,9 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed or has operations in flight.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        into_owned(&self.source).map(std::net::TcpStream::from)
+        let stream = into_owned(&self.source).map(std::net::TcpStream::from)?;
+        stream.set_nonblocking(false)?;
+        Ok(stream)
     }
 
     fn socket(&self) -> io::Result<Borrowed> {
@@ -156,7 +164,7 @@ impl TcpStream {
     /// `WouldBlock` when the system takes nothing now; `NotConnected` when it is closed; what
     /// send(2) says.
     pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket()?.send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+        self.socket()?.send_with_flags(bytes, libc::MSG_DONTWAIT | system::SEND_FLAGS)
     }
 
     /// Operations in flight on this stream, those that queue behind others included.
@@ -176,7 +184,8 @@ impl Io {
     /// Connects to `address`.
     ///
     /// # Errors
-    /// In the callback, what connect(2) says: `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`…
+    /// In the callback, what connect(2) says: `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`…,
+    /// and `ConnectionReset` where the peer ended the connection before the loop had seen it begin.
     pub fn connect<C, F>(&self, context: C, address: SocketAddr, callback: F) -> Op
     where
         C: 'static,
@@ -197,8 +206,12 @@ impl Io {
         C: 'static,
         F: FnOnce(C, &Io, io::Result<TcpStream>) + 'static,
     {
-        let socket = options.socket(address).map(OwnedFd::from);
-        self.submit(Connect { socket, address: RawAddress::new(address) }, context, callback)
+        let stream = options.socket(address).and_then(|socket| TcpStream::adopt(self, socket));
+        let target = match &stream {
+            Ok(stream) => Target::from(stream.source.id(self)),
+            Err(_) => Target::Nothing,
+        };
+        self.submit_to(Connect::new(stream, address.into()), target, context, callback)
     }
 
     /// Receives into `buf`: as many bytes as are there, at least one, at most what fits. `Ok(0)`
@@ -408,7 +421,7 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_on(Poll { events: libc::POLLIN }, context, callback)
+        self.submit_on(Poll { interest: Interest::Readable }, context, callback)
     }
 
     /// Completes when the descriptor can be written without blocking, or has failed.
@@ -420,6 +433,6 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_on(Poll { events: libc::POLLOUT }, context, callback)
+        self.submit_on(Poll { interest: Interest::Writable }, context, callback)
     }
 }

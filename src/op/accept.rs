@@ -4,14 +4,20 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
+#[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
-use super::{Completion, Direction, Multishot, Op, Operation, Place, Rearm, Start, Step};
+use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
+use crate::driver::readiness::{self, Interest};
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 use crate::net::address::RawAddress;
+use crate::net::system;
 use crate::{Io, TcpStream};
 
+#[cfg(target_os = "linux")]
 const FLAGS: i32 = libc::SOCK_CLOEXEC;
 
 /// The descriptor that a successful result carries.
@@ -53,10 +59,20 @@ impl Operation for Accept {
     type Output = io::Result<(TcpStream, SocketAddr)>;
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, place: &Place<'_>) -> Start {
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
         self.address.reset();
         let (address, len) = self.address.parts();
         Start::Entry(opcode::Accept::new(types::Fd(place.fd), address, len).flags(FLAGS).build())
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        let address = &mut self.address;
+        place.attempt(Interest::Readable, |listener| {
+            let (stream, peer) = system::accept(listener)?;
+            *address = RawAddress::from(peer);
+            Ok(stream.into_raw_fd() as usize)
+        })
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -85,13 +101,21 @@ impl Multishot for AcceptEach {
     type Item = TcpStream;
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, place: &Place<'_>) -> Start {
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
         let fd = types::Fd(place.fd);
         Start::Entry(if place.features.accept_multishot {
             opcode::AcceptMulti::new(fd).flags(FLAGS).build()
         } else {
             let nobody = std::ptr::null_mut();
             opcode::Accept::new(fd, nobody, nobody.cast()).flags(FLAGS).build()
+        })
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        place.attempt(Interest::Readable, |listener| {
+            let (stream, _peer) = system::accept(listener)?;
+            Ok(stream.into_raw_fd() as usize)
         })
     }
 

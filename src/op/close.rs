@@ -4,10 +4,14 @@
 
 use std::io;
 
+#[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
-use super::{Direction, Operation, Place, Start, Step};
+use super::{Direction, Operation, Start, Step};
 use crate::Io;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 
 pub(crate) struct Close;
 
@@ -15,8 +19,13 @@ impl Operation for Close {
     type Output = io::Result<()>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, place: &Place<'_>) -> Start {
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
         Start::Entry(opcode::Close::new(types::Fd(place.fd)).build())
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        Start::Ready(place.close())
     }
 
     fn step(&mut self, result: i32) -> Step {

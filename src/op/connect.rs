@@ -1,30 +1,63 @@
-//! Connecting a socket that the operation owns until it is connected.
+//! Connecting a socket, which the operation owns until it is connected.
 //!
 //! Sources: connect(2), io_uring_prep_connect(3).
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 
+#[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
+use socket2::SockAddr;
 
-use super::{Direction, Operation, Place, Start, Step};
-use crate::net::address::RawAddress;
+use super::{Direction, Operation, Start, Step};
+use crate::driver::readiness::{self, Interest};
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 use crate::{Io, TcpStream};
 
 pub(crate) struct Connect {
     /// The socket, or why there is none.
-    pub(crate) socket: io::Result<OwnedFd>,
-    pub(crate) address: RawAddress,
+    stream: io::Result<TcpStream>,
+    address: SockAddr,
+    /// Where readiness is all there is: it is on its way.
+    begun: bool,
+}
+
+impl Connect {
+    pub(crate) fn new(stream: io::Result<TcpStream>, address: SockAddr) -> Connect {
+        Connect { stream, address, begun: false }
+    }
 }
 
 impl Operation for Connect {
     type Output = io::Result<TcpStream>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _place: &Place<'_>) -> Start {
-        let Ok(socket) = &self.socket else { return Start::Ready(0) };
-        let (address, len) = self.address.bytes();
-        Start::Entry(opcode::Connect::new(types::Fd(socket.as_raw_fd()), address, len).build())
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+        if self.stream.is_err() {
+            return Start::Ready(0);
+        }
+        let (address, len) = (self.address.as_ptr().cast(), self.address.len());
+        Start::Entry(opcode::Connect::new(types::Fd(place.fd), address, len).build())
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        if self.stream.is_err() {
+            return Start::Ready(0);
+        }
+        let result = if std::mem::replace(&mut self.begun, true) {
+            // How it ended is told once (P39); while it has not, there is no peer.
+            place.call(|socket| match socket.take_error()? {
+                Some(error) => Err(error),
+                None => socket.peer_addr().map(|_peer| 0),
+            })
+        } else {
+            place.call(|socket| socket.connect(&self.address).map(|()| 0))
+        };
+        match -result {
+            libc::EINPROGRESS | libc::EALREADY | libc::ENOTCONN => Start::Await(Interest::Writable),
+            _ => Start::Ready(result),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -32,10 +65,10 @@ impl Operation for Connect {
         if result == -libc::EISCONN { Step::Done(0) } else { Step::Done(result) }
     }
 
-    fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
-        let socket = self.socket?;
+    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        let stream = self.stream?;
         result?;
-        Ok(TcpStream::from_fd(io, socket))
+        Ok(stream)
     }
 
     fn discard(self, _result: i32) {}

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   typed method ──▶ Record { row, context, callback } placed in a slot
-//!                         │ row.uring(fd) ─▶ Start: an entry, a timer, or nothing to ask of a driver
+//!                         │ row.uring(place), row.readiness(place) ─▶ Start: who will complete it
 //!                         ▼
 //!                      driver … completion
 //!                         │ row.step(result) ─▶ again (a short transfer) or done
@@ -30,12 +30,15 @@
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
 
 use std::io;
-use std::os::fd::RawFd;
 
+#[cfg(target_os = "linux")]
 use io_uring::squeue;
 
 use crate::Io;
-use crate::driver::Features;
+use crate::driver::Place;
+use crate::driver::readiness::{self, Interest};
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 use crate::error;
 use crate::slot::{self, Slot, SlotRef};
 
@@ -71,20 +74,18 @@ pub(crate) enum Direction {
     Out,
 }
 
-/// Where an operation is started, for its driver's cell.
-pub(crate) struct Place<'a> {
-    pub(crate) fd: RawFd,
-    pub(crate) features: &'a Features,
-}
-
 /// Who will complete an operation.
 pub(crate) enum Start {
-    /// The kernel, by this entry.
+    /// io_uring, by this entry.
+    #[cfg(target_os = "linux")]
     Entry(squeue::Entry),
-    /// The kernel, by this entry, while it is submitted: it waits for nothing, and posts a
+    /// io_uring, by this entry, while it is submitted: it waits for nothing, and posts a
     /// completion only when its result is not this one. Whether somebody waits for that, or it is
     /// enough to know when the loop is next awake.
+    #[cfg(target_os = "linux")]
     Inline { entry: squeue::Entry, result: i32, awaited: bool },
+    /// Nobody yet: it is tried again when its handle is ready this way.
+    Await(Interest),
     /// The loop's timers, at this time in nanoseconds since the loop's start.
     Timer(u64),
     /// Nobody: it is done, with this result.
@@ -111,6 +112,22 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
+    /// Not a completion of the operation: its handle is ready, and it may try again.
+    #[inline]
+    pub(crate) fn try_again(op: Op) -> Completion {
+        let Op { index, generation } = op;
+        Completion { index, generation, result: -libc::EAGAIN, flags: 0 }
+    }
+
+    /// The provided buffer that the driver filled.
+    #[inline]
+    pub(crate) fn buffer(&self) -> Option<u16> {
+        #[cfg(target_os = "linux")]
+        return io_uring::cqueue::buffer_select(self.flags);
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
     /// The last completion of an operation, made in user space.
     #[inline]
     pub(crate) fn in_user_space(op: Op, result: i32) -> Completion {
@@ -131,7 +148,10 @@ pub(crate) trait Operation: Sized + 'static {
     type Output;
     const DIRECTION: Direction;
     /// io_uring's cell.
-    fn uring(&mut self, place: &Place<'_>) -> Start;
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start;
+    /// The cell of epoll and kqueue: tries the call, which does not block.
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
     fn step(&mut self, result: i32) -> Step;
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output;
     /// Frees what a result carries that nobody will take (a descriptor).
@@ -143,7 +163,10 @@ pub(crate) trait Multishot: Sized + 'static {
     type Item;
     const DIRECTION: Direction;
     /// io_uring's cell.
-    fn uring(&mut self, place: &Place<'_>) -> Start;
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start;
+    /// The cell of epoll and kqueue: tries the call, which does not block.
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
     /// The item that a result carries, if it carries one.
     fn item(&mut self, io: &Io, completion: Completion) -> Option<Self::Item>;
     /// What to do after a result that ended the driver's part: go on, or end with this.
@@ -182,7 +205,7 @@ pub(crate) struct VTable {
     /// Whether it has items.
     pub(crate) multishot: bool,
     /// Describes the operation to the driver.
-    pub(crate) start: unsafe fn(*mut Slot, &Place<'_>) -> Start,
+    pub(crate) start: unsafe fn(*mut Slot, &mut Place<'_>) -> Start,
     /// Takes a completion.
     pub(crate) complete: unsafe fn(&Io, SlotRef, Completion),
     /// Drops the record without running its callback; the completion, if there is one, is freed.
@@ -211,12 +234,17 @@ where
     };
 
     #[inline]
-    pub(crate) unsafe fn start(slot: *mut Slot, place: &Place<'_>) -> Start {
+    pub(crate) unsafe fn start(slot: *mut Slot, place: &mut Place<'_>) -> Start {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot) };
         // SAFETY: the loop starts a slot only while no callback of it runs, so nobody else
         // refers to the record.
-        unsafe { (*record).row.uring(place) }
+        let row = unsafe { &mut (*record).row };
+        match place {
+            #[cfg(target_os = "linux")]
+            Place::Uring(place) => row.uring(place),
+            Place::Readiness(place) => row.readiness(place),
+        }
     }
 
     unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
@@ -229,12 +257,15 @@ where
         }
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
-        let step = if retryable(result) {
-            Step::Again
-        } else {
-            // SAFETY: as in `start`; the driver has let go of the operation.
-            unsafe { (*record).row.step(result) }
-        };
+        if retryable(result) {
+            // With a driver that tries, the result may be there at once.
+            match io.core.try_again(completion, Self::start) {
+                Some(tried) => result = tried,
+                None => return,
+            }
+        }
+        // SAFETY: as in `start`; the driver has let go of the operation.
+        let step = unsafe { (*record).row.step(result) };
         let result = match step {
             Step::Done(result) => result,
             Step::Again => match io.core.start_again(completion.op(), Self::start) {
@@ -309,16 +340,61 @@ where
     };
 
     #[inline]
-    pub(crate) unsafe fn start(slot: *mut Slot, place: &Place<'_>) -> Start {
+    pub(crate) unsafe fn start(slot: *mut Slot, place: &mut Place<'_>) -> Start {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot) };
         // SAFETY: only the row is borrowed, and no item callback holds the row.
-        unsafe { (*record).row.uring(place) }
+        let row = unsafe { &mut (*record).row };
+        match place {
+            #[cfg(target_os = "linux")]
+            Place::Uring(place) => row.uring(place),
+            Place::Readiness(place) => row.readiness(place),
+        }
     }
 
     unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
+        let mut completion = completion;
+        let op = completion.op();
+        // With a driver that tries, the result may be there at once. It is taken up once, and what
+        // comes then waits for its turn.
+        let mut woken = retryable(completion.result);
+        let result = loop {
+            // SAFETY: nothing else is done with the record meanwhile.
+            let rearm = match unsafe { Self::take_up(io, record, completion) } {
+                None => return,
+                Some(rearm) => rearm,
+            };
+            let ended = match rearm {
+                Rearm::Done(result) => Some(result),
+                Rearm::Parked => io.core.park_again(op),
+                Rearm::Again if std::mem::take(&mut woken) => {
+                    if let Some(result) = io.core.try_again(completion, Self::start) {
+                        completion = Completion::in_user_space(op, result);
+                        continue;
+                    }
+                    None
+                }
+                Rearm::Again => io.core.start_again(op, Self::start),
+            };
+            match ended {
+                Some(result) => break result,
+                None => return,
+            }
+        };
+        // SAFETY: the record is moved out once, as in `Once::complete`.
+        let Each { row, context, each, done } = unsafe { record.read() };
+        let result = io.core.release::<Self>(slot, result);
+        drop((row, each));
+        done(context, io, error::to_result(result).map(drop));
+    }
+
+    /// Takes a completion to its item's callback; how to go on, if it ended the driver's part.
+    ///
+    /// # Safety
+    /// `record` must be in the slot that the completion names, and nobody else may use it.
+    unsafe fn take_up(io: &Io, record: *mut Self, completion: Completion) -> Option<Rearm> {
         let op = completion.op();
         let last = completion.flags & MORE == 0;
         // SAFETY: the row is borrowed for this call; `item` runs no code of the user's.
@@ -336,27 +412,16 @@ where
             std::mem::forget(unwinding);
         }
         if !last {
-            return;
+            return None;
         }
-        let rearm = if io.core.is_stopped(op) {
+        Some(if io.core.is_stopped(op) {
             Rearm::Done(0)
         } else if io.core.was_paused(op, completion.result) {
             Rearm::Again
         } else {
             // SAFETY: as for `item`.
             unsafe { (*record).row.ended(io, op, completion.result) }
-        };
-        let ended = match rearm {
-            Rearm::Done(result) => Some(result),
-            Rearm::Parked => io.core.park_again(op),
-            Rearm::Again => io.core.start_again(op, Self::start),
-        };
-        let Some(result) = ended else { return };
-        // SAFETY: the record is moved out once, as in `Once::complete`.
-        let Each { row, context, each, done } = unsafe { record.read() };
-        let result = io.core.release::<Self>(slot, result);
-        drop((row, each));
-        done(context, io, error::to_result(result).map(drop));
+        })
     }
 
     unsafe fn abandon(slot: SlotRef, completion: Option<Completion>) -> bool {

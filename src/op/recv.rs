@@ -3,16 +3,23 @@
 //! Sources: recv(2), io_uring_prep_recv(3).
 
 use std::io;
+use std::mem::MaybeUninit;
 
+#[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
-use super::{Direction, Operation, Place, Start, Step};
+use super::{Direction, Operation, Start, Step};
+use crate::buf::room;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 use crate::error::{NO_ROOM, UNEXPECTED_END};
 use crate::{Io, IoBufMut};
 
 /// Most bytes that one call takes (`MAX_RW_COUNT`, read(2)); a longer buffer gets a short result.
 pub(crate) const TRANSFER_MAX: usize = 0x7fff_f000;
 
+#[cfg(target_os = "linux")]
 pub(crate) fn clamp(len: usize) -> u32 {
     u32::try_from(len.min(TRANSFER_MAX)).unwrap_or(u32::MAX)
 }
@@ -25,14 +32,23 @@ impl<B: IoBufMut> Operation for Recv<B> {
     type Output = (B, io::Result<usize>);
     const DIRECTION: Direction = Direction::In;
 
+    #[cfg(target_os = "linux")]
     #[inline]
-    fn uring(&mut self, place: &Place<'_>) -> Start {
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
         let (at, len) = self.buf.writable();
         if len == 0 {
             // Zero bytes would read as the end of the stream.
             return Start::Ready(NO_ROOM);
         }
         Start::Entry(opcode::Recv::new(types::Fd(place.fd), at, clamp(len)).build())
+    }
+
+    #[inline]
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        match room(&mut self.buf) {
+            [] => Start::Ready(NO_ROOM),
+            room => place.recv(room),
+        }
     }
 
     #[inline]
@@ -69,22 +85,38 @@ pub(crate) struct RecvExact<B> {
     pub(crate) received: usize,
 }
 
+impl<B: IoBufMut> RecvExact<B> {
+    /// Where the bytes go that are to come; or the result, when there is nothing to receive.
+    fn rest(&mut self) -> Result<&mut [MaybeUninit<u8>], i32> {
+        let skip = if self.buf.is_growing() { 0 } else { self.received };
+        let left = self.wanted - self.received;
+        if left == 0 {
+            return Err(0);
+        }
+        room(&mut self.buf).get_mut(skip..).and_then(|room| room.get_mut(..left)).ok_or(NO_ROOM)
+    }
+}
+
 impl<B: IoBufMut> Operation for RecvExact<B> {
     type Output = (B, io::Result<()>);
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, place: &Place<'_>) -> Start {
-        let (at, len) = self.buf.writable();
-        let skip = if self.buf.is_growing() { 0 } else { self.received };
-        let left = self.wanted - self.received;
-        if left == 0 {
-            return Start::Ready(0);
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+        match self.rest() {
+            Ok(rest) => {
+                let (at, len) = (rest.as_mut_ptr().cast(), clamp(rest.len()));
+                Start::Entry(opcode::Recv::new(types::Fd(place.fd), at, len).build())
+            }
+            Err(result) => Start::Ready(result),
         }
-        if len.saturating_sub(skip) < left {
-            return Start::Ready(NO_ROOM);
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        match self.rest() {
+            Ok(rest) => place.recv(rest),
+            Err(result) => Start::Ready(result),
         }
-        let at = at.wrapping_add(skip);
-        Start::Entry(opcode::Recv::new(types::Fd(place.fd), at, clamp(left)).build())
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -4,6 +4,8 @@
 //!   with a ring of provided buffers:   RECV, multishot where it can be ──▶ items
 //!   without:                           POLL_ADD ──readable──▶ take a buffer, RECV ──▶ item
 //!                                         ▲───────── would block ─────────────┘
+//!   readiness:                         take a buffer, recv ──▶ item
+//!                                      would block: give the buffer back, and wait
 //! ```
 //!
 //! When the pool is empty the operation waits for a buffer to come back, and only then asks the
@@ -13,12 +15,17 @@
 
 use std::rc::Rc;
 
+#[cfg(target_os = "linux")]
 use io_uring::squeue::Flags;
-use io_uring::{cqueue, opcode, types};
+#[cfg(target_os = "linux")]
+use io_uring::{opcode, types};
 
-use super::{Completion, Direction, Multishot, Op, Place, Rearm, Start};
+use super::{Completion, Direction, Multishot, Op, Rearm, Start};
 use crate::Io;
 use crate::buf::{PoolBuf, PoolShared};
+use crate::driver::readiness::{self, Interest};
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 
 pub(crate) struct RecvEach {
     pool: Rc<PoolShared>,
@@ -47,14 +54,16 @@ impl RecvEach {
         }
     }
 
+    #[cfg(target_os = "linux")]
     fn without_ring(&mut self, fd: types::Fd) -> Start {
         if !self.readable {
             let events = libc::POLLIN.unsigned_abs();
             return Start::Entry(opcode::PollAdd::new(fd, u32::from(events)).build());
         }
         let Some(taken) = self.pool.take() else { return Start::Ready(-libc::ENOBUFS) };
-        self.taken = Some(taken.id);
-        let entry = opcode::Recv::new(fd, taken.at, taken.size);
+        self.taken = Some(taken.id());
+        let (at, size) = taken.parts();
+        let entry = opcode::Recv::new(fd, at, size);
         Start::Entry(entry.flags(libc::MSG_DONTWAIT).build())
     }
 
@@ -83,7 +92,8 @@ impl Multishot for RecvEach {
     type Item = PoolBuf;
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, place: &Place<'_>) -> Start {
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
         let fd = types::Fd(place.fd);
         let Some(group) = self.group else { return self.without_ring(fd) };
         // Who starts an operation that waits has promised it a buffer.
@@ -97,8 +107,24 @@ impl Multishot for RecvEach {
     }
 
     #[inline]
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        if !place.is_worth_trying(Interest::Readable) {
+            return Start::Await(Interest::Readable);
+        }
+        let Some(mut taken) = self.pool.take() else { return Start::Ready(-libc::ENOBUFS) };
+        self.readable = true;
+        let start = place.recv(taken.room());
+        if matches!(start, Start::Await(_)) {
+            self.pool.put_back_untold(taken);
+        } else {
+            self.taken = Some(taken.id());
+        }
+        start
+    }
+
+    #[inline]
     fn item(&mut self, _io: &Io, completion: Completion) -> Option<PoolBuf> {
-        let buf = match cqueue::buffer_select(completion.flags) {
+        let buf = match completion.buffer() {
             Some(id) => {
                 let len = u32::try_from(completion.result).unwrap_or(0);
                 let buf = PoolShared::received(&self.pool, id, len);
@@ -139,7 +165,7 @@ impl Multishot for RecvEach {
     }
 
     fn discard(&mut self, completion: Completion) {
-        match cqueue::buffer_select(completion.flags) {
+        match completion.buffer() {
             Some(id) => drop(PoolShared::received(&self.pool, id, 0)),
             None => drop(self.filled(0)),
         }

@@ -9,15 +9,23 @@
 
 use std::io;
 
+#[cfg(target_os = "linux")]
 use io_uring::squeue::Flags;
+#[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
+#[cfg(target_os = "linux")]
 use super::recv::clamp;
-use super::{Direction, Operation, Place, Start, Step};
+use super::{Direction, Operation, Start, Step};
+use crate::buf::bytes;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 use crate::handle::HandleId;
 use crate::{Io, IoBuf};
 
 /// Bytes to send, in one go.
+#[cfg(target_os = "linux")]
 struct Bytes {
     at: *const u8,
     len: u32,
@@ -27,8 +35,9 @@ struct Bytes {
 }
 
 /// An attempt to send; `tried` says whether it is not the first one.
+#[cfg(target_os = "linux")]
 #[inline]
-fn attempt(place: &Place<'_>, bytes: &Bytes, tried: &mut bool) -> Start {
+fn attempt(place: &uring::Place<'_>, bytes: &Bytes, tried: &mut bool) -> Start {
     let &Bytes { at, len, flags, awaited } = bytes;
     let entry = opcode::Send::new(types::Fd(place.fd), at, len);
     let flags = flags | libc::MSG_NOSIGNAL;
@@ -48,10 +57,16 @@ impl<B: IoBuf> Operation for Send<B> {
     type Output = (B, io::Result<usize>);
     const DIRECTION: Direction = Direction::Out;
 
+    #[cfg(target_os = "linux")]
     #[inline]
-    fn uring(&mut self, place: &Place<'_>) -> Start {
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
         let (at, len) = (self.buf.as_ptr(), clamp(self.buf.len()));
         attempt(place, &Bytes { at, len, flags: 0, awaited: true }, &mut self.tried)
+    }
+
+    #[inline]
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        place.send(bytes(&self.buf))
     }
 
     #[inline]
@@ -79,12 +94,18 @@ impl<B: IoBuf> SendAll<B> {
     }
 
     #[inline]
-    fn start(&mut self, place: &Place<'_>, awaited: bool) -> Start {
-        let left = self.buf.len() - self.sent;
-        if left == 0 {
+    fn rest(&self) -> &[u8] {
+        &bytes(&self.buf)[self.sent..]
+    }
+
+    #[cfg(target_os = "linux")]
+    #[inline]
+    fn start(&mut self, place: &uring::Place<'_>, awaited: bool) -> Start {
+        let rest = self.rest();
+        if rest.is_empty() {
             return Start::Ready(0);
         }
-        let (at, len) = (self.buf.as_ptr().wrapping_add(self.sent), clamp(left));
+        let (at, len) = (rest.as_ptr(), clamp(rest.len()));
         // MSG_WAITALL lets the kernel go on after a short send by itself (5.19+); older kernels
         // ignore it, and `step` sees to the rest.
         attempt(place, &Bytes { at, len, flags: libc::MSG_WAITALL, awaited }, &mut self.tried)
@@ -95,9 +116,18 @@ impl<B: IoBuf> Operation for SendAll<B> {
     type Output = (B, io::Result<()>);
     const DIRECTION: Direction = Direction::Out;
 
+    #[cfg(target_os = "linux")]
     #[inline]
-    fn uring(&mut self, place: &Place<'_>) -> Start {
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
         self.start(place, true)
+    }
+
+    #[inline]
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        match self.rest() {
+            [] => Start::Ready(0),
+            rest => place.send(rest),
+        }
     }
 
     #[inline]
@@ -134,9 +164,15 @@ impl<B: IoBuf> Operation for SendDetached<B> {
     type Output = ();
     const DIRECTION: Direction = Direction::Out;
 
+    #[cfg(target_os = "linux")]
     #[inline]
-    fn uring(&mut self, place: &Place<'_>) -> Start {
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
         self.all.start(place, false)
+    }
+
+    #[inline]
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        self.all.readiness(place)
     }
 
     #[inline]

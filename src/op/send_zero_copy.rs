@@ -6,10 +6,16 @@
 
 use std::io;
 
+#[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
+#[cfg(target_os = "linux")]
 use super::recv::clamp;
-use super::{Direction, Operation, Place, Start, Step};
+use super::{Direction, Operation, Start, Step};
+use crate::buf::bytes;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 use crate::{Io, IoBuf};
 
 pub(crate) struct SendZeroCopy<B> {
@@ -20,7 +26,8 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
     type Output = (B, io::Result<usize>);
     const DIRECTION: Direction = Direction::Out;
 
-    fn uring(&mut self, place: &Place<'_>) -> Start {
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
         let (at, len) = (self.buf.as_ptr(), clamp(self.buf.len()));
         let (fd, flags) = (types::Fd(place.fd), libc::MSG_NOSIGNAL);
         Start::Entry(if place.features.send_zero_copy {
@@ -28,6 +35,10 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
         } else {
             opcode::Send::new(fd, at, len).flags(flags).build()
         })
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        place.send(bytes(&self.buf))
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -5,10 +5,14 @@
 use std::io;
 use std::net::Shutdown as How;
 
+#[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
-use super::{Direction, Operation, Place, Start, Step};
+use super::{Direction, Operation, Start, Step};
 use crate::Io;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 
 pub(crate) struct Shutdown {
     pub(crate) how: How,
@@ -18,13 +22,19 @@ impl Operation for Shutdown {
     type Output = io::Result<()>;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, place: &Place<'_>) -> Start {
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
         let how = match self.how {
             How::Read => libc::SHUT_RD,
             How::Write => libc::SHUT_WR,
             How::Both => libc::SHUT_RDWR,
         };
         Start::Entry(opcode::Shutdown::new(types::Fd(place.fd), how).build())
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        let how = self.how;
+        Start::Ready(place.call(|socket| socket.shutdown(how).map(|()| 0)))
     }
 
     fn step(&mut self, result: i32) -> Step {

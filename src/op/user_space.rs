@@ -2,21 +2,32 @@
 
 use std::io;
 
-use super::{Completion, Direction, Multishot, Op, Operation, Place, Rearm, Start, Step};
+use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
 use crate::Io;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 
-/// Completes when the loop's clock reaches the deadline.
-pub(crate) struct Timeout {
-    pub(crate) deadline_ns: u64,
+/// A row that every driver leaves to the loop, and whose result is nobody's to free.
+pub(crate) trait UserSpace: Sized + 'static {
+    type Output;
+    fn start(&mut self) -> Start;
+    fn finish(self, result: io::Result<u32>) -> Self::Output;
 }
 
-impl Operation for Timeout {
-    type Output = io::Result<()>;
+impl<T: UserSpace> Operation for T {
+    type Output = T::Output;
     const DIRECTION: Direction = Direction::None;
 
+    #[cfg(target_os = "linux")]
     #[inline]
-    fn uring(&mut self, _place: &Place<'_>) -> Start {
-        Start::Timer(self.deadline_ns)
+    fn uring(&mut self, _place: &uring::Place<'_>) -> Start {
+        self.start()
+    }
+
+    #[inline]
+    fn readiness(&mut self, _place: &mut readiness::Place<'_>) -> Start {
+        self.start()
     }
 
     #[inline]
@@ -26,33 +37,44 @@ impl Operation for Timeout {
 
     #[inline]
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
-        result.map(drop)
+        UserSpace::finish(self, result)
     }
 
     fn discard(self, _result: i32) {}
 }
 
+/// Completes when the loop's clock reaches the deadline.
+pub(crate) struct Timeout {
+    pub(crate) deadline_ns: u64,
+}
+
+impl UserSpace for Timeout {
+    type Output = io::Result<()>;
+
+    #[inline]
+    fn start(&mut self) -> Start {
+        Start::Timer(self.deadline_ns)
+    }
+
+    #[inline]
+    fn finish(self, result: io::Result<u32>) -> Self::Output {
+        result.map(drop)
+    }
+}
+
 /// Completes in this turn of the loop.
 pub(crate) struct InThisTurn;
 
-impl Operation for InThisTurn {
+impl UserSpace for InThisTurn {
     type Output = ();
-    const DIRECTION: Direction = Direction::None;
 
     #[inline]
-    fn uring(&mut self, _place: &Place<'_>) -> Start {
+    fn start(&mut self) -> Start {
         Start::Ready(0)
     }
 
     #[inline]
-    fn step(&mut self, result: i32) -> Step {
-        Step::Done(result)
-    }
-
-    #[inline]
-    fn finish(self, _io: &Io, _result: io::Result<u32>) -> Self::Output {}
-
-    fn discard(self, _result: i32) {}
+    fn finish(self, _result: io::Result<u32>) -> Self::Output {}
 }
 
 /// Completes when something in user space says so.
@@ -61,26 +83,34 @@ pub(crate) struct Parked<T> {
     pub(crate) finish: T,
 }
 
-impl<T, R> Operation for Parked<T>
+impl<T, R> UserSpace for Parked<T>
 where
     T: FnOnce(io::Result<u32>) -> R + 'static,
 {
     type Output = R;
-    const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _place: &Place<'_>) -> Start {
+    fn start(&mut self) -> Start {
         Start::Parked
     }
 
-    fn step(&mut self, result: i32) -> Step {
-        Step::Done(result)
-    }
-
-    fn finish(self, _io: &Io, result: io::Result<u32>) -> R {
+    fn finish(self, result: io::Result<u32>) -> R {
         (self.finish)(result)
     }
+}
 
-    fn discard(self, _result: i32) {}
+/// Fails, for a reason that was known before it started.
+pub(crate) struct Failed(pub(crate) i32);
+
+impl UserSpace for Failed {
+    type Output = io::Result<()>;
+
+    fn start(&mut self) -> Start {
+        Start::Ready(self.0)
+    }
+
+    fn finish(self, result: io::Result<u32>) -> Self::Output {
+        result.map(drop)
+    }
 }
 
 /// Completes again and again, a period apart, without drift. An item is the number of periods
@@ -94,7 +124,12 @@ impl Multishot for Ticks {
     type Item = u64;
     const DIRECTION: Direction = Direction::None;
 
-    fn uring(&mut self, _place: &Place<'_>) -> Start {
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, _place: &uring::Place<'_>) -> Start {
+        Start::Timer(self.deadline_ns)
+    }
+
+    fn readiness(&mut self, _place: &mut readiness::Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }
 
@@ -113,26 +148,4 @@ impl Multishot for Ticks {
     }
 
     fn discard(&mut self, _completion: Completion) {}
-}
-
-/// Fails, for a reason that was known before it started.
-pub(crate) struct Failed(pub(crate) i32);
-
-impl Operation for Failed {
-    type Output = io::Result<()>;
-    const DIRECTION: Direction = Direction::None;
-
-    fn uring(&mut self, _place: &Place<'_>) -> Start {
-        Start::Ready(self.0)
-    }
-
-    fn step(&mut self, result: i32) -> Step {
-        Step::Done(result)
-    }
-
-    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
-        result.map(drop)
-    }
-
-    fn discard(self, _result: i32) {}
 }

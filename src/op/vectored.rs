@@ -8,13 +8,19 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::ptr;
 
+#[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
 use super::recv::written;
-use super::{Direction, Operation, Place, Start, Step};
+use super::{Direction, Operation, Start, Step};
+use crate::driver::readiness::{self, Interest};
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
 use crate::error::NO_ROOM;
+use crate::net::system;
 use crate::{Io, IoBuf, IoBufMut};
 
 pub(crate) const VECTORS_MAX: usize = 16;
@@ -46,6 +52,12 @@ impl Message {
         }
     }
 
+    /// Bytes of all vectors.
+    fn len(&self) -> usize {
+        let vectors = &self.vectors[..self.count];
+        vectors.iter().map(|vector| vector.iov_len).fold(0, usize::saturating_add)
+    }
+
     fn header(&mut self) -> *mut libc::msghdr {
         self.header.msg_iov = self.vectors.as_mut_ptr();
         self.header.msg_iovlen = self.count as _;
@@ -53,25 +65,48 @@ impl Message {
     }
 }
 
+/// What a call returned that gives a size, or an error.
+fn sized(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
 pub(crate) struct RecvVectored<B> {
     pub(crate) bufs: Vec<B>,
     pub(crate) message: Message,
+}
+
+impl<B: IoBufMut> RecvVectored<B> {
+    /// The message, unless no buffer has room.
+    fn describe(&mut self) -> Option<&mut Message> {
+        self.message.clear();
+        for buf in &mut self.bufs {
+            let (at, len) = buf.writable();
+            self.message.push(at, len);
+        }
+        (self.message.count > 0).then_some(&mut self.message)
+    }
 }
 
 impl<B: IoBufMut> Operation for RecvVectored<B> {
     type Output = (Vec<B>, io::Result<usize>);
     const DIRECTION: Direction = Direction::In;
 
-    fn uring(&mut self, place: &Place<'_>) -> Start {
-        self.message.clear();
-        for buf in &mut self.bufs {
-            let (at, len) = buf.writable();
-            self.message.push(at, len);
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+        match self.describe() {
+            Some(message) => {
+                Start::Entry(opcode::RecvMsg::new(types::Fd(place.fd), message.header()).build())
+            }
+            None => Start::Ready(NO_ROOM),
         }
-        if self.message.count == 0 {
-            return Start::Ready(NO_ROOM);
-        }
-        Start::Entry(opcode::RecvMsg::new(types::Fd(place.fd), self.message.header()).build())
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        let Some(message) = self.describe() else { return Start::Ready(NO_ROOM) };
+        place.transfer(Interest::Readable, message.len(), |socket| {
+            // SAFETY: the header and what it refers to are the operation's, and stay during the call.
+            sized(unsafe { libc::recvmsg(socket.as_raw_fd(), message.header(), 0) })
+        })
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -104,6 +139,18 @@ pub(crate) struct SendVectored<B> {
 }
 
 impl<B: IoBuf> SendVectored<B> {
+    /// The message that is left to be sent, if there is anything.
+    fn describe(&mut self) -> Option<&mut Message> {
+        self.message.clear();
+        let mut skip = self.sent;
+        for buf in &self.bufs {
+            let skipped = skip.min(buf.len());
+            self.message.push(buf.as_ptr().wrapping_add(skipped).cast_mut(), buf.len() - skipped);
+            skip -= skipped;
+        }
+        (self.message.count > 0).then_some(&mut self.message)
+    }
+
     fn len(&self) -> usize {
         self.bufs.iter().map(IoBuf::len).fold(0, usize::saturating_add)
     }
@@ -113,20 +160,21 @@ impl<B: IoBuf> Operation for SendVectored<B> {
     type Output = (Vec<B>, io::Result<usize>);
     const DIRECTION: Direction = Direction::Out;
 
-    fn uring(&mut self, place: &Place<'_>) -> Start {
-        self.message.clear();
-        let mut skip = self.sent;
-        for buf in &self.bufs {
-            let skipped = skip.min(buf.len());
-            self.message.push(buf.as_ptr().wrapping_add(skipped).cast_mut(), buf.len() - skipped);
-            skip -= skipped;
-        }
-        if self.message.count == 0 {
-            return Start::Ready(0);
-        }
-        let header = self.message.header().cast_const();
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+        let Some(message) = self.describe() else { return Start::Ready(0) };
+        let header = message.header().cast_const();
         let flags = libc::MSG_NOSIGNAL.cast_unsigned();
         Start::Entry(opcode::SendMsg::new(types::Fd(place.fd), header).flags(flags).build())
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        let Some(message) = self.describe() else { return Start::Ready(0) };
+        place.transfer(Interest::Writable, message.len(), |socket| {
+            let header = message.header().cast_const();
+            // SAFETY: the header and what it refers to are the operation's, and stay during the call.
+            sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_FLAGS) })
+        })
     }
 
     fn step(&mut self, result: i32) -> Step {

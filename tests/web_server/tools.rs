@@ -124,7 +124,7 @@ fn a_browser_shows_the_figures() {
         assert!(figure.parse::<u64>().is_ok_and(|figure| figure > 0), "{name}: {figure}\n{page}");
     }
     assert!(text("requests_rate").ends_with(" a second"), "the figures were updated\n{page}");
-    assert_eq!(text("driver"), "uring");
+    assert_eq!(text("driver"), super::driver());
     assert_eq!(text("state"), "", "the server answered");
     let (_, table) = page.split_once("id=\"loops\"").unwrap();
     assert_eq!(table.matches("<tr>").count(), 2, "a row a loop\n{page}");

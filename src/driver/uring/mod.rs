@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
-use crate::op::{CANCEL_MISSED, Completion, MORE};
+use crate::op::{CANCEL_MISSED, Completion, MORE, Op};
 use crate::queue::Queue;
 use crate::slot::SLOTS_MAX;
 
@@ -46,6 +46,12 @@ const CANCEL: u32 = 1 << 31;
 /// Marks an entry that posts a completion only when it did not do all that it was to do.
 const INLINE: u32 = 1 << 30;
 const _: () = assert!(SLOTS_MAX <= INLINE);
+
+/// Where an operation is started.
+pub(crate) struct Place<'a> {
+    pub(crate) fd: RawFd,
+    pub(crate) features: &'a Features,
+}
 
 pub(crate) struct Uring {
     /// Before the ring, which it refers to: fields are dropped in order.
@@ -108,6 +114,11 @@ impl Uring {
 
     pub(crate) fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
+    }
+
+    #[inline]
+    pub(crate) fn place(&self, fd: RawFd) -> Place<'_> {
+        Place { fd, features: &self.features }
     }
 
     #[inline]
@@ -177,15 +188,16 @@ impl Uring {
         }
     }
 
-    pub(crate) fn cancel(&mut self, index: u32, generation: u32) {
+    pub(crate) fn cancel(&mut self, op: Op) {
+        let Op { index, generation } = op;
         // Its answer says nothing about the buffer; only the operation's own completion does (P10).
         let entry = opcode::AsyncCancel::new(user_data(index, generation)).build();
         self.push(&entry.user_data(user_data(index | CANCEL, generation)));
     }
 
     #[inline]
-    pub(crate) fn submit(&mut self, entry: squeue::Entry, index: u32, generation: u32) {
-        self.push(&entry.user_data(user_data(index, generation)));
+    pub(crate) fn submit(&mut self, entry: squeue::Entry, op: Op) {
+        self.push(&entry.user_data(user_data(op.index, op.generation)));
     }
 
     /// Submits an inline entry; `silent` is what it means when the kernel took it and posted

@@ -283,7 +283,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "P35: send_now raises SIGPIPE",
         &[edit(
             "src/net/stream.rs",
-            "libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL",
+            "libc::MSG_DONTWAIT | system::SEND_FLAGS",
             "libc::MSG_DONTWAIT",
         )],
         "signals",

@@ -1,0 +1,124 @@
+//! Which driver a loop runs on, and why.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use super::Driver;
+
+/// A mechanism that a loop can run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DriverKind {
+    /// io_uring, Linux 5.11 and newer.
+    Uring,
+    /// A call is tried first, and again when its handle is ready: epoll on Linux, kqueue on macOS
+    /// and the BSDs.
+    Readiness,
+}
+
+impl DriverKind {
+    /// From the best one on.
+    const ALL: [DriverKind; 2] = [DriverKind::Uring, DriverKind::Readiness];
+
+    fn name(self) -> &'static str {
+        match self {
+            DriverKind::Uring => "uring",
+            DriverKind::Readiness => "readiness",
+        }
+    }
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for DriverKind {
+    type Err = io::Error;
+
+    /// Reads a driver's name, as `TIGEREYE_DRIVER` has it.
+    fn from_str(name: &str) -> io::Result<DriverKind> {
+        let found = DriverKind::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| {
+            let known = DriverKind::ALL.map(DriverKind::name).join(", ");
+            let message = format!("no driver is called {name:?}; there are: {known}");
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })
+    }
+}
+
+/// The driver of a loop; see [`Io::driver`](crate::Io::driver). Shown, it is a sentence for a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DriverInfo {
+    /// Which one runs.
+    pub kind: DriverKind,
+    /// Why the one that would have been better does not, where the loop was free to choose.
+    pub passed_over: Option<String>,
+}
+
+impl fmt::Display for DriverInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.passed_over {
+            None => write!(f, "{}", self.kind),
+            Some(reason) => write!(f, "{} ({reason})", self.kind),
+        }
+    }
+}
+
+/// The best driver that works here.
+///
+/// # Errors
+/// What the last one says; and at once what would be wrong with each: a name in the environment
+/// that nobody knows, or that no descriptor is left.
+pub(crate) fn best(entries: u32) -> io::Result<(Driver, DriverInfo)> {
+    let mut passed_over = None;
+    let [others @ .., last] = DriverKind::ALL;
+    for kind in others {
+        match Driver::new(kind, entries) {
+            Ok(driver) => return Ok((driver, DriverInfo { kind, passed_over })),
+            Err(error) if is_anyones(&error) => return Err(error),
+            Err(error) => passed_over = Some(format!("{kind}: {error}")),
+        }
+    }
+    let driver = Driver::new(last, entries)?;
+    Ok((driver, DriverInfo { kind: last, passed_over }))
+}
+
+/// Whether another driver would fail alike.
+fn is_anyones(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none()
+        || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// The driver that the caller or the environment names.
+pub(crate) fn forced(kind: DriverKind, entries: u32) -> io::Result<(Driver, DriverInfo)> {
+    let driver = Driver::new(kind, entries).map_err(|error| {
+        if is_anyones(&error) {
+            return error;
+        }
+        io::Error::new(error.kind(), CannotRun { kind, error })
+    })?;
+    Ok((driver, DriverInfo { kind, passed_over: None }))
+}
+
+/// The driver that was asked for cannot run; the system's error is its source.
+#[derive(Debug)]
+struct CannotRun {
+    kind: DriverKind,
+    error: io::Error,
+}
+
+impl fmt::Display for CannotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the driver {}, which was asked for, cannot run: {}", self.kind, self.error)
+    }
+}
+
+impl std::error::Error for CannotRun {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}

@@ -1,0 +1,49 @@
+//! What systems do differently, or what no crate wraps: one small function each.
+#![expect(unsafe_code, reason = "system calls that no crate wraps in this form")]
+
+use std::io;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+
+use socket2::{SockAddr, Socket};
+
+/// For every send: a peer that is gone is an `EPIPE`, never a signal (P35).
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+/// macOS has no such flag; its sockets have `SO_NOSIGPIPE`, which std and `socket2` set.
+#[cfg(target_vendor = "apple")]
+pub(crate) const SEND_FLAGS: i32 = 0;
+
+/// Accepts a connection: non-blocking and close-on-exec (P38).
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    listener.accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
+}
+
+/// Accepts a connection: non-blocking and close-on-exec (P38). macOS has no accept4(2), so a child
+/// that another thread starts just now may inherit it.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    let (stream, peer) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, peer))
+}
+
+/// Closes a descriptor and says how that went. It is gone whatever that is (close(2)).
+pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
+    // SAFETY: the descriptor was owned, and nobody uses it after this.
+    match unsafe { libc::close(fd.into_raw_fd()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Which of `events`, and of those that need no asking, a descriptor has now (poll(2)).
+pub(crate) fn poll_now(fd: RawFd, events: i16) -> io::Result<i16> {
+    let mut entry = libc::pollfd { fd, events, revents: 0 };
+    // SAFETY: one entry, which lives during the call.
+    match unsafe { libc::poll(&raw mut entry, 1, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ if entry.revents & libc::POLLNVAL != 0 => Err(io::Error::from_raw_os_error(libc::EBADF)),
+        _ => Ok(entry.revents),
+    }
+}
