@@ -1,5 +1,6 @@
-//! This program as the linker: rustc starts it like a C compiler, with the two variables below in
-//! its environment, and it starts zig's with what zig can use of the arguments.
+//! This program as the linker: rustc starts it like a C compiler, and so does the crate `cc`, with
+//! the two variables below in its environment. It starts zig's with what zig can use of the
+//! arguments.
 
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
@@ -14,9 +15,10 @@ const DROPPED_PAIRS: [&str; 2] = ["-arch", "-isysroot"];
 /// Dropped alone. The libraries are named by the crate `libc`, and nothing here calls them.
 const DROPPED: [&str; 7] =
     ["-m64", "-liconv", "-lobjc", "-lkvm", "-lmemstat", "-lprocstat", "-ldevstat"];
-/// Dropped whatever follows in the same argument: a version that `-target` implies, and the list of
-/// what a program exports, which zig's linker for Mach-O does not read.
-const DROPPED_PREFIXES: [&str; 2] = ["-mmacosx-version-min", "-Wl,-exported_symbols_list"];
+/// Dropped whatever follows in the same argument: the system in others' words, its version, and the
+/// list of what a program exports, which zig's linker for Mach-O does not read.
+const DROPPED_PREFIXES: [&str; 3] =
+    ["--target=", "-mmacosx-version-min", "-Wl,-exported_symbols_list"];
 
 /// What zig is given of rustc's arguments.
 fn usable(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
@@ -48,7 +50,7 @@ pub(crate) fn link(target: &OsStr) -> Result<(), String> {
     let zig = std::env::var_os(ZIG).ok_or_else(|| format!("{ZIG} is not set"))?;
     let mut command = Command::new(&zig);
     command.args([OsStr::new("cc"), OsStr::new("-target"), target]);
-    super::tools::run(command.args(usable(std::env::args_os().skip(1))), "linking")
+    super::tools::run(command.args(usable(std::env::args_os().skip(1))), "zig")
 }
 
 #[cfg(test)]
@@ -83,6 +85,12 @@ mod tests {
     fn freebsd_unwinds_with_zigs_library() {
         let arguments = ["-m64", "main.o", "-lkvm", "-lutil", "-lgcc_s", "-pie"];
         assert_eq!(filtered(&arguments), ["main.o", "-lutil", "-lunwind", "-pie"]);
+    }
+
+    #[test]
+    fn a_system_has_one_name() {
+        let arguments = ["-O2", "--target=arm64-apple-macosx", "-c", "alloca.c"];
+        assert_eq!(filtered(&arguments), ["-O2", "-c", "alloca.c"]);
     }
 
     #[test]

@@ -56,7 +56,8 @@ impl Tools {
         cargo
     }
 
-    /// The same for one target: with its standard library, and with this program as its linker.
+    /// The same for one target: with its standard library, and with this program as its linker and
+    /// its C compiler (criterion has some C).
     pub(super) fn cargo_for(&self, command: &str, target: &Target) -> Result<Command, String> {
         let own = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
         let mut cargo = self.cargo(command);
@@ -68,6 +69,7 @@ impl Tools {
         ];
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
         cargo.env("SDKROOT", self.place.join("sdk"));
+        cargo.env(format!("CC_{}", target.triple.replace('-', "_")), own);
         cargo.env(link::TARGET, target.zig).env(link::ZIG, self.zig());
         for cache in ["ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"] {
             cargo.env(cache, self.place.join("zig-cache"));
