@@ -61,6 +61,7 @@ impl<T: Copy> Queue<T> {
     }
 
     /// The values from the `skip`-th on, to be changed.
+    #[cfg(any(target_os = "linux", test))]
     pub(crate) fn iter_mut_from(&mut self, skip: usize) -> impl Iterator<Item = &mut T> {
         let (len, mask) = (self.len(), (self.ring.len() - 1));
         let start = self.head.wrapping_add(skip) & mask;

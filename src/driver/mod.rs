@@ -118,18 +118,21 @@ impl Driver {
     ) -> io::Result<()> {
         match (self, start) {
             #[cfg(target_os = "linux")]
-            (Driver::Uring(uring), Start::Entry(entry)) => uring.submit(entry, op),
+            (Driver::Uring(uring), Start::Entry(entry)) => {
+                uring.submit(entry, op);
+                Ok(())
+            }
             #[cfg(target_os = "linux")]
             (Driver::Uring(uring), Start::Inline { entry, result, .. }) => {
                 let Op { index, generation } = op;
                 uring.submit_inline(entry, Completion { index, generation, result, flags: 0 });
+                Ok(())
             }
             (Driver::Readiness(readiness), Start::Await(interest)) => {
-                return readiness.wait_for(op, fd, handle, interest);
+                readiness.wait_for(op, fd, handle, interest)
             }
             _ => panic!("a row answers the driver that asks, and only what needs one comes here"),
         }
-        Ok(())
     }
 
     /// How many operations that complete while they are submitted have not been concluded: the
