@@ -28,6 +28,8 @@ use crate::slot::NONE;
 mod alarm;
 mod place;
 mod poller;
+#[cfg(test)]
+mod tests;
 
 use alarm::Alarm;
 pub(crate) use place::Place;
