@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "builds are timed here")]
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -28,7 +29,8 @@ pub(super) fn all(tools: &Tools, target: &Target) -> Result<(), String> {
         if !target.format.matches(&image) {
             return Err(format!("{program} is not {}", target.format));
         }
-        step(&format!("{program} is {}", target.format));
+        let name = Path::new(&program).file_name().unwrap_or_default().display();
+        step(&format!("linked {name}: {}", target.format));
     }
     Ok(())
 }
