@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
+use crate::IoBuf;
 use crate::driver::{Driver, Place};
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::JobId;
+use crate::op::send::SendDetached;
 use crate::op::{Completion, Direction, MORE, Op, Start, VTable};
 use crate::pause::Held;
 use crate::queue::Queue;
@@ -241,6 +243,26 @@ impl Loop {
             }
         }
         None
+    }
+
+    /// Has a driver that tries send at once, where nothing is before it on its handle; says whether
+    /// all is sent. What is left is the row's.
+    pub(crate) fn send_at_once<B: IoBuf>(
+        &mut self,
+        id: Option<HandleId>,
+        row: &mut SendDetached<B>,
+    ) -> bool {
+        let Some(id) = id else { return false };
+        let Some(handle) = self.handles.find(id) else { return false };
+        let fd = handle.fd;
+        let is_first = handle.queues[1].head == NONE;
+        if handle.closer != OPEN || !is_first {
+            return false;
+        }
+        let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
+        let done = row.sends_all(&mut readiness.place(fd, id.index));
+        self.operations += u64::from(done);
+        done
     }
 
     /// Queues the operation's last completion.

@@ -14,19 +14,19 @@
 //! have no default bodies: a new driver adds a method to [`Operation`], and the compiler lists
 //! every row that lacks it.
 //!
-//! | row | file | io_uring |
-//! |---|---|---|
-//! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 |
-//! | connect | `connect.rs` | `CONNECT` |
-//! | recv, recv_exact | `recv.rs` | `RECV` |
-//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 |
-//! | send, send_all | `send.rs` | `SEND` |
-//! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` |
-//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` |
-//! | shutdown | `shutdown.rs` | `SHUTDOWN` |
-//! | close | `close.rs` | `CLOSE` |
-//! | readable, writable | `poll.rs` | `POLL_ADD` |
-//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space |
+//! | row | file | io_uring | epoll, kqueue |
+//! |---|---|---|---|
+//! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
+//! | connect | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
+//! | recv, recv_exact | `recv.rs` | `RECV` | recv |
+//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv |
+//! | send, send_all, send_detached | `send.rs` | `SEND` | send |
+//! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
+//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
+//! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
+//! | close | `close.rs` | `CLOSE` | close |
+//! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
+//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
 
 use std::io;
@@ -58,6 +58,8 @@ pub(crate) mod vectored;
 pub(crate) const MORE: u32 = 2;
 /// The completion says that the buffer of a zero-copy send is free.
 pub(crate) const NOTIFICATION: u32 = 8;
+/// Not a completion of the operation: its handle is ready, and it may try again.
+pub(crate) const TRY_AGAIN: u32 = 1 << 13;
 /// Not a completion of the operation: a cancel of it found nothing to cancel just now.
 pub(crate) const CANCEL_MISSED: u32 = 1 << 14;
 /// The completion was made in user space.
@@ -112,11 +114,11 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    /// Not a completion of the operation: its handle is ready, and it may try again.
+    /// Tells an operation that it may try again.
     #[inline]
     pub(crate) fn try_again(op: Op) -> Completion {
         let Op { index, generation } = op;
-        Completion { index, generation, result: -libc::EAGAIN, flags: 0 }
+        Completion { index, generation, result: -libc::EAGAIN, flags: TRY_AGAIN }
     }
 
     /// The provided buffer that the driver filled.
@@ -198,6 +200,11 @@ pub enum Next {
 pub struct Op {
     pub(crate) index: u32,
     pub(crate) generation: u32,
+}
+
+impl Op {
+    /// Names nobody: the operation ended while it was started.
+    pub(crate) const ENDED: Op = Op { index: u32::MAX, generation: 0 };
 }
 
 /// What the loop can do with a record without knowing its types.
@@ -357,32 +364,20 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         let mut completion = completion;
         let op = completion.op();
-        // With a driver that tries, the result may be there at once. It is taken up once, and what
-        // comes then waits for its turn.
-        let mut woken = retryable(completion.result);
-        let result = loop {
-            // SAFETY: nothing else is done with the record meanwhile.
-            let rearm = match unsafe { Self::take_up(io, record, completion) } {
-                None => return,
-                Some(rearm) => rearm,
-            };
-            let ended = match rearm {
-                Rearm::Done(result) => Some(result),
-                Rearm::Parked => io.core.park_again(op),
-                Rearm::Again if std::mem::take(&mut woken) => {
-                    if let Some(result) = io.core.try_again(completion, Self::start) {
-                        completion = Completion::in_user_space(op, result);
-                        continue;
-                    }
-                    None
-                }
-                Rearm::Again => io.core.start_again(op, Self::start),
-            };
-            match ended {
-                Some(result) => break result,
+        if completion.flags & TRY_AGAIN != 0 {
+            match io.core.try_again(completion, Self::start) {
+                Some(result) => completion = Completion::in_user_space(op, result),
                 None => return,
             }
+        }
+        // SAFETY: nothing else is done with the record meanwhile.
+        let ended = match unsafe { Self::take_up(io, record, completion) } {
+            None => None,
+            Some(Rearm::Done(result)) => Some(result),
+            Some(Rearm::Parked) => io.core.park_again(op),
+            Some(Rearm::Again) => io.core.start_again(op, Self::start),
         };
+        let Some(result) = ended else { return };
         // SAFETY: the record is moved out once, as in `Once::complete`.
         let Each { row, context, each, done } = unsafe { record.read() };
         let result = io.core.release::<Self>(slot, result);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::poller::{Event, MioPoller, News, Poller};
 use super::{Interest, Readiness};
-use crate::op::{Completion, Op, Start};
+use crate::op::{Completion, Op, Start, TRY_AGAIN};
 use crate::queue::Queue;
 
 const NOTHING: News = News { ready: false, ended: false };
@@ -75,7 +75,7 @@ impl Readiness<Told> {
         let mut woken = Vec::new();
         while let Some(completion) = ready.pop_front() {
             assert_eq!(completion.op(), op(completion.index));
-            assert_eq!((completion.result, completion.flags), (-libc::EAGAIN, 0));
+            assert_eq!((completion.result, completion.flags), (-libc::EAGAIN, TRY_AGAIN));
             woken.push(completion.index);
         }
         woken
