@@ -61,10 +61,10 @@ impl Operation for Accept {
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         self.address.reset();
         let (address, len) = self.address.parts();
-        Start::Entry(opcode::Accept::new(types::Fd(place.fd), address, len).flags(FLAGS).build())
+        place.submit(opcode::Accept::new(types::Fd(place.fd), address, len).flags(FLAGS).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
@@ -103,9 +103,9 @@ impl Multishot for AcceptEach {
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let fd = types::Fd(place.fd);
-        Start::Entry(if place.features.accept_multishot {
+        place.submit(if place.features().accept_multishot {
             opcode::AcceptMulti::new(fd).flags(FLAGS).build()
         } else {
             let nobody = std::ptr::null_mut();
