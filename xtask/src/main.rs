@@ -1,7 +1,9 @@
 //! What CI runs, as commands: `cargo xtask`.
 
 mod cross;
+mod kernels;
 mod pitfalls;
+mod process;
 mod programs;
 mod rules;
 mod tree;
@@ -22,6 +24,9 @@ Commands of the project: cargo xtask COMMAND
   cross --list        names them, and what is linked
   pitfalls            checks that docs/pitfalls.md lists the tests that there are
   pitfalls --write    writes the list again
+  kernels [VERSION…]  boots old Linux kernels of Debian's in an emulator and runs the tests in each, on
+                      each driver that it allows; --driver NAME picks a driver
+  kernels --list      names them
   help                this text
 ";
 
@@ -41,6 +46,10 @@ fn are_names(arguments: &[&str]) -> bool {
     arguments.iter().all(|argument| !argument.starts_with('-'))
 }
 
+fn is_help(argument: &&str) -> bool {
+    matches!(*argument, "--help" | "-h")
+}
+
 fn command() -> Result<(), String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -56,6 +65,9 @@ fn command() -> Result<(), String> {
             Ok(())
         }
         ["cross", ref names @ ..] if are_names(names) => cross::run(&root(), names),
+        ["kernels", ref options @ ..] if !options.iter().any(is_help) => {
+            kernels::command(&root(), options)
+        }
         ["pitfalls"] => pitfalls::check(&root()),
         ["pitfalls", "--write"] => pitfalls::write(&root()),
         [] | ["help" | "--help" | "-h", ..] | [_, "--help" | "-h"] => {
