@@ -102,4 +102,4 @@ pub use net::{ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener,
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};
 pub use start::Trigger;
-pub use threads::Threads;
+pub use threads::{InTurn, Threads};

@@ -21,8 +21,12 @@ fn any() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
+/// What is open in the process that looks: on Linux a link to its folder in /proc, on FreeBSD whole
+/// where fdescfs(5) is mounted.
+const OPEN: &str = "/dev/fd/";
+
 fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
+    std::fs::read_dir(OPEN).unwrap().count()
 }
 
 /// Half of them are closed by an operation, half of them dropped; all with a reset, so that no
@@ -190,7 +194,7 @@ fn p48_ten_thousand_connections_reset_at_once() {
 
 /// What a program started by this one finds open.
 fn inherited() -> String {
-    let output = Command::new("ls").arg("/proc/self/fd").output().unwrap();
+    let output = Command::new("ls").arg(OPEN).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 

@@ -95,6 +95,7 @@ impl Driver {
         }
     }
 
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring names it"))]
     #[inline]
     pub(crate) fn place(&mut self, op: Op, fd: RawFd, handle: u32) -> Place<'_> {
         match self {

@@ -146,8 +146,12 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
+    ///
+    /// # Platform
+    /// Linux has it. On other systems it is an error of kind `Unsupported`.
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.socket()?.set_tcp_user_timeout(timeout)
+        let socket = self.socket()?;
+        system::set_user_timeout(&socket, timeout)
     }
 
     /// `SO_LINGER` (socket(7), whole seconds): zero resets the connection when it is closed.

@@ -33,17 +33,18 @@ pub(crate) fn descriptor(result: i32) -> Option<OwnedFd> {
 /// Whether an accept failed because of the connection that it was to return, which says nothing
 /// about the listener (accept(2), "Error handling").
 fn is_connections_own(result: i32) -> bool {
-    matches!(
-        -result,
-        libc::ECONNABORTED
-            | libc::EPROTO
-            | libc::ENETDOWN
-            | libc::ENOPROTOOPT
-            | libc::EHOSTDOWN
-            | libc::ENONET
-            | libc::EHOSTUNREACH
-            | libc::ENETUNREACH
-    )
+    const OWN: &[i32] = &[
+        libc::ECONNABORTED,
+        libc::EPROTO,
+        libc::ENETDOWN,
+        libc::ENOPROTOOPT,
+        libc::EHOSTDOWN,
+        #[cfg(target_os = "linux")]
+        libc::ENONET,
+        libc::EHOSTUNREACH,
+        libc::ENETUNREACH,
+    ];
+    OWN.contains(&-result)
 }
 
 /// Whether the process or the system has no descriptor or memory left just now.

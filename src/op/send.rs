@@ -50,6 +50,7 @@ fn attempt(place: &mut uring::Place<'_>, bytes: &Bytes, tried: &mut bool) -> Sta
 
 pub(crate) struct Send<B> {
     pub(crate) buf: B,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     pub(crate) tried: bool,
 }
 
@@ -85,6 +86,7 @@ impl<B: IoBuf> Operation for Send<B> {
 pub(crate) struct SendAll<B> {
     buf: B,
     sent: usize,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     tried: bool,
 }
 

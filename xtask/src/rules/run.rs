@@ -52,9 +52,8 @@ impl Copy {
             let complaints = String::from_utf8_lossy(&output.stderr);
             return Err(format!("it does not build\n{complaints}"));
         }
-        // One line a crate; the last one with an executable is the test program.
-        let mark = "\"executable\":\"";
-        let path = text.lines().rev().find_map(|line| line.split_once(mark)?.1.split('"').next());
+        // The test program comes last: what it starts is built before.
+        let path = crate::programs::named(&text).pop();
         path.map(PathBuf::from).ok_or_else(|| "cargo names no program".into())
     }
 
