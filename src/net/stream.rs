@@ -86,6 +86,7 @@ impl TcpStream {
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, stream: std::net::TcpStream) -> io::Result<TcpStream> {
         stream.set_nonblocking(io.wants_nonblocking())?;
+        system::forbid_sigpipe(&SockRef::from(&stream))?;
         Ok(TcpStream::from_fd(io, OwnedFd::from(stream)))
     }
 
