@@ -191,14 +191,15 @@ impl Loop {
 
     /// Starts a parked operation; says whether it was there.
     pub(crate) fn start_parked(&mut self, op: Op) -> bool {
-        let Some(header) = self.slots.find(op.index, op.generation) else { return false };
+        let Some(slot) = self.slots.lookup(op.index, op.generation) else { return false };
+        let header = self.slots.header_of(slot);
         let Some(vtable) = header.vtable.filter(|_| header.state == State::Parked) else {
             return false;
         };
-        if self.hold_restart(op) {
+        if self.hold_restart(slot) {
             return false;
         }
-        self.start(op.index, vtable.start);
+        self.start(slot, vtable.start);
         true
     }
 }

@@ -10,7 +10,7 @@
 //!                         │
 //!   op                    one table of operations
 //!                         │
-//!   driver                io_uring
+//!   driver                io_uring │ readiness (epoll, kqueue)
 //! ```
 //!
 //! An operation takes its context, its buffer and its callback by value, keeps them at an address

@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
+use crate::IoBuf;
 use crate::driver::{Driver, Place};
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::JobId;
+use crate::op::send::SendDetached;
 use crate::op::{Completion, Direction, MORE, Op, Start, VTable};
 use crate::pause::Held;
 use crate::queue::Queue;
@@ -167,22 +169,22 @@ impl Loop {
     }
 
     /// Hands the operation to whoever will complete it.
-    pub(crate) fn start(&mut self, index: u32, start: StartFn) {
-        if let Some(result) = self.set_off(index, start) {
+    pub(crate) fn start(&mut self, slot: SlotRef, start: StartFn) {
+        if let Some(result) = self.set_off(slot, start) {
+            let index = self.slots.header_of(slot).index;
             self.finish_in_user_space(index, result);
         }
     }
 
     /// As [`start`](Loop::start); gives the result if it is there at once.
     #[inline]
-    pub(crate) fn set_off(&mut self, index: u32, start: StartFn) -> Option<i32> {
-        let handle = self.slots.header(index).handle;
+    pub(crate) fn set_off(&mut self, slot: SlotRef, start: StartFn) -> Option<i32> {
+        let handle = self.slots.header_of(slot).handle;
         let fd = if handle == NONE { -1 } else { self.handles.get(handle).fd };
-        self.set_off_by_vtable(index, start, fd)
+        self.set_off_by_vtable(slot, start, fd)
     }
 
-    fn set_off_by_vtable(&mut self, index: u32, start: StartFn, fd: RawFd) -> Option<i32> {
-        let slot = self.slots.at(index);
+    fn set_off_by_vtable(&mut self, slot: SlotRef, start: StartFn, fd: RawFd) -> Option<i32> {
         // SAFETY: `start` is the function of the vtable of the record in this slot.
         self.set_off_on(slot, |slot, place| unsafe { start(slot, place) }, fd)
     }
@@ -238,6 +240,26 @@ impl Loop {
             }
         }
         None
+    }
+
+    /// Has a driver that tries send at once, where nothing is before it on its handle; says whether
+    /// all is sent. What is left is the row's.
+    pub(crate) fn send_at_once<B: IoBuf>(
+        &mut self,
+        id: Option<HandleId>,
+        row: &mut SendDetached<B>,
+    ) -> bool {
+        let Some(id) = id else { return false };
+        let Some(handle) = self.handles.find(id) else { return false };
+        let fd = handle.fd;
+        let is_first = handle.queues[1].head == NONE;
+        if handle.closer != OPEN || !is_first {
+            return false;
+        }
+        let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
+        let done = row.sends_all(&mut readiness.place(fd, id.index));
+        self.operations += u64::from(done);
+        done
     }
 
     /// Queues the operation's last completion.
@@ -381,7 +403,7 @@ impl Loop {
             && start_next
             && let Some(vtable) = self.slots.header(next).vtable
         {
-            self.start(next, vtable.start);
+            self.start(self.slots.at(next), vtable.start);
         }
     }
 
@@ -399,7 +421,7 @@ impl Loop {
             return Some(fd);
         }
         if let Some(vtable) = self.slots.header(closer).vtable
-            && let Some(result) = self.set_off_by_vtable(closer, vtable.start, fd)
+            && let Some(result) = self.set_off_by_vtable(self.slots.at(closer), vtable.start, fd)
         {
             self.finish_in_user_space(closer, result);
         }

@@ -14,19 +14,19 @@
 //! have no default bodies: a new driver adds a method to [`Operation`], and the compiler lists
 //! every row that lacks it.
 //!
-//! | row | file | io_uring |
-//! |---|---|---|
-//! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 |
-//! | connect | `connect.rs` | `CONNECT` |
-//! | recv, recv_exact | `recv.rs` | `RECV` |
-//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 |
-//! | send, send_all | `send.rs` | `SEND` |
-//! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` |
-//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` |
-//! | shutdown | `shutdown.rs` | `SHUTDOWN` |
-//! | close | `close.rs` | `CLOSE` |
-//! | readable, writable | `poll.rs` | `POLL_ADD` |
-//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space |
+//! | row | file | io_uring | epoll, kqueue |
+//! |---|---|---|---|
+//! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
+//! | connect | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
+//! | recv, recv_exact | `recv.rs` | `RECV` | recv |
+//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv |
+//! | send, send_all, send_detached | `send.rs` | `SEND` | send |
+//! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
+//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
+//! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
+//! | close | `close.rs` | `CLOSE` | close |
+//! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
+//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
 
 use std::io;
@@ -37,7 +37,8 @@ use crate::driver::readiness::{self, Interest};
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error;
-use crate::slot::{self, Slot, SlotRef};
+use crate::pause::was_paused;
+use crate::slot::{self, STOPPED, Slot, SlotRef};
 
 pub(crate) mod accept;
 pub(crate) mod close;
@@ -55,6 +56,8 @@ pub(crate) mod vectored;
 pub(crate) const MORE: u32 = 2;
 /// The completion says that the buffer of a zero-copy send is free.
 pub(crate) const NOTIFICATION: u32 = 8;
+/// Not a completion of the operation: its handle is ready, and it may try again.
+pub(crate) const TRY_AGAIN: u32 = 1 << 13;
 /// Not a completion of the operation: a cancel of it found nothing to cancel just now.
 pub(crate) const CANCEL_MISSED: u32 = 1 << 14;
 /// The completion was made in user space.
@@ -112,11 +115,11 @@ impl Completion {
     pub(crate) const NOTHING: Completion =
         Completion { index: 0, generation: 0, result: 0, flags: 0 };
 
-    /// Not a completion of the operation: its handle is ready, and it may try again.
+    /// Tells an operation that it may try again.
     #[inline]
     pub(crate) fn try_again(op: Op) -> Completion {
         let Op { index, generation } = op;
-        Completion { index, generation, result: -libc::EAGAIN, flags: 0 }
+        Completion { index, generation, result: -libc::EAGAIN, flags: TRY_AGAIN }
     }
 
     /// The provided buffer that the driver filled.
@@ -200,6 +203,11 @@ pub struct Op {
     pub(crate) generation: u32,
 }
 
+impl Op {
+    /// Names nobody: the operation ended while it was started.
+    pub(crate) const ENDED: Op = Op { index: u32::MAX, generation: 0 };
+}
+
 /// What the loop can do with a record without knowing its types.
 pub(crate) struct VTable {
     /// Whether it has items.
@@ -259,7 +267,7 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         if retryable(result) {
             // With a driver that tries, the result may be there at once.
-            match io.core.try_again(completion, Self::start) {
+            match io.core.try_again(slot, completion.result, Self::start) {
                 Some(tried) => result = tried,
                 None => return,
             }
@@ -268,7 +276,7 @@ where
         let step = unsafe { (*record).row.step(result) };
         let result = match step {
             Step::Done(result) => result,
-            Step::Again => match io.core.start_again(completion.op(), Self::start) {
+            Step::Again => match io.core.start_again(slot, Self::start) {
                 Some(result) => result,
                 None => return,
             },
@@ -355,29 +363,19 @@ where
     unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
+        let mut completion = completion;
+        if completion.flags & TRY_AGAIN != 0 {
+            // What comes after a result that is there at once waits for its turn.
+            match io.core.try_again(slot, completion.result, Self::start) {
+                Some(result) => completion = Completion::in_user_space(completion.op(), result),
+                None => return,
+            }
+        }
         // SAFETY: nothing else is done with the record meanwhile.
         unsafe { Self::deliver(io, record, completion) };
         if completion.flags & MORE == 0 {
             // SAFETY: as above; the driver has let go of the operation.
-            unsafe { Self::take_further(io, slot, completion) };
-        }
-    }
-
-    /// Goes on after a completion that was delivered, and was the driver's last. With a driver that
-    /// tries, the next result may be there at once.
-    ///
-    /// # Safety
-    /// As for `deliver`, of the record in `slot`.
-    #[inline(never)]
-    unsafe fn take_further(io: &Io, slot: SlotRef, completion: Completion) {
-        let (mut completion, mut tried) = (completion, false);
-        // SAFETY: as for this function.
-        while let Some(next) = unsafe { Self::go_on(io, slot, completion, tried) } {
-            (completion, tried) = (next, true);
-            // SAFETY: the vtable in the slot says that a record of this type is in it.
-            let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
-            // SAFETY: as for this function: the operation was not ended.
-            unsafe { Self::deliver(io, record, completion) };
+            unsafe { Self::go_on(io, slot, completion) };
         }
     }
 
@@ -403,23 +401,19 @@ where
         std::mem::forget(unwinding);
     }
 
-    /// Has the operation go on, or ends it. A result that is there at once is given back once, when
-    /// the operation was woken and has not `tried` before: what comes then waits for its turn.
+    /// Has the operation go on after the driver's last completion, or ends it.
     ///
     /// # Safety
     /// As for `deliver`, of the record in `slot`.
-    unsafe fn go_on(
-        io: &Io,
-        slot: SlotRef,
-        completion: Completion,
-        tried: bool,
-    ) -> Option<Completion> {
+    #[inline(never)]
+    unsafe fn go_on(io: &Io, slot: SlotRef, completion: Completion) {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         let (op, result) = (completion.op(), completion.result);
-        let rearm = if io.core.is_stopped(op) {
+        let flags = io.core.flags(slot);
+        let rearm = if flags & STOPPED != 0 {
             Rearm::Done(0)
-        } else if io.core.was_paused(op, result) {
+        } else if was_paused(flags, result) {
             Rearm::Again
         } else {
             // SAFETY: as for `item`.
@@ -428,19 +422,14 @@ where
         let ended = match rearm {
             Rearm::Done(result) => Some(result),
             Rearm::Parked => io.core.park_again(op),
-            Rearm::Again if !tried && retryable(result) => {
-                let result = io.core.try_again(completion, Self::start)?;
-                return Some(Completion::in_user_space(op, result));
-            }
-            Rearm::Again => io.core.start_again(op, Self::start),
+            Rearm::Again => io.core.start_again(slot, Self::start),
         };
-        let result = ended?;
+        let Some(result) = ended else { return };
         // SAFETY: the record is moved out once, as in `Once::complete`.
         let Each { row, context, each, done } = unsafe { record.read() };
         let result = io.core.release::<Self>(slot, result);
         drop((row, each));
         done(context, io, error::to_result(result).map(drop));
-        None
     }
 
     unsafe fn abandon(slot: SlotRef, completion: Option<Completion>) -> bool {

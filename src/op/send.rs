@@ -158,6 +158,15 @@ impl<B: IoBuf> SendDetached<B> {
     pub(crate) fn new(buf: B, handle: Option<HandleId>) -> SendDetached<B> {
         SendDetached { all: SendAll::new(buf), handle }
     }
+
+    /// Tries to send all of it; what is left, or has failed, is for the operation.
+    #[inline]
+    pub(crate) fn sends_all(&mut self, place: &mut readiness::Place<'_>) -> bool {
+        match self.all.readiness(place) {
+            Start::Ready(result) => matches!(self.all.step(result), Step::Done(0)),
+            _ => false,
+        }
+    }
 }
 
 impl<B: IoBuf> Operation for SendDetached<B> {

@@ -28,6 +28,8 @@ use crate::slot::NONE;
 mod alarm;
 mod place;
 mod poller;
+#[cfg(test)]
+mod tests;
 
 use alarm::Alarm;
 pub(crate) use place::Place;
@@ -286,8 +288,13 @@ impl<P: Poller> Readiness<P> {
 fn watch(watches: &mut Vec<Watch>, handle: u32) -> &mut Watch {
     let at = handle as usize;
     if at >= watches.len() {
-        watches.reserve_exact(at + GROWTH - watches.len());
-        watches.resize(at + 1, Watch::NEW);
+        grow(watches, at + 1);
     }
     &mut watches[at]
+}
+
+#[cold]
+fn grow(watches: &mut Vec<Watch>, len: usize) {
+    watches.reserve_exact(len.next_multiple_of(GROWTH) - watches.len());
+    watches.resize(len.next_multiple_of(GROWTH), Watch::NEW);
 }
