@@ -42,6 +42,7 @@ impl<T: Copy> Queue<T> {
     }
 
     /// Makes room for `count` more values.
+    #[cfg(any(target_os = "linux", test))]
     pub(crate) fn reserve(&mut self, count: usize) {
         while self.ring.len() - self.len() < count {
             self.grow();
@@ -49,6 +50,7 @@ impl<T: Copy> Queue<T> {
     }
 
     /// As [`push_back`](Queue::push_back), where there is room.
+    #[cfg(any(target_os = "linux", test))]
     #[inline]
     pub(crate) fn push_reserved(&mut self, value: T) {
         debug_assert!(self.len() < self.ring.len(), "room was reserved");
