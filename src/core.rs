@@ -83,7 +83,7 @@ impl Core {
         if state.slots.header_of(slot).flags & ASKED_TO_END != 0 {
             return Some(-libc::ECANCELED);
         }
-        if !state.hold_restart(slot) {
+        if !state.hold_restart(slot) && !state.await_event(slot) {
             state.start(slot, start);
         }
         None

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
 use crate::IoBuf;
+use crate::driver::readiness::Interest;
 use crate::driver::{Driver, Place};
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
@@ -240,6 +241,25 @@ impl Loop {
             }
         }
         None
+    }
+
+    /// Lets an operation that goes on wait for its handle, where a driver that tries knows that a
+    /// call this way would find nothing now; says whether it waits.
+    #[inline]
+    pub(crate) fn await_event(&mut self, slot: SlotRef) -> bool {
+        let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
+        let header = self.slots.header_of(slot);
+        let interest = match header.direction {
+            Direction::In => Interest::Readable,
+            Direction::Out => Interest::Writable,
+            Direction::None => return false,
+        };
+        let op = Op { index: header.index, generation: header.generation };
+        let waits = readiness.waits_again(op, header.handle, interest);
+        if waits {
+            header.state = State::Driver;
+        }
+        waits
     }
 
     /// Has a driver that tries send at once, where nothing is before it on its handle; says whether

@@ -1,6 +1,8 @@
 //! What CI runs, as commands: `cargo xtask`.
 
+mod kernels;
 mod pitfalls;
+mod process;
 mod rules;
 mod tree;
 
@@ -17,6 +19,9 @@ Commands of the project: cargo xtask COMMAND
   rules --list        names them, and the tests that must fail
   pitfalls            checks that docs/pitfalls.md lists the tests that there are
   pitfalls --write    writes the list again
+  kernels [VERSION…]  boots old Linux kernels of Debian's in an emulator and runs the tests in each, on
+                      each driver that it allows; --driver NAME picks a driver
+  kernels --list      names them
   help                this text
 ";
 
@@ -32,6 +37,10 @@ fn ci() -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!(".ci/run: {status}")) }
 }
 
+fn is_help(argument: &&str) -> bool {
+    matches!(*argument, "--help" | "-h")
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -43,6 +52,9 @@ fn main() -> ExitCode {
         }
         ["rules", ref names @ ..] if names.iter().all(|name| !name.starts_with('-')) => {
             rules::run(&root(), names)
+        }
+        ["kernels", ref options @ ..] if !options.iter().any(is_help) => {
+            kernels::command(&root(), options)
         }
         ["pitfalls"] => pitfalls::check(&root()),
         ["pitfalls", "--write"] => pitfalls::write(&root()),
