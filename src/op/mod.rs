@@ -37,6 +37,7 @@ use crate::driver::readiness::{self, Interest};
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error;
+use crate::handle::HandleId;
 use crate::pause::was_paused;
 use crate::slot::{self, STOPPED, Slot, SlotRef};
 
@@ -97,6 +98,8 @@ pub(crate) enum Start {
 pub(crate) enum Step {
     /// It does, with this result.
     Done(i32),
+    /// It does, with this result, and nothing may follow on this stream.
+    Broken(i32, HandleId),
     /// It must be started once more, for the rest.
     Again,
 }
@@ -272,14 +275,20 @@ where
                 None => return,
             }
         }
-        // SAFETY: as in `start`; the driver has let go of the operation.
-        let step = unsafe { (*record).row.step(result) };
-        let result = match step {
-            Step::Done(result) => result,
-            Step::Again => match io.core.start_again(slot, Self::start) {
-                Some(result) => result,
-                None => return,
-            },
+        let result = loop {
+            // SAFETY: as in `start`; the driver has let go of the operation.
+            match unsafe { (*record).row.step(result) } {
+                Step::Done(result) => break result,
+                Step::Broken(result, handle) => {
+                    // Before what is queued behind it may start.
+                    io.core.shut_down(handle);
+                    break result;
+                }
+                Step::Again => match io.core.start_again(slot, Self::start) {
+                    Some(ended) => result = ended,
+                    None => return,
+                },
+            }
         };
         // SAFETY: the record is moved out once: `release` frees the slot right after, and its
         // new generation keeps late completions away.

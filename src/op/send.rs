@@ -188,16 +188,15 @@ impl<B: IoBuf> Operation for SendDetached<B> {
 
     #[inline]
     fn step(&mut self, result: i32) -> Step {
-        self.all.step(result)
+        match (self.all.step(result), self.handle) {
+            // What follows would close up the gap.
+            (Step::Done(result), Some(handle)) if result < 0 => Step::Broken(result, handle),
+            (step, _) => step,
+        }
     }
 
     #[inline]
-    fn finish(self, io: &Io, result: io::Result<u32>) {
-        // What follows would close up the gap: nothing may follow.
-        if let (Err(_), Some(handle)) = (result, self.handle) {
-            io.core.shut_down(handle);
-        }
-    }
+    fn finish(self, _io: &Io, _result: io::Result<u32>) {}
 
     fn discard(self, _result: i32) {}
 }

@@ -93,6 +93,31 @@ fn a_detached_send_that_misses_its_deadline_ends_the_connection() {
     assert!(!bytes.ends_with(b"behind the gap"), "nothing follows a gap");
 }
 
+/// What is queued behind a send that fails half way must not be sent in its place, although there is
+/// room for it by then.
+#[test]
+fn a_detached_send_that_fails_lets_nothing_follow_where_there_is_room() {
+    let io = Io::new().unwrap();
+    for _ in 0..20 {
+        let (stream, mut peer) = small_pair(&io);
+        let late = io.send_detached(&stream, pattern(4 << 20));
+        let log = Log::new();
+        let put = log.clone();
+        io.send_all(stream, "behind the gap", move |_stream, _io, _buf, result| {
+            put.put(result.is_err());
+        });
+        io.poll().unwrap();
+        // Room is made, and told, in the turn in which the send ends.
+        read(&mut peer, 30_000);
+        io.cancel(late);
+        finish(&io);
+        assert!(log.one(), "it fails");
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).unwrap();
+        assert!(!bytes.ends_with(b"behind the gap"), "nothing follows a gap");
+    }
+}
+
 #[test]
 fn p35_a_detached_send_to_a_peer_that_is_gone_harms_nobody() {
     let io = Io::new().unwrap();

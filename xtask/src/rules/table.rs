@@ -434,6 +434,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "p31_a_close_that_is_interrupted_is_not_done_again",
     ),
     readiness(
+        "what is queued behind a detached send that fails fills its gap",
+        &[edit("src/op/mod.rs", "io.core.shut_down(handle);", "let _ = handle;")],
+        SUITE,
+        "detached::a_detached_send_that_fails_lets_nothing_follow_where_there_is_room",
+    ),
+    readiness(
         "P39: a connect counts as made when it is writable",
         &[edit("src/op/connect.rs", "Some(error) => Err(error),", "Some(_) => Ok(0),")],
         SUITE,
