@@ -421,10 +421,14 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_on(Poll { interest: Interest::Readable }, context, callback)
+        self.submit_on(Poll::new(Interest::Readable), context, callback)
     }
 
     /// Completes when the descriptor can be written without blocking, or has failed.
+    ///
+    /// # Platform
+    /// io_uring completes it as well when the peer of a stream sends no more (`EPOLLRDHUP`): a
+    /// write may then still find no room.
     ///
     /// # Errors
     /// In the callback: what poll(2) says.
@@ -433,6 +437,6 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_on(Poll { interest: Interest::Writable }, context, callback)
+        self.submit_on(Poll::new(Interest::Writable), context, callback)
     }
 }
