@@ -382,7 +382,9 @@ impl Io {
     }
 
     /// Sends from `buf` without copying it into the kernel where that is supported (Linux 6.0);
-    /// the callback comes when the kernel no longer needs the buffer. It pays for buffers of many
+    /// the callback comes when the kernel no longer needs the buffer, which is when the peer has
+    /// acknowledged what was sent of it. Until then a cancel or a deadline changes nothing, and the
+    /// next send waits; a close does not. It pays for buffers of many
     /// kilobytes on a real network; on loopback the kernel copies, and it costs more than
     /// [`send`](Io::send).
     ///

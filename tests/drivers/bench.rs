@@ -92,8 +92,13 @@ impl Bench {
     /// Runs until callbacks have told so much.
     #[track_caller]
     pub(crate) fn until(&self, entries: usize) {
+        self.run_until(|| self.log.len() >= entries);
+    }
+
+    #[track_caller]
+    pub(crate) fn run_until(&self, done: impl Fn() -> bool) {
         let begin = std::time::Instant::now();
-        while self.log.len() < entries {
+        while !done() {
             self.io.run_for(Duration::from_millis(1)).unwrap();
             assert!(begin.elapsed() < HANG, "nothing comes after: {}", self.log.joined());
         }

@@ -35,6 +35,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         CancelAll => common::cancel_all(operation),
         DeadlinePasses => common::deadline_passes(operation),
         DeadlineNotReached => common::deadline_not_reached(operation),
+        ClosedUnread | CancelledUnread => Cell::No("a connect sends no data"),
         ClosedBefore | ClosedWhile | Foreign | OtherKind => Cell::No(NO_HANDLE),
         TwoInOrder => Cell::No("connects have no direction: each makes a handle of its own"),
         AtCapacity => common::at_capacity(operation),

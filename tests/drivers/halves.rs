@@ -62,6 +62,9 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
             "the second is refused at once, the first may take the system some time",
         ),
         ClosedWhile => done_or_cancelled(closed_while, ["ok; closed", "ECANCELED; closed"]),
+        ClosedUnread | CancelledUnread => {
+            Cell::No("a peer that does not read is a cell of its own")
+        }
         Foreign => common::foreign(operation),
         OtherKind => is(no_socket, operation.of(["ENOTSOCK", "ENOTSOCK", "ENOTSOCK", "ok"])),
         TwoInOrder if closes => {

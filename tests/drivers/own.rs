@@ -4,7 +4,7 @@ use crate::bench::Bench;
 use crate::common;
 use crate::scene::{Scene, When};
 use crate::start::start;
-use crate::table::{Cell, Operation, Situation, is};
+use crate::table::{Cell, Operation, Situation, either, is};
 
 const NO_BUFFER: &str = "it has no buffer";
 const NO_CONNECTION: &str = "it has no connection and no handle";
@@ -28,6 +28,11 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         CancelledWaiting | CancelAll | DeadlinePasses | LoopDropped if at_once => Cell::No(AT_ONCE),
         CancelledWaiting => common::cancelled_waiting(operation),
         CancelledWhenDone if at_once => Cell::No("it is done at once: as cancelled at once"),
+        CancelledWhenDone if operation == Operation::TickPaused => either(
+            common::run_cancelled_when_done,
+            [operation.done().into(), operation.fails("ECANCELED")],
+            "a tick may be due before the flow is paused, and is kept",
+        ),
         // What other threads and the clock say is heard in the next turn: the cancel is first.
         CancelledWhenDone => is(common::run_cancelled_when_done, operation.fails("ECANCELED")),
         CancelledWhenReady if told => {
@@ -37,7 +42,9 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         CancelAll => common::cancel_all(operation),
         DeadlinePasses => common::deadline_passes(operation),
         DeadlineNotReached => common::deadline_not_reached(operation),
-        ClosedBefore | ClosedWhile | Foreign | OtherKind => Cell::No(NO_CONNECTION),
+        ClosedUnread | CancelledUnread | ClosedBefore | ClosedWhile | Foreign | OtherKind => {
+            Cell::No(NO_CONNECTION)
+        }
         TwoInOrder if operation == Operation::Offload => {
             Cell::No("offloaded calls run side by side: they have no order")
         }
@@ -48,6 +55,9 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Stopped if operation.is_flow() => is(stopped, "tick; tick; tick; end ok"),
         Stopped => Cell::No("only a flow is stopped: this has one result"),
         LoopDropped => common::loop_dropped(operation),
+        LoopDroppedWhenDone if matches!(operation, Operation::Timeout | Operation::TickEach) => {
+            Cell::No("a timer that is due is called back: it is not done before")
+        }
         LoopDroppedWhenDone => common::loop_dropped_when_done(operation),
         Refused | BadAddress | NoListener | NobodyReads => Cell::No(NO_CONNECTION),
     }

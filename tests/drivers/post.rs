@@ -24,9 +24,8 @@ pub(crate) fn cell(situation: Situation) -> Cell {
         | ResetBefore | ResetWhile | PeerHalfClosed | OwnHalfShut | OwnHalfShutWhile
         | UrgentData | CancelledAtOnce | CancelledWaiting | CancelledWhenDone
         | CancelledWhenReady | DeadlinePasses | DeadlineNotReached | ClosedBefore | ClosedWhile
-        | Foreign | OtherKind | Stopped | Refused | BadAddress | NoListener | NobodyReads => {
-            Cell::No(NOTHING_BUT)
-        }
+        | ClosedUnread | CancelledUnread | Foreign | OtherKind | Stopped | Refused | BadAddress
+        | NoListener | NobodyReads => Cell::No(NOTHING_BUT),
     }
 }
 

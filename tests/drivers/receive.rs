@@ -49,6 +49,9 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         DeadlineNotReached => common::deadline_not_reached(operation),
         ClosedBefore => common::closed_before(operation),
         ClosedWhile => common::closed_while(operation),
+        ClosedUnread | CancelledUnread => {
+            Cell::No("it sends nothing that a peer could leave unread")
+        }
         Foreign => common::foreign(operation),
         OtherKind => is(no_socket, operation.fails("ENOTSOCK")),
         TwoInOrder => is(two, operation.of(TWO)),

@@ -103,6 +103,19 @@ fn full_listener() -> (SocketAddr, Vec<Box<dyn Any>>) {
     (address, others)
 }
 
+/// A connection that takes some hundred kilobytes, of which a few reach the peer.
+fn tight_pair() -> (Socket, Socket) {
+    let (listener, address) = bound();
+    listener.set_recv_buffer_size(8192).unwrap();
+    listener.listen(1).unwrap();
+    let near = socket();
+    near.set_send_buffer_size(65_536).unwrap();
+    near.set_tcp_nodelay(true).unwrap();
+    near.connect(&address.into()).unwrap();
+    let far = listener.accept().unwrap().0;
+    (near, far)
+}
+
 /// Letters that tell their place.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().take(len).collect()
@@ -190,16 +203,17 @@ impl Scene {
         self.pool = Some(BufferPool::new(&b.io, 4, 8).unwrap());
     }
 
-    /// A connection that takes nothing more: the peer does not read, and has room for little.
+    /// A connection whose peer does not read and has room for little.
+    pub(crate) fn unread(b: &Bench) -> Scene {
+        let mut scene = Scene::nothing(When::There);
+        let (near, far) = tight_pair();
+        scene.take(b, near.into(), far.into());
+        scene
+    }
+
+    /// A connection that takes nothing more, because the peer does not read.
     fn fill(&mut self, b: &Bench) {
-        let (listener, address) = bound();
-        listener.set_recv_buffer_size(8192).unwrap();
-        listener.listen(1).unwrap();
-        let near = socket();
-        near.set_send_buffer_size(65_536).unwrap();
-        near.set_tcp_nodelay(true).unwrap();
-        near.connect(&address.into()).unwrap();
-        let far = listener.accept().unwrap().0;
+        let (near, far) = tight_pair();
         loop {
             // What is on its way makes room when it arrives: asked for before the send, not after.
             let at_rest = is_at_rest(&near);

@@ -3,14 +3,15 @@
 use std::io::Read;
 use std::net::Shutdown;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tigereye::Descriptor;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, shown};
 use crate::common::{self, waiting};
 use crate::scene::{Scene, When, pattern};
 use crate::start::{conclude, go, start};
-use crate::table::{Cell, Operation, Situation, is};
+use crate::table::{Cell, Operation, Run, Situation, either, is};
 
 const NO_ADDRESS: &str = "a send has a connection, and no address to go to";
 const MANY: usize = 1 << 18;
@@ -50,6 +51,8 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         DeadlineNotReached => common::deadline_not_reached(operation),
         ClosedBefore => common::closed_before(operation),
         ClosedWhile => common::closed_while(operation),
+        ClosedUnread => unread(closed_unread, operation, "closed; "),
+        CancelledUnread => unread(cancelled_unread, operation, ""),
         Foreign => common::foreign(operation),
         OtherKind if silent => is(no_socket, ""),
         OtherKind => is(no_socket, operation.fails("ENOTSOCK")),
@@ -63,6 +66,27 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
             is(nobody_reads, format!("{}; the peer has []", operation.fails("ECANCELED")))
         }
     }
+}
+
+const UNREAD: usize = 60_000;
+
+/// It is sent all the same.
+fn unread(run: Run, operation: Operation, closed: &str) -> Cell {
+    let said = operation.of([
+        "60000 [60000]; ",
+        "ok [60000]; ",
+        "",
+        "60000 [abc][59997]; ",
+        "ok [abc][59997]; ",
+        "60000 [60000]; ",
+    ]);
+    let copied = format!("{said}{closed}the peer has [60000]");
+    if operation != Operation::SendZeroCopy {
+        return is(run, copied);
+    }
+    let kept = format!("{closed}the peer has [60000]; {}", said.trim_end_matches("; "));
+    let reason = "where it does not copy, the system needs the buffer until the peer has read";
+    either(run, [copied, kept], reason)
 }
 
 const MORE_THAN_FITS: [&str; 6] = [
@@ -192,4 +216,32 @@ fn nobody_reads(b: Bench, operation: Operation) {
     b.io.cancel(op);
     conclude(&b, operation, &scene);
     scene.tail(&b);
+}
+
+fn closed_unread(b: Bench, operation: Operation) {
+    let mut scene = Scene::unread(&b);
+    scene.bytes = pattern(UNREAD);
+    start(&b, operation, &mut scene);
+    b.turn();
+    b.io.close(b.context(scene.on.as_ref(), ""), |context, _io, result| {
+        result.unwrap();
+        context.put("closed");
+    });
+    b.run_until(|| b.log.joined().contains("closed"));
+    scene.tail(&b);
+    b.finish();
+}
+
+fn cancelled_unread(b: Bench, operation: Operation) {
+    let mut scene = Scene::unread(&b);
+    scene.bytes = pattern(UNREAD);
+    let op = start(&b, operation, &mut scene);
+    b.turn();
+    b.io.cancel(op);
+    b.io.deadline(op, Duration::ZERO);
+    b.turn();
+    let mut bytes = vec![0; UNREAD];
+    scene.peer().read_exact(&mut bytes).unwrap();
+    b.put(format!("the peer has {}", shown(&bytes)));
+    b.finish();
 }

@@ -97,6 +97,10 @@ listed! {
         DeadlineNotReached,
         ClosedBefore,
         ClosedWhile,
+        /// Closed when the system has taken what was sent, and the peer has not read it.
+        ClosedUnread,
+        /// Cancelled then.
+        CancelledUnread,
         /// The handle of another loop.
         Foreign,
         /// The descriptor is of a kind that does not have the operation.
