@@ -121,6 +121,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "tcp::rule4_dropping_a_stream_closes_it",
     ),
     change(
+        "rule 4: a close waits for the buffer of a zero-copy send",
+        &[edit(STATE, "return self.detach(slot, false);", "let _kept = slot;")],
+        "drivers",
+        "sending",
+    ),
+    change(
         "an urgent byte makes a stream readable",
         &[edit("src/op/poll.rs", "self.is_woken_in_vain(fd)", "false")],
         "drivers",
