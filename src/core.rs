@@ -84,13 +84,13 @@ impl Core {
 
     /// Starts an operation again for the rest of its work, unless it was asked to end: then it
     /// ends with this.
-    pub(crate) fn start_again(&self, op: Op, start: StartFn) -> Option<i32> {
+    pub(crate) fn start_again(&self, slot: SlotRef, start: StartFn) -> Option<i32> {
         let mut state = self.state.borrow_mut();
-        if state.slots.header(op.index).flags & ASKED_TO_END != 0 {
+        if state.slots.header_of(slot).flags & ASKED_TO_END != 0 {
             return Some(-libc::ECANCELED);
         }
-        if !state.hold_restart(op) {
-            state.start(op.index, start);
+        if !state.hold_restart(slot) && !state.await_event(slot) {
+            state.start(slot, start);
         }
         None
     }
@@ -98,18 +98,17 @@ impl Core {
     /// Has an operation that was woken try again, unless it was asked to end; gives its result if
     /// that is there at once.
     #[inline]
-    pub(crate) fn try_again(&self, completion: Completion, start: StartFn) -> Option<i32> {
+    pub(crate) fn try_again(&self, slot: SlotRef, result: i32, start: StartFn) -> Option<i32> {
         let mut state = self.state.borrow_mut();
-        let op = completion.op();
-        let flags = state.slots.header(op.index).flags;
+        let flags = state.slots.header_of(slot).flags;
         if flags & FINAL != 0 {
             // A close that was interrupted has closed (P31).
-            return Some(completion.result);
+            return Some(result);
         }
         if flags & ASKED_TO_END != 0 {
             return Some(-libc::ECANCELED);
         }
-        if state.hold_restart(op) { None } else { state.set_off(op.index, start) }
+        if state.hold_restart(slot) { None } else { state.set_off(slot, start) }
     }
 
     /// Lets an operation wait for something in user space, unless it was asked to end.
@@ -127,8 +126,10 @@ impl Core {
         self.state.borrow_mut().park_exhausted(op, &self.clock);
     }
 
-    pub(crate) fn is_stopped(&self, op: Op) -> bool {
-        self.state.borrow_mut().slots.header(op.index).flags & STOPPED != 0
+    /// What was asked of an operation.
+    #[inline]
+    pub(crate) fn flags(&self, slot: SlotRef) -> u8 {
+        self.state.borrow_mut().slots.header_of(slot).flags
     }
 
     /// An item's callback wants no more.

@@ -2,6 +2,7 @@
 //! after a while.
 
 use crate::clock::Clock;
+use crate::driver::Driver;
 use crate::op::{CANCEL_MISSED, Completion, MORE, Op, VTable};
 use crate::slot::{ASKED_TO_END, FINAL, PAUSED, STOPPED, SlotRef, State};
 use crate::state::{DEADLINE, EXHAUSTED_PAUSE_NS, Loop, MISSED_PAUSE_NS};
@@ -82,6 +83,20 @@ impl Loop {
         }
     }
 
+    /// The next operation of those that the driver did while they were submitted.
+    #[inline]
+    pub(crate) fn take_concluded(&mut self) -> Option<Due> {
+        loop {
+            let completion = self.driver.as_mut()?.next_concluded()?;
+            let found = self.slots.lookup(completion.index, completion.generation);
+            let Some(slot) = found else { continue };
+            let header = self.slots.header_of(slot);
+            let Some(vtable) = header.vtable else { continue };
+            header.state = State::Ready;
+            return Some(Due { slot, vtable, completion });
+        }
+    }
+
     /// The next completion whose operation is there: a late or stale one finds nobody.
     #[inline]
     pub(crate) fn take_ready(&mut self, clock: &Clock) -> Option<Due> {
@@ -114,7 +129,7 @@ impl Loop {
     /// As [`take_ready`](Loop::take_ready), for the loop's end: a completion, and whether with it
     /// the driver let go of the operation.
     pub(crate) fn take_for_the_end(&mut self, clock: &Clock) -> Option<(Completion, bool)> {
-        while let Some(completion) = self.ready.pop_front() {
+        while let Some(completion) = self.next_completion() {
             let Completion { index, generation, flags, .. } = completion;
             let Some(header) = self.slots.find(index, generation) else { continue };
             if flags & CANCEL_MISSED != 0 {
@@ -124,6 +139,11 @@ impl Loop {
             return Some((completion, flags & MORE == 0 && header.state == State::Driver));
         }
         None
+    }
+
+    fn next_completion(&mut self) -> Option<Completion> {
+        let concluded = self.driver.as_mut().and_then(Driver::next_concluded);
+        concluded.or_else(|| self.ready.pop_front())
     }
 
     #[cold]
@@ -171,14 +191,15 @@ impl Loop {
 
     /// Starts a parked operation; says whether it was there.
     pub(crate) fn start_parked(&mut self, op: Op) -> bool {
-        let Some(header) = self.slots.find(op.index, op.generation) else { return false };
+        let Some(slot) = self.slots.lookup(op.index, op.generation) else { return false };
+        let header = self.slots.header_of(slot);
         let Some(vtable) = header.vtable.filter(|_| header.state == State::Parked) else {
             return false;
         };
-        if self.hold_restart(op) {
+        if self.hold_restart(slot) {
             return false;
         }
-        self.start(op.index, vtable.start);
+        self.start(slot, vtable.start);
         true
     }
 }

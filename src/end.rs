@@ -96,7 +96,7 @@ impl Io {
             let wait = if state.inline_pending() > 0 { Duration::ZERO } else { wait };
             let Some(driver) = &mut state.driver else { return true };
             let waited = driver.wait(Some(wait), &mut state.ready);
-            if (waited.is_err() || left.is_zero()) && state.ready.is_empty() {
+            if (waited.is_err() || left.is_zero()) && !state.has_completed() {
                 return false;
             }
         }

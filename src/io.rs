@@ -20,7 +20,7 @@ use crate::due::Due;
 use crate::op::{Completion, Op};
 use crate::remote::{Message, Remote};
 use crate::slot::{CANCEL_ASKED, FINAL, State, TIMED_OUT};
-use crate::state::{DEADLINE, timer_key};
+use crate::state::{DEADLINE, Loop, timer_key};
 
 /// Counts of what a loop did; see [`Io::statistics`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -179,7 +179,8 @@ impl Io {
     /// How many more operations the loop takes before its capacity is reached.
     pub fn free_slots(&self) -> u32 {
         let state = self.core.state.borrow();
-        state.capacity.saturating_add(state.parts).saturating_sub(state.taken())
+        let left = state.limit.saturating_sub(u64::from(state.slots.used()));
+        u32::try_from(left).unwrap_or(u32::MAX)
     }
 
     /// What the loop did so far.
@@ -245,7 +246,7 @@ impl Io {
         let must_run = !self.core.mailbox.prepare_wait();
         let now_ns = self.core.clock.read();
         let mut state = self.core.state.borrow_mut();
-        let timeout = if must_run || state.inline_pending() > 0 || !state.ready.is_empty() {
+        let timeout = if must_run || state.inline_pending() > 0 || state.has_completed() {
             Some(Duration::ZERO)
         } else {
             let deadline_ns = state.next_deadline_ns();
@@ -321,22 +322,29 @@ impl Io {
         self.fire_timers(now_ns)
     }
 
+    /// Takes completions up, those of sends that are done first: what comes then may start others.
+    /// Not inlined: the loop over them wants the processor's registers for itself.
+    #[inline(never)]
     fn run_ready(&self) -> usize {
         let mut count = 0;
-        while count < self.callbacks_per_turn && !self.stopping.get() && self.run_one() {
+        let may_run = |count| count < self.callbacks_per_turn && !self.stopping.get();
+        while may_run(count) && self.run_one(|state| state.take_concluded()) {
+            count += 1;
+        }
+        while may_run(count) && self.run_one(|state| state.take_ready(&self.core.clock)) {
             count += 1;
         }
         count
     }
 
-    /// Takes the next completion up; says whether there was one.
+    /// Takes up the completion that `next` gives; says whether there was one.
     #[inline(always)]
     #[expect(unsafe_code, reason = "the typed end of an operation is reached through its slot")]
-    fn run_one(&self) -> bool {
-        let due = self.core.state.borrow_mut().take_ready(&self.core.clock);
+    fn run_one(&self, next: impl FnOnce(&mut Loop) -> Option<Due>) -> bool {
+        let due = next(&mut self.core.state.borrow_mut());
         let Some(Due { slot, vtable, completion }) = due else { return false };
-        // SAFETY: the vtable in a slot is that of the record in it; the slot is taken, as
-        // `take_ready` has just said.
+        // SAFETY: the vtable in a slot is that of the record in it; the slot is taken, as `next`
+        // has just said.
         unsafe { (vtable.complete)(self, slot, completion) };
         true
     }
@@ -350,7 +358,7 @@ impl Io {
         let in_silence = inline > 0 && (state.impatient || inline == state.slots.used() as usize);
         let at_once = busy
             || self.stopping.get()
-            || !state.ready.is_empty()
+            || state.has_completed()
             || deadline_ns == Some(0)
             || in_silence
             || !self.messages.borrow().is_empty();
@@ -404,7 +412,7 @@ impl Io {
                 let completion = Completion::in_user_space(op, 0);
                 // Not behind what is queued: a callback of the same instant may yet cancel it.
                 self.core.state.borrow_mut().ready.push_front(completion);
-                self.run_one();
+                self.run_one(|state| state.take_ready(&self.core.clock));
             } else {
                 self.core.end_early(op, TIMED_OUT);
             }

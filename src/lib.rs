@@ -10,7 +10,7 @@
 //!                         │
 //!   op                    one table of operations
 //!                         │
-//!   driver                io_uring
+//!   driver                io_uring │ readiness (epoll, kqueue)
 //! ```
 //!
 //! An operation takes its context, its buffer and its callback by value, keeps them at an address
@@ -102,4 +102,4 @@ pub use net::{ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener,
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};
 pub use start::Trigger;
-pub use threads::Threads;
+pub use threads::{InTurn, Threads};

@@ -9,9 +9,8 @@
 //! I1. Held completions keep their order, and come before what completes later.
 //! I2. A cancel, a deadline or a close ends the pause: what is held is delivered, then the end.
 
-use crate::core::Core;
 use crate::op::{Completion, MORE, Op};
-use crate::slot::{ASKED_TO_END, FINAL, NONE, PAUSED, STOPPED, State};
+use crate::slot::{ASKED_TO_END, FINAL, NONE, PAUSED, STOPPED, SlotRef, State};
 use crate::state::Loop;
 
 /// Completions in chains, the newest first. Storage is reused.
@@ -79,9 +78,12 @@ impl Loop {
     }
 
     /// Has a paused operation start again when it is resumed; says whether it is paused.
-    pub(crate) fn hold_restart(&mut self, op: Op) -> bool {
-        let paused = self.slots.header(op.index).flags & PAUSED != 0;
+    #[inline]
+    pub(crate) fn hold_restart(&mut self, slot: SlotRef) -> bool {
+        let header = self.slots.header_of(slot);
+        let paused = header.flags & PAUSED != 0;
         if paused {
+            let op = Op { index: header.index, generation: header.generation };
             self.hold(Completion::in_user_space(op, -libc::EINTR));
         }
         paused
@@ -126,11 +128,8 @@ impl crate::Io {
     }
 }
 
-impl Core {
-    /// Whether a flow that the driver cancelled was not asked to end: it was paused.
-    pub(crate) fn was_paused(&self, op: Op, result: i32) -> bool {
-        let ending = ASKED_TO_END | STOPPED;
-        result == -libc::ECANCELED
-            && self.state.borrow_mut().slots.header(op.index).flags & ending == 0
-    }
+/// Whether a flow that the driver cancelled was not asked to end: it was paused.
+#[inline]
+pub(crate) fn was_paused(flags: u8, result: i32) -> bool {
+    result == -libc::ECANCELED && flags & (ASKED_TO_END | STOPPED) == 0
 }

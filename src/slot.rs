@@ -285,10 +285,7 @@ impl Slots {
         let memory = unsafe { alloc(layout) };
         let Some(chunk) = NonNull::new(memory) else { handle_alloc_error(layout) };
         if layout == block_of_chunks_layout() {
-            // SAFETY: the range is the allocation just made. It is advice (madvise(2)): a failure
-            // means small pages.
-            let _ =
-                unsafe { libc::madvise(chunk.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE) };
+            ask_for_huge_pages(chunk, layout);
         }
         chunk.cast()
     }
@@ -353,6 +350,18 @@ fn block_of_chunks_layout() -> Layout {
     struct Block([Slot; BLOCK_CHUNKS * CHUNK_SLOTS as usize]);
     Layout::new::<Block>()
 }
+
+/// Asks that memory just allocated be mapped by huge pages.
+#[cfg(target_os = "linux")]
+fn ask_for_huge_pages(memory: NonNull<u8>, layout: Layout) {
+    // SAFETY: the range is the allocation just made. It is advice (madvise(2)): a failure means
+    // small pages.
+    let _ = unsafe { libc::madvise(memory.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE) };
+}
+
+/// Elsewhere nobody can be asked: FreeBSD does so by itself where it can, macOS does not.
+#[cfg(not(target_os = "linux"))]
+fn ask_for_huge_pages(_memory: NonNull<u8>, _layout: Layout) {}
 
 /// The class of recycled blocks that `layout` belongs to, and the layout to allocate.
 fn block_layout(layout: Layout) -> (Option<usize>, Layout) {

@@ -83,7 +83,8 @@ impl Io {
 
     /// Completes after `delay`, never before: from now by the clock, not by the turn's cached
     /// time. Zero completes in the next turn, [`Duration::MAX`] never. Timers with equal deadlines
-    /// complete in the order in which they were started.
+    /// complete in the order in which they were started. With the readiness driver the system waits
+    /// in whole milliseconds, so a callback may come that much later.
     pub fn timeout<C, F>(&self, context: C, delay: Duration, callback: F) -> Op
     where
         C: 'static,

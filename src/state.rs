@@ -7,10 +7,13 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
+use crate::IoBuf;
+use crate::driver::readiness::Interest;
 use crate::driver::{Driver, Place};
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::JobId;
+use crate::op::send::SendDetached;
 use crate::op::{Completion, Direction, MORE, Op, Start, VTable};
 use crate::pause::Held;
 use crate::queue::Queue;
@@ -63,11 +66,9 @@ pub(crate) struct Loop {
     pub(crate) due: Queue<(u32, u32)>,
     pub(crate) driver: Option<Driver>,
     pub(crate) ready: Queue<Completion>,
-    pub(crate) capacity: u32,
-    /// Operations that were refused, and wait for their callbacks.
-    pub(crate) refused: u32,
-    /// Operations inside others, which take no capacity.
-    pub(crate) parts: u32,
+    /// How many slots may be taken: the capacity, and one for each operation that takes none: those
+    /// inside others, and those that were refused and wait for their callbacks.
+    pub(crate) limit: u64,
     pub(crate) operations: u64,
     /// Something waits for what is done while it is submitted: the next wait must not block.
     pub(crate) impatient: bool,
@@ -102,7 +103,7 @@ impl Loop {
         let slot = self.slots.take();
         self.slots.place(slot, record);
         self.operations += 1;
-        let full = self.taken() > self.capacity.saturating_add(self.parts);
+        let full = u64::from(self.slots.used()) > self.limit;
         let header = self.slots.header_of(slot);
         // A free slot is in no queue and has no timer: the rest is as it should be.
         header.vtable = Some(vtable);
@@ -119,15 +120,9 @@ impl Loop {
         op
     }
 
-    /// Operations that count towards the capacity: a refused one only waits for its callback.
-    #[inline]
-    pub(crate) fn taken(&self) -> u32 {
-        self.slots.used() - self.refused
-    }
-
     #[cold]
     fn refuse_for_capacity(&mut self, index: u32) {
-        self.refused += 1;
+        self.limit += 1;
         self.slots.header(index).flags |= REFUSED;
         self.refuse(index, error::AT_CAPACITY);
     }
@@ -175,22 +170,22 @@ impl Loop {
     }
 
     /// Hands the operation to whoever will complete it.
-    pub(crate) fn start(&mut self, index: u32, start: StartFn) {
-        if let Some(result) = self.set_off(index, start) {
+    pub(crate) fn start(&mut self, slot: SlotRef, start: StartFn) {
+        if let Some(result) = self.set_off(slot, start) {
+            let index = self.slots.header_of(slot).index;
             self.finish_in_user_space(index, result);
         }
     }
 
     /// As [`start`](Loop::start); gives the result if it is there at once.
     #[inline]
-    pub(crate) fn set_off(&mut self, index: u32, start: StartFn) -> Option<i32> {
-        let handle = self.slots.header(index).handle;
+    pub(crate) fn set_off(&mut self, slot: SlotRef, start: StartFn) -> Option<i32> {
+        let handle = self.slots.header_of(slot).handle;
         let fd = if handle == NONE { -1 } else { self.handles.get(handle).fd };
-        self.set_off_by_vtable(index, start, fd)
+        self.set_off_by_vtable(slot, start, fd)
     }
 
-    fn set_off_by_vtable(&mut self, index: u32, start: StartFn, fd: RawFd) -> Option<i32> {
-        let slot = self.slots.at(index);
+    fn set_off_by_vtable(&mut self, slot: SlotRef, start: StartFn, fd: RawFd) -> Option<i32> {
         // SAFETY: `start` is the function of the vtable of the record in this slot.
         self.set_off_on(slot, |slot, place| unsafe { start(slot, place) }, fd)
     }
@@ -218,7 +213,7 @@ impl Loop {
         let header = self.slots.header_of(slot);
         let op = Op { index: header.index, generation: header.generation };
         let Some(driver) = &mut self.driver else { return Some(error::CLOSED) };
-        match start(slot.as_ptr(), &mut driver.place(fd, header.handle)) {
+        match start(slot.as_ptr(), &mut driver.place(op, fd, header.handle)) {
             Start::Timer(deadline_ns) => {
                 assert!(!header.has_timer, "a timer is started when it has fired");
                 header.state = State::Timer;
@@ -227,20 +222,64 @@ impl Loop {
             }
             Start::Ready(result) => return Some(result),
             Start::Parked => header.state = State::Parked,
-            for_driver => {
+            #[cfg(target_os = "linux")]
+            Start::Submitted => header.state = State::Driver,
+            #[cfg(target_os = "linux")]
+            Start::Inline { awaited } => {
                 header.state = State::Driver;
-                #[cfg(target_os = "linux")]
-                if let Start::Inline { awaited, .. } = for_driver {
-                    // What waits behind it starts when it is done, and a buffer that comes back may
-                    // start those that wait for one.
-                    self.impatient |= awaited || header.next != NONE || self.buffer_waiters > 0;
+                // What waits behind it starts when it is done, and a buffer that comes back may
+                // start those that wait for one.
+                if awaited || header.next != NONE || self.buffer_waiters > 0 {
+                    self.impatient = true;
                 }
-                if let Err(error) = driver.take_on(for_driver, op, fd, header.handle) {
+            }
+            Start::Await(interest) => {
+                header.state = State::Driver;
+                if let Err(error) = driver.wait_for(op, fd, header.handle, interest) {
                     return Some(-error.raw_os_error().unwrap_or(libc::EINVAL));
                 }
             }
         }
         None
+    }
+
+    /// Lets an operation that goes on wait for its handle, where a driver that tries knows that a
+    /// call this way would find nothing now; says whether it waits.
+    #[inline]
+    pub(crate) fn await_event(&mut self, slot: SlotRef) -> bool {
+        let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
+        let header = self.slots.header_of(slot);
+        let interest = match header.direction {
+            Direction::In => Interest::Readable,
+            Direction::Out => Interest::Writable,
+            Direction::None => return false,
+        };
+        let op = Op { index: header.index, generation: header.generation };
+        let waits = readiness.waits_again(op, header.handle, interest);
+        if waits {
+            header.state = State::Driver;
+        }
+        waits
+    }
+
+    /// Has a driver that tries send at once, where nothing is before it on its handle; says whether
+    /// all is sent. What is left is the row's.
+    pub(crate) fn send_at_once<B: IoBuf>(
+        &mut self,
+        id: Option<HandleId>,
+        row: &mut SendDetached<B>,
+    ) -> bool {
+        let Some(id) = id else { return false };
+        let Some(handle) = self.handles.find(id) else { return false };
+        let fd = handle.fd;
+        let is_first = handle.queues[1].head == NONE;
+        if handle.closer != OPEN || !is_first {
+            return false;
+        }
+        let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
+        let done = row.sends_all(&mut readiness.place(fd, id.index));
+        self.operations += u64::from(done);
+        done
     }
 
     /// Queues the operation's last completion.
@@ -283,6 +322,12 @@ impl Loop {
     #[inline]
     pub(crate) fn inline_pending(&self) -> usize {
         self.driver.as_ref().map_or(0, Driver::inline_pending)
+    }
+
+    /// Whether a completion is there to be taken up.
+    #[inline]
+    pub(crate) fn has_completed(&self) -> bool {
+        !self.ready.is_empty() || self.driver.as_ref().is_some_and(|driver| driver.concluded() > 0)
     }
 
     /// Asks that an operation end early, for the reason in `flag`.
@@ -348,7 +393,7 @@ impl Loop {
 
     /// Ends an operation's tie to its handle: the next of its direction starts, and a closing
     /// handle that has nothing left is closed. A descriptor to close is returned.
-    #[inline]
+    #[inline(always)]
     fn detach(&mut self, slot: SlotRef, start_next: bool) -> Option<RawFd> {
         let header = self.slots.header_of(slot);
         let handle = header.handle;
@@ -358,15 +403,15 @@ impl Loop {
         if header.next != NONE || header.prev != NONE {
             let index = header.index;
             self.leave_queue(index, start_next);
-        } else {
-            let direction = std::mem::replace(&mut header.direction, Direction::None);
-            let queues = &mut self.handles.get(handle).queues;
-            if let Some(queue) = queue_of(queues, direction) {
-                *queue = InOrder { head: NONE, tail: NONE };
-            }
         }
-        self.slots.header_of(slot).handle = NONE;
+        let header = self.slots.header_of(slot);
+        header.handle = NONE;
+        let direction = std::mem::replace(&mut header.direction, Direction::None);
         let entry = self.handles.get(handle);
+        // It was alone, unless it has left the queue.
+        if let Some(queue) = queue_of(&mut entry.queues, direction) {
+            *queue = InOrder { head: NONE, tail: NONE };
+        }
         entry.pending -= 1;
         if entry.pending == 0 && entry.closer != OPEN { self.close_now(handle) } else { None }
     }
@@ -391,7 +436,7 @@ impl Loop {
             && start_next
             && let Some(vtable) = self.slots.header(next).vtable
         {
-            self.start(next, vtable.start);
+            self.start(self.slots.at(next), vtable.start);
         }
     }
 
@@ -409,7 +454,7 @@ impl Loop {
             return Some(fd);
         }
         if let Some(vtable) = self.slots.header(closer).vtable
-            && let Some(result) = self.set_off_by_vtable(closer, vtable.start, fd)
+            && let Some(result) = self.set_off_by_vtable(self.slots.at(closer), vtable.start, fd)
         {
             self.finish_in_user_space(closer, result);
         }
@@ -470,10 +515,13 @@ impl Loop {
     #[inline]
     pub(crate) fn release<R>(&mut self, slot: SlotRef, result: i32) -> (i32, Option<RawFd>) {
         let header = self.slots.header_of(slot);
-        let flags = header.flags;
-        let result = if flags == 0 { result } else { ending(flags, result) };
-        self.refused -= u32::from(flags & REFUSED != 0);
-        if std::mem::take(&mut header.has_deadline) {
+        let mut result = result;
+        if header.flags != 0 {
+            result = ending(header.flags, result);
+            self.limit -= u64::from(header.flags & REFUSED != 0);
+        }
+        if header.has_deadline {
+            header.has_deadline = false;
             self.timers.remove(timer_key(header.index) | DEADLINE);
         }
         let fd = self.detach(slot, true);

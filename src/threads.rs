@@ -1,10 +1,13 @@
-//! One loop per thread: starting them, stopping them, and the first error.
+//! One loop per thread: starting them, stopping them, and the first error; and connections that
+//! one of them hands to all.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::mpsc;
 use std::thread::{Builder as ThreadBuilder, JoinHandle};
 
-use crate::{Builder, Io, Remote};
+use crate::remote::Call;
+use crate::{Builder, Io, Remote, TcpStream};
 
 /// Loops on threads of their own; see [`Threads::start`].
 ///
@@ -31,9 +34,8 @@ impl Threads {
     /// is called, whether it has something to do or not.
     ///
     /// To spread connections, let each loop listen on the same address with
-    /// [`ListenOptions::reuse_port`](crate::ListenOptions::reuse_port); or accept on one and hand
-    /// streams over with [`TcpStream::into_std`](crate::TcpStream::into_std) and
-    /// [`Remote::post`].
+    /// [`ListenOptions::reuse_port`](crate::ListenOptions::reuse_port), where the system spreads
+    /// them then; or accept on one and hand streams over with [`InTurn`].
     ///
     /// # Errors
     /// The first error of building a loop, of `setup`, or of starting a thread; all threads have
@@ -98,5 +100,81 @@ impl Threads {
             first = first.and(result);
         }
         first
+    }
+}
+
+/// Hands connections to loops in turn: for systems that do not spread them over listeners that
+/// share a port ([`REUSE_PORT_SPREADS`](crate::ListenOptions::REUSE_PORT_SPREADS)).
+///
+/// ```
+/// use tigereye::{InTurn, Io, Next, TcpListener, Threads};
+///
+/// let threads = Threads::start(2, &Io::builder(), |_index, _io| Ok(()))?;
+/// let in_turn = InTurn::new(threads.remotes());
+/// # let (bound, address) = std::sync::mpsc::channel();
+/// threads.remotes()[0].post(move |io| {
+///     let listener = TcpListener::bind(io, "127.0.0.1:0".parse().unwrap()).unwrap();
+/// #   bound.send(listener.local_addr().unwrap()).unwrap();
+///     io.accept_each(
+///         listener,
+///         move |_listener, _io, stream| {
+///             let handed = in_turn.hand(stream, |io, stream| {
+///                 // On its loop from here on.
+///                 io.send_detached(&stream, &b"hello"[..]);
+///             });
+///             if handed.is_ok() { Next::Continue } else { Next::Stop }
+///         },
+///         |_listener, _io, _result| {},
+///     );
+/// })?;
+/// # use std::io::Read;
+/// # let address = address.recv().unwrap();
+/// # for _ in 0..3 {
+/// #     let mut hello = [0; 5];
+/// #     std::net::TcpStream::connect(address)?.read_exact(&mut hello)?;
+/// #     assert_eq!(&hello, b"hello");
+/// # }
+/// threads.stop();
+/// threads.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct InTurn {
+    remotes: Vec<Remote>,
+    next: Cell<usize>,
+}
+
+impl InTurn {
+    /// The loops, in their order.
+    pub fn new(remotes: &[Remote]) -> InTurn {
+        InTurn { remotes: remotes.to_vec(), next: Cell::new(0) }
+    }
+
+    /// Moves a connection to the next loop, where `take` gets it. A loop that is gone is passed
+    /// over.
+    ///
+    /// # Errors
+    /// `NotConnected` when the stream is closed or has operations in flight, or when no loop is
+    /// left; what ioctl(2) says. The connection is closed then.
+    pub fn hand<F>(&self, stream: TcpStream, take: F) -> io::Result<()>
+    where
+        F: FnOnce(&Io, TcpStream) + Send + 'static,
+    {
+        let stream = stream.into_std()?;
+        let mut call: Call = Box::new(move |io| {
+            // A descriptor that its system does not let us set up is closed.
+            if let Ok(stream) = TcpStream::from_std(io, stream) {
+                take(io, stream);
+            }
+        });
+        for _ in &self.remotes {
+            let turn = self.next.get();
+            self.next.set((turn + 1) % self.remotes.len());
+            match self.remotes[turn].post(call) {
+                Ok(()) => return Ok(()),
+                Err(gone) => call = gone.into_inner(),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::NotConnected, "all loops are gone"))
     }
 }

@@ -1,4 +1,5 @@
-//! What holds of the io_uring driver alone.
+//! What holds of the io_uring driver alone, which is Linux's.
+#![cfg(target_os = "linux")]
 #![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -18,6 +18,7 @@ mod request;
 #[path = "../examples/web_server/response.rs"]
 mod response;
 #[path = "../examples/web_server/server.rs"]
+#[expect(dead_code, reason = "one loop shares with nobody")]
 mod server;
 
 use std::io::{Read, Write};
@@ -32,7 +33,12 @@ const WARM_ROUNDS: usize = 2_000;
 const ROUNDS: usize = 10_000;
 
 fn start() -> (Threads, SocketAddr) {
-    let settings = Settings { figures: Figures::new(1), root: None, limits: Limits::default() };
+    let settings = Settings {
+        figures: Figures::new(1),
+        root: None,
+        limits: Limits::default(),
+        one_acceptor: false,
+    };
     let (started, start) = mpsc::channel();
     let threads = Threads::start(1, &Io::builder(), move |index, io| {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -1,4 +1,5 @@
-//! A multithreaded web server: one loop per core, each with its own listener on the same port.
+//! A multithreaded web server: one loop per core, each with its own listener on the same port, or
+//! one of them with a listener for all.
 //!
 //! `cargo run --release --example web_server`, then open the address that it prints.
 //!
@@ -47,6 +48,7 @@ fn serve(options: Options) -> Result<(), String> {
         figures: figures::Figures::new(options.threads),
         root: options.root.map(Arc::new),
         limits: options.limits,
+        one_acceptor: options.one_acceptor,
     };
     // The loops start one after another: the first one learns the port.
     let address = Arc::new(Mutex::new(options.address));
@@ -57,6 +59,9 @@ fn serve(options: Options) -> Result<(), String> {
         Ok(())
     });
     let threads = threads.map_err(text)?;
+    if options.one_acceptor {
+        server::share(threads.remotes());
+    }
     let address = *address.lock().unwrap_or_else(PoisonError::into_inner);
     let loops = if options.threads == 1 { "loop" } else { "loops" };
     let line = format!("listening on http://{address} with {} {loops}", options.threads);

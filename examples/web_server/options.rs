@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tigereye::DriverKind;
+use tigereye::{DriverKind, ListenOptions};
 
 use crate::server::Limits;
 
@@ -17,6 +17,8 @@ Usage: web_server [OPTION VALUE]…
 
   --addr ADDRESS          where to listen (127.0.0.1:8080; port 0 takes a free one)
   --threads N             loops, one thread each (one per core)
+  --accept each|one       whether each loop accepts connections, or one accepts and hands them to all
+                          in turn (each, where the system spreads connections over the loops)
   --root DIR              serve the files in this directory
   --driver NAME           uring, readiness (the best one that works here)
   --head-timeout SECONDS  how long a request's head may take to arrive in all (10)
@@ -34,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) root: Option<PathBuf>,
     pub(crate) driver: Option<DriverKind>,
     pub(crate) limits: Limits,
+    pub(crate) one_acceptor: bool,
 }
 
 /// Reads the arguments that follow the program's name; `None` when help is asked for.
@@ -49,6 +52,7 @@ pub(crate) fn parse(
         root: None,
         driver: None,
         limits: Limits::default(),
+        one_acceptor: !ListenOptions::REUSE_PORT_SPREADS,
     };
     while let Some(name) = arguments.next() {
         let name = name.to_string_lossy().into_owned();
@@ -76,6 +80,13 @@ fn set(options: &mut Options, name: &str, value: Option<&OsStr>) -> Result<(), S
         "--threads" => {
             let threads = text()?.parse().ok().filter(|threads| (1..=1024).contains(threads));
             options.threads = threads.ok_or("a number from 1 to 1024 is needed")?;
+        }
+        "--accept" => {
+            options.one_acceptor = match text()? {
+                "each" => false,
+                "one" => true,
+                _ => return Err("each or one is needed".into()),
+            };
         }
         "--root" => {
             let root = std::fs::canonicalize(value?).map_err(|error| error.to_string())?;

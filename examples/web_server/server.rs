@@ -1,6 +1,6 @@
 //! One loop's part of the server: its listener, its limits, and its orderly end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use socket2::SockRef;
-use tigereye::{DriverKind, Io, ListenOptions, Next, Op, TcpListener};
+use tigereye::{DriverKind, InTurn, Io, ListenOptions, Next, Op, Remote, TcpListener, TcpStream};
 
 use crate::connection::Connection;
 use crate::figures::{Figures, LoopFigures};
@@ -19,6 +19,18 @@ use crate::figures::{Figures, LoopFigures};
 /// tcp(7)). Without it megabytes do, held for every peer that does not read, and minutes pass in
 /// which a slow one that does read seems not to.
 const UNSENT_BYTES: u32 = 64 * 1024;
+
+/// Bounds what waits; accepted connections inherit it.
+#[cfg(target_os = "linux")]
+fn bound_unsent(listener: &std::net::TcpListener) -> io::Result<()> {
+    SockRef::from(listener).set_tcp_notsent_lowat(UNSENT_BYTES)
+}
+
+/// Elsewhere what is under way to the peer counts as well, so there must be more room.
+#[cfg(not(target_os = "linux"))]
+fn bound_unsent(listener: &std::net::TcpListener) -> io::Result<()> {
+    SockRef::from(listener).set_send_buffer_size(4 * UNSENT_BYTES as usize)
+}
 
 /// How long a peer may take.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) figures: Figures,
     pub(crate) root: Option<Arc<PathBuf>>,
     pub(crate) limits: Limits,
+    /// The first loop accepts for all: see [`share`].
+    pub(crate) one_acceptor: bool,
 }
 
 pub(crate) struct Server {
@@ -57,6 +71,8 @@ pub(crate) struct Server {
     pub(crate) driver: DriverKind,
     index: usize,
     accepting: Cell<Option<Op>>,
+    /// Where connections go that are not for this loop alone.
+    loops: OnceCell<InTurn>,
     draining: Cell<bool>,
     open: Cell<usize>,
     /// By connection: the receive that an idle one waits in.
@@ -69,24 +85,21 @@ thread_local! {
     static SERVER: RefCell<Option<Rc<Server>>> = const { RefCell::new(None) };
 }
 
-/// Starts listening; gives the address with its real port.
+/// Starts a loop's part, and listens unless another loop does it for all; gives the address with
+/// its real port.
 pub(crate) fn start(
     io: &Io,
     address: SocketAddr,
     index: usize,
     settings: Settings,
 ) -> io::Result<SocketAddr> {
-    let options = ListenOptions::new().reuse_port(true);
-    let listener = TcpListener::bind_with(io, address, &options)?.into_std()?;
-    // Accepted connections inherit it.
-    SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT_BYTES)?;
-    let address = listener.local_addr()?;
-    let listener = TcpListener::from_std(io, listener)?;
+    let listens = index == 0 || !settings.one_acceptor;
     let server = Rc::new(Server {
         settings,
         driver: io.driver().kind,
         index,
         accepting: Cell::new(None),
+        loops: OnceCell::new(),
         draining: Cell::new(false),
         open: Cell::new(0),
         idle: RefCell::new(Vec::new()),
@@ -94,22 +107,7 @@ pub(crate) fn start(
         date: RefCell::new((0, String::new())),
     });
     SERVER.set(Some(Rc::clone(&server)));
-    let acceptor = Rc::clone(&server);
-    let accepting = io.accept_each(
-        listener,
-        move |_listener, io, stream| {
-            Connection::start(io, stream, &acceptor);
-            Next::Continue
-        },
-        |_listener, _io, result| {
-            if let Err(error) = result
-                && !tigereye::is_cancelled(&error)
-            {
-                eprintln!("web_server: no longer accepting: {error}");
-            }
-        },
-    );
-    server.accepting.set(Some(accepting));
+    let address = if listens { listen(io, address, &server)? } else { address };
     let ticking = server;
     io.tick_each(
         (),
@@ -121,6 +119,55 @@ pub(crate) fn start(
         |(), _io, _result| {},
     );
     Ok(address)
+}
+
+fn listen(io: &Io, address: SocketAddr, server: &Rc<Server>) -> io::Result<SocketAddr> {
+    let options = ListenOptions::new().reuse_port(!server.settings.one_acceptor);
+    let listener = TcpListener::bind_with(io, address, &options)?.into_std()?;
+    bound_unsent(&listener)?;
+    let address = listener.local_addr()?;
+    let listener = TcpListener::from_std(io, listener)?;
+    let acceptor = Rc::clone(server);
+    let accepting = io.accept_each(
+        listener,
+        move |_listener, io, stream| {
+            match acceptor.loops.get() {
+                None => Connection::start(io, stream, &acceptor),
+                // When all loops are gone there is nobody to serve it: it is closed.
+                Some(loops) => drop(loops.hand(stream, take_over)),
+            }
+            Next::Continue
+        },
+        |_listener, _io, result| {
+            if let Err(error) = result
+                && !tigereye::is_cancelled(&error)
+            {
+                eprintln!("web_server: no longer accepting: {error}");
+            }
+        },
+    );
+    server.accepting.set(Some(accepting));
+    Ok(address)
+}
+
+/// Has the first loop hand what it accepts to all of them in turn, for systems that do not spread
+/// connections over several listeners.
+pub(crate) fn share(remotes: &[Remote]) {
+    let Some(first) = remotes.first() else { return };
+    let remotes = remotes.to_vec();
+    // A loop that is gone accepts nothing.
+    drop(first.post(move |_io| {
+        if let Some(server) = SERVER.with_borrow(Option::clone) {
+            let _ = server.loops.set(InTurn::new(&remotes));
+        }
+    }));
+}
+
+/// A connection that the first loop accepted; one that comes after the end is closed.
+fn take_over(io: &Io, stream: TcpStream) {
+    if let Some(server) = SERVER.with_borrow(Option::clone) {
+        Connection::start(io, stream, &server);
+    }
 }
 
 /// Stops accepting, closes idle connections, and ends the loop when the others are done or the

@@ -3,20 +3,23 @@
 //!
 //! ```text
 //!   harness ──starts──▶ server (core 0)  ◀──TCP──  load (core 1) ◀──starts── harness
-//!              bare_uring, bare_epoll, …            client.rs
-//!              uring_server.rs  epoll_server.rs     histogram.rs
+//!              bare_uring  bare_epoll, peer_mio     client.rs
+//!              uring_server.rs  readiness/          histogram.rs
 //!                     └─ service.rs: echo, HTTP
 //! ```
 
 pub mod args;
+pub mod buffer;
 pub mod client;
-pub mod epoll_server;
+pub mod driver;
 pub mod harness;
 pub mod histogram;
 pub mod load;
 pub mod micro;
+pub mod readiness;
 pub mod server;
 pub mod service;
 pub mod sys;
+pub mod trial;
 pub mod tuning;
 pub mod uring_server;

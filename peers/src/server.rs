@@ -51,6 +51,12 @@ impl Server {
         Ok(Self { mode, size, listener, signal })
     }
 
+    /// Reads `--buffer`: bytes that one receive takes at most. Large messages gather, and are best
+    /// taken together.
+    pub fn buffer(&self, args: &mut Args) -> usize {
+        args.get("buffer", if self.size < 4096 { 16 * 1024 } else { 256 * 1024 })
+    }
+
     /// Prints the line that the harness waits for.
     pub fn announce(&self) -> io::Result<()> {
         let mut out = io::stdout().lock();

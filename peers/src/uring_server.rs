@@ -109,6 +109,7 @@ pub fn serve<S: Service>(
         listener: listener.as_raw_fd(),
         accepting: false,
         stopping: false,
+        pressing: false,
         live: 0,
         held: 0,
         free: (0..tuning.slots).rev().collect(),
@@ -129,6 +130,9 @@ struct Server<'r, S: Service> {
     listener: i32,
     accepting: bool,
     stopping: bool,
+    /// There is more to do for a connection once its inline send is handed over, which posts nothing
+    /// to wake for.
+    pressing: bool,
     live: u32,
     /// Slots in the provided ring now.
     held: u32,
@@ -151,7 +155,7 @@ impl<S: Service> Server<'_, S> {
     fn run(&mut self) -> io::Result<()> {
         while !self.stopping || self.live > 0 {
             self.settle();
-            self.port.enter(1)?;
+            self.port.enter(usize::from(!std::mem::take(&mut self.pressing)))?;
             while let Some(completion) = self.port.next() {
                 self.dispatch(completion);
             }
@@ -391,6 +395,9 @@ impl<S: Service> Server<'_, S> {
         connection.sending = slot;
         match self.tuning.sending {
             Sending::Inline => {
+                // A receive that is still to be armed does not count: not to wait for others then
+                // took 7 % off the rate at 64 and 512 connections with 16 KiB, one at a time.
+                self.pressing |= connection.queue_head != NONE || connection.ended;
                 let bytes = SlotRange { slot, offset: 0, len: chunk.len };
                 self.port.send_slot(at, bytes, SendKind::Inline, SEND_INLINE | u64::from(at));
                 self.sent.push(at);

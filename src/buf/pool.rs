@@ -15,7 +15,7 @@
 //! I2. The memory outlives every `PoolBuf`, and is leaked where the kernel did not let go of it.
 #![expect(unsafe_code, reason = "buffers are lent by address")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -77,15 +77,12 @@ impl BufferPool {
             promised: 0,
             typical: 0,
             count,
+            lent: 0,
+            waiting: VecDeque::new(),
         };
         stock.provide();
         Ok(BufferPool {
-            shared: Rc::new(PoolShared {
-                core: Rc::clone(&io.core),
-                stock: RefCell::new(stock),
-                lent: Cell::new(0),
-                waiting: RefCell::new(VecDeque::new()),
-            }),
+            shared: Rc::new(PoolShared { core: Rc::clone(&io.core), stock: RefCell::new(stock) }),
         })
     }
 
@@ -127,7 +124,7 @@ fn stride(size: usize) -> usize {
     size.next_multiple_of(LINE) + shift
 }
 
-/// The buffers that are not lent.
+/// The buffers, and who waits for one.
 struct Stock {
     memory: ManuallyDrop<Region>,
     /// From the start of one buffer to that of the next.
@@ -145,6 +142,10 @@ struct Stock {
     typical: u32,
     /// Buffers in all.
     count: u16,
+    /// Buffers that are in a `PoolBuf`.
+    lent: u16,
+    /// Operations that found the pool empty.
+    waiting: VecDeque<Op>,
 }
 
 impl Stock {
@@ -154,10 +155,27 @@ impl Stock {
     }
 
     /// Gives the kernel what it should have.
+    #[inline]
     fn provide(&mut self) {
-        while self.provided < self.provided_max && self.ring.is_some() {
-            let Some(id) = self.free.pop() else { return };
-            self.put(id);
+        while self.provided < self.provided_max
+            && let Some(ring) = &mut *self.ring
+            && let Some(id) = self.free.pop()
+        {
+            ring.provide(id, self.memory.at(usize::from(id) * self.stride), self.size);
+            self.provided += 1;
+        }
+    }
+
+    /// The kernel took a buffer: another takes its place, so that it always has what it should have.
+    #[inline]
+    fn replace(&mut self) {
+        if self.provided <= self.provided_max
+            && let Some(ring) = &mut *self.ring
+            && let Some(id) = self.free.pop()
+        {
+            ring.provide(id, self.memory.at(usize::from(id) * self.stride), self.size);
+        } else {
+            self.provided -= 1;
         }
     }
 
@@ -186,24 +204,14 @@ impl Stock {
     /// Takes in a buffer: for the kernel, or for later.
     #[inline]
     fn put(&mut self, id: u16) {
-        let at = self.address(id);
-        match &mut *self.ring {
-            Some(ring) if self.provided < self.provided_max => {
-                ring.provide(id, at, self.size);
-                self.provided += 1;
-            }
-            _ => self.free.push(id),
-        }
+        self.free.push(id);
+        self.provide();
     }
 }
 
 pub(crate) struct PoolShared {
     core: Rc<Core>,
     stock: RefCell<Stock>,
-    /// Buffers that are in a `PoolBuf`.
-    lent: Cell<u16>,
-    /// Operations that found the pool empty.
-    waiting: RefCell<VecDeque<Op>>,
 }
 
 /// A buffer that an operation receives into by itself: nobody else has it.
@@ -253,32 +261,33 @@ impl PoolShared {
     }
 
     /// The buffer `id`, which the kernel took from its ring and filled with `len` bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn received(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
         let mut stock = pool.stock.borrow_mut();
-        stock.provided -= 1;
+        stock.replace();
         stock.learn(len);
-        let scarce = stock.provided < stock.provided_max / 2;
-        if scarce {
-            stock.provide();
-        }
-        let buf = PoolShared::lend(pool, &stock, id, len);
+        PoolShared::lend(pool, &mut stock, id, len)
+    }
+
+    /// The kernel took the buffer `id` from its ring, and did not fill it.
+    #[cold]
+    pub(crate) fn unfilled(&self, id: u16) {
+        let mut stock = self.stock.borrow_mut();
+        assert!(id < stock.count, "the driver keeps to the pool's buffers");
+        stock.provided -= 1;
         drop(stock);
-        if scarce {
-            pool.hand_on();
-        }
-        buf
+        self.put_back(id);
     }
 
     /// The buffer `id`, with `len` bytes in it.
     pub(crate) fn filled(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
-        PoolShared::lend(pool, &pool.stock.borrow(), id, len)
+        PoolShared::lend(pool, &mut pool.stock.borrow_mut(), id, len)
     }
 
     #[inline]
-    fn lend(pool: &Rc<PoolShared>, stock: &Stock, id: u16, len: u32) -> PoolBuf {
+    fn lend(pool: &Rc<PoolShared>, stock: &mut Stock, id: u16, len: u32) -> PoolBuf {
         assert!(len <= stock.size && id < stock.count, "the driver keeps to the pool's buffers");
-        pool.lent.set(pool.lent.get() + 1);
+        stock.lent += 1;
         PoolBuf { at: stock.address(id), pool: Rc::clone(pool), id, len }
     }
 
@@ -303,7 +312,10 @@ impl PoolShared {
     /// Lets `op`, which could take no buffer itself, wait for one to come back; unless one is on
     /// its way and may come back without anybody waiting.
     pub(crate) fn none_left(&self, op: Op) -> bool {
-        let all_lent = self.lent.get() == self.stock.borrow().count;
+        let all_lent = {
+            let stock = self.stock.borrow();
+            stock.lent == stock.count
+        };
         if all_lent {
             self.wait(op);
         }
@@ -311,7 +323,7 @@ impl PoolShared {
     }
 
     fn wait(&self, op: Op) {
-        self.waiting.borrow_mut().push_back(op);
+        self.stock.borrow_mut().waiting.push_back(op);
         let mut state = self.core.state.borrow_mut();
         state.buffer_waiters += 1;
         // A send that was started before, and is silent when it is done, may hold a buffer.
@@ -327,8 +339,14 @@ impl PoolShared {
     /// Takes back a buffer that was lent.
     #[inline]
     fn give(&self, id: u16) {
-        self.lent.set(self.lent.get() - 1);
-        self.put_back(id);
+        let mut stock = self.stock.borrow_mut();
+        stock.lent -= 1;
+        stock.put(id);
+        let wanted = !stock.waiting.is_empty();
+        drop(stock);
+        if wanted {
+            self.start_waiting();
+        }
     }
 
     /// Takes back a buffer that an operation took and did not fill.
@@ -348,18 +366,18 @@ impl PoolShared {
     /// ends: it may have been started for a buffer and not have taken it.
     #[inline]
     pub(crate) fn hand_on(&self) {
-        if !self.waiting.borrow().is_empty() {
+        let wanted = !self.stock.borrow().waiting.is_empty();
+        if wanted {
             self.start_waiting();
         }
     }
 
     #[cold]
     fn start_waiting(&self) {
-        let (ring, count) = {
+        let (ring, mut unlent) = {
             let stock = self.stock.borrow();
-            (stock.ring.is_some(), stock.count)
+            (stock.ring.is_some(), stock.count - stock.lent)
         };
-        let mut unlent = count - self.lent.get();
         loop {
             let may_start = if ring { self.stock.borrow_mut().promise() } else { unlent > 0 };
             if !may_start {
@@ -367,7 +385,7 @@ impl PoolShared {
             }
             // Those that ended meanwhile are passed over.
             let started = loop {
-                let Some(op) = self.waiting.borrow_mut().pop_front() else { break false };
+                let Some(op) = self.stock.borrow_mut().waiting.pop_front() else { break false };
                 let mut state = self.core.state.borrow_mut();
                 state.buffer_waiters -= 1;
                 if state.start_parked(op) {
@@ -390,9 +408,9 @@ impl Drop for PoolShared {
         if self.core.leaked.get() {
             return;
         }
-        let Stock { memory, ring, .. } = self.stock.get_mut();
+        let Stock { memory, ring, waiting, .. } = self.stock.get_mut();
         let mut state = self.core.state.borrow_mut();
-        state.buffer_waiters -= self.waiting.get_mut().len();
+        state.buffer_waiters -= waiting.len();
         if let (Some(ring), Some(driver)) = (&mut **ring, &mut state.driver)
             && !driver.withdraw(ring)
         {

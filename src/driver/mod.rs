@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mailbox::Wake;
-use crate::op::{Completion, Op, Start};
+use crate::op::{Completion, Op};
 use crate::queue::Queue;
 
 mod choice;
@@ -21,7 +21,7 @@ pub use choice::{DriverInfo, DriverKind};
 pub(crate) use choice::{best, forced};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_ring::ProvidedRing;
-use readiness::Readiness;
+use readiness::{Interest, Readiness};
 #[cfg(target_os = "linux")]
 use uring::Uring;
 #[cfg(target_os = "linux")]
@@ -95,41 +95,32 @@ impl Driver {
         }
     }
 
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring names it"))]
     #[inline]
-    pub(crate) fn place(&mut self, fd: RawFd, handle: u32) -> Place<'_> {
+    pub(crate) fn place(&mut self, op: Op, fd: RawFd, handle: u32) -> Place<'_> {
         match self {
             #[cfg(target_os = "linux")]
-            Driver::Uring(uring) => Place::Uring(uring.place(fd)),
+            Driver::Uring(uring) => Place::Uring(uring.place(op, fd)),
             Driver::Readiness(readiness) => Place::Readiness(readiness.place(fd, handle)),
         }
     }
 
-    /// Takes an operation on, which its row has described.
+    /// Lets an operation wait until its handle is ready.
     ///
     /// # Errors
     /// What the system says when the descriptor cannot be watched.
-    #[inline]
-    pub(crate) fn take_on(
+    pub(crate) fn wait_for(
         &mut self,
-        start: Start,
         op: Op,
         fd: RawFd,
         handle: u32,
+        interest: Interest,
     ) -> io::Result<()> {
-        match (self, start) {
+        match self {
             #[cfg(target_os = "linux")]
-            (Driver::Uring(uring), Start::Entry(entry)) => uring.submit(entry, op),
-            #[cfg(target_os = "linux")]
-            (Driver::Uring(uring), Start::Inline { entry, result, .. }) => {
-                let Op { index, generation } = op;
-                uring.submit_inline(entry, Completion { index, generation, result, flags: 0 });
-            }
-            (Driver::Readiness(readiness), Start::Await(interest)) => {
-                return readiness.wait_for(op, fd, handle, interest);
-            }
-            _ => panic!("a row answers the driver that asks, and only what needs one comes here"),
+            Driver::Uring(_) => panic!("a row answers the driver that asks"),
+            Driver::Readiness(readiness) => readiness.wait_for(op, fd, handle, interest),
         }
-        Ok(())
     }
 
     /// How many operations that complete while they are submitted have not been concluded: the
@@ -140,6 +131,26 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.inline_pending(),
             Driver::Readiness(_) => 0,
+        }
+    }
+
+    /// How many of them have been concluded, and wait to be fetched.
+    #[inline]
+    pub(crate) fn concluded(&self) -> usize {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(uring) => uring.concluded(),
+            Driver::Readiness(_) => 0,
+        }
+    }
+
+    /// Fetches the next of them.
+    #[inline]
+    pub(crate) fn next_concluded(&mut self) -> Option<Completion> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(uring) => uring.next_concluded(),
+            Driver::Readiness(_) => None,
         }
     }
 

@@ -42,7 +42,7 @@ impl Attempt {
     fn end(self, io: &Io, result: io::Result<TcpStream>) {
         self.outcome.set(Some(result));
         let mut state = io.core.state.borrow_mut();
-        state.parts -= 1;
+        state.limit -= 1;
         state.finish_parked(self.whole);
     }
 }
@@ -104,7 +104,7 @@ impl Io {
                 return whole;
             }
             // What is done inside the operation takes no capacity of the caller's.
-            state.parts += 1;
+            state.limit += 1;
         }
         let (host, options) = (host.into(), options.clone());
         let resolve = move || host.to_socket_addrs().map(Iterator::collect::<Vec<_>>);

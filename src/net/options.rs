@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
+use super::system;
+
 /// When and how often an idle connection is probed (tcp(7), `TCP_KEEPIDLE` and its like; whole
 /// seconds).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +72,17 @@ impl ListenOptions {
         self
     }
 
-    /// `SO_REUSEPORT` (socket(7)): several listeners share the port, and Linux spreads the
-    /// connections over them.
+    /// Whether this system spreads connections over the listeners that share a port
+    /// ([`reuse_port`](ListenOptions::reuse_port)). Where it does not, let one loop accept and hand
+    /// them to the others: [`InTurn`](crate::InTurn).
+    pub const REUSE_PORT_SPREADS: bool = system::SHARED_PORT_SPREADS;
+
+    /// `SO_REUSEPORT` (socket(7)): several listeners share the port.
+    ///
+    /// # Platform
+    /// Linux and FreeBSD (there with `SO_REUSEPORT_LB`) spread the connections over them. Elsewhere
+    /// all connections come to one of them: see
+    /// [`REUSE_PORT_SPREADS`](ListenOptions::REUSE_PORT_SPREADS).
     pub fn reuse_port(mut self, reuse: bool) -> ListenOptions {
         self.reuse_port = reuse;
         self
@@ -100,7 +111,7 @@ impl ListenOptions {
         let socket = new_socket(address)?;
         socket.set_reuse_address(self.reuse_address)?;
         if self.reuse_port {
-            socket.set_reuse_port(true)?;
+            system::share_port(&socket)?;
         }
         if let (Some(only), true) = (self.only_v6, address.is_ipv6()) {
             socket.set_only_v6(only)?;

@@ -12,6 +12,7 @@ use socket2::{SockRef, Socket};
 
 use super::{ConnectOptions, Keepalive, system};
 use crate::core::owned;
+use crate::driver::DriverKind;
 use crate::driver::readiness::Interest;
 use crate::handle::Source;
 use crate::op::connect::Connect;
@@ -145,8 +146,12 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
+    ///
+    /// # Platform
+    /// Linux has it. On other systems it is an error of kind `Unsupported`.
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.socket()?.set_tcp_user_timeout(timeout)
+        let socket = self.socket()?;
+        system::set_user_timeout(&socket, timeout)
     }
 
     /// `SO_LINGER` (socket(7), whole seconds): zero resets the connection when it is closed.
@@ -321,7 +326,8 @@ impl Io {
 
     /// Sends all of `buf`, with no callback: for answers that nothing waits for. It may need no
     /// system call of its own: the loop learns when it next wakes that the bytes are gone, and drops
-    /// the buffer then.
+    /// the buffer then. With the readiness driver it is mostly done when this returns, and then not in
+    /// flight.
     ///
     /// A send that fails, is cancelled or misses its deadline shuts the stream down both ways, so
     /// that nothing follows a gap: a receive in flight then ends. A peer that does not read lets
@@ -346,7 +352,14 @@ impl Io {
     #[inline]
     pub fn send_detached<S: AsSource, B: IoBuf>(&self, stream: &S, buf: B) -> Op {
         let handle = stream.as_source().id(self);
-        self.submit_to(SendDetached::new(buf, handle), Target::from(handle), (), |(), _io, ()| {})
+        let mut row = SendDetached::new(buf, handle);
+        // A driver that tries may be done with it here and now, and nobody waits for a callback.
+        if self.core.driver.kind == DriverKind::Readiness
+            && self.core.state.borrow_mut().send_at_once(handle, &mut row)
+        {
+            return Op::ENDED;
+        }
+        self.submit_to(row, Target::from(handle), (), |(), _io, ()| {})
     }
 
     /// Sends from several buffers, one after the other; at most 16 are used in one call.

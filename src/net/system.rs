@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use socket2::{SockAddr, Socket};
 
@@ -26,6 +27,37 @@ pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
     let (stream, peer) = listener.accept()?;
     stream.set_nonblocking(true)?;
     Ok((stream, peer))
+}
+
+/// `TCP_USER_TIMEOUT`, which Linux has.
+#[cfg(target_os = "linux")]
+pub(crate) fn set_user_timeout(socket: &Socket, timeout: Option<Duration>) -> io::Result<()> {
+    socket.set_tcp_user_timeout(timeout)
+}
+
+/// Other systems have nothing that does the same: macOS counts retransmissions alone, in seconds.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn set_user_timeout(_socket: &Socket, _timeout: Option<Duration>) -> io::Result<()> {
+    let message = "this system has no TCP_USER_TIMEOUT";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+/// Whether connections are spread over the listeners that share a port; elsewhere all of them come
+/// to one.
+pub(crate) const SHARED_PORT_SPREADS: bool =
+    cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd"));
+
+/// Lets listeners share a port, and connections be spread over them.
+#[cfg(not(target_os = "freebsd"))]
+pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+/// FreeBSD's `SO_REUSEPORT` gives all connections to one of them; the other one spreads them
+/// (setsockopt(2) of FreeBSD 12).
+#[cfg(target_os = "freebsd")]
+pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port_lb(true)
 }
 
 /// Closes a descriptor and says how that went. It is gone whatever that is (close(2)).

@@ -33,17 +33,18 @@ pub(crate) fn descriptor(result: i32) -> Option<OwnedFd> {
 /// Whether an accept failed because of the connection that it was to return, which says nothing
 /// about the listener (accept(2), "Error handling").
 fn is_connections_own(result: i32) -> bool {
-    matches!(
-        -result,
-        libc::ECONNABORTED
-            | libc::EPROTO
-            | libc::ENETDOWN
-            | libc::ENOPROTOOPT
-            | libc::EHOSTDOWN
-            | libc::ENONET
-            | libc::EHOSTUNREACH
-            | libc::ENETUNREACH
-    )
+    const OWN: &[i32] = &[
+        libc::ECONNABORTED,
+        libc::EPROTO,
+        libc::ENETDOWN,
+        libc::ENOPROTOOPT,
+        libc::EHOSTDOWN,
+        #[cfg(target_os = "linux")]
+        libc::ENONET,
+        libc::EHOSTUNREACH,
+        libc::ENETUNREACH,
+    ];
+    OWN.contains(&-result)
 }
 
 /// Whether the process or the system has no descriptor or memory left just now.
@@ -60,10 +61,10 @@ impl Operation for Accept {
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         self.address.reset();
         let (address, len) = self.address.parts();
-        Start::Entry(opcode::Accept::new(types::Fd(place.fd), address, len).flags(FLAGS).build())
+        place.submit(opcode::Accept::new(types::Fd(place.fd), address, len).flags(FLAGS).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
@@ -102,9 +103,9 @@ impl Multishot for AcceptEach {
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let fd = types::Fd(place.fd);
-        Start::Entry(if place.features.accept_multishot {
+        place.submit(if place.features().accept_multishot {
             opcode::AcceptMulti::new(fd).flags(FLAGS).build()
         } else {
             let nobody = std::ptr::null_mut();

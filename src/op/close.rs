@@ -20,8 +20,8 @@ impl Operation for Close {
     const DIRECTION: Direction = Direction::None;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
-        Start::Entry(opcode::Close::new(types::Fd(place.fd)).build())
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        place.submit(opcode::Close::new(types::Fd(place.fd)).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {

@@ -33,12 +33,12 @@ impl Operation for Connect {
     const DIRECTION: Direction = Direction::None;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         if self.stream.is_err() {
             return Start::Ready(0);
         }
         let (address, len) = (self.address.as_ptr().cast(), self.address.len());
-        Start::Entry(opcode::Connect::new(types::Fd(place.fd), address, len).build())
+        place.submit(opcode::Connect::new(types::Fd(place.fd), address, len).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {

@@ -14,25 +14,22 @@
 //! have no default bodies: a new driver adds a method to [`Operation`], and the compiler lists
 //! every row that lacks it.
 //!
-//! | row | file | io_uring |
-//! |---|---|---|
-//! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 |
-//! | connect | `connect.rs` | `CONNECT` |
-//! | recv, recv_exact | `recv.rs` | `RECV` |
-//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 |
-//! | send, send_all | `send.rs` | `SEND` |
-//! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` |
-//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` |
-//! | shutdown | `shutdown.rs` | `SHUTDOWN` |
-//! | close | `close.rs` | `CLOSE` |
-//! | readable, writable | `poll.rs` | `POLL_ADD` |
-//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space |
+//! | row | file | io_uring | epoll, kqueue |
+//! |---|---|---|---|
+//! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
+//! | connect | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
+//! | recv, recv_exact | `recv.rs` | `RECV` | recv |
+//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv |
+//! | send, send_all, send_detached | `send.rs` | `SEND` | send |
+//! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
+//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
+//! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
+//! | close | `close.rs` | `CLOSE` | close |
+//! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
+//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
 
 use std::io;
-
-#[cfg(target_os = "linux")]
-use io_uring::squeue;
 
 use crate::Io;
 use crate::driver::Place;
@@ -40,7 +37,8 @@ use crate::driver::readiness::{self, Interest};
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error;
-use crate::slot::{self, Slot, SlotRef};
+use crate::pause::was_paused;
+use crate::slot::{self, STOPPED, Slot, SlotRef};
 
 pub(crate) mod accept;
 pub(crate) mod close;
@@ -58,6 +56,8 @@ pub(crate) mod vectored;
 pub(crate) const MORE: u32 = 2;
 /// The completion says that the buffer of a zero-copy send is free.
 pub(crate) const NOTIFICATION: u32 = 8;
+/// Not a completion of the operation: its handle is ready, and it may try again.
+pub(crate) const TRY_AGAIN: u32 = 1 << 13;
 /// Not a completion of the operation: a cancel of it found nothing to cancel just now.
 pub(crate) const CANCEL_MISSED: u32 = 1 << 14;
 /// The completion was made in user space.
@@ -76,14 +76,13 @@ pub(crate) enum Direction {
 
 /// Who will complete an operation.
 pub(crate) enum Start {
-    /// io_uring, by this entry.
+    /// io_uring, which has taken its entry.
     #[cfg(target_os = "linux")]
-    Entry(squeue::Entry),
-    /// io_uring, by this entry, while it is submitted: it waits for nothing, and posts a
-    /// completion only when its result is not this one. Whether somebody waits for that, or it is
-    /// enough to know when the loop is next awake.
+    Submitted,
+    /// io_uring, which has taken its entry, while it is submitted: silence will mean that all is
+    /// done. Whether somebody waits for that, or it is enough to know when the loop is next awake.
     #[cfg(target_os = "linux")]
-    Inline { entry: squeue::Entry, result: i32, awaited: bool },
+    Inline { awaited: bool },
     /// Nobody yet: it is tried again when its handle is ready this way.
     Await(Interest),
     /// The loop's timers, at this time in nanoseconds since the loop's start.
@@ -112,11 +111,15 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    /// Not a completion of the operation: its handle is ready, and it may try again.
+    /// Fills places that no completion is in.
+    pub(crate) const NOTHING: Completion =
+        Completion { index: 0, generation: 0, result: 0, flags: 0 };
+
+    /// Tells an operation that it may try again.
     #[inline]
     pub(crate) fn try_again(op: Op) -> Completion {
         let Op { index, generation } = op;
-        Completion { index, generation, result: -libc::EAGAIN, flags: 0 }
+        Completion { index, generation, result: -libc::EAGAIN, flags: TRY_AGAIN }
     }
 
     /// The provided buffer that the driver filled.
@@ -149,7 +152,7 @@ pub(crate) trait Operation: Sized + 'static {
     const DIRECTION: Direction;
     /// io_uring's cell.
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start;
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start;
     /// The cell of epoll and kqueue: tries the call, which does not block.
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
     fn step(&mut self, result: i32) -> Step;
@@ -164,7 +167,7 @@ pub(crate) trait Multishot: Sized + 'static {
     const DIRECTION: Direction;
     /// io_uring's cell.
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start;
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start;
     /// The cell of epoll and kqueue: tries the call, which does not block.
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
     /// The item that a result carries, if it carries one.
@@ -200,6 +203,11 @@ pub struct Op {
     pub(crate) generation: u32,
 }
 
+impl Op {
+    /// Names nobody: the operation ended while it was started.
+    pub(crate) const ENDED: Op = Op { index: u32::MAX, generation: 0 };
+}
+
 /// What the loop can do with a record without knowing its types.
 pub(crate) struct VTable {
     /// Whether it has items.
@@ -233,7 +241,7 @@ where
         abandon: Self::abandon,
     };
 
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn start(slot: *mut Slot, place: &mut Place<'_>) -> Start {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot) };
@@ -259,7 +267,7 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         if retryable(result) {
             // With a driver that tries, the result may be there at once.
-            match io.core.try_again(completion, Self::start) {
+            match io.core.try_again(slot, completion.result, Self::start) {
                 Some(tried) => result = tried,
                 None => return,
             }
@@ -268,7 +276,7 @@ where
         let step = unsafe { (*record).row.step(result) };
         let result = match step {
             Step::Done(result) => result,
-            Step::Again => match io.core.start_again(completion.op(), Self::start) {
+            Step::Again => match io.core.start_again(slot, Self::start) {
                 Some(result) => result,
                 None => return,
             },
@@ -356,72 +364,72 @@ where
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         let mut completion = completion;
-        let op = completion.op();
-        // With a driver that tries, the result may be there at once. It is taken up once, and what
-        // comes then waits for its turn.
-        let mut woken = retryable(completion.result);
-        let result = loop {
-            // SAFETY: nothing else is done with the record meanwhile.
-            let rearm = match unsafe { Self::take_up(io, record, completion) } {
-                None => return,
-                Some(rearm) => rearm,
-            };
-            let ended = match rearm {
-                Rearm::Done(result) => Some(result),
-                Rearm::Parked => io.core.park_again(op),
-                Rearm::Again if std::mem::take(&mut woken) => {
-                    if let Some(result) = io.core.try_again(completion, Self::start) {
-                        completion = Completion::in_user_space(op, result);
-                        continue;
-                    }
-                    None
-                }
-                Rearm::Again => io.core.start_again(op, Self::start),
-            };
-            match ended {
-                Some(result) => break result,
+        if completion.flags & TRY_AGAIN != 0 {
+            // What comes after a result that is there at once waits for its turn.
+            match io.core.try_again(slot, completion.result, Self::start) {
+                Some(result) => completion = Completion::in_user_space(completion.op(), result),
                 None => return,
             }
+        }
+        // SAFETY: nothing else is done with the record meanwhile.
+        unsafe { Self::deliver(io, record, completion) };
+        if completion.flags & MORE == 0 {
+            // SAFETY: as above; the driver has let go of the operation.
+            unsafe { Self::go_on(io, slot, completion) };
+        }
+    }
+
+    /// Takes a completion to its item's callback.
+    ///
+    /// # Safety
+    /// `record` must be in the slot that the completion names, and nobody else may use it.
+    #[inline(always)]
+    unsafe fn deliver(io: &Io, record: *mut Self, completion: Completion) {
+        // SAFETY: the row is borrowed for this call; `item` runs no code of the user's.
+        let item = unsafe { (*record).row.item(io, completion) };
+        let Some(item) = item else { return };
+        // SAFETY: the record does not move or go while its item callback runs: only `go_on` ends a
+        // multishot operation, and the loop runs one callback at a time and looks at no record
+        // meanwhile.
+        let Each { each, context, .. } = unsafe { &mut *record };
+        let last = completion.flags & MORE == 0;
+        let unwinding = OnUnwind { io, index: completion.index, last };
+        // What was done before a stop took effect is delivered all the same.
+        if each(context, io, item) == Next::Stop {
+            io.core.stop_each(completion.op(), last);
+        }
+        std::mem::forget(unwinding);
+    }
+
+    /// Has the operation go on after the driver's last completion, or ends it.
+    ///
+    /// # Safety
+    /// As for `deliver`, of the record in `slot`.
+    #[inline(never)]
+    unsafe fn go_on(io: &Io, slot: SlotRef, completion: Completion) {
+        // SAFETY: the vtable in the slot says that a record of this type is in it.
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
+        let (op, result) = (completion.op(), completion.result);
+        let flags = io.core.flags(slot);
+        let rearm = if flags & STOPPED != 0 {
+            Rearm::Done(0)
+        } else if was_paused(flags, result) {
+            Rearm::Again
+        } else {
+            // SAFETY: as for `item`.
+            unsafe { (*record).row.ended(io, op, result) }
         };
+        let ended = match rearm {
+            Rearm::Done(result) => Some(result),
+            Rearm::Parked => io.core.park_again(op),
+            Rearm::Again => io.core.start_again(slot, Self::start),
+        };
+        let Some(result) = ended else { return };
         // SAFETY: the record is moved out once, as in `Once::complete`.
         let Each { row, context, each, done } = unsafe { record.read() };
         let result = io.core.release::<Self>(slot, result);
         drop((row, each));
         done(context, io, error::to_result(result).map(drop));
-    }
-
-    /// Takes a completion to its item's callback; how to go on, if it ended the driver's part.
-    ///
-    /// # Safety
-    /// `record` must be in the slot that the completion names, and nobody else may use it.
-    unsafe fn take_up(io: &Io, record: *mut Self, completion: Completion) -> Option<Rearm> {
-        let op = completion.op();
-        let last = completion.flags & MORE == 0;
-        // SAFETY: the row is borrowed for this call; `item` runs no code of the user's.
-        let item = unsafe { (*record).row.item(io, completion) };
-        if let Some(item) = item {
-            // SAFETY: the record does not move or go while its item callback runs: only this
-            // function ends a multishot operation, and the loop runs one callback at a time and
-            // looks at no record meanwhile.
-            let Each { each, context, .. } = unsafe { &mut *record };
-            let unwinding = OnUnwind { io, index: completion.index, last };
-            // What was done before a stop took effect is delivered all the same.
-            if each(context, io, item) == Next::Stop {
-                io.core.stop_each(op, last);
-            }
-            std::mem::forget(unwinding);
-        }
-        if !last {
-            return None;
-        }
-        Some(if io.core.is_stopped(op) {
-            Rearm::Done(0)
-        } else if io.core.was_paused(op, completion.result) {
-            Rearm::Again
-        } else {
-            // SAFETY: as for `item`.
-            unsafe { (*record).row.ended(io, op, completion.result) }
-        })
     }
 
     unsafe fn abandon(slot: SlotRef, completion: Option<Completion>) -> bool {

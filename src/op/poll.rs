@@ -49,10 +49,10 @@ impl Operation for Poll {
     const DIRECTION: Direction = Direction::None;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         self.waits_on = Some(place.fd);
         let events = u32::from(self.events().unsigned_abs());
-        Start::Entry(opcode::PollAdd::new(types::Fd(place.fd), events).build())
+        place.submit(opcode::PollAdd::new(types::Fd(place.fd), events).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {

@@ -33,14 +33,14 @@ impl<B: IoBufMut> Operation for Recv<B> {
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
-    #[inline]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    #[inline(always)]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let (at, len) = self.buf.writable();
         if len == 0 {
             // Zero bytes would read as the end of the stream.
             return Start::Ready(NO_ROOM);
         }
-        Start::Entry(opcode::Recv::new(types::Fd(place.fd), at, clamp(len)).build())
+        place.submit(opcode::Recv::new(types::Fd(place.fd), at, clamp(len)).build())
     }
 
     #[inline]
@@ -102,11 +102,11 @@ impl<B: IoBufMut> Operation for RecvExact<B> {
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         match self.rest() {
             Ok(rest) => {
                 let (at, len) = (rest.as_mut_ptr().cast(), clamp(rest.len()));
-                Start::Entry(opcode::Recv::new(types::Fd(place.fd), at, len).build())
+                place.submit(opcode::Recv::new(types::Fd(place.fd), at, len).build())
             }
             Err(result) => Start::Ready(result),
         }

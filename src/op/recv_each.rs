@@ -55,16 +55,17 @@ impl RecvEach {
     }
 
     #[cfg(target_os = "linux")]
-    fn without_ring(&mut self, fd: types::Fd) -> Start {
+    fn without_ring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        let fd = types::Fd(place.fd);
         if !self.readable {
             let events = libc::POLLIN.unsigned_abs();
-            return Start::Entry(opcode::PollAdd::new(fd, u32::from(events)).build());
+            return place.submit(opcode::PollAdd::new(fd, u32::from(events)).build());
         }
         let Some(taken) = self.pool.take() else { return Start::Ready(-libc::ENOBUFS) };
         self.taken = Some(taken.id());
         let (at, size) = taken.parts();
         let entry = opcode::Recv::new(fd, at, size);
-        Start::Entry(entry.flags(libc::MSG_DONTWAIT).build())
+        place.submit(entry.flags(libc::MSG_DONTWAIT).build())
     }
 
     /// Any completion keeps the promise of a buffer, or makes it void.
@@ -93,12 +94,12 @@ impl Multishot for RecvEach {
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        let Some(group) = self.group else { return self.without_ring(place) };
         let fd = types::Fd(place.fd);
-        let Some(group) = self.group else { return self.without_ring(fd) };
         // Who starts an operation that waits has promised it a buffer.
         self.promised |= std::mem::take(&mut self.waits);
-        Start::Entry(if place.features.recv_multishot {
+        place.submit(if place.features().recv_multishot {
             opcode::RecvMulti::new(fd, group).build()
         } else {
             let entry = opcode::Recv::new(fd, std::ptr::null_mut(), 0).buf_group(group).build();
@@ -122,21 +123,24 @@ impl Multishot for RecvEach {
         start
     }
 
-    #[inline]
+    #[inline(always)]
     fn item(&mut self, _io: &Io, completion: Completion) -> Option<PoolBuf> {
-        let buf = match completion.buffer() {
-            Some(id) => {
-                let len = u32::try_from(completion.result).unwrap_or(0);
-                let buf = PoolShared::received(&self.pool, id, len);
-                // The end of the stream, or an error, may carry a buffer: dropping it gives it back.
-                (len > 0).then_some(buf)
-            }
-            None => self.filled(completion.result),
+        let Some(id) = completion.buffer() else {
+            let buf = self.filled(completion.result);
+            self.void_promise();
+            return buf;
         };
+        let Ok(len @ 1..) = u32::try_from(completion.result) else {
+            // The end of the stream, or an error, may carry a buffer.
+            self.pool.unfilled(id);
+            self.void_promise();
+            return None;
+        };
+        let buf = PoolShared::received(&self.pool, id, len);
         if self.promised {
             self.void_promise();
         }
-        buf
+        Some(buf)
     }
 
     fn ended(&mut self, _io: &Io, op: Op, result: i32) -> Rearm {
@@ -166,7 +170,7 @@ impl Multishot for RecvEach {
 
     fn discard(&mut self, completion: Completion) {
         match completion.buffer() {
-            Some(id) => drop(PoolShared::received(&self.pool, id, 0)),
+            Some(id) => self.pool.unfilled(id),
             None => drop(self.filled(0)),
         }
     }

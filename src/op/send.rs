@@ -36,20 +36,21 @@ struct Bytes {
 
 /// An attempt to send; `tried` says whether it is not the first one.
 #[cfg(target_os = "linux")]
-#[inline]
-fn attempt(place: &uring::Place<'_>, bytes: &Bytes, tried: &mut bool) -> Start {
+#[inline(always)]
+fn attempt(place: &mut uring::Place<'_>, bytes: &Bytes, tried: &mut bool) -> Start {
     let &Bytes { at, len, flags, awaited } = bytes;
     let entry = opcode::Send::new(types::Fd(place.fd), at, len);
     let flags = flags | libc::MSG_NOSIGNAL;
-    if !place.features.skip_success || std::mem::replace(tried, true) {
-        return Start::Entry(entry.flags(flags).build());
+    if !place.features().skip_success || std::mem::replace(tried, true) {
+        return place.submit(entry.flags(flags).build());
     }
     let entry = entry.flags(flags | libc::MSG_DONTWAIT | libc::MSG_WAITALL).build();
-    Start::Inline { entry: entry.flags(Flags::SKIP_SUCCESS), result: len.cast_signed(), awaited }
+    place.submit_inline(entry.flags(Flags::SKIP_SUCCESS), len.cast_signed(), awaited)
 }
 
 pub(crate) struct Send<B> {
     pub(crate) buf: B,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     pub(crate) tried: bool,
 }
 
@@ -58,8 +59,8 @@ impl<B: IoBuf> Operation for Send<B> {
     const DIRECTION: Direction = Direction::Out;
 
     #[cfg(target_os = "linux")]
-    #[inline]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    #[inline(always)]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let (at, len) = (self.buf.as_ptr(), clamp(self.buf.len()));
         attempt(place, &Bytes { at, len, flags: 0, awaited: true }, &mut self.tried)
     }
@@ -85,6 +86,7 @@ impl<B: IoBuf> Operation for Send<B> {
 pub(crate) struct SendAll<B> {
     buf: B,
     sent: usize,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     tried: bool,
 }
 
@@ -99,8 +101,8 @@ impl<B: IoBuf> SendAll<B> {
     }
 
     #[cfg(target_os = "linux")]
-    #[inline]
-    fn start(&mut self, place: &uring::Place<'_>, awaited: bool) -> Start {
+    #[inline(always)]
+    fn start(&mut self, place: &mut uring::Place<'_>, awaited: bool) -> Start {
         let rest = self.rest();
         if rest.is_empty() {
             return Start::Ready(0);
@@ -117,8 +119,8 @@ impl<B: IoBuf> Operation for SendAll<B> {
     const DIRECTION: Direction = Direction::Out;
 
     #[cfg(target_os = "linux")]
-    #[inline]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    #[inline(always)]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         self.start(place, true)
     }
 
@@ -158,6 +160,15 @@ impl<B: IoBuf> SendDetached<B> {
     pub(crate) fn new(buf: B, handle: Option<HandleId>) -> SendDetached<B> {
         SendDetached { all: SendAll::new(buf), handle }
     }
+
+    /// Tries to send all of it; what is left, or has failed, is for the operation.
+    #[inline]
+    pub(crate) fn sends_all(&mut self, place: &mut readiness::Place<'_>) -> bool {
+        match self.all.readiness(place) {
+            Start::Ready(result) => matches!(self.all.step(result), Step::Done(0)),
+            _ => false,
+        }
+    }
 }
 
 impl<B: IoBuf> Operation for SendDetached<B> {
@@ -165,8 +176,8 @@ impl<B: IoBuf> Operation for SendDetached<B> {
     const DIRECTION: Direction = Direction::Out;
 
     #[cfg(target_os = "linux")]
-    #[inline]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    #[inline(always)]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         self.all.start(place, false)
     }
 

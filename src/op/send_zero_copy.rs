@@ -27,10 +27,10 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
     const DIRECTION: Direction = Direction::Out;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let (at, len) = (self.buf.as_ptr(), clamp(self.buf.len()));
         let (fd, flags) = (types::Fd(place.fd), libc::MSG_NOSIGNAL);
-        Start::Entry(if place.features.send_zero_copy {
+        place.submit(if place.features().send_zero_copy {
             opcode::SendZc::new(fd, at, len).flags(flags).build()
         } else {
             opcode::Send::new(fd, at, len).flags(flags).build()

@@ -23,13 +23,13 @@ impl Operation for Shutdown {
     const DIRECTION: Direction = Direction::None;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let how = match self.how {
             How::Read => libc::SHUT_RD,
             How::Write => libc::SHUT_WR,
             How::Both => libc::SHUT_RDWR,
         };
-        Start::Entry(opcode::Shutdown::new(types::Fd(place.fd), how).build())
+        place.submit(opcode::Shutdown::new(types::Fd(place.fd), how).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {

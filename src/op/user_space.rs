@@ -21,7 +21,7 @@ impl<T: UserSpace> Operation for T {
 
     #[cfg(target_os = "linux")]
     #[inline]
-    fn uring(&mut self, _place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, _place: &mut uring::Place<'_>) -> Start {
         self.start()
     }
 
@@ -125,7 +125,7 @@ impl Multishot for Ticks {
     const DIRECTION: Direction = Direction::None;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, _place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, _place: &mut uring::Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }
 

@@ -92,10 +92,10 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         match self.describe() {
             Some(message) => {
-                Start::Entry(opcode::RecvMsg::new(types::Fd(place.fd), message.header()).build())
+                place.submit(opcode::RecvMsg::new(types::Fd(place.fd), message.header()).build())
             }
             None => Start::Ready(NO_ROOM),
         }
@@ -161,11 +161,11 @@ impl<B: IoBuf> Operation for SendVectored<B> {
     const DIRECTION: Direction = Direction::Out;
 
     #[cfg(target_os = "linux")]
-    fn uring(&mut self, place: &uring::Place<'_>) -> Start {
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let Some(message) = self.describe() else { return Start::Ready(0) };
         let header = message.header().cast_const();
         let flags = libc::MSG_NOSIGNAL.cast_unsigned();
-        Start::Entry(opcode::SendMsg::new(types::Fd(place.fd), header).flags(flags).build())
+        place.submit(opcode::SendMsg::new(types::Fd(place.fd), header).flags(flags).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {

@@ -5,6 +5,7 @@
 
 mod closing;
 mod detached;
+mod edges;
 mod ends;
 mod flow;
 mod huge;

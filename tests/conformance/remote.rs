@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use tigereye::{Io, ListenOptions, Next, TcpListener, TcpStream, Threads, is_cancelled};
+use tigereye::{InTurn, Io, ListenOptions, Next, TcpListener, TcpStream, Threads, is_cancelled};
 
 use crate::{HANG, Log, any, finish, read, run_until_stop, std_pair};
 
@@ -342,4 +342,44 @@ fn a_setup_that_fails_ends_all_threads() {
     .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[test]
+fn connections_are_handed_to_the_loops_in_turn() {
+    const LOOPS: usize = 3;
+    let threads = Threads::start(LOOPS, &Io::builder(), |_index, _io| Ok(())).unwrap();
+    let gone = Io::new().unwrap().remote();
+    let [first, others @ ..] = threads.remotes() else { panic!("there are loops") };
+    let remotes = [std::slice::from_ref(first), &[gone], others].concat();
+    let io = Io::new().unwrap();
+    let in_turn = InTurn::new(&remotes);
+    let (taken, takes) = mpsc::channel();
+    let mut clients = Vec::new();
+    for _ in 0..4 * LOOPS {
+        let (near, far) = std_pair();
+        clients.push(far);
+        let taken = taken.clone();
+        let stream = TcpStream::from_std(&io, near).unwrap();
+        let handed = in_turn.hand(stream, move |io, stream| {
+            taken.send(std::thread::current().name().unwrap().to_owned()).unwrap();
+            serve(io, stream);
+        });
+        handed.unwrap();
+    }
+    for client in &mut clients {
+        client.write_all(b"hello").unwrap();
+        assert_eq!(read(client, 5), b"hello");
+    }
+    let mut names: Vec<String> = takes.try_iter().collect();
+    names.sort();
+    let expected = ["tigereye-0", "tigereye-1", "tigereye-2"].map(|name| [name; 4]);
+    assert_eq!(names, expected.concat());
+    drop(clients);
+    threads.stop();
+    threads.join().unwrap();
+    let (near, mut far) = std_pair();
+    let stream = TcpStream::from_std(&io, near).unwrap();
+    let error = in_turn.hand(stream, |_io, _stream| unreachable!()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotConnected);
+    assert_eq!(far.read(&mut [0; 1]).unwrap(), 0, "it is closed");
 }

@@ -10,7 +10,7 @@ use tigereye::{
     BufferPool, ConnectOptions, Io, Next, Op, TcpListener, TcpStream, is_at_capacity, is_cancelled,
 };
 
-use crate::{HANG, Log, any, finish, pair, shared_pair, std_pair};
+use crate::{HANG, Log, any, finish, pair, pattern, shared_pair, small_pair};
 
 type Names = Log<&'static str>;
 
@@ -236,8 +236,7 @@ fn rule3_cancels_have_room_of_their_own() {
 fn rule4_nothing_pending_outlives_a_close() {
     let io = Io::new().unwrap();
     for turns in 0..3 {
-        let (near, mut far) = std_pair();
-        let stream = Rc::new(TcpStream::from_std(&io, near).unwrap());
+        let (stream, mut far) = small_pair(&io);
         while stream.send_now(&[b'-'; 4096]).is_ok() {}
         let log = Log::new();
         let (recv, send, wait, close) = (log.clone(), log.clone(), log.clone(), log.clone());
@@ -251,7 +250,8 @@ fn rule4_nothing_pending_outlives_a_close() {
                 },
             );
             let put = send.clone();
-            io.send_all(Rc::clone(&stream), "x", move |_s, _io, _buf, result| {
+            // More than both ends hold: what was full once need not stay so.
+            io.send_all(Rc::clone(&stream), pattern(1 << 20), move |_s, _io, _buf, result| {
                 put.put(("pending", result.map_err(|error| is_cancelled(&error))));
             });
         }

@@ -226,6 +226,7 @@ fn run_loop_dropped(b: Bench, operation: Operation) {
 }
 
 pub(crate) fn loop_dropped_when_done(_operation: Operation) -> Cell {
+    // After no turn, one and two.
     is(run_loop_dropped_when_done, "0 left; 0 left; 0 left")
 }
 

@@ -57,6 +57,12 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         OtherKind if silent => is(no_socket, ""),
         OtherKind => is(no_socket, operation.fails("ENOTSOCK")),
         TwoInOrder => is(two, operation.of(TWO)),
+        AtCapacity if silent => Cell::Differs {
+            run: common::run_at_capacity,
+            uring: "shut; other ECANCELED".into(),
+            readiness: "open; other ECANCELED".into(),
+            reason: "a driver that tries has sent it before it would take a slot",
+        },
         AtCapacity => common::at_capacity(operation),
         Stopped => Cell::No("only a flow is stopped: this has one result"),
         LoopDropped => common::loop_dropped(operation),

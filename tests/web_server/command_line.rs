@@ -14,7 +14,8 @@ fn help_names_every_option() {
         let output = run(&["--threads", "1", name]);
         assert!(output.status.success() && output.stderr.is_empty());
         let help = String::from_utf8(output.stdout).unwrap();
-        for option in ["--addr", "--threads", "--root", "--driver", "--help", "--grace"] {
+        for option in ["--addr", "--threads", "--accept", "--root", "--driver", "--help", "--grace"]
+        {
             assert!(help.contains(option), "{option}");
         }
         for timeout in ["--head-timeout", "--idle-timeout", "--send-timeout"] {
@@ -38,6 +39,7 @@ fn what_is_wrong_is_said() {
         (&["--threads", "-1"], "a number from 1 to 1024"),
         (&["--threads", "two"], "--threads two: a number from 1 to 1024"),
         (&["--threads"], "web_server: --threads: a value is needed"),
+        (&["--accept", "some"], "--accept some: each or one is needed"),
         (&["--root", "/no such directory"], "--root /no such directory: "),
         (&["--root", file], "this is no directory"),
         (&["--driver", "carrier-pigeon"], "uring"),
@@ -63,8 +65,24 @@ fn what_is_wrong_is_said() {
 
 #[test]
 fn a_driver_and_a_number_of_loops_are_taken() {
-    let server = Server::with(&["--driver", "uring", "--threads", "3"]);
+    let server = Server::with(&["--driver", "readiness", "--threads", "3"]);
     let json = String::from_utf8(server.get("/stats.json", "").body).unwrap();
     assert_eq!(json.matches("\"requests\"").count(), 3, "{json}");
-    assert!(json.contains("\"driver\":\"uring\""), "{json}");
+    assert!(json.contains("\"driver\":\"readiness\""), "{json}");
+}
+
+#[test]
+fn one_loop_accepts_for_all_in_turn() {
+    let server = Server::with(&["--accept", "one", "--threads", "3"]);
+    // A connection each: more than go to the first loop before it learns of the others.
+    let fair = |json: &str| json.matches("\"connections\":0").count() == 0;
+    let mut json = String::new();
+    for _ in 0..100 {
+        assert_eq!(server.get("/hello", "").body, b"Hello, world!");
+        json = String::from_utf8(server.get("/stats.json", "").body).unwrap();
+        if fair(&json) {
+            break;
+        }
+    }
+    assert!(fair(&json), "{json}");
 }

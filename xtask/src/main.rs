@@ -1,6 +1,10 @@
 //! What CI runs, as commands: `cargo xtask`.
 
+mod cross;
+mod kernels;
 mod pitfalls;
+mod process;
+mod programs;
 mod rules;
 mod tree;
 
@@ -15,8 +19,14 @@ Commands of the project: cargo xtask COMMAND
                       copy of the sources, and expects a test to fail for each; NAME picks those
                       whose name contains it
   rules --list        names them, and the tests that must fail
+  cross [NAME…]       checks, lints and links for macOS and FreeBSD, with a compiler and a linker that
+                      it installs; NAME picks those targets whose name contains it
+  cross --list        names them, and what is linked
   pitfalls            checks that docs/pitfalls.md lists the tests that there are
   pitfalls --write    writes the list again
+  kernels [VERSION…]  boots old Linux kernels of Debian's in an emulator and runs the tests in each, on
+                      each driver that it allows; --driver NAME picks a driver
+  kernels --list      names them
   help                this text
 ";
 
@@ -32,17 +42,31 @@ fn ci() -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!(".ci/run: {status}")) }
 }
 
-fn main() -> ExitCode {
+fn are_names(arguments: &[&str]) -> bool {
+    arguments.iter().all(|argument| !argument.starts_with('-'))
+}
+
+fn is_help(argument: &&str) -> bool {
+    matches!(*argument, "--help" | "-h")
+}
+
+fn command() -> Result<(), String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let result = match arguments[..] {
+    match arguments[..] {
         ["ci"] => ci(),
         ["rules", "--list"] => {
             rules::list();
             Ok(())
         }
-        ["rules", ref names @ ..] if names.iter().all(|name| !name.starts_with('-')) => {
-            rules::run(&root(), names)
+        ["rules", ref names @ ..] if are_names(names) => rules::run(&root(), names),
+        ["cross", "--list"] => {
+            cross::list();
+            Ok(())
+        }
+        ["cross", ref names @ ..] if are_names(names) => cross::run(&root(), names),
+        ["kernels", ref options @ ..] if !options.iter().any(is_help) => {
+            kernels::command(&root(), options)
         }
         ["pitfalls"] => pitfalls::check(&root()),
         ["pitfalls", "--write"] => pitfalls::write(&root()),
@@ -53,6 +77,13 @@ fn main() -> ExitCode {
         _ => {
             Err(format!("cargo xtask {}: there is no such command\n\n{HELP}", arguments.join(" ")))
         }
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match cross::wanted() {
+        Some(target) => cross::link(&target),
+        None => command(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

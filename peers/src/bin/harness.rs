@@ -1,7 +1,9 @@
 //! Measures all servers in all cells and prints a table per part.
 //!
 //! ```text
-//! cargo run --release                     everything
+//! cargo run --release                     everything, tigereye on io_uring beside loops by hand
+//!   --against readiness                   on readiness beside epoll by hand, mio, tokio, libuv
+//!   --driver NAME                         on another driver of tigereye than that comparison's
 //!   --parts echo,http,idle,instructions,micro
 //!   --sizes 64,16384  --connections 1,64,512  --pipelines 1,16
 //!   --rounds 11  --seconds 0.1  --warm-up 0.03
@@ -9,7 +11,7 @@
 //!   --scale 1                             of the small measurements: 0.01 is a hundredth
 //!   --servers bare_uring,tigereye         only these
 //!   --add "label=path flags;label=…"      servers beyond the built-in list
-//!   --out results/latest.json
+//!   --out results/uring.json              or readiness.json: as what is compared
 //! ```
 
 use serde_json::{Map, Value, json};
@@ -17,9 +19,10 @@ use std::io;
 use std::time::Instant;
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::harness::cell::{Cell, Effort};
-use tigereye_peers::harness::program::Program;
+use tigereye_peers::harness::contest::Contest;
+use tigereye_peers::harness::program::{Dialect, Program};
 use tigereye_peers::harness::verdict::{self, Verdict};
-use tigereye_peers::harness::{build, idle, instructions, machine, micro, table};
+use tigereye_peers::harness::{build, idle, instructions, libuv, machine, micro, table};
 use tigereye_peers::sys::process;
 
 const PARTS: &[&str] = &["echo", "http", "idle", "instructions", "micro"];
@@ -27,6 +30,8 @@ const PARTS: &[&str] = &["echo", "http", "idle", "instructions", "micro"];
 const INSTRUCTIONS_AT: [u32; 2] = [1, 64];
 
 struct Plan {
+    contest: &'static Contest,
+    driver: String,
     parts: Vec<String>,
     sizes: Vec<u32>,
     connections: Vec<u32>,
@@ -43,10 +48,16 @@ impl Plan {
         let mut args = Args::from_env();
         let added: String = args.get("add", String::new());
         let only: Vec<String> = args.list("servers", "");
-        let mut servers = Program::list(&added);
+        let against: String = args.get("against", "uring".to_owned());
+        let contest = Contest::named(&against)
+            .unwrap_or_else(|names| fail(&format!("--against {against}: {names}")));
+        let driver = args.get("driver", contest.driver.to_owned());
+        let mut servers = contest.servers(&driver, &added);
         servers.retain(|server| only.is_empty() || only.contains(&server.label));
-        let results = concat!(env!("CARGO_MANIFEST_DIR"), "/results/latest.json");
+        let results = format!("{}/results/{against}.json", env!("CARGO_MANIFEST_DIR"));
         let plan = Self {
+            contest,
+            driver,
             parts: args.list("parts", &PARTS.join(",")),
             sizes: args.list("sizes", "64,16384"),
             connections: args.list("connections", "1,64,512"),
@@ -59,7 +70,7 @@ impl Plan {
             idle: args.get("idle", 10_000),
             scale: args.get("scale", 1.0),
             servers,
-            out: args.get("out", results.to_owned()),
+            out: args.get("out", results),
         };
         args.finish();
         if let Some(part) = plan.parts.iter().find(|part| !PARTS.contains(&part.as_str())) {
@@ -72,8 +83,8 @@ impl Plan {
         self.parts.iter().any(|own| own == part)
     }
 
-    fn echo_servers(&self) -> impl Iterator<Item = &Program> {
-        self.servers.iter().filter(|server| server.serves("echo"))
+    fn servers(&self, part: &str) -> impl Iterator<Item = &Program> {
+        self.servers.iter().filter(move |server| server.serves(part))
     }
 
     fn cells(&self) -> Vec<Cell> {
@@ -93,15 +104,17 @@ impl Plan {
 }
 
 fn measure_cells(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()> {
-    let (mut rows, mut verdict) = (Vec::new(), Verdict::default());
-    table::cells_head();
+    let yardsticks = plan.contest.yardsticks;
+    let (mut rows, mut verdict) = (Vec::new(), Verdict::by(yardsticks));
+    table::cells_head(yardsticks);
     for cell in plan.cells() {
-        let measured = cell.measure(&plan.servers, plan.effort)?;
+        let measured = cell.measure(&plan.servers, yardsticks, plan.effort)?;
         table::cell(&cell, &measured);
-        if let Some(best) = verdict::best(&measured) {
+        let best = verdict::best(&measured, yardsticks);
+        if let Some(best) = best {
             table::best(best);
         }
-        verdict.add(&cell.name(), &measured);
+        verdict.add(&cell.name(), &measured, best);
         let servers: Vec<Value> = measured.iter().map(|m| m.to_json()).collect();
         rows.push(json!({"cell": cell.name(), "servers": servers}));
     }
@@ -112,14 +125,19 @@ fn measure_cells(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()
 }
 
 fn measure_idle(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()> {
-    let mut rows = Vec::new();
+    let mut measured = Vec::new();
     table::idle_head(plan.idle);
-    for server in plan.echo_servers() {
+    for server in plan.servers("idle") {
         let memory = idle::measure(server, plan.idle)?;
         table::idle(&memory);
-        rows.push(memory.to_json());
+        measured.push(memory);
     }
-    results.insert("idle".to_owned(), Value::Array(rows));
+    let over = idle::compare(&measured, plan.contest.memory);
+    over.iter().for_each(table::over);
+    let rows = measured.iter().map(|memory| memory.to_json());
+    results.insert("idle".to_owned(), rows.collect());
+    let rows = over.iter().map(|over| over.to_json());
+    results.insert("idle_over".to_owned(), rows.collect());
     Ok(())
 }
 
@@ -131,7 +149,7 @@ fn count_instructions(plan: &Plan, results: &mut Map<String, Value>) -> io::Resu
     let mut rows = Vec::new();
     table::instructions_head(&version);
     for connections in INSTRUCTIONS_AT {
-        for server in plan.echo_servers() {
+        for server in plan.servers("echo") {
             match instructions::measure(server, connections) {
                 Ok(counted) => {
                     table::instructions(&counted);
@@ -147,7 +165,7 @@ fn count_instructions(plan: &Plan, results: &mut Map<String, Value>) -> io::Resu
 }
 
 fn measure_micro(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()> {
-    let figures = micro::measure(plan.effort.rounds, plan.scale)?;
+    let figures = micro::measure(plan.effort.rounds, plan.scale, &plan.driver)?;
     table::micro(&figures);
     let rows: Vec<Value> = figures.iter().map(|figure| figure.to_json()).collect();
     results.insert("micro".to_owned(), Value::Array(rows));
@@ -155,15 +173,16 @@ fn measure_micro(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()
 }
 
 fn main() -> io::Result<()> {
-    let plan = Plan::from_args();
+    let mut plan = Plan::from_args();
     build::peers()?;
-    if plan.has("http") {
+    if plan.has("http") && plan.servers("http").any(|server| server.dialect == Dialect::WebServer) {
         build::web_server()?;
     }
+    let libuv = libuv::provide(&mut plan.servers)?;
     process::lift_file_limit()?;
     let begin = Instant::now();
     let mut results = Map::new();
-    let machine = machine::describe();
+    let machine = machine::describe(libuv);
     table::machine(&machine);
     results.insert("machine".to_owned(), machine);
     if plan.has("echo") || plan.has("http") {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 use std::io;
 use std::os::fd::AsRawFd;
+use tigereye_peers::args::Args;
 use tigereye_peers::micro::{self, Amounts, BATCH, cpu_ns, report};
 use tigereye_peers::micro::{bare_post, bare_timer, bare_wake};
 use tigereye_peers::sys::arena::Arena;
@@ -75,7 +76,9 @@ fn through_the_ring(
 }
 
 fn main() -> io::Result<()> {
-    let amounts = Amounts::from_args();
+    let mut args = Args::from_env();
+    let amounts = Amounts::from_args(&mut args);
+    args.finish();
     bare_timer::measure(amounts)?;
     next(amounts.operations)?;
     let count = amounts.operations;

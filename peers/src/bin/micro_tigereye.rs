@@ -1,4 +1,5 @@
-//! The small measurements on tigereye; `micro` says what they are.
+//! The small measurements on tigereye; `micro` says what they are. `--driver NAME` forces one of
+//! its drivers.
 
 use std::cell::Cell;
 use std::io;
@@ -6,7 +7,9 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
-use tigereye::{Descriptor, Io, Remote, Threads};
+use tigereye::{Builder, Descriptor, Io, Remote, Threads};
+use tigereye_peers::args::Args;
+use tigereye_peers::driver;
 use tigereye_peers::micro::{self, Amounts, BATCH, DELAY_MAX, FAR, SENDERS};
 use tigereye_peers::micro::{cpu_ns, delays, post_name, report};
 use tigereye_peers::sys::net;
@@ -25,8 +28,8 @@ fn add(sum: Count, value: u64) {
     sum.set(sum.get() + value);
 }
 
-fn timers(timers: u64) -> io::Result<()> {
-    let io = Io::new()?;
+fn timers(loops: &Builder, timers: u64) -> io::Result<()> {
+    let io = loops.clone().build()?;
     let mut result = Ok(());
     let sum = count(0);
     let started = cpu_ns(timers, || {
@@ -42,7 +45,7 @@ fn timers(timers: u64) -> io::Result<()> {
     report(micro::TIMER_FIRE, BY, fired);
 
     // A loop of its own: what the one above learned is not to help.
-    let io = Io::new()?;
+    let io = loops.clone().build()?;
     let mut result = Ok(());
     let heard = count(0);
     let start = |delay| io.timeout(heard, FAR + delay, |heard, _io, _result| add(heard, 1));
@@ -62,8 +65,8 @@ fn link(io: &Io, left: u64) {
     }
 }
 
-fn next(count: u64) -> io::Result<()> {
-    let io = Io::new()?;
+fn next(loops: &Builder, count: u64) -> io::Result<()> {
+    let io = loops.clone().build()?;
     let mut result = Ok(());
     let ns = cpu_ns(count, || {
         link(&io, count);
@@ -83,8 +86,8 @@ fn check(io: &Io, descriptor: Descriptor, left: Count) {
     }
 }
 
-fn readable(figure: &str, batch: u64, checks: u64) -> io::Result<()> {
-    let io = Io::new()?;
+fn readable(loops: &Builder, figure: &str, batch: u64, checks: u64) -> io::Result<()> {
+    let io = loops.clone().build()?;
     let mut result = Ok(());
     let left = count(checks);
     let mut descriptors = Vec::new();
@@ -115,8 +118,8 @@ fn bounce(here: Remote, there: Remote, left: u64, done: Sender<()>) {
     posted.expect("the loops run until they are stopped");
 }
 
-fn wake(rounds: u64) -> io::Result<()> {
-    let threads = Threads::start(2, &Io::builder(), |index, _io| process::pin(index))?;
+fn wake(loops: &Builder, rounds: u64) -> io::Result<()> {
+    let threads = Threads::start(2, loops, |index, _io| process::pin(index))?;
     let (done, end) = channel();
     let begin = Instant::now();
     let [first, second] = threads.remotes() else { unreachable!("two threads were started") };
@@ -131,8 +134,8 @@ fn wake(rounds: u64) -> io::Result<()> {
 /// that threads share, as those of the hand-written loops.
 static RAN: AtomicU64 = AtomicU64::new(0);
 
-fn post(senders: usize, each: u64) -> io::Result<()> {
-    let threads = Threads::start(1, &Io::builder(), |_index, _io| Ok(()))?;
+fn post(loops: &Builder, senders: usize, each: u64) -> io::Result<()> {
+    let threads = Threads::start(1, loops, |_index, _io| Ok(()))?;
     let total = each * senders as u64;
     RAN.store(0, Ordering::Relaxed);
     let begin = Instant::now();
@@ -165,16 +168,19 @@ fn post(senders: usize, each: u64) -> io::Result<()> {
 }
 
 fn main() -> io::Result<()> {
-    let amounts = Amounts::from_args();
-    timers(amounts.timers)?;
-    next(amounts.operations)?;
-    readable(micro::READABLE, 1, amounts.operations)?;
-    readable(micro::READABLE_BATCH, BATCH, amounts.operations)?;
-    wake(amounts.wakes)?;
+    let mut args = Args::from_env();
+    let amounts = Amounts::from_args(&mut args);
+    let loops = &driver::builder(&mut args);
+    args.finish();
+    timers(loops, amounts.timers)?;
+    next(loops, amounts.operations)?;
+    readable(loops, micro::READABLE, 1, amounts.operations)?;
+    readable(loops, micro::READABLE_BATCH, BATCH, amounts.operations)?;
+    wake(loops, amounts.wakes)?;
     process::allow(&[0, 1])?;
     process::set_priority(Priority::Ordinary);
     for senders in SENDERS {
-        post(senders, amounts.posts / senders as u64)?;
+        post(loops, senders, amounts.posts / senders as u64)?;
     }
     Ok(())
 }

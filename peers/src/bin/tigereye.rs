@@ -5,6 +5,8 @@
 //!          told   the same, with a callback for each answer
 //!          own    a receive into a buffer that the connection owns, an answer, and again
 //! ```
+//!
+//! `--driver NAME` forces one of tigereye's drivers.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,6 +15,7 @@ use tigereye::{
     AlignedBuf, AsSource, BufferPool, Descriptor, Io, Next, Source, TcpListener, TcpStream,
 };
 use tigereye_peers::args::{Args, fail};
+use tigereye_peers::driver;
 use tigereye_peers::server::{Mode, Server};
 use tigereye_peers::service::{Hello, Service};
 
@@ -112,9 +115,10 @@ fn main() -> io::Result<()> {
     let recv: String = args.get("recv", "each".to_owned());
     let buffer: usize = args.get("buffer", if small { 4096 } else { 262_144 });
     let count: usize = args.get("count", if small { 4096 } else { 1024 });
+    let builder = driver::builder(&mut args);
     args.finish();
     server.announce()?;
-    let io = Io::new()?;
+    let io = builder.build()?;
     let listener = TcpListener::from_std(&io, server.listener)?;
     io.readable(Descriptor::new(&io, server.signal), |_signal, io, _result| io.stop());
     let pool = BufferPool::new(&io, count, buffer)?;

@@ -4,14 +4,19 @@
 //! run at once (idle, a server costs nothing), each is measured for a fraction of a second, one
 //! after the other, and servers are compared only within such a round.
 
+use super::contest::Yardstick;
 use super::program::{Family, Program, Server, flags, load};
 use super::stats::Spread;
 use serde_json::{Value, json};
+use std::cmp::Ordering;
 use std::io;
 
 /// Bytes under way from which on a cell is given [`HEAVY_SECONDS`], to settle and to be measured.
 const HEAVY_BYTES: u64 = 32 << 20;
 const HEAVY_SECONDS: f64 = 0.5;
+/// Figures that the load gives.
+const RATE: &str = "messages_per_s";
+const CPU: &str = "server_cpu_ns_per_message";
 
 /// What is done to the servers.
 #[derive(Clone)]
@@ -49,10 +54,20 @@ pub struct Measured {
     pub rate: Spread,
     /// CPU time of the server per message, in nanoseconds.
     pub cpu_ns: Spread,
-    /// Rate as a share of the better hand-written loop's in the same round.
-    pub rate_ratio: Spread,
-    /// CPU time likewise.
-    pub cpu_ratio: Spread,
+    /// The same as shares, of each yardstick.
+    pub shares: Vec<Shares>,
+}
+
+/// Rate and CPU time as shares of a yardstick's in the same rounds.
+pub struct Shares {
+    /// The server whose rate is meant; none if no server of the yardstick took part.
+    pub fastest: Option<String>,
+    /// Of its rate.
+    pub rate: Spread,
+    /// The server whose CPU time is meant.
+    pub cheapest: Option<String>,
+    /// Of its CPU time.
+    pub cpu: Spread,
 }
 
 impl Cell {
@@ -93,7 +108,12 @@ impl Cell {
     }
 
     /// Measures all servers that serve this.
-    pub fn measure(&self, servers: &[Program], effort: Effort) -> io::Result<Vec<Measured>> {
+    pub fn measure(
+        &self,
+        servers: &[Program],
+        yardsticks: &[Yardstick],
+        effort: Effort,
+    ) -> io::Result<Vec<Measured>> {
         let effort = self.settled(effort);
         let servers: Vec<Program> =
             servers.iter().filter(|server| server.serves(&self.mode)).cloned().collect();
@@ -112,7 +132,7 @@ impl Cell {
         for server in running {
             server.stop()?;
         }
-        Ok(compare(&servers, rounds))
+        Ok(compare(&servers, yardsticks, &rounds))
     }
 }
 
@@ -120,34 +140,62 @@ fn number(value: &Value, name: &str) -> f64 {
     value[name].as_f64().unwrap_or(f64::NAN)
 }
 
-/// The ratio is to that hand-written loop which is better in the median of the cell: taking the
-/// better of each round would reward luck.
-fn compare(servers: &[Program], rounds: Vec<Vec<Value>>) -> Vec<Measured> {
-    let column =
-        |at: usize, name: &str| rounds[at].iter().map(|v| number(v, name)).collect::<Vec<_>>();
-    let by_hand = || (0..servers.len()).filter(|at| servers[*at].hand_written());
-    let order = |name: &'static str| {
-        move |a: &usize, b: &usize| {
-            Spread::of(column(*a, name)).median.total_cmp(&Spread::of(column(*b, name)).median)
-        }
-    };
-    let fastest = by_hand().max_by(order("messages_per_s"));
-    let cheapest = by_hand().min_by(order("server_cpu_ns_per_message"));
-    let ratio = |at: usize, to: Option<usize>, name: &str| {
-        let to = to.map_or_else(|| vec![f64::NAN; rounds[at].len()], |to| column(to, name));
-        Spread::of(column(at, name).into_iter().zip(to).map(|(a, b)| a / b).collect::<Vec<_>>())
-    };
-    (0..servers.len())
-        .map(|at| Measured {
-            label: servers[at].label.clone(),
-            family: servers[at].family,
-            rate: Spread::of(column(at, "messages_per_s")),
-            cpu_ns: Spread::of(column(at, "server_cpu_ns_per_message")),
-            rate_ratio: ratio(at, fastest, "messages_per_s"),
-            cpu_ratio: ratio(at, cheapest, "server_cpu_ns_per_message"),
-            rounds: rounds[at].clone(),
+fn column(rounds: &[Value], name: &str) -> Vec<f64> {
+    rounds.iter().map(|round| number(round, name)).collect()
+}
+
+/// A figure of all servers as a share of that server's of the yardstick which is best by `better`
+/// in the median of the cell: taking the best of each round would reward luck.
+fn share(
+    servers: &[Program],
+    yardstick: &Yardstick,
+    rounds: &[Vec<Value>],
+    name: &str,
+    better: Ordering,
+) -> (Option<String>, Vec<Spread>) {
+    let columns: Vec<Vec<f64>> = rounds.iter().map(|rounds| column(rounds, name)).collect();
+    let median = |at: usize| Spread::of(columns[at].iter().copied()).median;
+    let best = (0..servers.len())
+        .filter(|at| servers[*at].family == yardstick.family)
+        .reduce(|a, b| if median(b).total_cmp(&median(a)) == better { b } else { a });
+    let Some(best) = best else { return (None, vec![Spread::default(); servers.len()]) };
+    let ratio = |own: &Vec<f64>| Spread::of(own.iter().zip(&columns[best]).map(|(a, b)| a / b));
+    (Some(servers[best].label.clone()), columns.iter().map(ratio).collect())
+}
+
+fn compare(servers: &[Program], yardsticks: &[Yardstick], rounds: &[Vec<Value>]) -> Vec<Measured> {
+    let mut measured: Vec<_> = servers
+        .iter()
+        .zip(rounds)
+        .map(|(server, rounds)| Measured {
+            label: server.label.clone(),
+            family: server.family,
+            rounds: rounds.clone(),
+            rate: Spread::of(column(rounds, RATE)),
+            cpu_ns: Spread::of(column(rounds, CPU)),
+            shares: Vec::new(),
         })
-        .collect()
+        .collect();
+    for yardstick in yardsticks {
+        let (fastest, rates) = share(servers, yardstick, rounds, RATE, Ordering::Greater);
+        let (cheapest, cpus) = share(servers, yardstick, rounds, CPU, Ordering::Less);
+        for (at, measured) in measured.iter_mut().enumerate() {
+            let (fastest, cheapest) = (fastest.clone(), cheapest.clone());
+            measured.shares.push(Shares { fastest, rate: rates[at], cheapest, cpu: cpus[at] });
+        }
+    }
+    measured
+}
+
+impl Shares {
+    fn to_json(&self) -> Value {
+        json!({
+            "fastest": self.fastest,
+            "rate": self.rate.to_json(),
+            "cheapest": self.cheapest,
+            "cpu": self.cpu.to_json(),
+        })
+    }
 }
 
 impl Measured {
@@ -164,8 +212,7 @@ impl Measured {
             "server": self.label,
             "messages_per_s": self.rate.to_json(),
             "server_cpu_ns_per_message": self.cpu_ns.to_json(),
-            "rate_ratio": self.rate_ratio.to_json(),
-            "cpu_ratio": self.cpu_ratio.to_json(),
+            "shares": self.shares.iter().map(Shares::to_json).collect::<Vec<_>>(),
             "rounds": self.rounds,
         })
     }

@@ -4,6 +4,7 @@
 //! (`/proc/PID/smaps_rollup`, kernel 4.14+): the heap, stacks and mappings of its own. Sockets and
 //! the rings belong to the kernel and are not in it.
 
+use super::contest::MEMORY_OVER_MAX;
 use super::program::{Idlers, Program, Server, flags};
 use serde_json::{Value, json};
 use std::io;
@@ -66,6 +67,46 @@ pub fn measure(program: &Program, connections: u32) -> io::Result<Memory> {
         each: per(full.saturating_sub(empty), connections),
         further: per(full.saturating_sub(begun), connections - FIRST),
     })
+}
+
+/// What one server uses more than another for each connection.
+pub struct Over {
+    /// Which.
+    pub label: String,
+    /// More than which.
+    pub than: String,
+    /// Bytes; negative when it is less.
+    pub bytes: f64,
+}
+
+/// The differences between those of these pairs that were measured.
+#[must_use]
+pub fn compare(measured: &[Memory], pairs: &[(&str, &str)]) -> Vec<Over> {
+    let find = |label: &str| measured.iter().find(|memory| memory.label == label);
+    let over = |&(label, than): &(&str, &str)| {
+        let bytes = find(label)?.each - find(than)?.each;
+        Some(Over { label: label.to_owned(), than: than.to_owned(), bytes })
+    };
+    pairs.iter().filter_map(over).collect()
+}
+
+impl Over {
+    /// Whether it is more than it may be.
+    #[must_use]
+    pub fn missed(&self) -> bool {
+        self.bytes > MEMORY_OVER_MAX
+    }
+
+    /// Everything, for the results file.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "server": self.label,
+            "than": self.than,
+            "bytes_per_connection": self.bytes,
+            "missed": self.missed(),
+        })
+    }
 }
 
 impl Memory {

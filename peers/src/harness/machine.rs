@@ -15,9 +15,9 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
-/// Processor, kernel, versions, load.
+/// Processor, kernel, versions, load. The version of libuv is whatever is installed.
 #[must_use]
-pub fn describe() -> Value {
+pub fn describe(libuv: Option<String>) -> Value {
     let cpuinfo = file("/proc/cpuinfo");
     let field = |name: &str| {
         let line = cpuinfo.lines().find(|line| line.starts_with(name));
@@ -35,6 +35,9 @@ pub fn describe() -> Value {
         "kernel": file("/proc/sys/kernel/osrelease"),
         "rustc": output("rustc", &["--version"]),
         "io_uring": version("io-uring"),
+        "mio": version("mio"),
+        "tokio": version("tokio"),
+        "libuv": libuv,
         "httparse": version("httparse"),
         "load_average": file("/proc/loadavg"),
         "commit": output("git", &["rev-parse", "--short", "HEAD"]),

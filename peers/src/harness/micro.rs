@@ -1,6 +1,6 @@
 //! The small measurements: programs that print figures, run in turn, and compared by figure.
 
-use super::program::{MICROS, lines};
+use super::program::{MICROS, flags, lines};
 use super::stats::Spread;
 use serde_json::{Value, json};
 use std::io;
@@ -23,14 +23,16 @@ pub struct Figure {
     pub ways: Vec<Way>,
 }
 
-/// Runs all programs in turn, `rounds` times.
-pub fn measure(rounds: u32, scale: f64) -> io::Result<Vec<Figure>> {
+/// Runs all programs in turn, `rounds` times, with tigereye on `driver`.
+pub fn measure(rounds: u32, scale: f64, driver: &str) -> io::Result<Vec<Figure>> {
     let mut figures: Vec<Figure> = Vec::new();
-    let flags = ["--scale".to_owned(), scale.to_string()];
     for round in 0..rounds as usize {
         for turn in 0..MICROS.len() {
             // Another one is first in every round.
-            for line in lines(MICROS[(round + turn) % MICROS.len()], &flags)? {
+            let (program, own) = MICROS[(round + turn) % MICROS.len()];
+            let mut flags = flags([("--scale", scale.to_string())]);
+            flags.extend(own.replace("DRIVER", driver).split_whitespace().map(str::to_owned));
+            for line in lines(program, &flags)? {
                 let text = |name: &str| line[name].as_str().unwrap_or("?").to_owned();
                 let ns = line["ns"].as_f64().unwrap_or(f64::NAN);
                 record(&mut figures, &text("figure"), &text("by"), ns);

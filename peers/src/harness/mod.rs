@@ -2,8 +2,10 @@
 
 pub mod build;
 pub mod cell;
+pub mod contest;
 pub mod idle;
 pub mod instructions;
+pub mod libuv;
 pub mod machine;
 pub mod micro;
 pub mod program;

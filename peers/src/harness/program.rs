@@ -20,12 +20,22 @@ const TURN_MAX: Duration = Duration::from_secs(60);
 /// Whose program it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// A hand-written loop: the yardstick.
+    /// A hand-written loop with nothing in between.
     HandWritten,
+    /// One on a library that others use for what tigereye is for.
+    Library,
     /// The same little server on tigereye, by one strategy or another.
     Tigereye,
     /// Anything else, shown but not judged as a strategy.
     Other,
+}
+
+impl Family {
+    /// Whether it is measured by others, instead of being what others are measured by.
+    #[must_use]
+    pub fn judged(self) -> bool {
+        matches!(self, Self::Tigereye | Self::Other)
+    }
 }
 
 /// What a server says and understands on its command line.
@@ -50,61 +60,32 @@ pub struct Program {
     pub family: Family,
     /// How to talk to it.
     pub dialect: Dialect,
-    /// What it serves: `echo`, `http`.
+    /// What it takes part in: `echo`, `http`, `idle`.
     pub modes: Vec<String>,
 }
 
-/// **The servers. A new one is added here**, or for one run by `--add "label=path flags;…"`:
-/// label, program and flags, whose, dialect, modes. `server.rs` says what a server must understand.
-pub const SERVERS: &[(&str, &str, Family, Dialect, &str)] = &[
-    ("bare_uring", "bare_uring", Family::HandWritten, Dialect::Peer, "echo,http"),
-    ("bare_epoll", "bare_epoll", Family::HandWritten, Dialect::Peer, "echo,http"),
-    ("tigereye", "tigereye", Family::Tigereye, Dialect::Peer, "echo,http"),
-    ("tigereye told", "tigereye --recv told", Family::Tigereye, Dialect::Peer, "echo"),
-    ("tigereye own", "tigereye --recv own", Family::Tigereye, Dialect::Peer, "echo"),
-    (
-        "web_server",
-        "../target/PROFILE/examples/web_server",
-        Family::Other,
-        Dialect::WebServer,
-        "http",
-    ),
-];
+/// A program as a table has it: label, program and flags, whose, dialect, modes.
+pub type Row<'t> = (&'t str, &'t str, Family, Dialect, &'t str);
 
-/// **The programs of small measurements**, each printing lines of JSON; `micro.rs` says more.
-pub const MICROS: &[&str] = &["micro_bare", "micro_tigereye"];
+/// **The programs of small measurements**, each printing lines of JSON, with their own flags;
+/// `micro.rs` says more.
+pub const MICROS: &[(&str, &str)] = &[("micro_bare", ""), ("micro_tigereye", "--driver DRIVER")];
 
 impl Program {
-    /// The built-in list, with what `--add` brought: servers of every mode, tigereye's strategies
-    /// if they are called so.
+    /// Of a row of a table, with tigereye on `driver`.
     #[must_use]
-    pub fn list(added: &str) -> Vec<Self> {
-        let words = |text: &str, by: char| text.split(by).map(str::to_owned).collect::<Vec<_>>();
-        let known = |&(label, command, family, dialect, modes): &(&str, &str, _, _, &str)| Self {
+    pub fn of(&(label, command, family, dialect, modes): &Row<'_>, driver: &str) -> Self {
+        let words = |text: &str, by: char| text.split(by).map(str::to_owned).collect();
+        Self {
             label: label.to_owned(),
-            command: words(command, ' '),
+            command: words(&command.replace("DRIVER", driver), ' '),
             family,
             dialect,
             modes: words(modes, ','),
-        };
-        let mut list: Vec<_> = SERVERS.iter().map(known).collect();
-        for part in added.split(';').filter(|part| !part.trim().is_empty()) {
-            let (label, command) = part.split_once('=').unwrap_or((part, part));
-            let label = label.trim();
-            let tigereye = label.starts_with("tigereye");
-            let family = if tigereye { Family::Tigereye } else { Family::Other };
-            list.push(known(&(label, command.trim(), family, Dialect::Peer, "echo,http")));
         }
-        list
     }
 
-    /// Whether it is one of the hand-written loops.
-    #[must_use]
-    pub fn hand_written(&self) -> bool {
-        self.family == Family::HandWritten
-    }
-
-    /// Whether it serves `echo` or `http`.
+    /// Whether it takes part in `echo`, `http` or `idle`.
     #[must_use]
     pub fn serves(&self, mode: &str) -> bool {
         self.modes.iter().any(|own| own == mode)
@@ -141,19 +122,7 @@ impl Program {
         };
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let priority = if wrapper.is_empty() { Priority::RealTime } else { Priority::Ordinary };
-        let mut child = spawn_on(SERVER_CORE, priority, &mut command)?;
-        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let addr = line
-            .split_whitespace()
-            .find_map(|word| word.trim_start_matches("http://").parse::<SocketAddr>().ok());
-        let Some(addr) = addr else {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(io::Error::other(format!("{}: no address, but {line:?}", self.label)));
-        };
-        Ok(Server { child, addr, label: self.label.clone() })
+        Server::announced(spawn_on(SERVER_CORE, priority, &mut command)?, &self.label)
     }
 }
 
@@ -198,6 +167,20 @@ pub struct Server {
 }
 
 impl Server {
+    /// Waits for the line in which a child whose output is a pipe says its address.
+    pub fn announced(mut child: Child, label: &str) -> io::Result<Self> {
+        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let addr = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut server = Self { child, addr, label: label.to_owned() };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let mut words = line.split_whitespace().map(|word| word.trim_start_matches("http://"));
+        server.addr = words
+            .find_map(|word| word.parse().ok())
+            .ok_or_else(|| io::Error::other(format!("{label}: no address, but {line:?}")))?;
+        Ok(server)
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {

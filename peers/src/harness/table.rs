@@ -1,7 +1,8 @@
 //! What the harness prints.
 
-use super::cell::{Cell, Measured};
-use super::idle::Memory;
+use super::cell::{Cell, Measured, Shares};
+use super::contest::{MEMORY_OVER_MAX, Yardstick};
+use super::idle::{Memory, Over};
 use super::instructions::Counted;
 use super::micro::Figure;
 use super::stats::Spread;
@@ -20,42 +21,42 @@ pub fn machine(machine: &Value) {
     }
 }
 
+/// Column heads of each yardstick's shares.
+fn shares_head(yardsticks: &[Yardstick]) -> String {
+    yardsticks.iter().map(|yardstick| format!(" {:>7} {:>6}", yardstick.column, "±%")).collect()
+}
+
 /// The head of the table of cells.
-pub fn cells_head() {
+pub fn cells_head(yardsticks: &[Yardstick]) {
+    let shares = shares_head(yardsticks);
     println!(
-        "\n{:<22} {:<18} {:>11} {:>5} {:>7} {:>6}  {:>9} {:>5} {:>7} {:>6}  {:>8} {:>8}  {:>9}",
-        "cell",
-        "server",
-        "messages/s",
-        "±%",
-        "ratio",
-        "±%",
-        "CPU ns/m",
-        "±%",
-        "ratio",
-        "±%",
-        "p50 µs",
-        "p99 µs",
-        "busy s/c"
+        "\n{:<22} {:<18} {:>11} {:>5}{shares}  {:>9} {:>5}{shares}  {:>8} {:>8}  {:>9}",
+        "cell", "server", "messages/s", "±%", "CPU ns/m", "±%", "p50 µs", "p99 µs", "busy s/c"
     );
+}
+
+/// Shares of each yardstick; of one that took no part there are none.
+fn shares(measured: &Measured, side: impl Fn(&Shares) -> Spread) -> String {
+    let columns = measured.shares.iter().map(|shares| match (&shares.fastest, side(shares)) {
+        (Some(_), spread) => format!(" {:>7.3} {:>6.1}", spread.median, percent(spread)),
+        (None, _) => format!(" {:>7} {:>6}", "-", "-"),
+    });
+    columns.collect()
 }
 
 /// The rows of one cell.
 pub fn cell(cell: &Cell, measured: &[Measured]) {
     for (at, server) in measured.iter().enumerate() {
         println!(
-            "{:<22} {:<18} {:>11.0} {:>5.1} {:>7.3} {:>6.1}  {:>9.0} {:>5.1} {:>7.3} {:>6.1}  \
-             {:>8.1} {:>8.1}  {:>4.2}/{:.2}",
+            "{:<22} {:<18} {:>11.0} {:>5.1}{}  {:>9.0} {:>5.1}{}  {:>8.1} {:>8.1}  {:>4.2}/{:.2}",
             if at == 0 { cell.name() } else { String::new() },
             server.label,
             server.rate.median,
             percent(server.rate),
-            server.rate_ratio.median,
-            percent(server.rate_ratio),
+            shares(server, |shares| shares.rate),
             server.cpu_ns.median,
             percent(server.cpu_ns),
-            server.cpu_ratio.median,
-            percent(server.cpu_ratio),
+            shares(server, |shares| shares.cpu),
             server.median("p50_us"),
             server.median("p99_us"),
             server.median("server_busy"),
@@ -64,12 +65,15 @@ pub fn cell(cell: &Cell, measured: &[Measured]) {
     }
 }
 
-/// The best of tigereye's strategies in the cell above.
+/// The best of tigereye's strategies in the cell above, and what it is measured by.
 pub fn best(row: &Measured) {
-    println!(
-        "{:<22} best of tigereye: {} ({:.3} rate, {:.3} CPU)",
-        "", row.label, row.rate_ratio.median, row.cpu_ratio.median
-    );
+    let side = |shares: &Shares| {
+        let rate = shares.fastest.as_ref().map(|to| format!("{:.3} of {to}", shares.rate.median));
+        let cpu = shares.cheapest.as_ref().map(|to| format!("{:.3} of {to}", shares.cpu.median));
+        Some(format!("rate {}, CPU {}", rate?, cpu?))
+    };
+    let sides: Vec<_> = row.shares.iter().filter_map(side).collect();
+    println!("{:<22} best of tigereye: {} ({})", "", row.label, sides.join("; "));
 }
 
 /// The head of the table of memory.
@@ -90,6 +94,17 @@ pub fn idle(memory: &Memory) {
         memory.full / 1024,
         memory.each,
         memory.further
+    );
+}
+
+/// One server's memory beside another's.
+pub fn over(over: &Over) {
+    println!(
+        "{:<18} {:+.0} bytes each over {:?}: {} ({MEMORY_OVER_MAX} may be)",
+        over.label,
+        over.bytes,
+        over.than,
+        if over.missed() { "missed" } else { "reached" }
     );
 }
 

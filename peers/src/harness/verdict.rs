@@ -1,65 +1,83 @@
 //! Which cells miss what is to be reached.
 
-use super::cell::Measured;
+use super::cell::{Measured, Shares};
+use super::contest::Yardstick;
 use super::program::Family;
 use serde_json::{Value, json};
 
-/// Least share of the better hand-written loop's rate.
-const RATE_MIN: f64 = 0.97;
-/// Greatest share of the cheaper one's CPU time.
-const CPU_MAX: f64 = 1.05;
 /// The row that stands for the best strategy of each cell.
 const BEST: &str = "tigereye, best per cell";
 
-/// One row of one cell.
-#[derive(Clone)]
-pub struct Judged {
+/// Median and relative spread.
+type Side = (f64, f64);
+
+/// One row of one cell beside one yardstick.
+struct Judged {
     cell: String,
     row: String,
-    rate: (f64, f64),
-    cpu: (f64, f64),
+    rate: Side,
+    cpu: Side,
 }
 
-/// All rows of tigereye, cell by cell.
-#[derive(Default)]
-pub struct Verdict(Vec<Judged>);
+/// All judged rows beside one yardstick, cell by cell.
+struct Marks {
+    yardstick: &'static Yardstick,
+    judged: Vec<Judged>,
+}
 
-impl Judged {
-    fn of(cell: &str, row: &str, measured: &Measured) -> Self {
-        let pair = |spread: super::stats::Spread| (spread.median, spread.relative());
-        let (rate, cpu) = (pair(measured.rate_ratio), pair(measured.cpu_ratio));
-        Self { cell: cell.to_owned(), row: row.to_owned(), rate, cpu }
+/// The same beside every yardstick.
+pub struct Verdict(Vec<Marks>);
+
+impl Yardstick {
+    fn missed(&self, rate: f64, cpu: f64) -> bool {
+        rate < self.rate_min || self.cpu_max.is_some_and(|max| cpu > max)
     }
 
-    fn misses(&self) -> bool {
-        self.rate.0 < RATE_MIN || self.cpu.0 > CPU_MAX
+    /// How far a row is on the right side of the marks; under 1, on the wrong side of one. Without
+    /// anything to be measured by it is nowhere.
+    fn slack(&self, shares: &Shares) -> f64 {
+        if shares.fastest.is_none() {
+            return f64::INFINITY;
+        }
+        let cpu = self.cpu_max.map_or(f64::INFINITY, |max| max / shares.cpu.median);
+        (shares.rate.median / self.rate_min).min(cpu)
     }
 
-    /// How far it is on the right side of both marks; under 1, on the wrong side of one.
-    fn slack(measured: &Measured) -> f64 {
-        (measured.rate_ratio.median / RATE_MIN).min(CPU_MAX / measured.cpu_ratio.median)
+    /// What it asks for.
+    fn miss(&self) -> String {
+        let cpu = self.cpu_max.map(|max| format!(" or CPU time over {max}")).unwrap_or_default();
+        format!("a rate under {}{cpu} of {}", self.rate_min, self.name)
     }
 }
 
-/// The strategy of tigereye that does best in a cell, if there are several.
+/// The strategy of tigereye that does best in a cell, if any takes part.
 #[must_use]
-pub fn best(measured: &[Measured]) -> Option<&Measured> {
-    let rows = || measured.iter().filter(|row| row.family == Family::Tigereye);
-    let best = rows().max_by(|a, b| Judged::slack(a).total_cmp(&Judged::slack(b)));
-    best.filter(|_| rows().count() > 1)
+pub fn best<'m>(measured: &'m [Measured], yardsticks: &[Yardstick]) -> Option<&'m Measured> {
+    let slack = |row: &Measured| {
+        let slacks = yardsticks.iter().zip(&row.shares).map(|(own, shares)| own.slack(shares));
+        slacks.fold(f64::INFINITY, f64::min)
+    };
+    let rows = measured.iter().filter(|row| row.family == Family::Tigereye);
+    rows.max_by(|a, b| slack(a).total_cmp(&slack(b)))
 }
 
-impl Verdict {
-    /// Takes the rows of a cell.
-    pub fn add(&mut self, cell: &str, measured: &[Measured]) {
-        let judged = measured.iter().filter(|row| row.family != Family::HandWritten);
-        self.0.extend(judged.map(|row| Judged::of(cell, &row.label, row)));
-        self.0.extend(best(measured).map(|row| Judged::of(cell, BEST, row)));
+impl Marks {
+    fn add(&mut self, cell: &str, row: &str, shares: &Shares) {
+        if shares.fastest.is_none() {
+            return;
+        }
+        let side = |spread: super::stats::Spread| (spread.median, spread.relative());
+        let (rate, cpu) = (side(shares.rate), side(shares.cpu));
+        self.judged.push(Judged { cell: cell.to_owned(), row: row.to_owned(), rate, cpu });
+    }
+
+    fn misses(&self) -> impl Iterator<Item = &Judged> {
+        self.judged.iter().filter(|judged| self.yardstick.missed(judged.rate.0, judged.cpu.0))
     }
 
     fn rows(&self) -> Vec<&str> {
         let mut rows: Vec<&str> = Vec::new();
-        for judged in &self.0 {
+        for judged in &self.judged {
             if !rows.contains(&judged.row.as_str()) {
                 rows.push(&judged.row);
             }
@@ -67,36 +85,63 @@ impl Verdict {
         rows
     }
 
-    /// Prints a list per row.
-    pub fn print(&self) {
-        println!(
-            "\nCells with a rate under {RATE_MIN} or CPU time over {CPU_MAX} of the better \
-             hand-written loop (median ±spread):"
-        );
+    fn print(&self) {
+        if self.judged.is_empty() {
+            return;
+        }
+        println!("\nCells with {} (median ±spread):", self.yardstick.miss());
         for row in self.rows() {
-            let of_row = || self.0.iter().filter(|judged| judged.row == row);
-            let misses: Vec<_> = of_row().filter(|judged| judged.misses()).collect();
-            println!("  {row}: {} of {}", misses.len(), of_row().count());
+            let misses: Vec<_> = self.misses().filter(|judged| judged.row == row).collect();
+            let all = self.judged.iter().filter(|judged| judged.row == row).count();
+            println!("  {row}: {} of {all}", misses.len());
             for judged in misses {
-                let side =
-                    |(median, spread): (f64, f64)| format!("{median:.3} ±{:.1}%", spread * 100.0);
+                let side = |(median, spread): Side| format!("{median:.3} ±{:.1}%", spread * 100.0);
                 let (cell, rate, cpu) = (&judged.cell, side(judged.rate), side(judged.cpu));
                 println!("    {cell:<22} rate {rate:<14} CPU {cpu}");
             }
         }
     }
 
-    /// The misses, for the results file.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let miss = |judged: &Judged| {
+    fn to_json(&self) -> impl Iterator<Item = Value> {
+        self.misses().map(|judged| {
             json!({
                 "cell": judged.cell,
                 "server": judged.row,
-                "rate_ratio": judged.rate.0,
-                "cpu_ratio": judged.cpu.0,
+                "of": self.yardstick.name,
+                "rate": judged.rate.0,
+                "cpu": judged.cpu.0,
             })
-        };
-        self.0.iter().filter(|judged| judged.misses()).map(miss).collect()
+        })
+    }
+}
+
+impl Verdict {
+    /// Nothing yet.
+    #[must_use]
+    pub fn by(yardsticks: &'static [Yardstick]) -> Self {
+        let marks = |yardstick| Marks { yardstick, judged: Vec::new() };
+        Self(yardsticks.iter().map(marks).collect())
+    }
+
+    /// Takes the rows of a cell; `best` is the best of tigereye's strategies.
+    pub fn add(&mut self, cell: &str, measured: &[Measured], best: Option<&Measured>) {
+        let judged = measured.iter().filter(|row| row.family.judged());
+        let rows = judged.map(|row| (row.label.as_str(), row)).chain(best.map(|row| (BEST, row)));
+        for (label, row) in rows {
+            for (marks, shares) in self.0.iter_mut().zip(&row.shares) {
+                marks.add(cell, label, shares);
+            }
+        }
+    }
+
+    /// Prints a list per yardstick and row.
+    pub fn print(&self) {
+        self.0.iter().for_each(Marks::print);
+    }
+
+    /// The misses, for the results file.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        self.0.iter().flat_map(Marks::to_json).collect()
     }
 }

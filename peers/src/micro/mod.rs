@@ -62,10 +62,8 @@ pub const BATCH: u64 = 64;
 impl Amounts {
     /// Reads `--scale`.
     #[must_use]
-    pub fn from_args() -> Self {
-        let mut args = Args::from_env();
+    pub fn from_args(args: &mut Args) -> Self {
         let scale: f64 = args.get("scale", 1.0);
-        args.finish();
         let scaled = |count: f64| ((count * scale) as u64).max(128);
         Self {
             timers: scaled(1e6),

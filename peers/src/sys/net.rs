@@ -5,7 +5,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-const BACKLOG: libc::c_int = 4096;
+/// Connections that may wait to be accepted.
+pub const BACKLOG: libc::c_int = 4096;
 
 fn set(fd: RawFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let len = size_of::<libc::c_int>() as libc::socklen_t;

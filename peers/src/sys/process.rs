@@ -57,6 +57,13 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Whether this process may do everything.
+#[must_use]
+pub fn is_root() -> bool {
+    // SAFETY: a call without pointers, which never fails.
+    unsafe { libc::geteuid() == 0 }
+}
+
 /// Lifts the limit of open files to the hard limit and returns it.
 pub fn lift_file_limit() -> io::Result<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

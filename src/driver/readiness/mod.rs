@@ -28,6 +28,8 @@ use crate::slot::NONE;
 mod alarm;
 mod place;
 mod poller;
+#[cfg(test)]
+mod tests;
 
 use alarm::Alarm;
 pub(crate) use place::Place;
@@ -162,28 +164,20 @@ impl<P: Poller> Readiness<P> {
             self.poller.register(fd, handle)?;
             watch.registered = true;
         }
-        let waiter = Waiter { op, next: NONE };
-        let at = match self.free_waiter {
-            NONE => {
-                if self.waiters.len() == self.waiters.capacity() {
-                    self.waiters.reserve_exact(GROWTH);
-                }
-                self.waiters.push(waiter);
-                u32::try_from(self.waiters.len() - 1).unwrap_or(NONE)
-            }
-            at => {
-                let place = &mut self.waiters[at as usize];
-                self.free_waiter = place.next;
-                *place = waiter;
-                at
-            }
-        };
-        let way = watch.way(interest);
-        match std::mem::replace(&mut way.last, at) {
-            NONE => way.first = at,
-            last => self.waiters[last as usize].next = at,
-        }
+        enqueue(watch.way(interest), &mut self.waiters, &mut self.free_waiter, op);
         Ok(())
+    }
+
+    /// Lets an operation wait that has called before, if its direction is blocked since and its
+    /// handle registered; says whether it waits.
+    #[inline]
+    pub(crate) fn waits_again(&mut self, op: Op, handle: u32, interest: Interest) -> bool {
+        let Some(watch) = self.watches.get_mut(handle as usize) else { return false };
+        let may_wait = watch.registered && watch.way(interest).blocked;
+        if may_wait {
+            enqueue(watch.way(interest), &mut self.waiters, &mut self.free_waiter, op);
+        }
+        may_wait
     }
 
     /// Ends the wait of an operation; says whether it waited. One that has been woken finds out
@@ -286,8 +280,39 @@ impl<P: Poller> Readiness<P> {
 fn watch(watches: &mut Vec<Watch>, handle: u32) -> &mut Watch {
     let at = handle as usize;
     if at >= watches.len() {
-        watches.reserve_exact(at + GROWTH - watches.len());
-        watches.resize(at + 1, Watch::NEW);
+        grow(watches, at + 1);
     }
     &mut watches[at]
+}
+
+/// Puts an operation behind those that wait already.
+#[inline]
+fn enqueue(way: &mut Way, waiters: &mut Vec<Waiter>, free: &mut u32, op: Op) {
+    let waiter = Waiter { op, next: NONE };
+    let at = *free;
+    let at = if let Some(place) = waiters.get_mut(at as usize) {
+        *free = std::mem::replace(place, waiter).next;
+        at
+    } else {
+        add(waiters, waiter)
+    };
+    match std::mem::replace(&mut way.last, at) {
+        NONE => way.first = at,
+        last => waiters[last as usize].next = at,
+    }
+}
+
+#[cold]
+fn add(waiters: &mut Vec<Waiter>, waiter: Waiter) -> u32 {
+    if waiters.len() == waiters.capacity() {
+        waiters.reserve_exact(GROWTH);
+    }
+    waiters.push(waiter);
+    u32::try_from(waiters.len() - 1).unwrap_or(NONE)
+}
+
+#[cold]
+fn grow(watches: &mut Vec<Watch>, len: usize) {
+    watches.reserve_exact(len.next_multiple_of(GROWTH) - watches.len());
+    watches.resize(len.next_multiple_of(GROWTH), Watch::NEW);
 }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
-use crate::op::{CANCEL_MISSED, Completion, MORE, Op};
+use crate::op::{CANCEL_MISSED, Completion, MORE, Op, Start};
 use crate::queue::Queue;
 use crate::slot::SLOTS_MAX;
 
@@ -47,10 +47,51 @@ const CANCEL: u32 = 1 << 31;
 const INLINE: u32 = 1 << 30;
 const _: () = assert!(SLOTS_MAX <= INLINE);
 
-/// Where an operation is started.
+/// Where an operation is started: its row submits its entry here.
 pub(crate) struct Place<'a> {
     pub(crate) fd: RawFd,
-    pub(crate) features: &'a Features,
+    op: Op,
+    uring: &'a mut Uring,
+}
+
+impl Place<'_> {
+    #[inline]
+    pub(crate) fn features(&self) -> &Features {
+        &self.uring.features
+    }
+
+    /// Submits an entry, which completes the operation.
+    #[inline]
+    pub(crate) fn submit(&mut self, entry: squeue::Entry) -> Start {
+        let Op { index, generation } = self.op;
+        self.uring.push(entry.user_data(user_data(index, generation)));
+        Start::Submitted
+    }
+
+    /// Submits an entry that waits for nothing, and posts a completion only when its result is not
+    /// this one.
+    #[inline(always)]
+    pub(crate) fn submit_inline(
+        &mut self,
+        entry: squeue::Entry,
+        result: i32,
+        awaited: bool,
+    ) -> Start {
+        let Op { index, generation } = self.op;
+        self.uring.push(entry.user_data(user_data(index | INLINE, generation)));
+        self.uring.conclude_later(self.op, result);
+        Start::Inline { awaited }
+    }
+}
+
+/// An inline entry.
+#[derive(Clone, Copy)]
+struct Inline {
+    /// The number of its push.
+    number: u32,
+    op: Op,
+    /// Its result; at first, what it means that the kernel took it and posted nothing.
+    result: i32,
 }
 
 pub(crate) struct Uring {
@@ -58,9 +99,12 @@ pub(crate) struct Uring {
     entrance: Entrance,
     ring: IoUring,
     backlog: VecDeque<squeue::Entry>,
-    /// Inline entries that were pushed, with the number of the push: what they mean when the
-    /// kernel took them and posted nothing.
-    inline: Vec<(u32, Completion)>,
+    /// Inline entries in the order in which they were pushed …
+    inline: Vec<Inline>,
+    /// … how many of them, from the first on, are concluded …
+    concluded: usize,
+    /// … and how many of those have been fetched.
+    fetched: usize,
     /// Entries pushed to the queue, modulo 2³².
     pushed: u32,
     waker: Arc<Waker>,
@@ -91,6 +135,8 @@ impl Uring {
             ring,
             backlog: VecDeque::new(),
             inline: Vec::new(),
+            concluded: 0,
+            fetched: 0,
             pushed: 0,
             waker,
             watch_multishot: true,
@@ -108,7 +154,7 @@ impl Uring {
 
     /// A filter may allow `setup` and forbid `enter`: only a completion proves the ring.
     fn round_trip(&mut self) -> io::Result<()> {
-        self.push(&opcode::Nop::new().build().user_data(user_data(MARK_IGNORE, 0)));
+        self.push(opcode::Nop::new().build().user_data(user_data(MARK_IGNORE, 0)));
         self.ring.submit_and_wait(1).map(drop)
     }
 
@@ -117,8 +163,8 @@ impl Uring {
     }
 
     #[inline]
-    pub(crate) fn place(&self, fd: RawFd) -> Place<'_> {
-        Place { fd, features: &self.features }
+    pub(crate) fn place(&mut self, op: Op, fd: RawFd) -> Place<'_> {
+        Place { fd, op, uring: self }
     }
 
     #[inline]
@@ -148,13 +194,14 @@ impl Uring {
             .multi(self.watch_multishot)
             .build()
             .user_data(user_data(MARK_WAKE, 0));
-        self.push(&entry);
+        self.push(entry);
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, entry: &squeue::Entry) {
-        if !self.backlog.is_empty() || !self.try_push(entry) {
-            self.push_slowly(entry);
+    fn push(&mut self, entry: squeue::Entry) {
+        if !self.backlog.is_empty() || !self.try_push(&entry) {
+            // A copy, so that the entry need not be in memory before it is in the queue.
+            self.push_slowly(entry.clone());
         }
     }
 
@@ -168,8 +215,8 @@ impl Uring {
     }
 
     #[cold]
-    fn push_slowly(&mut self, entry: &squeue::Entry) {
-        self.backlog.push_back(entry.clone());
+    fn push_slowly(&mut self, entry: squeue::Entry) {
+        self.backlog.push_back(entry);
         self.flush();
     }
 
@@ -192,26 +239,34 @@ impl Uring {
         let Op { index, generation } = op;
         // Its answer says nothing about the buffer; only the operation's own completion does (P10).
         let entry = opcode::AsyncCancel::new(user_data(index, generation)).build();
-        self.push(&entry.user_data(user_data(index | CANCEL, generation)));
+        self.push(entry.user_data(user_data(index | CANCEL, generation)));
     }
 
+    /// Keeps the result that the inline entry has which was just pushed, when the kernel takes it
+    /// and posts nothing.
     #[inline]
-    pub(crate) fn submit(&mut self, entry: squeue::Entry, op: Op) {
-        self.push(&entry.user_data(user_data(op.index, op.generation)));
-    }
-
-    /// Submits an inline entry; `silent` is what it means when the kernel took it and posted
-    /// nothing.
-    #[inline]
-    pub(crate) fn submit_inline(&mut self, entry: squeue::Entry, silent: Completion) {
-        self.push(&entry.user_data(user_data(silent.index | INLINE, silent.generation)));
-        let ahead = u32::try_from(self.backlog.len()).unwrap_or(u32::MAX);
-        self.inline.push((self.pushed.wrapping_add(ahead), silent));
+    fn conclude_later(&mut self, op: Op, result: i32) {
+        // Entries in the backlog are pushed later; numbers wrap.
+        let number = self.pushed.wrapping_add(self.backlog.len() as u32);
+        self.inline.push(Inline { number, op, result });
     }
 
     #[inline]
     pub(crate) fn inline_pending(&self) -> usize {
-        self.inline.len()
+        self.inline.len() - self.concluded
+    }
+
+    #[inline]
+    pub(crate) fn concluded(&self) -> usize {
+        self.concluded - self.fetched
+    }
+
+    #[inline]
+    pub(crate) fn next_concluded(&mut self) -> Option<Completion> {
+        let &Inline { op: Op { index, generation }, result, .. } =
+            self.inline[..self.concluded].get(self.fetched)?;
+        self.fetched += 1;
+        Some(Completion { index, generation, result, flags: 0 })
     }
 
     pub(crate) fn wait(
@@ -270,16 +325,24 @@ impl Uring {
 
     #[inline]
     fn reap(&mut self, ready: &mut Queue<Completion>) {
-        let inline_from = ready.len();
         if !self.inline.is_empty() {
-            self.conclude_inline(ready);
+            self.inline.drain(..self.fetched);
+            self.concluded -= std::mem::take(&mut self.fetched);
+            self.conclude_inline();
         }
         let mut rewatch = false;
-        for entry in self.ring.completion() {
+        let completions = self.ring.completion();
+        ready.reserve(completions.len());
+        for entry in completions {
             let (data, flags) = (entry.user_data(), entry.flags());
             let (index, generation) = (data as u32, (data >> 32) as u32);
             if index < INLINE {
-                ready.push_back(Completion { index, generation, result: entry.result(), flags });
+                ready.push_reserved(Completion {
+                    index,
+                    generation,
+                    result: entry.result(),
+                    flags,
+                });
             } else if index >= MARK_ARMED {
                 if index == MARK_WAKE && flags & MORE == 0 {
                     rewatch = true;
@@ -293,17 +356,16 @@ impl Uring {
                 // An operation between two waits in the kernel is not found: the loop asks again.
                 if entry.result() < 0 {
                     let (index, flags) = (index & !CANCEL, CANCEL_MISSED);
-                    ready.push_back(Completion { index, generation, result: 0, flags });
+                    ready.push_reserved(Completion { index, generation, result: 0, flags });
                 }
             } else {
                 // It did not do all: that is its result, not what silence would have meant.
                 let index = index & !INLINE;
-                let concluded = ready.iter_mut_from(inline_from);
-                let later = self.inline.iter_mut().map(|(_, silent)| silent);
-                let silent = concluded.chain(later).find(|silent| silent.index == index);
-                assert!(silent.is_some(), "an inline entry completes while it is submitted");
-                if let Some(silent) = silent {
-                    silent.result = entry.result();
+                let mut pushed = self.inline.iter_mut();
+                let inline = pushed.find(|inline| inline.op.index == index);
+                assert!(inline.is_some(), "an inline entry completes while it is submitted");
+                if let Some(inline) = inline {
+                    inline.result = entry.result();
                 }
             }
         }
@@ -313,8 +375,8 @@ impl Uring {
         }
     }
 
-    /// Moves to `ready` what the inline entries mean that the kernel has taken.
-    fn conclude_inline(&mut self, ready: &mut Queue<Completion>) {
+    /// Concludes the inline entries that the kernel has taken.
+    fn conclude_inline(&mut self) {
         let queue = self.ring.submission();
         if queue.cq_overflow() {
             return;
@@ -324,13 +386,13 @@ impl Uring {
         let taken = self.pushed.wrapping_sub(left);
         // Numbers wrap: the difference tells which one is ahead.
         let is_taken = |number: u32| taken.wrapping_sub(number).cast_signed() >= 0;
-        let count = if self.inline.last().is_some_and(|(number, _)| is_taken(*number)) {
-            self.inline.len()
-        } else {
-            self.inline.partition_point(|(number, _)| is_taken(*number))
-        };
-        for (_, silent) in self.inline.drain(..count) {
-            ready.push_back(silent);
+        if self.inline.last().is_some_and(|inline| is_taken(inline.number)) {
+            self.concluded = self.inline.len();
+        }
+        while let Some(inline) = self.inline.get(self.concluded)
+            && is_taken(inline.number)
+        {
+            self.concluded += 1;
         }
     }
 
@@ -341,14 +403,14 @@ impl Uring {
     pub(crate) fn arm(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = timeout.filter(|timeout| timeout.as_secs() < 1 << 32);
         if timeout == Some(Duration::ZERO) {
-            self.push(&opcode::Nop::new().build().user_data(user_data(MARK_IGNORE, 0)));
+            self.push(opcode::Nop::new().build().user_data(user_data(MARK_IGNORE, 0)));
         } else if let Some(timeout) = timeout {
             let at = Instant::now() + timeout;
             if self.armed.is_none_or(|armed| armed > at) {
                 self.armed = Some(at);
                 *self.armed_timespec = types::Timespec::from(timeout);
                 let entry = opcode::Timeout::new(&raw const *self.armed_timespec).build();
-                self.push(&entry.user_data(user_data(MARK_ARMED, 0)));
+                self.push(entry.user_data(user_data(MARK_ARMED, 0)));
             }
         }
         self.flush();

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::sleep;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Mutation;
 use super::table::MUTATIONS;
+use crate::process::wait;
 use crate::tree;
 
 /// How long a test may take at least; one that takes longer hangs.
@@ -52,9 +52,8 @@ impl Copy {
             let complaints = String::from_utf8_lossy(&output.stderr);
             return Err(format!("it does not build\n{complaints}"));
         }
-        // One line a crate; the last one with an executable is the test program.
-        let mark = "\"executable\":\"";
-        let path = text.lines().rev().find_map(|line| line.split_once(mark)?.1.split('"').next());
+        // The test program comes last: what it starts is built before.
+        let path = crate::programs::named(&text).pop();
         path.map(PathBuf::from).ok_or_else(|| "cargo names no program".into())
     }
 
@@ -108,20 +107,6 @@ impl Copy {
             Some(_) => Ok("the test crashes"),
         }
     }
-}
-
-/// Waits for a process; kills it and its group when it takes longer than `patience`.
-fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
-    let start = Instant::now();
-    while start.elapsed() < patience {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        sleep(Duration::from_millis(5));
-    }
-    Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status()?;
-    child.wait()?;
-    Ok(None)
 }
 
 /// Runs each test on the unchanged sources; says how long it may take on changed ones.

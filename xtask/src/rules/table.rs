@@ -17,12 +17,24 @@ const fn change(
     Mutation { name, edits, program, test, environment: &[] }
 }
 
+/// A change seen by a test on the readiness driver.
+const fn readiness(
+    name: &'static str,
+    edits: &'static [Edit],
+    program: &'static str,
+    test: &'static str,
+) -> Mutation {
+    Mutation { name, edits, program, test, environment: &[("TIGEREYE_DRIVER", "readiness")] }
+}
+
 const CORE: &str = "src/core.rs";
 const STATE: &str = "src/state.rs";
 const IO: &str = "src/io.rs";
 const DUE: &str = "src/due.rs";
 const END: &str = "src/end.rs";
 const URING: &str = "src/driver/uring/mod.rs";
+const READINESS: &str = "src/driver/readiness/mod.rs";
+const PLACE: &str = "src/driver/readiness/place.rs";
 const SUITE: &str = "conformance";
 
 pub(super) const MUTATIONS: &[Mutation] = &[
@@ -238,8 +250,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     change(
         "P07: a ring is not tried out",
         &[edit(URING, "uring.round_trip()?;", "")],
-        "uring",
-        "p07_a_filter_that_forbids_part_of_io_uring_is_an_error",
+        "fallback",
+        "p07_a_filter_that_forbids_part_of_io_uring_leaves_readiness",
     ),
     change(
         "P10: a cancel that found nothing is not asked again",
@@ -346,5 +358,129 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[edit(URING, "announcer.drain();", "")],
         "embedding",
         "p68_the_descriptor_is_readable_for_nothing_but_work",
+    ),
+    readiness(
+        "P70: a short call waits although the end was announced",
+        &[edit(PLACE, "way.short_calls_end && !way.ended", "way.short_calls_end")],
+        SUITE,
+        "edges::p70_a_hang_up_with_data_left_still_has_the_data",
+    ),
+    readiness(
+        "P70: a short receive always leaves nothing",
+        &[edit(READINESS, "short_calls_end &= !event.urgent", "short_calls_end |= event.urgent")],
+        SUITE,
+        "edges::p70_what_follows_urgent_data_is_received",
+    ),
+    readiness(
+        "P70: an event leaves the direction blocked",
+        &[edit(READINESS, "way.blocked = false;", "")],
+        SUITE,
+        "stream::recv_a_mebibyte",
+    ),
+    readiness(
+        "P70: a receive is tried again after a short one",
+        &[edit(PLACE, "way.blocked = way.short_calls_end", "way.blocked = false")],
+        "readiness",
+        "p70_a_message_is_a_wait_a_receive_and_a_send",
+    ),
+    readiness(
+        "P74: an end without readiness is no news",
+        &[edit(READINESS, "if !news.ready && !news.ended {", "if !news.ready {")],
+        "lib",
+        "driver::readiness::tests::p74_an_end_without_readiness_wakes",
+    ),
+    readiness(
+        "P71, P74: a handle's past stays when its number is used again",
+        &[Edit {
+            file: READINESS,
+            after: "fn forget",
+            find: "std::mem::replace(watch, Watch::NEW).registered",
+            replace: "watch.registered",
+        }],
+        SUITE,
+        "edges::p74_a_descriptors_number_used_again_has_no_past",
+    ),
+    readiness(
+        "P73: a cancelled waiter takes those behind it along",
+        &[edit(READINESS, "NONE => way.first = next,", "NONE => way.first = NONE,")],
+        "lib",
+        "driver::readiness::tests::p73_a_cancelled_waiter_leaves_the_others_in_order",
+    ),
+    readiness(
+        "rule 3: a cancelled waiter still waits",
+        &[Edit {
+            file: READINESS,
+            after: "fn cancel",
+            find: "                return true;",
+            replace: "                return false;",
+        }],
+        SUITE,
+        "stream::cancel_of_a_receive_gives_everything_back",
+    ),
+    readiness(
+        "rule 3: who is woken for nothing waits again although it was cancelled",
+        &[Edit {
+            file: CORE,
+            after: "fn try_again",
+            find: "if flags & ASKED_TO_END != 0 {",
+            replace: "if flags & ASKED_TO_END > u8::MAX - 1 {",
+        }],
+        SUITE,
+        "edges::p71_who_is_woken_for_nothing_and_cancelled_ends",
+    ),
+    readiness(
+        "P31: a close that was interrupted is done again",
+        &[Edit {
+            file: CORE,
+            after: "fn try_again",
+            find: "if flags & FINAL != 0 {",
+            replace: "if flags & FINAL > u8::MAX - 1 {",
+        }],
+        "readiness",
+        "p31_a_close_that_is_interrupted_is_not_done_again",
+    ),
+    readiness(
+        "P39: a connect counts as made when it is writable",
+        &[edit("src/op/connect.rs", "Some(error) => Err(error),", "Some(_) => Ok(0),")],
+        SUITE,
+        "tcp::connect_refused",
+    ),
+    readiness(
+        "P05: an interrupted wait is an error",
+        &[edit(
+            READINESS,
+            "io::ErrorKind::Interrupted => Ok(())",
+            "io::ErrorKind::Other => Ok(())",
+        )],
+        "signals",
+        "p05_a_storm_of_signals_ends_no_wait_and_loses_nothing",
+    ),
+    readiness(
+        "P72: what cannot be watched is not asked for its readiness",
+        &[edit("src/op/poll.rs", "match place.poll(self.events()) {", "match 0 {")],
+        SUITE,
+        "edges::p72_regular_files_and_devices_are_ready_at_once",
+    ),
+    readiness(
+        "P35: a send raises SIGPIPE",
+        &[edit("src/net/system.rs", "i32 = libc::MSG_NOSIGNAL;", "i32 = 0;")],
+        "signals",
+        "p35_no_send_raises_a_signal",
+    ),
+    readiness(
+        "P68: an embedding loop is not told of timers",
+        &[edit("src/driver/readiness/alarm.rs", "waker.wake();", "let _ = waker;")],
+        "embedding",
+        "p68_the_descriptor_is_readable_when_a_timer_is_due",
+    ),
+    change(
+        "P07: a loop without io_uring is an error",
+        &[edit(
+            "src/driver/choice.rs",
+            "Err(error) if is_anyones(&error) => return Err(error),",
+            "Err(error) if !is_anyones(&error) => return Err(error),",
+        )],
+        "fallback",
+        "p07_a_filter_that_forbids_io_uring_leaves_readiness",
     ),
 ];

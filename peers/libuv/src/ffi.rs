@@ -1,0 +1,105 @@
+//! The seam to `server.c`, and the only unsafe code here.
+
+#![expect(unsafe_code, reason = "libuv is in C, and so is its server")]
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use tigereye_peers::service::{Hello, Service};
+use tigereye_peers::sys::net::BACKLOG;
+
+type State = <Hello as Service>::State;
+
+#[repr(C)]
+struct Answer {
+    len: usize,
+    more: bool,
+    close: bool,
+}
+
+/// What answers, where it is not an echo.
+#[repr(C)]
+struct Answering {
+    context: *mut c_void,
+    open: extern "C" fn() -> *mut c_void,
+    respond:
+        unsafe extern "C" fn(*mut c_void, *mut c_void, *const u8, usize, *mut u8, usize) -> Answer,
+    close: unsafe extern "C" fn(*mut c_void),
+}
+
+unsafe extern "C" {
+    fn peer_libuv_serve(
+        listener: c_int,
+        backlog: c_int,
+        signal: c_int,
+        block_len: usize,
+        service: *const Answering,
+    ) -> c_int;
+    safe fn peer_libuv_version() -> *const c_char;
+}
+
+extern "C" fn open() -> *mut c_void {
+    Box::into_raw(Box::new(State::default())).cast()
+}
+
+/// # Safety
+///
+/// `state` is from [`open`] and not closed yet.
+unsafe extern "C" fn close(state: *mut c_void) {
+    // SAFETY: the box that `open` gave up; `server.c` calls this once, when the connection is freed.
+    drop(unsafe { Box::from_raw(state.cast::<State>()) });
+}
+
+/// # Safety
+///
+/// `context` is a [`Hello`], `state` from [`open`], both used by nobody else meanwhile; `input` and
+/// `out` are blocks of these lengths, and not the same one.
+unsafe extern "C" fn respond(
+    context: *mut c_void,
+    state: *mut c_void,
+    input: *const u8,
+    input_len: usize,
+    out: *mut u8,
+    out_len: usize,
+) -> Answer {
+    // SAFETY: `serve` borrows it for as long as the loop runs, on the one thread of the loop.
+    let hello = unsafe { &mut *context.cast::<Hello>() };
+    // SAFETY: the connection's own, from `open`; the loop has one thread.
+    let state = unsafe { &mut *state.cast::<State>() };
+    // SAFETY: `answer` in `server.c` passes what libuv has written of a block (I1 there).
+    let input = unsafe { std::slice::from_raw_parts(input, input_len) };
+    // SAFETY: a block just taken from the pool, so another one than the input's (I1 there), and
+    // zeroed when it was allocated.
+    let out = unsafe { std::slice::from_raw_parts_mut(out, out_len) };
+    let response = hello.respond(state, input, out);
+    Answer { len: response.len, more: response.more, close: response.close }
+}
+
+/// Serves until `signal` is readable: `/hello`, or without it an echo.
+pub(crate) fn serve(
+    listener: TcpListener,
+    signal: &OwnedFd,
+    buffer: usize,
+    hello: Option<Hello>,
+) -> io::Result<()> {
+    let mut hello = hello;
+    let answering = hello.as_mut().map(|hello| Answering {
+        context: std::ptr::from_mut(hello).cast(),
+        open,
+        respond,
+        close,
+    });
+    let service = answering.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let (listener, signal) = (listener.into_raw_fd(), signal.as_raw_fd());
+    // SAFETY: the descriptors are open and stay so (the listener is the server's from here on), and
+    // the service lives through the call. `tests/server.rs` has all of it done.
+    let result = unsafe { peer_libuv_serve(listener, BACKLOG, signal, buffer, service) };
+    if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-result)) }
+}
+
+/// The version of the library that runs.
+pub(crate) fn version() -> String {
+    // SAFETY: uv_version_string() gives a constant that ends with a zero.
+    unsafe { CStr::from_ptr(peer_libuv_version()) }.to_string_lossy().into_owned()
+}

@@ -1,0 +1,8 @@
+//! Echo and HTTP on mio, by hand.
+
+use std::io;
+use tigereye_peers::readiness::{self, mio::Mio};
+
+fn main() -> io::Result<()> {
+    readiness::main::<Mio>()
+}

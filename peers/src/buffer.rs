@@ -1,0 +1,54 @@
+//! A buffer that a connection owns, where it costs the kernel least to copy.
+
+const LINE: usize = 64;
+
+/// Bytes on the heap that start on a cache line, and are touched only when something is received
+/// into them. A large allocation starts 16 bytes into a page, which halves the speed of the kernel's
+/// copies on Zen 3 (`readiness` says more).
+pub struct Buffer {
+    /// What is before `start` is never looked at.
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Buffer {
+    /// Room for `len` bytes.
+    #[must_use]
+    pub fn new(len: usize) -> Self {
+        let mut bytes: Vec<u8> = Vec::with_capacity(len + LINE - 1);
+        let start = bytes.as_ptr().align_offset(LINE);
+        bytes.resize(start, 0);
+        Self { bytes, start }
+    }
+
+    /// Emptied, to be extended by no more than there is room for.
+    pub fn empty(&mut self) -> &mut Vec<u8> {
+        self.bytes.truncate(self.start);
+        &mut self.bytes
+    }
+
+    /// What [`Buffer::empty`] was extended by.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_on_a_line() {
+        for len in [1, 64, 16 * 1024, 256 * 1024] {
+            let mut buffer = Buffer::new(len);
+            let room = buffer.bytes.capacity();
+            for value in [7, 8] {
+                buffer.empty().extend(std::iter::repeat_n(value, len));
+                assert_eq!(buffer.bytes(), vec![value; len]);
+                assert_eq!(buffer.bytes().as_ptr() as usize % LINE, 0);
+            }
+            assert_eq!(buffer.bytes.capacity(), room, "it never grows");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What is compared with what: the servers that take part, what their figures are shares of, and
+//! how large the shares have to be.
+//!
+//! ```text
+//!   --against uring      tigereye on io_uring      to the better of two loops by hand
+//!   --against readiness  tigereye on readiness     to the best of mio, tokio and libuv,
+//!                                                  and to the epoll loop by hand
+//! ```
+
+use super::program::{Dialect, Family, Program, Row};
+
+/// Something that others are measured by: in each cell, the best server of a family.
+pub struct Yardstick {
+    /// As a sentence has it.
+    pub name: &'static str,
+    /// As the head of a column has it.
+    pub column: &'static str,
+    /// Whose servers are meant.
+    pub family: Family,
+    /// Least share of its rate.
+    pub rate_min: f64,
+    /// Greatest share of its CPU time, if that is asked for.
+    pub cpu_max: Option<f64>,
+}
+
+/// A comparison.
+pub struct Contest {
+    /// As `--against` has it.
+    pub name: &'static str,
+    /// The driver of tigereye that takes part, unless `--driver` names another.
+    pub driver: &'static str,
+    /// What tigereye is compared with.
+    peers: &'static [Row<'static>],
+    /// What is shown beside.
+    others: &'static [Row<'static>],
+    /// What figures are shares of.
+    pub yardsticks: &'static [Yardstick],
+    /// Servers that may use [`MEMORY_OVER_MAX`] bytes a connection more than others, by labels.
+    pub memory: &'static [(&'static str, &'static str)],
+}
+
+/// Bytes an idle connection that the first of a pair of [`Contest::memory`] may use more.
+pub const MEMORY_OVER_MAX: f64 = 64.0;
+
+const ALL: &str = "echo,http,idle";
+
+/// A server that understands what `server.rs` says.
+const fn peer(
+    label: &'static str,
+    command: &'static str,
+    family: Family,
+    modes: &'static str,
+) -> Row<'static> {
+    (label, command, family, Dialect::Peer, modes)
+}
+
+const BARE_EPOLL: Row<'static> = peer("bare_epoll", "bare_epoll", Family::HandWritten, ALL);
+
+const TIGEREYE: &[Row<'static>] = &[
+    peer("tigereye", "tigereye --driver DRIVER", Family::Tigereye, ALL),
+    peer("tigereye told", "tigereye --driver DRIVER --recv told", Family::Tigereye, "echo,idle"),
+    peer("tigereye own", "tigereye --driver DRIVER --recv own", Family::Tigereye, "echo,idle"),
+];
+
+/// **The servers, and all comparisons. A new server is added here**, or for one run by
+/// `--add "label=path flags;…"`: label, program and flags, whose, what it takes part in. `DRIVER`
+/// stands for the driver that takes part, `PROFILE` for how the harness was built.
+pub const CONTESTS: &[Contest] = &[
+    Contest {
+        name: "uring",
+        driver: "uring",
+        peers: &[peer("bare_uring", "bare_uring", Family::HandWritten, ALL), BARE_EPOLL],
+        others: &[(
+            "web_server",
+            "../target/PROFILE/examples/web_server",
+            Family::Other,
+            Dialect::WebServer,
+            "http",
+        )],
+        yardsticks: &[Yardstick {
+            name: "the better hand-written loop",
+            column: "ratio",
+            family: Family::HandWritten,
+            rate_min: 0.97,
+            cpu_max: Some(1.05),
+        }],
+        memory: &[],
+    },
+    Contest {
+        name: "readiness",
+        driver: "readiness",
+        peers: &[
+            BARE_EPOLL,
+            peer("mio", "peer_mio", Family::Library, ALL),
+            peer("tokio", "peer_tokio --runtime current", Family::Library, ALL),
+            peer("tokio multi", "peer_tokio --runtime multi --threads 1", Family::Library, ALL),
+            peer("libuv", "peer_libuv", Family::Library, ALL),
+        ],
+        others: &[
+            peer("on uring", "tigereye --driver uring", Family::Other, "idle"),
+            peer("told on uring", "tigereye --driver uring --recv told", Family::Other, "idle"),
+            peer("own on uring", "tigereye --driver uring --recv own", Family::Other, "idle"),
+        ],
+        yardsticks: &[
+            Yardstick {
+                name: "the best of mio, tokio and libuv",
+                column: "/best",
+                family: Family::Library,
+                rate_min: 1.0,
+                cpu_max: None,
+            },
+            Yardstick {
+                name: "the hand-written epoll loop",
+                column: "/epoll",
+                family: Family::HandWritten,
+                rate_min: 0.98,
+                cpu_max: None,
+            },
+        ],
+        memory: &[
+            ("tigereye", "on uring"),
+            ("tigereye told", "told on uring"),
+            ("tigereye own", "own on uring"),
+        ],
+    },
+];
+
+impl Contest {
+    /// The comparison of this name.
+    pub fn named(name: &str) -> Result<&'static Self, String> {
+        let names = || CONTESTS.iter().map(|contest| contest.name).collect::<Vec<_>>().join(" or ");
+        CONTESTS.iter().find(|contest| contest.name == name).ok_or_else(names)
+    }
+
+    /// Its servers with tigereye on `driver`, and those that `--add` brought: servers of every
+    /// mode, tigereye's strategies if they are called so.
+    #[must_use]
+    pub fn servers(&self, driver: &str, added: &str) -> Vec<Program> {
+        let rows = [self.peers, TIGEREYE, self.others].concat();
+        let mut list: Vec<_> = rows.iter().map(|row| Program::of(row, driver)).collect();
+        for part in added.split(';').filter(|part| !part.trim().is_empty()) {
+            let (label, command) = part.split_once('=').unwrap_or((part, part));
+            let label = label.trim();
+            let tigereye = label.starts_with("tigereye");
+            let family = if tigereye { Family::Tigereye } else { Family::Other };
+            let row = (label, command.trim(), family, Dialect::Peer, ALL);
+            list.push(Program::of(&row, driver));
+        }
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contests_are_whole() {
+        for contest in CONTESTS {
+            let servers = contest.servers(contest.driver, "x=y --z;tigereye x=tigereye");
+            let family = |family| servers.iter().filter(move |server| server.family == family);
+            for yardstick in contest.yardsticks {
+                assert!(family(yardstick.family).count() > 0, "{}", yardstick.name);
+            }
+            assert_eq!(family(Family::Tigereye).count(), TIGEREYE.len() + 1);
+            for label in contest.memory.iter().flat_map(|(a, b)| [a, b]) {
+                let server = servers.iter().find(|server| server.label == *label);
+                assert!(server.is_some_and(|server| server.serves("idle")), "{label}");
+            }
+            assert!(Contest::named(contest.name).is_ok_and(|found| found.name == contest.name));
+        }
+        assert_eq!(Contest::named("kqueue").err().as_deref(), Some("uring or readiness"));
+    }
+}

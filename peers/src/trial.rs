@@ -1,0 +1,138 @@
+//! Tries a server program: does it answer rightly, does it end when it is told to, and does it say
+//! what is wrong with its command line? Tests call this with every server; a wrong answer panics.
+
+use crate::client::{self, Plan};
+use crate::harness::program::Server;
+use crate::load::Script;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Longest wait for an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+const CONNECTIONS: u32 = 8;
+const PIPELINE: usize = 16;
+const MESSAGES: u64 = 2000;
+/// More than the sockets of both sides keep, by far: 6 MiB is the most that a receiver keeps
+/// (`tcp_rmem`, tcp(7)), 4 MiB a sender.
+const UNREAD: usize = 24 << 20;
+
+/// Has a server answer everything that it serves; `flags` are its own.
+pub fn answers(program: &str, flags: &[&str]) {
+    for size in [64, 16 * 1024] {
+        serve(program, flags, "echo", size, |addr| load(Script::echo(size), addr));
+    }
+    let run = |addr| {
+        load(Script::http(addr)?, addr)?;
+        pieces(addr)?;
+        refused(addr)
+    };
+    serve(program, flags, "http", 64, run);
+}
+
+/// Has a server keep answers for a client that takes none for a while, instead of giving it up.
+pub fn waits(program: &str, flags: &[&str]) {
+    serve(program, flags, "echo", 64, unread);
+}
+
+/// Has a server refuse a command line, with status 2 and a message in which `said` is found.
+pub fn refuses(program: &str, flags: &[&str], said: &str) {
+    let output = Command::new(program).args(flags).stdin(Stdio::null()).output();
+    let output = output.expect("the program starts");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{program} {flags:?}: {message}");
+    assert!(message.contains(said), "{program} {flags:?}: {message}");
+}
+
+fn serve(
+    program: &str,
+    flags: &[&str],
+    mode: &str,
+    size: usize,
+    run: impl FnOnce(SocketAddr) -> io::Result<()>,
+) {
+    let label = format!("{program} {flags:?} --mode {mode} --size {size}");
+    let child = Command::new(program)
+        .args(flags)
+        .args(["--mode", mode, "--size", &size.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn();
+    let tried = child.and_then(|child| Server::announced(child, &label)).and_then(|server| {
+        run(server.addr)?;
+        server.stop()
+    });
+    if let Err(error) = tried {
+        panic!("{label}: {error}");
+    }
+}
+
+/// As the harness does it, which checks what comes back.
+fn load(script: Script, addr: SocketAddr) -> io::Result<()> {
+    let outcome = client::run(
+        script,
+        Plan {
+            addr,
+            server: None,
+            connections: CONNECTIONS,
+            pipeline: PIPELINE,
+            warm_up: 0.0,
+            seconds: 0.0,
+            messages: Some(MESSAGES),
+        },
+    )?;
+    assert_eq!(outcome.messages, MESSAGES, "all are answered");
+    Ok(())
+}
+
+fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(addr)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_MAX))?;
+    stream.set_write_timeout(Some(ANSWER_MAX))?;
+    Ok(stream)
+}
+
+/// A client that takes no answer for a while, and has ended its side before it takes the last: all
+/// of them still come, in order, and then the end.
+fn unread(addr: SocketAddr) -> io::Result<()> {
+    let mut stream = connect(addr)?;
+    let sent: Vec<u8> = (0..UNREAD as u32 / 4).flat_map(u32::to_le_bytes).collect();
+    let mut sending = stream.try_clone()?;
+    let mut answer = Vec::new();
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            sending.write_all(&sent)?;
+            sending.shutdown(Shutdown::Write)
+        });
+        std::thread::sleep(Duration::from_millis(200));
+        stream.read_to_end(&mut answer)?;
+        sender.join().expect("the sender does not panic")
+    })?;
+    assert_eq!(answer.len(), sent.len(), "every byte comes back before the end");
+    assert!(answer == sent, "the bytes that come back are those that were sent");
+    Ok(())
+}
+
+/// A request that comes in two pieces.
+fn pieces(addr: SocketAddr) -> io::Result<()> {
+    let mut stream = connect(addr)?;
+    stream.write_all(b"GET /hello HT")?;
+    std::thread::sleep(Duration::from_millis(20));
+    stream.write_all(b"TP/1.1\r\nHost: a\r\n\r\n")?;
+    let mut status = [0; 15];
+    stream.read_exact(&mut status)?;
+    assert_eq!(&status, b"HTTP/1.1 200 OK");
+    Ok(())
+}
+
+/// A request of something else is refused, and the connection ends.
+fn refused(addr: SocketAddr) -> io::Result<()> {
+    let mut stream = connect(addr)?;
+    stream.write_all(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! The programs that cargo has built, from its messages (`--message-format=json`).
+
+/// Their paths, in the order in which they were built: one line a crate.
+pub(crate) fn named(messages: &str) -> Vec<String> {
+    let mark = "\"executable\":\"";
+    let path = |line: &str| Some(line.split_once(mark)?.1.split('"').next()?.to_owned());
+    messages.lines().filter_map(path).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_is_no_program() {
+        let messages = "\
+            {\"reason\":\"compiler-artifact\",\"executable\":null,\"fresh\":false}\n\
+            {\"reason\":\"compiler-artifact\",\"executable\":\"/a/b c\",\"fresh\":true}\n\
+            {\"reason\":\"build-finished\",\"success\":true}\n";
+        assert_eq!(named(messages), ["/a/b c"]);
+        assert_eq!(named(""), [""; 0]);
+    }
+}
