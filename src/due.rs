@@ -141,6 +141,14 @@ impl Loop {
         None
     }
 
+    /// Has the operations that the driver did while they were submitted come after what is queued.
+    #[cold]
+    pub(crate) fn queue_concluded(&mut self) {
+        while let Some(completion) = self.driver.as_mut().and_then(Driver::next_concluded) {
+            self.ready.push_back(completion);
+        }
+    }
+
     fn next_completion(&mut self) -> Option<Completion> {
         let concluded = self.driver.as_mut().and_then(Driver::next_concluded);
         concluded.or_else(|| self.ready.pop_front())

@@ -373,6 +373,7 @@ impl Io {
             })
         };
         self.core.clock.turn();
+        let left_over = !state.ready.is_empty();
         let Some(driver) = &mut state.driver else { return Ok(()) };
         let result = if timeout == Some(Duration::ZERO) {
             driver.wait(timeout, &mut state.ready)
@@ -383,6 +384,10 @@ impl Io {
             result
         };
         state.impatient &= driver.inline_pending() > 0;
+        if left_over {
+            // Else busy senders would always come before it (rule 8).
+            state.queue_concluded();
+        }
         result
     }
 

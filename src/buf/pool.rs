@@ -155,28 +155,16 @@ impl Stock {
     }
 
     /// Gives the kernel what it should have.
-    #[inline]
+    #[cold]
     fn provide(&mut self) {
+        let Some(ring) = &mut *self.ring else { return };
         while self.provided < self.provided_max
-            && let Some(ring) = &mut *self.ring
             && let Some(id) = self.free.pop()
         {
             ring.provide(id, self.memory.at(usize::from(id) * self.stride), self.size);
             self.provided += 1;
         }
-    }
-
-    /// The kernel took a buffer: another takes its place, so that it always has what it should have.
-    #[inline]
-    fn replace(&mut self) {
-        if self.provided <= self.provided_max
-            && let Some(ring) = &mut *self.ring
-            && let Some(id) = self.free.pop()
-        {
-            ring.provide(id, self.memory.at(usize::from(id) * self.stride), self.size);
-        } else {
-            self.provided -= 1;
-        }
+        ring.publish();
     }
 
     /// How many buffers the kernel should have at most.
@@ -204,8 +192,15 @@ impl Stock {
     /// Takes in a buffer: for the kernel, or for later.
     #[inline]
     fn put(&mut self, id: u16) {
-        self.free.push(id);
-        self.provide();
+        let at = self.address(id);
+        match &mut *self.ring {
+            Some(ring) if self.provided < self.provided_max => {
+                ring.provide(id, at, self.size);
+                ring.publish();
+                self.provided += 1;
+            }
+            _ => self.free.push(id),
+        }
     }
 }
 
@@ -264,9 +259,15 @@ impl PoolShared {
     #[inline(always)]
     pub(crate) fn received(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
         let mut stock = pool.stock.borrow_mut();
-        stock.replace();
+        stock.provided -= 1;
         stock.learn(len);
-        PoolShared::lend(pool, &mut stock, id, len)
+        let buf = PoolShared::lend(pool, &mut stock, id, len);
+        if stock.provided < stock.provided_max / 2 {
+            stock.provide();
+            drop(stock);
+            pool.hand_on();
+        }
+        buf
     }
 
     /// The kernel took the buffer `id` from its ring, and did not fill it.

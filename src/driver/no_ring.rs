@@ -11,4 +11,8 @@ impl ProvidedRing {
     pub(crate) fn provide(&mut self, _id: u16, _at: *mut u8, _size: u32) {
         match *self {}
     }
+
+    pub(crate) fn publish(&self) {
+        match *self {}
+    }
 }

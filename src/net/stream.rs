@@ -14,7 +14,7 @@ use super::{ConnectOptions, Keepalive, system};
 use crate::core::owned;
 use crate::driver::DriverKind;
 use crate::driver::readiness::Interest;
-use crate::handle::Source;
+use crate::handle::{HandleId, Source};
 use crate::op::connect::Connect;
 use crate::op::poll::Poll;
 use crate::op::recv::{Recv, RecvExact};
@@ -86,6 +86,7 @@ impl TcpStream {
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, stream: std::net::TcpStream) -> io::Result<TcpStream> {
         stream.set_nonblocking(io.wants_nonblocking())?;
+        system::forbid_sigpipe(&SockRef::from(&stream))?;
         Ok(TcpStream::from_fd(io, OwnedFd::from(stream)))
     }
 
@@ -352,11 +353,20 @@ impl Io {
     #[inline]
     pub fn send_detached<S: AsSource, B: IoBuf>(&self, stream: &S, buf: B) -> Op {
         let handle = stream.as_source().id(self);
+        if self.core.driver.kind == DriverKind::Readiness {
+            return self.try_detached(handle, buf);
+        }
+        let row = SendDetached::new(buf, handle);
+        self.submit_to(row, Target::from(handle), (), |(), _io, ()| {})
+    }
+
+    /// As [`send_detached`](Io::send_detached), with a driver that tries: it may be done with it here
+    /// and now, and nobody waits for a callback. On its own, so that only there the row is in memory
+    /// before it is in its slot.
+    #[inline(never)]
+    fn try_detached<B: IoBuf>(&self, handle: Option<HandleId>, buf: B) -> Op {
         let mut row = SendDetached::new(buf, handle);
-        // A driver that tries may be done with it here and now, and nobody waits for a callback.
-        if self.core.driver.kind == DriverKind::Readiness
-            && self.core.state.borrow_mut().send_at_once(handle, &mut row)
-        {
+        if self.core.state.borrow_mut().send_at_once(handle, &mut row) {
             return Op::ENDED;
         }
         self.submit_to(row, Target::from(handle), (), |(), _io, ()| {})

@@ -10,9 +10,22 @@ use socket2::{SockAddr, Socket};
 /// For every send: a peer that is gone is an `EPIPE`, never a signal (P35).
 #[cfg(not(target_vendor = "apple"))]
 pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
-/// macOS has no such flag; its sockets have `SO_NOSIGPIPE`, which std and `socket2` set.
+/// macOS has no such flag; its sockets have `SO_NOSIGPIPE`, which std and `socket2` set, and [`forbid_sigpipe`].
 #[cfg(target_vendor = "apple")]
 pub(crate) const SEND_FLAGS: i32 = 0;
+
+/// Has no send on a socket raise SIGPIPE, whoever made it.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn forbid_sigpipe(socket: &Socket) -> io::Result<()> {
+    socket.set_nosigpipe(true)
+}
+
+/// Flags of each send see to that.
+#[cfg(not(target_vendor = "apple"))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+pub(crate) fn forbid_sigpipe(_socket: &Socket) -> io::Result<()> {
+    Ok(())
+}
 
 /// Accepts a connection: non-blocking and close-on-exec (P38).
 #[cfg(not(target_vendor = "apple"))]

@@ -215,6 +215,37 @@ fn rule8_timers_and_posts_come_while_completions_are_queued() {
     finish(&io);
 }
 
+/// Sends again whenever a send is done.
+fn always_sending(io: &Io, stream: TcpStream, stopped: Rc<Cell<bool>>) {
+    io.send(stream, "x", |stream, io, _buf, result| {
+        result.unwrap();
+        if !stopped.get() {
+            always_sending(io, stream, stopped);
+        }
+    });
+}
+
+#[test]
+fn rule8_a_busy_sender_does_not_starve_a_receive() {
+    let io = Io::builder().callbacks_per_turn(1).build().unwrap();
+    let stopped = Rc::new(Cell::new(false));
+    let (sender, _sink) = pair(&io);
+    always_sending(&io, sender, Rc::clone(&stopped));
+    let (stream, mut peer) = pair(&io);
+    peer.write_all(b"x").unwrap();
+    let log = Log::new();
+    let put = log.clone();
+    io.recv(stream, Vec::with_capacity(1), move |_stream, _io, _buf, result| {
+        put.put(result.unwrap());
+    });
+    for _ in 0..100 {
+        io.poll().unwrap();
+    }
+    assert_eq!(log.len(), 1, "the receive waited for sends that came later");
+    stopped.set(true);
+    finish(&io);
+}
+
 /// Starts what has one callback, which counts.
 type Starter = fn(&Io, &Rc<Cell<u32>>);
 

@@ -65,7 +65,7 @@ impl BufRing {
         self.group
     }
 
-    /// Gives the kernel buffer `id`, which is `size` bytes from `at` on.
+    /// Gives the kernel buffer `id`, which is `size` bytes from `at` on, when it is published.
     #[inline]
     pub(crate) fn provide(&mut self, id: u16, at: *mut u8, size: u32) {
         let place = usize::from(self.tail & (self.count - 1));
@@ -77,6 +77,11 @@ impl BufRing {
         entry.set_len(size);
         entry.set_bid(id);
         self.tail = self.tail.wrapping_add(1);
+    }
+
+    /// Lets the kernel see what it was given.
+    #[inline]
+    pub(crate) fn publish(&self) {
         // SAFETY: the base address is that of an initialised ring.
         let tail = unsafe { BufRingEntry::tail(self.entries.at(0).cast()) };
         // SAFETY: the tail is a u16 shared with the kernel, reached by atomics on both sides.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  push ─▶ submission queue ──enter──▶ kernel ──▶ completion queue ─▶ ready
-//!     └─▶ backlog (the queue is full and the kernel takes no more): flushed before each wait
+//!     ├─▶ backlog (the queue is full and the kernel takes no more): flushed before each wait
+//!     └─▶ inline entries: taken in silence, they are concluded and fetched by the loop
 //! ```
 //!
 //! I1. An entry that was pushed reaches the kernel in order, or waits in the backlog.

@@ -219,6 +219,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "pressure::rule8_a_turn_runs_no_more_callbacks_than_it_may",
     ),
     change(
+        "rule 8: what is left over comes after the sends that are done",
+        &[edit(IO, "if left_over {", "if false {")],
+        SUITE,
+        "pressure::rule8_a_busy_sender_does_not_starve_a_receive",
+    ),
+    change(
         "P02: a poll does not ask for completions",
         &[edit("src/driver/uring/enter.rs", "ENTER_GETEVENTS | ENTER_EXT_ARG", "ENTER_EXT_ARG")],
         SUITE,
