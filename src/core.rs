@@ -69,11 +69,17 @@ impl Core {
     pub(crate) fn one_of_two(&self, completion: &Completion) -> Option<i32> {
         let mut state = self.state.borrow_mut();
         let header = state.slots.header(completion.index);
-        if completion.flags & MORE != 0 {
-            header.result = completion.result;
-            return None;
+        if completion.flags & MORE == 0 {
+            return Some(header.result);
         }
-        Some(header.result)
+        header.result = completion.result;
+        if completion.result >= 0
+            && let Some(fd) = state.done_but_for_its_buffer(completion.index)
+        {
+            drop(state);
+            close_fd(fd);
+        }
+        None
     }
 
     /// Starts an operation again for the rest of its work, unless it was asked to end: then it

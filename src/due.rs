@@ -4,7 +4,7 @@
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::op::{CANCEL_MISSED, Completion, MORE, Op, VTable};
-use crate::slot::{ASKED_TO_END, PAUSED, STOPPED, SlotRef, State};
+use crate::slot::{ASKED_TO_END, FINAL, PAUSED, STOPPED, SlotRef, State};
 use crate::state::{DEADLINE, EXHAUSTED_PAUSE_NS, Loop, MISSED_PAUSE_NS};
 
 /// Most timers that are gathered at once.
@@ -175,7 +175,7 @@ impl Loop {
         let wanted = ASKED_TO_END | STOPPED | PAUSED;
         for op in std::mem::take(&mut self.missed) {
             let found = self.slots.find(op.index, op.generation);
-            if found.is_some_and(|header| header.flags & wanted != 0) {
+            if found.is_some_and(|header| header.flags & wanted != 0 && header.flags & FINAL == 0) {
                 self.cancel_in_driver(op.index);
             }
         }

@@ -58,7 +58,7 @@ pub(crate) const TIMED_OUT: u8 = 2;
 pub(crate) const ASKED_TO_END: u8 = CANCEL_ASKED | TIMED_OUT;
 /// `Next::Stop` was returned: no further items.
 pub(crate) const STOPPED: u8 = 4;
-/// It cannot be ended early (a close).
+/// It cannot be ended early (a close, a zero-copy send that is done but for its buffer).
 pub(crate) const FINAL: u8 = 8;
 /// Its completions are held until it is resumed.
 pub(crate) const PAUSED: u8 = 16;

@@ -416,6 +416,19 @@ impl Loop {
         if entry.pending == 0 && entry.closer != OPEN { self.close_now(handle) } else { None }
     }
 
+    /// An operation is done, and the system keeps its buffer until the peer has acknowledged what
+    /// was sent. It cannot be ended early any more, and a close does not wait for it: a peer that
+    /// does not read would hold it up.
+    #[cold]
+    pub(crate) fn done_but_for_its_buffer(&mut self, index: u32) -> Option<RawFd> {
+        let slot = self.slots.at(index);
+        let header = self.slots.header_of(slot);
+        header.flags |= FINAL;
+        let handle = header.handle;
+        let closing = handle != NONE && self.handles.get(handle).closer != OPEN;
+        if closing { self.detach(slot, true) } else { None }
+    }
+
     #[cold]
     fn leave_queue(&mut self, index: u32, start_next: bool) {
         let next = self.unlink(index);
@@ -460,11 +473,10 @@ impl Loop {
         if handle.pending == 0 {
             return self.close_now(id.index);
         }
-        self.cancel_pending(id.index);
-        None
+        self.cancel_pending(id.index)
     }
 
-    fn cancel_pending(&mut self, handle: u32) {
+    fn cancel_pending(&mut self, handle: u32) -> Option<RawFd> {
         for way in 0..2 {
             loop {
                 let InOrder { head, tail } = self.handles.get(handle).queues[way];
@@ -489,6 +501,13 @@ impl Loop {
                 }
             }
         }
+        // A send that is done but for its buffer is not cancelled, and not waited for.
+        let sends = self.handles.get(handle).queues[1].head;
+        if sends != NONE && self.slots.header(sends).flags & FINAL != 0 {
+            let slot = self.slots.at(sends);
+            return self.detach(slot, false);
+        }
+        None
     }
 
     /// Frees the slot whose record of type `R` was moved out, and says what the result means, and

@@ -405,7 +405,9 @@ impl Io {
     }
 
     /// Sends from `buf` without copying it into the kernel where that is supported (Linux 6.0);
-    /// the callback comes when the kernel no longer needs the buffer. It pays for buffers of many
+    /// the callback comes when the kernel no longer needs the buffer, which is when the peer has
+    /// acknowledged what was sent of it. Until then a cancel or a deadline changes nothing, and the
+    /// next send waits; a close does not. It pays for buffers of many
     /// kilobytes on a real network; on loopback the kernel copies, and it costs more than
     /// [`send`](Io::send).
     ///
@@ -444,10 +446,14 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_on(Poll { interest: Interest::Readable }, context, callback)
+        self.submit_on(Poll::new(Interest::Readable), context, callback)
     }
 
     /// Completes when the descriptor can be written without blocking, or has failed.
+    ///
+    /// # Platform
+    /// io_uring completes it as well when the peer of a stream sends no more (`EPOLLRDHUP`): a
+    /// write may then still find no room.
     ///
     /// # Errors
     /// In the callback: what poll(2) says.
@@ -456,6 +462,6 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_on(Poll { interest: Interest::Writable }, context, callback)
+        self.submit_on(Poll::new(Interest::Writable), context, callback)
     }
 }

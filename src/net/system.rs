@@ -82,6 +82,12 @@ pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
     }
 }
 
+/// In poll(2): the peer sends no more. Linux alone has it.
+#[cfg(target_os = "linux")]
+pub(crate) const PEER_ENDED: i16 = libc::POLLRDHUP;
+#[cfg(not(target_os = "linux"))]
+pub(crate) const PEER_ENDED: i16 = 0;
+
 /// Which of `events`, and of those that need no asking, a descriptor has now (poll(2)).
 pub(crate) fn poll_now(fd: RawFd, events: i16) -> io::Result<i16> {
     let mut entry = libc::pollfd { fd, events, revents: 0 };

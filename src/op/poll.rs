@@ -3,9 +3,11 @@
 //! Sources: poll(2), io_uring_prep_poll_add(3).
 //!
 //! Where readiness is all there is, poll(2) still says what is ready: it knows descriptors that the
-//! system's poller does not take, such as regular files (P72), and what an edge did not tell.
+//! system's poller does not take, such as regular files (P72), and what an edge did not tell. With
+//! io_uring it is asked once more: urgent data wakes a poll for what can be read, and is none.
 
 use std::io;
+use std::os::fd::RawFd;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
@@ -15,12 +17,25 @@ use crate::Io;
 use crate::driver::readiness::{self, Interest};
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::net::system;
 
 pub(crate) struct Poll {
-    pub(crate) interest: Interest,
+    interest: Interest,
+    /// Where io_uring waits.
+    waits_on: Option<RawFd>,
 }
 
 impl Poll {
+    pub(crate) fn new(interest: Interest) -> Poll {
+        Poll { interest, waits_on: None }
+    }
+
+    /// io_uring always asks for the end of the stream as well (`EPOLLRDHUP`), and says so of a poll
+    /// for room: it would be woken by that again and again, and so is not in vain.
+    fn is_woken_in_vain(&self, fd: RawFd) -> bool {
+        matches!(system::poll_now(fd, self.events() | system::PEER_ENDED), Ok(0))
+    }
+
     fn events(&self) -> i16 {
         match self.interest {
             Interest::Readable => libc::POLLIN,
@@ -35,6 +50,7 @@ impl Operation for Poll {
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        self.waits_on = Some(place.fd);
         let events = u32::from(self.events().unsigned_abs());
         place.submit(opcode::PollAdd::new(types::Fd(place.fd), events).build())
     }
@@ -47,7 +63,10 @@ impl Operation for Poll {
     }
 
     fn step(&mut self, result: i32) -> Step {
-        Step::Done(result)
+        match self.waits_on {
+            Some(fd) if result > 0 && self.is_woken_in_vain(fd) => Step::Again,
+            _ => Step::Done(result),
+        }
     }
 
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {

@@ -67,8 +67,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[Edit {
             file: CORE,
             after: "fn one_of_two",
-            find: "return None;",
-            replace: "return Some(completion.result);",
+            find: "        None",
+            replace: "        Some(completion.result)",
         }],
         SUITE,
         "stream::p14_a_buffer_changed_in_the_callback_is_not_sent_changed",
@@ -122,7 +122,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "rule 4: close does not cancel what is pending",
-        &[edit(STATE, "self.cancel_pending(id.index);", "")],
+        &[edit(STATE, "self.cancel_pending(id.index)", "None")],
         SUITE,
         "tcp::rule4_close_cancels_what_is_pending_and_then_calls_back",
     ),
@@ -131,6 +131,18 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[edit("src/handle.rs", "self.core.close_dropped(self.id);", "")],
         SUITE,
         "tcp::rule4_dropping_a_stream_closes_it",
+    ),
+    change(
+        "rule 4: a close waits for the buffer of a zero-copy send",
+        &[edit(STATE, "return self.detach(slot, false);", "let _kept = slot;")],
+        "drivers",
+        "sending",
+    ),
+    change(
+        "an urgent byte makes a stream readable",
+        &[edit("src/op/poll.rs", "self.is_woken_in_vain(fd)", "false")],
+        "drivers",
+        "readiness_of_descriptors",
     ),
     change(
         "rule 5, P36: two sends are with the driver at once",

@@ -1,0 +1,147 @@
+//! What the drivers have in common: every operation in every situation, on each of them, with the
+//! outcome that it must have.
+//!
+//! ```text
+//!   table.rs: operation × situation ──▶ Cell: how to run it, and its outcome; or why it has none
+//!                                         │ on io_uring, on readiness
+//!                                         ▼
+//!   results in order, error codes, counts, contents of buffers; what did not come back
+//! ```
+//!
+//! A new operation or situation is a line in `table.rs`; the compiler then asks for its cells.
+#![cfg(target_os = "linux")]
+#![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod bench;
+mod common;
+mod connect;
+mod halves;
+mod listen;
+mod own;
+mod post;
+mod ready;
+mod receive;
+mod scene;
+mod send;
+mod start;
+mod system;
+mod table;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bench::{Bench, Count, Log};
+use table::{Cell, Family, Operation, Run, Situation, cell};
+use tigereye::{DriverKind, Io};
+
+/// The drivers that run here.
+fn drivers() -> Vec<DriverKind> {
+    match Io::builder().driver(DriverKind::Uring).build() {
+        Ok(_) => vec![DriverKind::Uring, DriverKind::Readiness],
+        Err(error) => {
+            eprintln!("SKIPPED: no io_uring here, so readiness is compared with nobody: {error}");
+            vec![DriverKind::Readiness]
+        }
+    }
+}
+
+/// What became of it, as text.
+fn outcome(kind: DriverKind, operation: Operation, run: Run) -> String {
+    let (log, count) = (Log::default(), Count::default());
+    let bench = Bench::new(kind, &log, &count).unwrap();
+    if catch_unwind(AssertUnwindSafe(|| run(bench, operation))).is_err() {
+        log.put("panics");
+    }
+    if count.get() != 0 {
+        log.put(format!("contexts and buffers that did not come back: {}", count.get()));
+    }
+    log.joined()
+}
+
+/// Runs every cell of a family on every driver, and lists those that are not as they must be.
+#[track_caller]
+fn compare(family: Family) {
+    let drivers = drivers();
+    let mut wrong = Vec::new();
+    for &operation in Operation::ALL.iter().filter(|operation| operation.family() == family) {
+        for &situation in Situation::ALL {
+            let cell = cell(operation, situation);
+            let Some(run) = cell.run() else { continue };
+            let outcomes = drivers.iter().map(|&kind| (kind, outcome(kind, operation, run)));
+            let outcomes: Vec<_> = outcomes.collect();
+            if outcomes.iter().all(|(kind, is)| cell.expected(*kind).contains(&is.as_str())) {
+                continue;
+            }
+            let mut lines = format!("{operation:?}, {situation:?}:");
+            for (kind, is) in outcomes {
+                let expected = cell.expected(kind).join("\n       or  ");
+                lines += &format!("\n  {kind:?}\n    is     {is}\n    not    {expected}");
+            }
+            wrong.push(lines);
+        }
+    }
+    assert!(wrong.is_empty(), "{} cells are wrong\n\n{}\n", wrong.len(), wrong.join("\n\n"));
+}
+
+#[test]
+fn accepting() {
+    compare(Family::Listen);
+}
+
+#[test]
+fn connecting() {
+    compare(Family::Connect);
+}
+
+#[test]
+fn receiving() {
+    compare(Family::Receive);
+}
+
+#[test]
+fn sending() {
+    compare(Family::Send);
+}
+
+#[test]
+fn shutting_down_and_closing() {
+    compare(Family::Halves);
+}
+
+#[test]
+fn readiness_of_descriptors() {
+    compare(Family::Ready);
+}
+
+#[test]
+fn what_the_loop_does_itself() {
+    compare(Family::Own);
+}
+
+#[test]
+fn posting() {
+    compare(Family::Post);
+}
+
+/// A cell that is not compared, or not strictly, says why.
+#[test]
+fn exceptions_have_reasons() {
+    let (mut compared, mut loose, mut without) = (0, 0, 0);
+    for &operation in Operation::ALL {
+        for &situation in Situation::ALL {
+            let cell = cell(operation, situation);
+            match &cell {
+                Cell::Is(..) => compared += 1,
+                Cell::OneOf(..) | Cell::Differs { .. } => loose += 1,
+                Cell::No(_) => without += 1,
+            }
+            let reason = cell.reason().unwrap_or("it is compared strictly");
+            assert!(reason.split(' ').count() > 3, "{operation:?}, {situation:?}: {reason:?}");
+        }
+    }
+    let (operations, situations) = (Operation::ALL.len(), Situation::ALL.len());
+    println!(
+        "{operations} operations in {situations} situations: {compared} cells with one outcome, \
+         {loose} with several, {without} that have no sense"
+    );
+}

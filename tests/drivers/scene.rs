@@ -1,0 +1,324 @@
+//! What an operation meets: handles, peers, and how to bring about what it waits for.
+
+use std::any::Any;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+use tigereye::{AsSource, BufferPool, Trigger};
+
+use crate::bench::{Bench, HANG, Kept, shown};
+use crate::system::{has, is_at_rest, settle};
+use crate::table::{Family, Operation};
+
+/// Whether what an operation is to wait for is there from the start.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    There,
+    Later,
+}
+
+pub(crate) struct Scene {
+    pub(crate) when: When,
+    /// An operation waits for it, and may have it before anybody can look.
+    pub(crate) awaited: bool,
+    /// The handle that the operation uses, and a second descriptor of it to look at.
+    pub(crate) on: Option<Rc<dyn AsSource>>,
+    pub(crate) watch: Option<Socket>,
+    pub(crate) peer: Option<TcpStream>,
+    /// What lies in the way of what is sent.
+    pub(crate) in_the_way: usize,
+    /// Where to connect to, and who is there.
+    pub(crate) address: SocketAddr,
+    pub(crate) listener: Option<TcpListener>,
+    /// What to send; the room to receive into; how much of it exactly.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) room: usize,
+    pub(crate) exact: usize,
+    pub(crate) pool: Option<BufferPool>,
+    /// Whether received buffers are kept, and those that were.
+    pub(crate) keeps: bool,
+    pub(crate) kept: Kept,
+    /// Whether a flow stops at its first item.
+    pub(crate) stops: bool,
+    pub(crate) name: &'static str,
+    pub(crate) trigger: Option<Trigger>,
+    /// Lets an offloaded call go.
+    pub(crate) release: Option<mpsc::Sender<()>>,
+    pub(crate) others: Vec<Box<dyn Any>>,
+}
+
+pub(crate) fn any() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+fn socket() -> Socket {
+    Socket::new(Domain::IPV4, Type::STREAM, None).unwrap()
+}
+
+fn bound() -> (Socket, SocketAddr) {
+    let socket = socket();
+    socket.bind(&any().into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+/// A port that nobody else gets and nobody listens on.
+pub(crate) fn refusing() -> (Socket, SocketAddr) {
+    bound()
+}
+
+/// A port where somebody listened, and no longer does.
+pub(crate) fn given_up() -> (Socket, SocketAddr) {
+    let (socket, address) = bound();
+    socket.listen(16).unwrap();
+    socket.shutdown(Shutdown::Read).unwrap();
+    (socket, address)
+}
+
+/// Ends a connection with a reset.
+pub(crate) fn reset(peer: TcpStream) {
+    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(peer);
+}
+
+/// A listener that answers nobody, because its backlog is full.
+fn full_listener() -> (SocketAddr, Vec<Box<dyn Any>>) {
+    let (listener, address) = bound();
+    listener.listen(1).unwrap();
+    let mut others: Vec<Box<dyn Any>> = Vec::new();
+    for number in 0..8 {
+        let socket = socket();
+        socket.set_nonblocking(true).unwrap();
+        let _in_progress = socket.connect(&address.into());
+        if number < 2 {
+            settle(&socket, libc::POLLOUT);
+        }
+        others.push(Box::new(socket));
+    }
+    others.push(Box::new(listener));
+    (address, others)
+}
+
+/// A connection that takes some hundred kilobytes, of which a few reach the peer.
+fn tight_pair() -> (Socket, Socket) {
+    let (listener, address) = bound();
+    listener.set_recv_buffer_size(8192).unwrap();
+    listener.listen(1).unwrap();
+    let near = socket();
+    near.set_send_buffer_size(65_536).unwrap();
+    near.set_tcp_nodelay(true).unwrap();
+    near.connect(&address.into()).unwrap();
+    let far = listener.accept().unwrap().0;
+    (near, far)
+}
+
+/// Letters that tell their place.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (b'a'..=b'z').cycle().take(len).collect()
+}
+
+impl Scene {
+    pub(crate) fn nothing(when: When) -> Scene {
+        Scene {
+            when,
+            awaited: false,
+            on: None,
+            watch: None,
+            peer: None,
+            in_the_way: 0,
+            address: any(),
+            listener: None,
+            bytes: b"hello".to_vec(),
+            room: 8,
+            exact: 5,
+            pool: None,
+            keeps: false,
+            kept: Kept::default(),
+            stops: true,
+            name: "",
+            trigger: None,
+            release: None,
+            others: Vec::new(),
+        }
+    }
+
+    /// What `operation` meets in the ordinary case.
+    pub(crate) fn of(b: &Bench, operation: Operation, when: When) -> Scene {
+        let mut scene = Scene::nothing(when);
+        let sends = operation.family() == Family::Send || operation == Operation::Writable;
+        match operation.family() {
+            Family::Connect => scene.expect_connections(),
+            Family::Own | Family::Post => {}
+            _ if operation.accepts() => scene.listen(b),
+            Family::Listen => unreachable!("all of them accept"),
+            _ if sends && when == When::Later => scene.fill(b),
+            _ => scene.connected(b),
+        }
+        if when == When::There && operation.receives() {
+            scene.arrive(b, operation);
+        }
+        scene
+    }
+
+    /// A connection that takes nothing more.
+    pub(crate) fn full(b: &Bench) -> Scene {
+        let mut scene = Scene::nothing(When::Later);
+        scene.fill(b);
+        scene
+    }
+
+    fn expect_connections(&mut self) {
+        if self.when == When::Later {
+            (self.address, self.others) = full_listener();
+            return;
+        }
+        let listener = TcpListener::bind(any()).unwrap();
+        self.address = listener.local_addr().unwrap();
+        self.listener = Some(listener);
+    }
+
+    fn listen(&mut self, b: &Bench) {
+        let listener = TcpListener::bind(any()).unwrap();
+        self.address = listener.local_addr().unwrap();
+        self.watch = Some(listener.try_clone().unwrap().into());
+        self.on = Some(Rc::new(tigereye::TcpListener::from_std(&b.io, listener).unwrap()));
+    }
+
+    fn connected(&mut self, b: &Bench) {
+        let listener = TcpListener::bind(any()).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        self.take(b, near, listener.accept().unwrap().0);
+    }
+
+    fn take(&mut self, b: &Bench, near: TcpStream, far: TcpStream) {
+        far.set_read_timeout(Some(HANG)).unwrap();
+        far.set_nodelay(true).unwrap();
+        self.watch = Some(near.try_clone().unwrap().into());
+        self.on = Some(Rc::new(tigereye::TcpStream::from_std(&b.io, near).unwrap()));
+        self.peer = Some(far);
+        self.pool = Some(BufferPool::new(&b.io, 4, 8).unwrap());
+    }
+
+    /// A connection whose peer does not read and has room for little.
+    pub(crate) fn unread(b: &Bench) -> Scene {
+        let mut scene = Scene::nothing(When::There);
+        let (near, far) = tight_pair();
+        scene.take(b, near.into(), far.into());
+        scene
+    }
+
+    /// A connection that takes nothing more, because the peer does not read.
+    fn fill(&mut self, b: &Bench) {
+        let (near, far) = tight_pair();
+        loop {
+            // What is on its way makes room when it arrives: asked for before the send, not after.
+            let at_rest = is_at_rest(&near);
+            match near.send_with_flags(&[0; 65_536], libc::MSG_DONTWAIT) {
+                Ok(count) => self.in_the_way += count,
+                Err(_) if at_rest && !has(&near, libc::POLLOUT) => break,
+                Err(_) => {
+                    // The peer would keep an acknowledgment back for a while.
+                    far.set_tcp_quickack(true).unwrap();
+                    std::thread::sleep(Duration::from_micros(20));
+                }
+            }
+        }
+        self.take(b, near.into(), far.into());
+    }
+
+    pub(crate) fn peer(&mut self) -> &mut TcpStream {
+        self.peer.as_mut().unwrap()
+    }
+
+    pub(crate) fn watch(&self) -> &Socket {
+        self.watch.as_ref().unwrap()
+    }
+
+    /// The peer writes; the system has it.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.peer().write_all(bytes).unwrap();
+        if !self.awaited {
+            self.settle(libc::POLLIN);
+        }
+    }
+
+    pub(crate) fn settle(&self, events: i16) {
+        settle(self.watch(), events);
+    }
+
+    /// The peer goes, in order.
+    pub(crate) fn end(&mut self) {
+        drop(self.peer.take());
+        self.settle(libc::POLLRDHUP);
+    }
+
+    /// The peer goes, with a reset.
+    pub(crate) fn reset(&mut self) {
+        reset(self.peer.take().unwrap());
+        self.settle(libc::POLLERR);
+    }
+
+    /// What the operation waits for comes about; the system has it.
+    pub(crate) fn arrive(&mut self, b: &Bench, operation: Operation) {
+        if operation.accepts() {
+            let client = TcpStream::connect(self.address).unwrap();
+            self.others.push(Box::new(client));
+            if !self.awaited {
+                self.settle(libc::POLLIN);
+            }
+        } else if operation.receives() {
+            self.write(b"hello");
+        } else if self.in_the_way > 0 {
+            self.clear_the_way();
+        } else if let Some(trigger) = self.trigger.take() {
+            trigger.pull();
+        } else if let Some(release) = self.release.take() {
+            release.send(()).unwrap();
+        } else {
+            b.put("nothing can be made to arrive");
+        }
+    }
+
+    /// The peer reads what lies in the way.
+    fn clear_the_way(&mut self) {
+        let mut bytes = vec![0; std::mem::take(&mut self.in_the_way)];
+        self.peer().read_exact(&mut bytes).unwrap();
+        self.settle(libc::POLLOUT);
+    }
+
+    /// Closes the near end, and says what the peer still gets.
+    pub(crate) fn tail(mut self, b: &Bench) {
+        let mut peer = self.peer.take().unwrap();
+        let in_the_way = self.in_the_way;
+        drop(self);
+        let mut bytes = Vec::new();
+        let end = match peer.read_to_end(&mut bytes) {
+            Ok(_) => String::new(),
+            Err(error) => format!(" then {error}"),
+        };
+        b.put(format!("the peer has {}{end}", shown(bytes.get(in_the_way..).unwrap_or(b"?"))));
+    }
+
+    /// Says what has come and was not taken.
+    pub(crate) fn left(&self, b: &Bench, operation: Operation) {
+        if b.log.joined().contains("ECANCELED") {
+            self.settle(libc::POLLIN);
+        }
+        if operation.accepts() {
+            let left = if has(self.watch(), libc::POLLIN) { "a connection" } else { "none" };
+            return b.put(format!("left: {left}"));
+        }
+        let (mut bytes, mut watch) = ([0; 64], self.watch());
+        let count = if has(watch, libc::POLLIN) { watch.read(&mut bytes).unwrap() } else { 0 };
+        b.put(format!("left: {}", shown(&bytes[..count])));
+    }
+
+    /// Says whether the near end can be received from at all.
+    pub(crate) fn state(&self, b: &Bench) {
+        b.put(if has(self.watch(), libc::POLLRDHUP) { "shut" } else { "open" });
+    }
+}

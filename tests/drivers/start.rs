@@ -1,0 +1,206 @@
+//! Starting an operation on a scene.
+
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tigereye::{ConnectOptions, Io, Next, Op, PoolBuf, TcpStream};
+
+use crate::bench::{Bench, Context, came, came_all, ended, failure, over, shown};
+use crate::bench::{HANG, Outcome};
+use crate::scene::{Scene, When};
+use crate::table::{Family, Operation};
+
+/// Where `ConnectFrom` connects from: Linux has all of 127.0.0.0/8 on its loopback.
+pub(crate) const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+impl Outcome for (TcpStream, SocketAddr) {
+    fn text(&self) -> String {
+        match self.0.peer_addr() {
+            Ok(address) if address != self.1 => "another's address".into(),
+            _ => "connection".into(),
+        }
+    }
+}
+
+impl Outcome for u8 {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Starts it, takes it up where it was paused, and runs to the end.
+pub(crate) fn go(b: &Bench, operation: Operation, scene: &mut Scene) {
+    let op = start(b, operation, scene);
+    b.io.resume(op);
+    conclude(b, operation, scene);
+}
+
+/// Runs to the end, and says how a connection is whose operation has no callback.
+pub(crate) fn conclude(b: &Bench, operation: Operation, scene: &Scene) {
+    b.finish();
+    if operation == Operation::SendDetached && scene.watch.is_some() {
+        scene.state(b);
+    }
+}
+
+/// Starts it; a flow that is to be paused is so when this returns.
+pub(crate) fn start(b: &Bench, operation: Operation, scene: &mut Scene) -> Op {
+    let context = b.context(scene.on.as_ref(), scene.name);
+    let op = match operation.family() {
+        Family::Listen => listen(b, operation, scene, context),
+        Family::Connect => {
+            let options = ConnectOptions::new();
+            let options = match operation {
+                Operation::ConnectFrom => options.bind((FROM, 0).into()),
+                _ => options,
+            };
+            connect(b, operation, scene.address, &options, context)
+        }
+        Family::Receive => receive(b, operation, scene, context),
+        Family::Send => send(b, operation, scene, context),
+        Family::Halves => halve(b, operation, context),
+        Family::Ready if operation == Operation::Readable => b.io.readable(context, ended),
+        Family::Ready => b.io.writable(context, ended),
+        Family::Own => own(b, operation, scene, context),
+        Family::Post => unreachable!("a post is no operation"),
+    };
+    scene.awaited = scene.when == When::Later;
+    if operation.is_paused() {
+        if scene.when == When::Later {
+            b.turn();
+        }
+        b.io.pause(op);
+        b.turn();
+    }
+    op
+}
+
+fn listen(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op {
+    if operation == Operation::Accept {
+        return b.io.accept(context, ended);
+    }
+    let next = next(scene);
+    let each = move |context: &mut Context, _io: &Io, stream: TcpStream| {
+        drop(stream);
+        context.put("connection");
+        next
+    };
+    b.io.accept_each(context, each, over)
+}
+
+fn next(scene: &Scene) -> Next {
+    if scene.stops { Next::Stop } else { Next::Continue }
+}
+
+pub(crate) fn connect(
+    b: &Bench,
+    operation: Operation,
+    address: SocketAddr,
+    options: &ConnectOptions,
+    context: Context,
+) -> Op {
+    let from = operation == Operation::ConnectFrom;
+    let connected = move |context: Context, _io: &Io, result: std::io::Result<TcpStream>| {
+        context.put(match result {
+            Ok(stream) => {
+                assert_eq!(stream.local_addr().unwrap().ip() == FROM, from);
+                "connected".into()
+            }
+            Err(error) => failure(&error),
+        });
+    };
+    match operation {
+        Operation::ConnectHost => {
+            b.io.connect_host(context, address.to_string(), options, connected)
+        }
+        Operation::Connect => b.io.connect(context, address, connected),
+        _ => b.io.connect_with(context, address, options, connected),
+    }
+}
+
+fn receive(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op {
+    let room = || b.room(scene.room);
+    match operation {
+        Operation::Recv => b.io.recv(context, room(), came),
+        Operation::RecvExact => b.io.recv_exact(context, room(), scene.exact, came),
+        Operation::RecvVectored => {
+            let first = scene.room.min(3);
+            let bufs = vec![b.room(first), b.room(scene.room - first)];
+            b.io.recv_vectored(context, bufs, came_all)
+        }
+        _ => {
+            let (next, keeps, kept) = (next(scene), scene.keeps, Rc::clone(&scene.kept));
+            let each = move |context: &mut Context, _io: &Io, buf: PoolBuf| {
+                context.put(shown(&buf));
+                if keeps {
+                    kept.borrow_mut().push(buf);
+                }
+                next
+            };
+            b.io.recv_each(context, scene.pool.as_ref().unwrap(), each, over)
+        }
+    }
+}
+
+fn send(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op {
+    let whole = || b.holding(&scene.bytes);
+    let parts = || {
+        let (first, second) = scene.bytes.split_at(scene.bytes.len().min(3));
+        vec![b.holding(first), b.holding(second)]
+    };
+    match operation {
+        Operation::Send => b.io.send(context, whole(), came),
+        Operation::SendAll => b.io.send_all(context, whole(), came),
+        Operation::SendDetached => b.io.send_detached(&context, whole()),
+        Operation::SendVectored => b.io.send_vectored(context, parts(), came_all),
+        Operation::SendAllVectored => b.io.send_all_vectored(context, parts(), came_all),
+        _ => b.io.send_zero_copy(context, whole(), came),
+    }
+}
+
+fn halve(b: &Bench, operation: Operation, context: Context) -> Op {
+    match operation {
+        Operation::ShutdownRead => b.io.shutdown(context, Shutdown::Read, ended),
+        Operation::ShutdownWrite => b.io.shutdown(context, Shutdown::Write, ended),
+        Operation::ShutdownBoth => b.io.shutdown(context, Shutdown::Both, ended),
+        _ => b.io.close(context, ended),
+    }
+}
+
+fn own(b: &Bench, operation: Operation, scene: &mut Scene, context: Context) -> Op {
+    let there = scene.when == When::There;
+    let after = if there { Duration::from_micros(100) } else { HANG * 2 };
+    match operation {
+        Operation::Timeout => b.io.timeout(context, after, ended),
+        Operation::Next => b.io.next(context, |context, _io| context.put("called")),
+        Operation::Event => {
+            let (op, trigger) = b.io.event(context, ended);
+            if there {
+                trigger.pull();
+            } else {
+                scene.trigger = Some(trigger);
+            }
+            op
+        }
+        Operation::Offload => {
+            let (release, released) = mpsc::channel();
+            if there {
+                release.send(()).unwrap();
+            } else {
+                scene.release = Some(release);
+            }
+            let call = move || released.recv().map_or(0, |()| 7_u8);
+            b.io.offload(context, call, ended)
+        }
+        _ => {
+            let next = next(scene);
+            let each = move |context: &mut Context, _io: &Io, _periods| {
+                context.put("tick");
+                next
+            };
+            b.io.tick_each(context, after, each, over)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the tests ask of the system beside the library.
+#![expect(unsafe_code, reason = "poll(2), and a socket option that no crate wraps")]
+
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
+
+use socket2::Socket;
+
+use crate::bench::HANG;
+
+/// Which of `events` a descriptor has, after a wait for at most so many milliseconds.
+fn poll(fd: &impl AsRawFd, events: i16, milliseconds: i32) -> i16 {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+    // SAFETY: one entry, which lives during the call.
+    let count = unsafe { libc::poll(&raw mut entry, 1, milliseconds) };
+    assert!(count >= 0, "poll: {}", std::io::Error::last_os_error());
+    entry.revents
+}
+
+/// Waits until the system has seen what the peer did.
+#[track_caller]
+pub(crate) fn settle(fd: &impl AsRawFd, events: i16) {
+    let hang = i32::try_from(HANG.as_millis()).expect("a few minutes");
+    assert_ne!(poll(fd, events, hang), 0, "what the peer did does not arrive");
+}
+
+pub(crate) fn has(fd: &impl AsRawFd, events: i16) -> bool {
+    poll(fd, events, 0) & events != 0
+}
+
+/// Whether nothing that was sent is on its way any more: it has arrived, or there is no room for it.
+pub(crate) fn is_at_rest(socket: &Socket) -> bool {
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut len = u32::try_from(size_of::<libc::tcp_info>()).expect("a small structure");
+    let (fd, at) = (socket.as_raw_fd(), info.as_mut_ptr().cast());
+    // SAFETY: the structure and its length are valid for the call.
+    let result =
+        unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, at, &raw mut len) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: zero is a valid value of each of its fields, and so is what the kernel wrote.
+    unsafe { info.assume_init() }.tcpi_unacked == 0
+}

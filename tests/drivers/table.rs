@@ -1,0 +1,289 @@
+//! The table: every operation in every situation. What a pair does is said by the operation's
+//! family, in a `match` without a default: the compiler lists the pairs that are missing.
+
+use tigereye::DriverKind;
+
+use crate::bench::Bench;
+use crate::{connect, halves, listen, own, post, ready, receive, send};
+
+/// An enumeration with a list of what is in it, and its names.
+macro_rules! listed {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            pub(crate) const ALL: &[$name] = &[$($name::$variant,)*];
+        }
+    };
+}
+
+listed! {
+    /// The library's operations; a flow that is paused and taken up again counts for itself.
+    Operation {
+        Accept,
+        AcceptEach,
+        AcceptPaused,
+        Connect,
+        ConnectFrom,
+        ConnectHost,
+        Recv,
+        RecvExact,
+        RecvVectored,
+        RecvEach,
+        RecvPaused,
+        Send,
+        SendAll,
+        SendDetached,
+        SendVectored,
+        SendAllVectored,
+        SendZeroCopy,
+        ShutdownRead,
+        ShutdownWrite,
+        ShutdownBoth,
+        Close,
+        Readable,
+        Writable,
+        Timeout,
+        TickEach,
+        TickPaused,
+        Next,
+        Event,
+        Offload,
+        Post,
+    }
+}
+
+listed! {
+    /// What an operation meets.
+    Situation {
+        /// What it waits for is there.
+        Ordinary,
+        /// It waits, and then what it waits for comes.
+        Waited,
+        /// Nothing to send, or nothing wanted.
+        EmptyBuffer,
+        /// A buffer without room to receive into.
+        NoRoom,
+        /// More than one buffer, or one call, can take.
+        MoreThanFits,
+        /// The peer has closed.
+        EndOfStream,
+        /// Data, and then the end.
+        DataThenEnd,
+        /// Data, and then a reset.
+        DataThenReset,
+        /// The peer has reset the connection, and what is done after that.
+        ResetBefore,
+        /// The peer resets it while the operation waits.
+        ResetWhile,
+        /// The peer sends no more, and still receives.
+        PeerHalfClosed,
+        /// The half that the operation uses was shut down at this end.
+        OwnHalfShut,
+        /// It is shut down while the operation waits.
+        OwnHalfShutWhile,
+        /// A byte of urgent data among the others.
+        UrgentData,
+        CancelledAtOnce,
+        CancelledWaiting,
+        /// Cancelled when it could be done at once, before its callback.
+        CancelledWhenDone,
+        /// It waited; the system has what it waits for, and the loop has not looked yet.
+        CancelledWhenReady,
+        CancelAll,
+        DeadlinePasses,
+        DeadlineNotReached,
+        ClosedBefore,
+        ClosedWhile,
+        /// Closed when the system has taken what was sent, and the peer has not read it.
+        ClosedUnread,
+        /// Cancelled then.
+        CancelledUnread,
+        /// The handle of another loop.
+        Foreign,
+        /// The descriptor is of a kind that does not have the operation.
+        OtherKind,
+        /// Two of one direction, one behind the other.
+        TwoInOrder,
+        AtCapacity,
+        /// A flow's callback wants no more.
+        Stopped,
+        /// The loop is dropped while the operation waits.
+        LoopDropped,
+        /// The loop is dropped when the operation is done and not called back.
+        LoopDroppedWhenDone,
+        /// Nobody listens at the address.
+        Refused,
+        /// An address that cannot be reached, or is none.
+        BadAddress,
+        /// There was a listener, and it is gone.
+        NoListener,
+        /// The peer takes nothing in.
+        NobodyReads,
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    Listen,
+    Connect,
+    Receive,
+    Send,
+    Halves,
+    Ready,
+    Own,
+    Post,
+}
+
+pub(crate) type Run = fn(Bench, Operation);
+
+/// An entry of the table.
+pub(crate) enum Cell {
+    /// It runs, and this is its outcome on every driver.
+    Is(Run, String),
+    /// It runs; any of these is right, on every driver, for this reason.
+    OneOf(Run, Vec<String>, &'static str),
+    /// It runs; drivers differ in this, which is in the nature of the systems: the reason.
+    Differs { run: Run, uring: String, readiness: String, reason: &'static str },
+    /// The pair has no sense, for this reason.
+    No(&'static str),
+}
+
+impl Cell {
+    pub(crate) fn run(&self) -> Option<Run> {
+        match self {
+            Cell::Is(run, _) | Cell::OneOf(run, ..) | Cell::Differs { run, .. } => Some(*run),
+            Cell::No(_) => None,
+        }
+    }
+
+    pub(crate) fn expected(&self, kind: DriverKind) -> Vec<&str> {
+        match self {
+            Cell::Is(_, outcome) => vec![outcome],
+            Cell::OneOf(_, outcomes, _) => outcomes.iter().map(String::as_str).collect(),
+            Cell::Differs { uring, .. } if kind == DriverKind::Uring => vec![uring],
+            Cell::Differs { readiness, .. } => vec![readiness],
+            Cell::No(_) => Vec::new(),
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        match self {
+            Cell::Is(..) => None,
+            Cell::OneOf(_, _, reason) | Cell::Differs { reason, .. } | Cell::No(reason) => {
+                Some(reason)
+            }
+        }
+    }
+}
+
+/// An entry whose outcome is the same on every driver.
+pub(crate) fn is(run: Run, outcome: impl Into<String>) -> Cell {
+    Cell::Is(run, outcome.into())
+}
+
+/// An entry of either outcome.
+pub(crate) fn either(run: Run, outcomes: [String; 2], reason: &'static str) -> Cell {
+    Cell::OneOf(run, outcomes.into(), reason)
+}
+
+pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
+    match operation.family() {
+        Family::Listen => listen::cell(operation, situation),
+        Family::Connect => connect::cell(operation, situation),
+        Family::Receive => receive::cell(operation, situation),
+        Family::Send => send::cell(operation, situation),
+        Family::Halves => halves::cell(operation, situation),
+        Family::Ready => ready::cell(operation, situation),
+        Family::Own => own::cell(operation, situation),
+        Family::Post => post::cell(situation),
+    }
+}
+
+impl Operation {
+    pub(crate) fn family(self) -> Family {
+        use Operation::*;
+        match self {
+            Accept | AcceptEach | AcceptPaused => Family::Listen,
+            Connect | ConnectFrom | ConnectHost => Family::Connect,
+            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused => Family::Receive,
+            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy => {
+                Family::Send
+            }
+            ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
+            Readable | Writable => Family::Ready,
+            Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
+            Post => Family::Post,
+        }
+    }
+
+    /// What is said of it among the operations of its family, in their order.
+    #[track_caller]
+    pub(crate) fn of<const N: usize>(self, columns: [&str; N]) -> String {
+        let family = || Operation::ALL.iter().filter(|other| other.family() == self.family());
+        assert_eq!(family().count(), N, "a column for each of the family");
+        let at = family().position(|&other| other == self);
+        at.map_or_else(String::new, |at| columns[at].into())
+    }
+
+    pub(crate) fn accepts(self) -> bool {
+        self.family() == Family::Listen
+    }
+
+    /// Whether it waits for something that comes in.
+    pub(crate) fn receives(self) -> bool {
+        self.accepts() || self.family() == Family::Receive || self == Operation::Readable
+    }
+
+    pub(crate) fn is_flow(self) -> bool {
+        use Operation::*;
+        matches!(self, AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused)
+    }
+
+    /// Whether its flow is paused when it waits.
+    pub(crate) fn is_paused(self) -> bool {
+        use Operation::*;
+        matches!(self, AcceptPaused | RecvPaused | TickPaused)
+    }
+
+    /// What it says when all went well.
+    pub(crate) fn done(self) -> &'static str {
+        use Operation::*;
+        match self {
+            Accept => "connection",
+            AcceptEach | AcceptPaused => "connection; end ok",
+            Connect | ConnectFrom | ConnectHost => "connected",
+            Recv | Send | SendZeroCopy => "5 [hello]",
+            RecvExact | SendAll => "ok [hello]",
+            RecvVectored | SendVectored => "5 [hel][lo]",
+            SendAllVectored => "ok [hel][lo]",
+            RecvEach | RecvPaused => "[hello]; end ok",
+            SendDetached => "open",
+            TickEach | TickPaused => "tick; end ok",
+            Next => "called",
+            Offload => "7",
+            ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Timeout
+            | Event | Post => "ok",
+        }
+    }
+
+    /// What it says when it ends with this error, and did nothing.
+    pub(crate) fn fails(self, error: &str) -> String {
+        use Operation::*;
+        match self {
+            Recv | RecvExact => format!("{error} []"),
+            RecvVectored => format!("{error} [][]"),
+            Send | SendAll | SendZeroCopy => format!("{error} [hello]"),
+            SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
+            SendDetached => "shut".into(),
+            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused => {
+                format!("end {error}")
+            }
+            Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
+            | ShutdownBoth | Close | Readable | Writable | Timeout | Next | Event | Offload
+            | Post => error.into(),
+        }
+    }
+}
