@@ -109,7 +109,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             file: URING,
             after: "AsyncCancel::new",
             find: "self.push(",
-            replace: "self.try_push(",
+            replace: "self.try_push(&",
         }],
         SUITE,
         "rules::rule3_cancels_have_room_of_their_own",
