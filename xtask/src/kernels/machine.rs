@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::process::wait;
 
 /// A boot that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(1200);
+const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// A panic or an oops ends the machine, which is not started again.
 const COMMAND_LINE: &str = "quiet panic=-1 oops=panic";
