@@ -117,7 +117,7 @@ pub(crate) struct Uring {
     armed: Option<Instant>,
     /// What the kernel reads when it takes that timeout.
     armed_timespec: Box<types::Timespec>,
-    /// What an embedding loop polls. Not the ring itself: with `DEFER_TASKRUN` work that only an
+    /// What an embedding loop polls with `DEFER_TASKRUN`. Not the ring itself: work that only an
     /// enter turns into completions does not wake those who poll the ring.
     announcer: Option<Waker>,
 }
@@ -174,8 +174,12 @@ impl Uring {
     }
 
     /// The descriptor for an embedding loop, made when it is first asked for
-    /// (io_uring_register_eventfd(3)).
+    /// (io_uring_register_eventfd(3)). Without deferred work it is the ring: there to register an
+    /// eventfd may wait until no operation is pending, which is never (before Linux 5.18).
     pub(crate) fn raw_fd(&mut self) -> io::Result<RawFd> {
+        if !self.features.taskrun_flag {
+            return Ok(self.ring.as_raw_fd());
+        }
         if let Some(announcer) = &self.announcer {
             return Ok(announcer.as_raw_fd());
         }

@@ -91,7 +91,7 @@ impl Report<'_> {
     pub(super) fn faults(&self, plan: &[Run]) -> Vec<String> {
         let mut faults = Vec::new();
         for run in plan {
-            let name = &*run.program.name;
+            let name = run.label();
             match self.ended.iter().find(|ended| ended.program == name) {
                 None => faults.push(format!("{name} did not end")),
                 Some(ended) if ended.status != 0 || ended.failed != 0 => {
@@ -110,8 +110,7 @@ impl Report<'_> {
     /// What failed programs said, and what came last if there is no verdict.
     pub(super) fn failures(&self) -> String {
         let failed = self.ended.iter().filter(|ended| ended.status != 0);
-        let mut lines: Vec<&str> = failed.flat_map(|ended| ended.lines.iter().copied()).collect();
-        // Of most tests there is nothing to tell.
+        let mut lines: Vec<&str> = failed.flat_map(|ended| told(&ended.lines)).copied().collect();
         lines.retain(|line| !line.ends_with(" ... ok"));
         if !self.all_ended {
             lines.extend(&self.rest);
@@ -120,10 +119,20 @@ impl Report<'_> {
     }
 }
 
+/// What a program tells of its failures; all of it, if it did not come to tell of them.
+fn told<'a, 'b>(lines: &'b [&'a str]) -> &'b [&'a str] {
+    // What was written by tests that passed comes before.
+    let position = |mark: &str| lines.iter().position(|line| *line == mark);
+    match (position("successes:"), position("failures:")) {
+        (Some(passed), Some(failed)) if passed < failed => &lines[failed..],
+        _ => lines,
+    }
+}
+
 #[cfg(test)]
 mod self_tests {
     use super::*;
-    use crate::kernels::Program;
+    use crate::kernels::plan::{Driver, Program};
 
     const BOTH: &str = "\
 [    0.1] Linux\r
@@ -149,7 +158,15 @@ kernels: all have ended\r
     fn faults(console: &str, names: &[&str]) -> Vec<String> {
         let program = |name: &&str| Program { name: (*name).into(), path: "".into() };
         let programs: Vec<Program> = names.iter().map(program).collect();
-        let run = |program| Run { program, choice: "", processors: 3 };
+        let driver = Driver::Readiness;
+        let run = |program| Run {
+            program,
+            driver,
+            expects: driver,
+            choice: "",
+            processors: 3,
+            sysctl: None,
+        };
         let plan: Vec<Run> = programs.iter().map(run).collect();
         read(console).faults(&plan)
     }
@@ -165,6 +182,10 @@ kernels: all have ended\r
         assert!(report.failures().contains("test b ... FAILED"));
         assert_eq!(report.complaints, ["BUG: soft lockup"]);
         assert!(!report.failures().contains("test a"));
+        let longer =
+            BOTH.replace("test b ... FAILED", "successes:\r\na passed\r\nfailures:\r\nb failed");
+        let failures = read(&longer).failures();
+        assert!(failures.starts_with("failures:\nb failed\n"), "{failures}");
     }
 
     #[test]

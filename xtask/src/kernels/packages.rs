@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Kernel;
+use super::plan::{Kernel, Machine};
 use crate::process::{find, output};
+use crate::tree;
 
 /// What is needed beside a kernel: the program, and its package.
 const QEMU: (&str, &str) = ("qemu-system-x86_64", "qemu-system-x86");
@@ -55,11 +56,33 @@ fn update() -> Result<(), String> {
     output(Command::new("apt-get").arg("update")).map(drop)
 }
 
+/// A kernel's files.
+pub(super) struct Image {
+    pub(super) kernel: PathBuf,
+    /// What is loaded into it first, in order.
+    pub(super) modules: Vec<PathBuf>,
+}
+
+/// How the names of a kernel and its modules begin in its package.
+fn names(machine: Machine) -> (&'static str, &'static [&'static str]) {
+    match machine {
+        Machine::Emulated => ("vmlinuz-", &[]),
+        // IPv6, and what that needs.
+        Machine::UserMode => ("linux.uml", &["crc-ccitt.ko", "ipv6.ko"]),
+    }
+}
+
 /// The kernel's image, from where it was put last time, or from its package.
-pub(super) fn image(place: &Path, kernel: &Kernel) -> Result<PathBuf, String> {
+pub(super) fn image(place: &Path, kernel: &Kernel) -> Result<Image, String> {
     let place = place.join(kernel.version);
-    let image = place.join("vmlinuz");
-    if image.is_file() {
+    let (name, modules) = names(kernel.machine);
+    let image = Image {
+        kernel: place.join("vmlinuz"),
+        modules: modules.iter().map(|module| place.join(module)).collect(),
+    };
+    let wanted: Vec<(&str, &PathBuf)> = modules.iter().copied().zip(&image.modules).collect();
+    let wanted = [&[(name, &image.kernel)], &wanted[..]].concat();
+    if wanted.iter().all(|(_, path)| path.is_file()) {
         return Ok(image);
     }
     let complain = |error: std::io::Error| format!("{}: {error}", place.display());
@@ -67,22 +90,31 @@ pub(super) fn image(place: &Path, kernel: &Kernel) -> Result<PathBuf, String> {
     fs::create_dir_all(&unpacked).map_err(complain)?;
     let package = download(&place, kernel)?;
     output(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&unpacked))?;
-    let boot = unpacked.join("boot");
-    let mut files = fs::read_dir(&boot).map_err(complain)?.flatten().map(|entry| entry.path());
-    let is_image = |path: &PathBuf| path.to_string_lossy().contains("/vmlinuz-");
-    let found = files.find(is_image).ok_or(format!("{} has no image", package.display()))?;
-    fs::rename(found, &image).map_err(complain)?;
+    let files = tree::files(&unpacked).map_err(complain)?;
+    for (begin, path) in wanted {
+        let is_it = |file: &&PathBuf| {
+            file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begin))
+        };
+        let missing = || format!("{} has no {begin}", package.display());
+        let file = files.iter().find(is_it).ok_or_else(missing)?;
+        fs::rename(unpacked.join(file), path).map_err(complain)?;
+    }
     fs::remove_dir_all(&unpacked).map_err(complain)?;
     fs::remove_file(&package).map_err(complain)?;
     Ok(image)
 }
 
-/// Puts the package of the newest image into `place`.
+/// Puts the kernel's package into `place`.
 fn download(place: &Path, kernel: &Kernel) -> Result<PathBuf, String> {
     let apt = Apt::new(place, kernel.release)?;
     output(apt.command("apt-get").arg("update"))?;
     let depends = output(apt.command("apt-cache").args(["depends", kernel.package]))?;
-    let name = dependency(&depends).ok_or(format!("{} depends on nothing", kernel.package))?;
+    let name = match kernel.machine {
+        Machine::UserMode => kernel.package,
+        Machine::Emulated => {
+            dependency(&depends).ok_or(format!("{} depends on nothing", kernel.package))?
+        }
+    };
     println!("{}: {name}", kernel.version);
     output(apt.command("apt-get").args(["download", name]).current_dir(place))?;
     let files = fs::read_dir(place).map_err(|error| format!("{}: {error}", place.display()))?;
