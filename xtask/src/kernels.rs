@@ -32,16 +32,20 @@ const TRIES: u32 = 3;
 struct Chosen {
     kernels: Vec<&'static Kernel>,
     drivers: Vec<Driver>,
+    /// Without the programs that take minutes.
+    short: bool,
 }
 
 impl Chosen {
     fn parse(options: &[&str]) -> Result<Chosen, String> {
-        let (mut kernels, mut drivers) = (Vec::new(), Vec::new());
+        let (mut kernels, mut drivers, mut short) = (Vec::new(), Vec::new(), false);
         let mut options = options.iter();
         while let Some(&option) = options.next() {
             if option == "--driver" {
                 let name = options.next().ok_or("--driver wants a name")?;
                 drivers.push(Driver::from_name(name).ok_or(format!("no driver is called {name}"))?);
+            } else if option == "--short" {
+                short = true;
             } else {
                 let kernel = KERNELS.iter().find(|kernel| kernel.version == option);
                 kernels.push(kernel.ok_or(format!("no kernel {option}: see --list"))?);
@@ -53,7 +57,7 @@ impl Chosen {
         if drivers.is_empty() {
             drivers.extend(DRIVERS);
         }
-        Ok(Chosen { kernels, drivers })
+        Ok(Chosen { kernels, drivers, short })
     }
 }
 
@@ -67,7 +71,10 @@ pub(crate) fn command(root: &Path, options: &[&str]) -> Result<(), String> {
     let root = root.canonicalize().map_err(|error| format!("the workspace: {error}"))?;
     let place = root.join("target/kernels");
     let tools = packages::tools()?;
-    let programs = build::programs(&root, &place)?;
+    let mut programs = build::programs(&root, &place)?;
+    if chosen.short {
+        programs = plan::short(programs);
+    }
     let (mut passed, mut failed, mut faults) = (0, 0, Vec::new());
     for kernel in chosen.kernels {
         let image = packages::image(&place, kernel)?;

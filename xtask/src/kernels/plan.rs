@@ -96,6 +96,15 @@ pub(super) const LEFT_OUT: &[(&str, &str)] =
 /// processor, for between two emulated ones a message takes milliseconds.
 const ON_ONE_PROCESSOR: [&str; 2] = ["allocations", "web_server_allocations"];
 
+/// Programs that take minutes on an emulated processor, and count what a kernel has little to say
+/// in: `--short` leaves them out.
+const LONG: [&str; 4] = ["allocations", "web_server_allocations", "descriptors", "graveyard"];
+
+/// Leaves out the long programs.
+pub(super) fn short(programs: Vec<Program>) -> Vec<Program> {
+    programs.into_iter().filter(|program| !LONG.contains(&&*program.name)).collect()
+}
+
 /// A test program of cargo's: a name in tests/, or `lib` for the library's own tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Program {
@@ -179,6 +188,7 @@ pub(super) fn list() -> String {
     for (program, reason) in LEFT_OUT {
         text += &format!("not {program}: it {reason}\n");
     }
+    text += &format!("with --short not {}: they take minutes\n", LONG.join(", "));
     text
 }
 
