@@ -25,7 +25,8 @@ Commands of the project: cargo xtask COMMAND
   pitfalls            checks that docs/pitfalls.md lists the tests that there are
   pitfalls --write    writes the list again
   kernels [VERSION…]  boots old Linux kernels of Debian's in an emulator and runs the tests in each, on
-                      each driver that it allows; --driver NAME picks a driver
+                      each driver that it allows; --driver NAME picks a driver, --short leaves out
+                      what takes minutes
   kernels --list      names them
   help                this text
 ";
