@@ -104,11 +104,6 @@ impl Io {
         &self.core.driver
     }
 
-    /// Whether descriptors are to be non-blocking, for this driver.
-    pub(crate) fn wants_nonblocking(&self) -> bool {
-        self.core.state.borrow().driver.as_ref().is_some_and(Driver::wants_nonblocking)
-    }
-
     /// Runs callbacks until no operation is in flight and nothing is posted, or until
     /// [`stop`](Io::stop).
     ///
@@ -212,7 +207,7 @@ impl Io {
                 if header.state == State::Free {
                     continue;
                 }
-                Op { index, generation: header.generation }
+                header.op()
             };
             self.cancel(op);
         }

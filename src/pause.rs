@@ -83,7 +83,7 @@ impl Loop {
         let header = self.slots.header_of(slot);
         let paused = header.flags & PAUSED != 0;
         if paused {
-            let op = Op { index: header.index, generation: header.generation };
+            let op = header.op();
             self.hold(Completion::in_user_space(op, -libc::EINTR));
         }
         paused

@@ -19,7 +19,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
-use crate::op::{Direction, VTable};
+use crate::op::{Direction, Op, VTable};
 
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -84,6 +84,14 @@ pub(crate) struct Header {
     pub(crate) has_timer: bool,
     /// … and one that ends it early.
     pub(crate) has_deadline: bool,
+}
+
+impl Header {
+    /// The name of the operation that has the slot.
+    #[inline]
+    pub(crate) fn op(&self) -> Op {
+        Op { index: self.index, generation: self.generation }
+    }
 }
 
 #[repr(C, align(128))]

@@ -110,7 +110,7 @@ impl Loop {
         header.direction = direction;
         header.flags = 0;
         header.state = State::Ready;
-        let op = Op { index: header.index, generation: header.generation };
+        let op = header.op();
         match target {
             _ if full => self.refuse_for_capacity(op.index),
             Target::Nothing => self.start_on(slot, start, -1),
@@ -171,10 +171,8 @@ impl Loop {
 
     /// Hands the operation to whoever will complete it.
     pub(crate) fn start(&mut self, slot: SlotRef, start: StartFn) {
-        if let Some(result) = self.set_off(slot, start) {
-            let index = self.slots.header_of(slot).index;
-            self.finish_in_user_space(index, result);
-        }
+        let result = self.set_off(slot, start);
+        self.queue_if_done(slot, result);
     }
 
     /// As [`start`](Loop::start); gives the result if it is there at once.
@@ -197,7 +195,14 @@ impl Loop {
         start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
         fd: RawFd,
     ) {
-        if let Some(result) = self.set_off_on(slot, start, fd) {
+        let result = self.set_off_on(slot, start, fd);
+        self.queue_if_done(slot, result);
+    }
+
+    /// Queues the result of an operation that was just set off, if it is there at once.
+    #[inline]
+    fn queue_if_done(&mut self, slot: SlotRef, result: Option<i32>) {
+        if let Some(result) = result {
             let index = self.slots.header_of(slot).index;
             self.finish_in_user_space(index, result);
         }
@@ -211,7 +216,7 @@ impl Loop {
         fd: RawFd,
     ) -> Option<i32> {
         let header = self.slots.header_of(slot);
-        let op = Op { index: header.index, generation: header.generation };
+        let op = header.op();
         let Some(driver) = &mut self.driver else { return Some(error::CLOSED) };
         match start(slot.as_ptr(), &mut driver.place(op, fd, header.handle)) {
             Start::Timer(deadline_ns) => {
@@ -254,7 +259,7 @@ impl Loop {
             Direction::Out => Interest::Writable,
             Direction::None => return false,
         };
-        let op = Op { index: header.index, generation: header.generation };
+        let op = header.op();
         let waits = readiness.waits_again(op, header.handle, interest);
         if waits {
             header.state = State::Driver;
@@ -287,7 +292,7 @@ impl Loop {
     pub(crate) fn finish_in_user_space(&mut self, index: u32, result: i32) {
         let header = self.slots.header(index);
         header.state = State::Ready;
-        let op = Op { index, generation: header.generation };
+        let op = header.op();
         self.ready.push_back(Completion::in_user_space(op, result));
     }
 
@@ -309,7 +314,7 @@ impl Loop {
     /// Asks the driver to let go of an operation, if it holds it.
     pub(crate) fn cancel_in_driver(&mut self, index: u32) {
         let header = self.slots.header(index);
-        let op = Op { index, generation: header.generation };
+        let op = header.op();
         if header.state == State::Driver
             && let Some(driver) = &mut self.driver
             && driver.cancel(op, header.handle)
@@ -453,10 +458,10 @@ impl Loop {
         if closer == DROPPED {
             return Some(fd);
         }
-        if let Some(vtable) = self.slots.header(closer).vtable
-            && let Some(result) = self.set_off_by_vtable(self.slots.at(closer), vtable.start, fd)
-        {
-            self.finish_in_user_space(closer, result);
+        let slot = self.slots.at(closer);
+        if let Some(vtable) = self.slots.header_of(slot).vtable {
+            let result = self.set_off_by_vtable(slot, vtable.start, fd);
+            self.queue_if_done(slot, result);
         }
         None
     }

@@ -6,6 +6,8 @@
 
 #[path = "common/alone.rs"]
 mod alone;
+#[path = "common/limit.rs"]
+mod limit;
 #[path = "common/seccomp.rs"]
 mod seccomp;
 
@@ -15,6 +17,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
+use limit::limit;
 use seccomp::forbid;
 use tigereye::{DriverKind, Io, Next, TcpListener};
 
@@ -173,13 +176,6 @@ fn p08_a_loop_is_built_where_no_memory_may_be_locked() {
     } else {
         assert_works(&Io::new().unwrap());
     }
-}
-
-#[expect(unsafe_code, reason = "setrlimit(2)")]
-fn limit(resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
-    // SAFETY: the limit is a valid value for the length of the call.
-    assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
 }
 
 /// Whether the process could give up all that root may.

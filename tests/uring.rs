@@ -5,6 +5,8 @@
 
 #[path = "common/alone.rs"]
 mod alone;
+#[path = "common/limit.rs"]
+mod limit;
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Write};
@@ -13,6 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use alone::alone;
+use limit::limit;
 use tigereye::{DriverKind, Io, TcpStream};
 
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
@@ -52,13 +55,6 @@ fn p08_rings_are_built_where_no_memory_may_be_locked() {
         io.next((), |(), _io| {});
         io.run().unwrap();
     }
-}
-
-#[expect(unsafe_code, reason = "setrlimit(2)")]
-fn limit(resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
-    // SAFETY: the limit is a valid value for the length of the call.
-    assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
 }
 
 fn threads() -> usize {

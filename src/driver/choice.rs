@@ -21,6 +21,15 @@ impl DriverKind {
     /// From the best one on.
     const ALL: [DriverKind; 2] = [DriverKind::Uring, DriverKind::Readiness];
 
+    /// Whether descriptors are to be non-blocking: io_uring waits by itself, and would take
+    /// `O_NONBLOCK` for the caller's wish not to.
+    pub(crate) fn wants_nonblocking(self) -> bool {
+        match self {
+            DriverKind::Uring => false,
+            DriverKind::Readiness => true,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             DriverKind::Uring => "uring",

@@ -85,16 +85,6 @@ impl Driver {
         }
     }
 
-    /// Whether descriptors are to be non-blocking: io_uring waits by itself, and would take
-    /// `O_NONBLOCK` for the caller's wish not to.
-    pub(crate) fn wants_nonblocking(&self) -> bool {
-        match self {
-            #[cfg(target_os = "linux")]
-            Driver::Uring(_) => false,
-            Driver::Readiness(_) => true,
-        }
-    }
-
     #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring names it"))]
     #[inline]
     pub(crate) fn place(&mut self, op: Op, fd: RawFd, handle: u32) -> Place<'_> {

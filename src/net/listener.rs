@@ -6,7 +6,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::ListenOptions;
 use super::address::RawAddress;
-use super::stream::{borrow, into_owned, not_open};
+use super::stream::{adopt, borrow, into_blocking, not_open};
 use crate::handle::Source;
 use crate::op::accept::{Accept, AcceptEach};
 use crate::{AsSource, Io, Next, Op, TcpStream};
@@ -41,11 +41,8 @@ impl TcpListener {
         address: SocketAddr,
         options: &ListenOptions,
     ) -> io::Result<TcpListener> {
-        let socket = options.listen(address)?;
-        if io.wants_nonblocking() {
-            socket.set_nonblocking(true)?;
-        }
-        Ok(TcpListener { source: Source::new(io, OwnedFd::from(socket).into_raw_fd()) })
+        let socket = adopt(io, options.listen(address)?)?;
+        Ok(TcpListener { source: Source::new(io, socket.into_raw_fd()) })
     }
 
     /// Takes over a listener of the standard library.
@@ -53,7 +50,7 @@ impl TcpListener {
     /// # Errors
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        listener.set_nonblocking(io.wants_nonblocking())?;
+        listener.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
         Ok(TcpListener { source: Source::new(io, OwnedFd::from(listener).into_raw_fd()) })
     }
 
@@ -62,9 +59,7 @@ impl TcpListener {
     /// # Errors
     /// `NotConnected` when it is closed or has operations in flight.
     pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        let listener = into_owned(&self.source).map(std::net::TcpListener::from)?;
-        listener.set_nonblocking(false)?;
-        Ok(listener)
+        into_blocking(&self.source).map(std::net::TcpListener::from)
     }
 
     /// The address that it is bound to.

@@ -49,6 +49,21 @@ pub(crate) fn into_owned(source: &Source) -> io::Result<OwnedFd> {
     source.take_fd().map(owned).ok_or_else(not_open)
 }
 
+/// As [`into_owned`], of a socket, which then blocks.
+pub(crate) fn into_blocking(source: &Source) -> io::Result<OwnedFd> {
+    let fd = into_owned(source)?;
+    SockRef::from(&fd).set_nonblocking(false)?;
+    Ok(fd)
+}
+
+/// A socket that was just made and blocks, as the driver wants it.
+pub(crate) fn adopt(io: &Io, socket: Socket) -> io::Result<OwnedFd> {
+    if io.core.driver.kind.wants_nonblocking() {
+        socket.set_nonblocking(true)?;
+    }
+    Ok(OwnedFd::from(socket))
+}
+
 /// A socket for the calls of the standard kind, which does not own its descriptor.
 pub(crate) struct Borrowed(ManuallyDrop<Socket>);
 
@@ -72,20 +87,12 @@ impl TcpStream {
         TcpStream { source: Source::new(io, fd.into_raw_fd()) }
     }
 
-    /// A socket that was just made, and blocks.
-    fn adopt(io: &Io, socket: Socket) -> io::Result<TcpStream> {
-        if io.wants_nonblocking() {
-            socket.set_nonblocking(true)?;
-        }
-        Ok(TcpStream::from_fd(io, OwnedFd::from(socket)))
-    }
-
     /// Takes over a stream of the standard library.
     ///
     /// # Errors
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        stream.set_nonblocking(io.wants_nonblocking())?;
+        stream.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
         system::forbid_sigpipe(&SockRef::from(&stream))?;
         Ok(TcpStream::from_fd(io, OwnedFd::from(stream)))
     }
@@ -96,9 +103,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed or has operations in flight.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        let stream = into_owned(&self.source).map(std::net::TcpStream::from)?;
-        stream.set_nonblocking(false)?;
-        Ok(stream)
+        into_blocking(&self.source).map(std::net::TcpStream::from)
     }
 
     fn socket(&self) -> io::Result<Borrowed> {
@@ -212,7 +217,8 @@ impl Io {
         C: 'static,
         F: FnOnce(C, &Io, io::Result<TcpStream>) + 'static,
     {
-        let stream = options.socket(address).and_then(|socket| TcpStream::adopt(self, socket));
+        let stream = options.socket(address).and_then(|socket| adopt(self, socket));
+        let stream = stream.map(|socket| TcpStream::from_fd(self, socket));
         let target = match &stream {
             Ok(stream) => Target::from(stream.source.id(self)),
             Err(_) => Target::Nothing,

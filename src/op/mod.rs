@@ -270,7 +270,7 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         if retryable(result) {
             // With a driver that tries, the result may be there at once.
-            match io.core.try_again(slot, completion.result, Self::start) {
+            match io.core.try_again(slot, result, Self::start) {
                 Some(tried) => result = tried,
                 None => return,
             }

@@ -1,5 +1,6 @@
 //! Situations that are the same for every operation, but for what it waits for.
 
+use std::net::Shutdown;
 use std::time::Duration;
 
 use tigereye::Op;
@@ -22,6 +23,14 @@ pub(crate) fn waiting(b: &Bench, operation: Operation) -> (Scene, Op) {
         b.put("did not wait");
     }
     (scene, op)
+}
+
+/// What waits for the incoming half hears that it is shut.
+pub(crate) fn receiving_shut_while(b: Bench, operation: Operation) {
+    let (scene, op) = waiting(&b, operation);
+    scene.watch().shutdown(Shutdown::Read).unwrap();
+    b.io.resume(op);
+    b.finish();
 }
 
 fn there(b: &Bench, operation: Operation) -> (Scene, Op) {

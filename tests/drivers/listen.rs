@@ -3,7 +3,7 @@
 use std::net::{Shutdown, TcpStream};
 
 use crate::bench::Bench;
-use crate::common::{self, waiting};
+use crate::common;
 use crate::scene::{Scene, When, any, reset};
 use crate::start::{go, start};
 use crate::table::{Cell, Operation, Situation, is};
@@ -28,7 +28,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         DataThenEnd | DataThenReset | UrgentData => Cell::No(THE_CONNECTIONS),
         ResetWhile | PeerHalfClosed => Cell::No("a listener has no peer before it accepts"),
         OwnHalfShut => is(shut, operation.fails("EINVAL")),
-        OwnHalfShutWhile => is(shut_while, operation.fails("EINVAL")),
+        OwnHalfShutWhile => is(common::receiving_shut_while, operation.fails("EINVAL")),
         CancelledAtOnce => common::cancelled_at_once(operation),
         CancelledWaiting => common::cancelled_waiting(operation),
         CancelledWhenDone => common::cancelled_when_done(operation),
@@ -93,13 +93,6 @@ fn shut(b: Bench, operation: Operation) {
     let mut scene = Scene::of(&b, operation, When::Later);
     scene.watch().shutdown(Shutdown::Read).unwrap();
     go(&b, operation, &mut scene);
-}
-
-fn shut_while(b: Bench, operation: Operation) {
-    let (scene, op) = waiting(&b, operation);
-    scene.watch().shutdown(Shutdown::Read).unwrap();
-    b.io.resume(op);
-    b.finish();
 }
 
 /// A stream does not accept.

@@ -35,7 +35,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         ResetWhile => is(reset_while, operation.fails("ECONNRESET")),
         PeerHalfClosed => is(half_closed, end),
         OwnHalfShut => is(shut, end),
-        OwnHalfShutWhile => is(shut_while, end),
+        OwnHalfShutWhile => is(common::receiving_shut_while, end),
         UrgentData => is(urgent_data, operation.of(URGENT_DATA)),
         CancelledAtOnce => common::cancelled_at_once(operation),
         CancelledWaiting => common::cancelled_waiting(operation),
@@ -208,13 +208,6 @@ fn shut(b: Bench, operation: Operation) {
     scene.watch().shutdown(Shutdown::Read).unwrap();
     scene.when = When::There;
     go(&b, operation, &mut scene);
-}
-
-fn shut_while(b: Bench, operation: Operation) {
-    let (scene, op) = waiting(&b, operation);
-    scene.watch().shutdown(Shutdown::Read).unwrap();
-    b.io.resume(op);
-    b.finish();
 }
 
 fn urgent_data(b: Bench, operation: Operation) {

@@ -2,9 +2,12 @@
 
 /// Their paths, in the order in which they were built: one line a crate.
 pub(crate) fn named(messages: &str) -> Vec<String> {
-    let mark = "\"executable\":\"";
-    let path = |line: &str| Some(line.split_once(mark)?.1.split('"').next()?.to_owned());
-    messages.lines().filter_map(path).collect()
+    messages.lines().filter_map(executable).map(str::to_owned).collect()
+}
+
+/// The path of the program that one of the lines tells of, if it does.
+pub(crate) fn executable(line: &str) -> Option<&str> {
+    line.split_once("\"executable\":\"")?.1.split('"').next()
 }
 
 #[cfg(test)]

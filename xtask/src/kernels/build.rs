@@ -22,11 +22,7 @@ pub(super) fn programs(root: &Path, place: &Path) -> Result<Vec<Program>, String
 
 /// The program that a line of cargo's tells of, if it does.
 fn program(line: &str) -> Option<Program> {
-    let field = |name: &str| {
-        let mark = format!("\"{name}\":\"");
-        line.split_once(&mark)?.1.split('"').next()
-    };
-    let path = field("executable")?;
+    let path = crate::programs::executable(line)?;
     // The first "kind" is the target's.
     let is_lib = line.contains("\"kind\":[\"lib\"]");
     let (_, target) = line.split_once("\"target\":")?;
