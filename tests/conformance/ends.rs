@@ -2,7 +2,7 @@
 //! no callback runs, and what was made and not taken is closed.
 
 use std::cell::Cell;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use tigereye::{BufferPool, ConnectOptions, Io, ListenOptions, Next, TcpListener};
 
+use crate::patient::read_some;
 use crate::{Counted, HANG, Log, any, finish, pair, pattern, shared_pair, small_pair};
 
 /// The other end is closed: in order, or with a reset.
 #[track_caller]
 fn assert_ended(peer: &mut std::net::TcpStream) {
     loop {
-        match peer.read(&mut [0; 64]) {
+        match read_some(peer, &mut [0; 64]) {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) => return assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),

@@ -12,6 +12,8 @@ mod huge;
 mod life;
 mod multishot;
 mod options;
+#[path = "../common/patient.rs"]
+mod patient;
 mod pressure;
 mod races;
 mod remote;

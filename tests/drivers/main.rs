@@ -19,6 +19,8 @@ mod connect;
 mod halves;
 mod listen;
 mod own;
+#[path = "../common/patient.rs"]
+mod patient;
 mod post;
 mod ready;
 mod receive;

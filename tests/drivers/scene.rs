@@ -11,6 +11,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use tigereye::{AsSource, BufferPool, Trigger};
 
 use crate::bench::{Bench, HANG, Kept, shown};
+use crate::patient::read_some;
 use crate::system::{has, is_at_rest, settle};
 use crate::table::{Family, Operation};
 
@@ -313,7 +314,8 @@ impl Scene {
             return b.put(format!("left: {left}"));
         }
         let (mut bytes, mut watch) = ([0; 64], self.watch());
-        let count = if has(watch, libc::POLLIN) { watch.read(&mut bytes).unwrap() } else { 0 };
+        let count =
+            if has(watch, libc::POLLIN) { read_some(&mut watch, &mut bytes).unwrap() } else { 0 };
         b.put(format!("left: {}", shown(&bytes[..count])));
     }
 

@@ -1,7 +1,7 @@
 //! The server's process, and a client on a plain socket that sees every byte.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
+
+use crate::patient::read_some;
 
 /// Longer than any answer takes on any machine. The server has more with half a request, unless a
 /// test has it otherwise.
@@ -201,7 +203,7 @@ impl Client {
     /// Receives some bytes of a response, as they come; nothing when the server has closed.
     pub(crate) fn receive(&mut self, buf: &mut [u8]) -> usize {
         assert!(self.input.is_empty(), "what was received already comes first");
-        match self.stream.read(buf) {
+        match read_some(&mut self.stream, buf) {
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
             result => result.unwrap(),
         }
@@ -262,7 +264,7 @@ impl Client {
     /// Whether more came.
     fn fill(&mut self) -> bool {
         let mut part = vec![0; 64 * 1024];
-        match self.stream.read(&mut part) {
+        match read_some(&mut self.stream, &mut part) {
             Ok(count) => {
                 self.input.extend_from_slice(&part[..count]);
                 count > 0

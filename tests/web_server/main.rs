@@ -7,6 +7,8 @@ mod command_line;
 mod files;
 mod hostile;
 mod limits;
+#[path = "../common/patient.rs"]
+mod patient;
 mod tools;
 
 use std::fs;
