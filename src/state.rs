@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
-use crate::IoBuf;
 use crate::driver::readiness::Interest;
 use crate::driver::{Driver, Place};
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::JobId;
-use crate::op::send::SendDetached;
+use crate::op::send::send_rest;
 use crate::op::{Completion, Direction, MORE, Op, Start, VTable};
 use crate::pause::Held;
 use crate::queue::Queue;
@@ -171,21 +170,21 @@ impl Loop {
 
     /// Hands the operation to whoever will complete it.
     pub(crate) fn start(&mut self, slot: SlotRef, start: StartFn) {
-        let result = self.set_off(slot, start);
+        // SAFETY: `start` is the function of the vtable of the record in this slot.
+        let result = self.set_off(slot, |slot, place| unsafe { start(slot, place) });
         self.queue_if_done(slot, result);
     }
 
     /// As [`start`](Loop::start); gives the result if it is there at once.
     #[inline]
-    pub(crate) fn set_off(&mut self, slot: SlotRef, start: StartFn) -> Option<i32> {
+    pub(crate) fn set_off(
+        &mut self,
+        slot: SlotRef,
+        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
+    ) -> Option<i32> {
         let handle = self.slots.header_of(slot).handle;
         let fd = if handle == NONE { -1 } else { self.handles.get(handle).fd };
-        self.set_off_by_vtable(slot, start, fd)
-    }
-
-    fn set_off_by_vtable(&mut self, slot: SlotRef, start: StartFn, fd: RawFd) -> Option<i32> {
-        // SAFETY: `start` is the function of the vtable of the record in this slot.
-        self.set_off_on(slot, |slot, place| unsafe { start(slot, place) }, fd)
+        self.set_off_on(slot, start, fd)
     }
 
     #[inline]
@@ -267,24 +266,21 @@ impl Loop {
         waits
     }
 
-    /// Has a driver that tries send at once, where nothing is before it on its handle; says whether
-    /// all is sent. What is left is the row's.
-    pub(crate) fn send_at_once<B: IoBuf>(
-        &mut self,
-        id: Option<HandleId>,
-        row: &mut SendDetached<B>,
-    ) -> bool {
-        let Some(id) = id else { return false };
-        let Some(handle) = self.handles.find(id) else { return false };
-        let fd = handle.fd;
-        let is_first = handle.queues[1].head == NONE;
-        if handle.closer != OPEN || !is_first {
-            return false;
+    /// Has a driver that tries send at once, where nothing is before it on its handle; says how
+    /// much is sent.
+    #[inline]
+    pub(crate) fn send_at_once(&mut self, id: HandleId, bytes: &[u8]) -> usize {
+        let Some(handle) = self.handles.find(id) else { return 0 };
+        if handle.closer != OPEN || handle.queues[1].head != NONE {
+            return 0;
         }
-        let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
-        let done = row.sends_all(&mut readiness.place(fd, id.index));
-        self.operations += u64::from(done);
-        done
+        let Some(Driver::Readiness(readiness)) = &mut self.driver else { return 0 };
+        let start = send_rest(bytes, &mut readiness.place(handle.fd, id.index));
+        let Start::Ready(count) = start else { return 0 };
+        // An error has no count.
+        let sent = usize::try_from(count).unwrap_or(0);
+        self.operations += u64::from(sent == bytes.len());
+        sent
     }
 
     /// Queues the operation's last completion.
@@ -460,8 +456,8 @@ impl Loop {
         }
         let slot = self.slots.at(closer);
         if let Some(vtable) = self.slots.header_of(slot).vtable {
-            let result = self.set_off_by_vtable(slot, vtable.start, fd);
-            self.queue_if_done(slot, result);
+            // SAFETY: it is the function of the vtable of the record in this slot.
+            self.start_on(slot, |slot, place| unsafe { (vtable.start)(slot, place) }, fd);
         }
         None
     }

@@ -269,8 +269,10 @@ where
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         if retryable(result) {
+            // SAFETY: the loop calls it with this slot.
+            let start = |slot, place: &mut Place<'_>| unsafe { Self::start(slot, place) };
             // With a driver that tries, the result may be there at once.
-            match io.core.try_again(slot, result, Self::start) {
+            match io.core.try_again(slot, result, start) {
                 Some(tried) => result = tried,
                 None => return,
             }
@@ -356,7 +358,7 @@ where
         abandon: Self::abandon,
     };
 
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn start(slot: *mut Slot, place: &mut Place<'_>) -> Start {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot) };
@@ -374,8 +376,10 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         let mut completion = completion;
         if completion.flags & TRY_AGAIN != 0 {
+            // SAFETY: the loop calls it with this slot.
+            let start = |slot, place: &mut Place<'_>| unsafe { Self::start(slot, place) };
             // What comes after a result that is there at once waits for its turn.
-            match io.core.try_again(slot, completion.result, Self::start) {
+            match io.core.try_again(slot, completion.result, start) {
                 Some(result) => completion = Completion::in_user_space(completion.op(), result),
                 None => return,
             }
@@ -414,7 +418,7 @@ where
     ///
     /// # Safety
     /// As for `deliver`, of the record in `slot`.
-    #[inline(never)]
+    #[inline(always)]
     unsafe fn go_on(io: &Io, slot: SlotRef, completion: Completion) {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };

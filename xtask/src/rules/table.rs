@@ -373,7 +373,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     readiness(
         "P70: a short receive always leaves nothing",
-        &[edit(READINESS, "short_calls_end &= !event.urgent", "short_calls_end |= event.urgent")],
+        &[edit(READINESS, "if event.urgent {", "if false {")],
         SUITE,
         "edges::p70_what_follows_urgent_data_is_received",
     ),
@@ -408,7 +408,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     readiness(
         "P73: a cancelled waiter takes those behind it along",
-        &[edit(READINESS, "NONE => way.first = next,", "NONE => way.first = NONE,")],
+        &[edit(READINESS, "NONE => self.second = next,", "NONE => self.second = NONE,")],
         "lib",
         "driver::readiness::tests::p73_a_cancelled_waiter_leaves_the_others_in_order",
     ),
@@ -417,8 +417,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[Edit {
             file: READINESS,
             after: "fn cancel",
-            find: "                return true;",
-            replace: "                return false;",
+            find: "any(|way| way.remove(op, &mut self.waiters))",
+            replace: "any(|way| way.remove(op, &mut self.waiters) && false)",
         }],
         SUITE,
         "stream::cancel_of_a_receive_gives_everything_back",
