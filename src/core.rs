@@ -16,7 +16,7 @@ use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::Mailbox;
 use crate::net::borrow;
 use crate::offload::Pool;
-use crate::op::{Completion, MORE, Op, Start};
+use crate::op::{Completion, Direction, MORE, Op, Start};
 use crate::remote::Message;
 use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, STOPPED, Slot, SlotRef, State};
 use crate::state::{Loop, StartFn};
@@ -85,12 +85,17 @@ impl Core {
     /// Starts an operation again for the rest of its work, unless it was asked to end: then it
     /// ends with this.
     #[inline(always)]
-    pub(crate) fn start_again(&self, slot: SlotRef, start: StartFn) -> Option<i32> {
+    pub(crate) fn start_again(
+        &self,
+        slot: SlotRef,
+        start: StartFn,
+        direction: Direction,
+    ) -> Option<i32> {
         let mut state = self.state.borrow_mut();
         if state.slots.header_of(slot).flags & ASKED_TO_END != 0 {
             return Some(-libc::ECANCELED);
         }
-        if !state.hold_restart(slot) && !state.await_event(slot) {
+        if !state.hold_restart(slot) && !state.await_event(slot, direction) {
             state.start(slot, start);
         }
         None

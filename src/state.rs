@@ -250,14 +250,14 @@ impl Loop {
     /// Lets an operation that goes on wait for its handle, where a driver that tries knows that a
     /// call this way would find nothing now; says whether it waits.
     #[inline]
-    pub(crate) fn await_event(&mut self, slot: SlotRef) -> bool {
+    pub(crate) fn await_event(&mut self, slot: SlotRef, direction: Direction) -> bool {
         let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
-        let header = self.slots.header_of(slot);
-        let interest = match header.direction {
+        let interest = match direction {
             Direction::In => Interest::Readable,
             Direction::Out => Interest::Writable,
             Direction::None => return false,
         };
+        let header = self.slots.header_of(slot);
         let op = header.op();
         let waits = readiness.waits_again(op, header.handle, interest);
         if waits {

@@ -286,7 +286,7 @@ where
                     io.core.shut_down(handle);
                     break result;
                 }
-                Step::Again => match io.core.start_again(slot, Self::start) {
+                Step::Again => match io.core.start_again(slot, Self::start, O::DIRECTION) {
                     Some(ended) => result = ended,
                     None => return,
                 },
@@ -435,7 +435,7 @@ where
         let ended = match rearm {
             Rearm::Done(result) => Some(result),
             Rearm::Parked => io.core.park_again(op),
-            Rearm::Again => io.core.start_again(slot, Self::start),
+            Rearm::Again => io.core.start_again(slot, Self::start, O::DIRECTION),
         };
         let Some(result) = ended else { return };
         // SAFETY: the record is moved out once, as in `Once::complete`.

@@ -49,7 +49,7 @@ fn attempt(place: &mut uring::Place<'_>, bytes: &Bytes, tried: &mut bool) -> Sta
 }
 
 /// Tries to send what is left of a buffer; where nothing is, all is done.
-#[inline]
+#[inline(always)]
 pub(crate) fn send_rest(rest: &[u8], place: &mut readiness::Place<'_>) -> Start {
     match rest {
         [] => Start::Ready(0),
@@ -74,7 +74,7 @@ impl<B: IoBuf> Operation for Send<B> {
         attempt(place, &Bytes { at, len, flags: 0, awaited: true }, &mut self.tried)
     }
 
-    #[inline]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
@@ -133,7 +133,7 @@ impl<B: IoBuf> Operation for SendAll<B> {
         self.start(place, true)
     }
 
-    #[inline]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         send_rest(self.rest(), place)
     }
@@ -179,7 +179,7 @@ impl<B: IoBuf> Operation for SendDetached<B> {
         self.all.start(place, false)
     }
 
-    #[inline]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.all.readiness(place)
     }
