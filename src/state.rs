@@ -202,8 +202,7 @@ impl Loop {
     #[inline]
     fn queue_if_done(&mut self, slot: SlotRef, result: Option<i32>) {
         if let Some(result) = result {
-            let index = self.slots.header_of(slot).index;
-            self.finish_in_user_space(index, result);
+            self.finish(slot, result);
         }
     }
 
@@ -284,9 +283,13 @@ impl Loop {
     }
 
     /// Queues the operation's last completion.
-    #[inline]
     pub(crate) fn finish_in_user_space(&mut self, index: u32, result: i32) {
-        let header = self.slots.header(index);
+        self.finish(self.slots.at(index), result);
+    }
+
+    #[inline]
+    fn finish(&mut self, slot: SlotRef, result: i32) {
+        let header = self.slots.header_of(slot);
         header.state = State::Ready;
         let op = header.op();
         self.ready.push_back(Completion::in_user_space(op, result));

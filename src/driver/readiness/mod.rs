@@ -243,6 +243,7 @@ impl<P: Poller> Readiness<P> {
     ///
     /// # Errors
     /// What epoll_ctl(2) or kevent(2) says when the handle is registered.
+    #[inline]
     pub(crate) fn wait_for(
         &mut self,
         op: Op,
@@ -250,6 +251,14 @@ impl<P: Poller> Readiness<P> {
         handle: u32,
         interest: Interest,
     ) -> io::Result<()> {
+        if self.waits_again(op, handle, interest) {
+            return Ok(());
+        }
+        self.wait_first(op, fd, handle, interest)
+    }
+
+    #[cold]
+    fn wait_first(&mut self, op: Op, fd: RawFd, handle: u32, interest: Interest) -> io::Result<()> {
         make_room(&mut self.watches, handle);
         let watch = &mut self.watches[handle as usize];
         if !watch.registered {
