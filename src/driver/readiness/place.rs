@@ -58,14 +58,14 @@ impl<'a> Place<'a> {
     pub(crate) fn recv(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
         let len = room.len().min(TRANSFER_MAX);
         let room = &mut room[..len];
-        self.transfer(Interest::Readable, len, |socket| socket.recv(room))
+        self.transfer(Interest::Readable, len, |socket| system::recv(socket, room))
     }
 
     /// Sends to a stream. To send nothing finds out at once whether the stream is there (P46).
     #[inline(always)]
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Start {
         let len = bytes.len().min(TRANSFER_MAX);
-        let send = |socket: &Borrowed| socket.send_with_flags(&bytes[..len], system::SEND_FLAGS);
+        let send = |socket: &Borrowed| system::send(socket, &bytes[..len]);
         if bytes.is_empty() {
             return Start::Ready(self.call(send));
         }
