@@ -57,6 +57,8 @@ pub(crate) mod vectored;
 pub(crate) const MORE: u32 = 2;
 /// The completion says that the buffer of a zero-copy send is free.
 pub(crate) const NOTIFICATION: u32 = 8;
+/// The completion went before others.
+pub(crate) const WENT_FIRST: u32 = 1 << 12;
 /// Not a completion of the operation: its handle is ready, and it may try again.
 pub(crate) const TRY_AGAIN: u32 = 1 << 13;
 /// Not a completion of the operation: a cancel of it found nothing to cancel just now.

@@ -390,6 +390,18 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "p70_a_message_is_a_wait_a_receive_and_a_send",
     ),
     readiness(
+        "rule 8: what is sent at once by what was sent at once goes first too",
+        &[edit("src/due.rs", "may_go_first = flags & WENT_FIRST == 0;", "may_go_first = true;")],
+        SUITE,
+        "pressure::rule8_a_busy_sender_does_not_starve_a_receive",
+    ),
+    readiness(
+        "what is sent at once keeps its buffer while others are received from",
+        &[edit("src/due.rs", "may_go_first = flags & WENT_FIRST == 0;", "may_go_first = false;")],
+        "readiness",
+        "what_is_sent_at_once_completes_before_the_next_stream_is_received_from",
+    ),
+    readiness(
         "P74: an end without readiness is no news",
         &[edit(READINESS, "if !news.ready && !news.ended {", "if !news.ready {")],
         "lib",
