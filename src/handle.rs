@@ -12,6 +12,7 @@
 
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::Io;
 use crate::core::Core;
@@ -136,6 +137,11 @@ impl Source {
         let mut state = self.core.state.borrow_mut();
         let handle = state.handles.find(self.id)?;
         (handle.closer == OPEN).then_some(handle.fd)
+    }
+
+    /// The time of the handle's loop after `delay`.
+    pub(crate) fn deadline_ns(&self, delay: Duration) -> u64 {
+        self.core.clock.deadline_ns(delay)
     }
 
     /// Operations in flight on the handle.

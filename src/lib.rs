@@ -99,6 +99,9 @@ pub use error::{is_at_capacity, is_cancelled};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream};
+pub use net::{
+    PeerCredentials, ToUnixAddress, UnixAddress, UnixListenOptions, UnixListener, UnixStream,
+};
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};
 pub use start::Trigger;

@@ -452,7 +452,7 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
     {
-        self.submit_on(SendZeroCopy { buf }, stream, move |stream, io, (buf, result)| {
+        self.submit_on(SendZeroCopy::new(buf), stream, move |stream, io, (buf, result)| {
             callback(stream, io, buf, result);
         })
     }

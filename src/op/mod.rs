@@ -18,6 +18,7 @@
 //! |---|---|---|---|
 //! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
 //! | connect | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
+//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect |
 //! | recv, recv_exact | `recv.rs` | `RECV` | recv |
 //! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv |
 //! | send, send_all, send_detached | `send.rs` | `SEND` | send |
@@ -44,6 +45,7 @@ use crate::slot::{self, STOPPED, Slot, SlotRef};
 pub(crate) mod accept;
 pub(crate) mod close;
 pub(crate) mod connect;
+pub(crate) mod connect_unix;
 pub(crate) mod poll;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
