@@ -126,6 +126,15 @@ impl Source {
         Source { core: Rc::clone(&io.core), id }
     }
 
+    /// As [`new`](Source::new), of a stream whose data has no boundaries: TCP's.
+    pub(crate) fn without_boundaries(io: &Io, fd: RawFd) -> Source {
+        let source = Source::new(io, fd);
+        if let Some(driver) = &mut io.core.state.borrow_mut().driver {
+            driver.has_no_boundaries(source.id.index);
+        }
+        source
+    }
+
     /// The name of the handle in `io`, or nothing if it belongs to another loop.
     #[inline]
     pub(crate) fn id(&self, io: &Io) -> Option<HandleId> {

@@ -98,7 +98,9 @@ pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
-pub use net::{ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream};
+pub use net::{
+    ConnectOptions, Delivery, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream,
+};
 pub use net::{
     PeerCredentials, ToUnixAddress, UnixAddress, UnixListenOptions, UnixListener, UnixStream,
 };

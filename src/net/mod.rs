@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 mod descriptor;
+mod descriptors;
 mod host;
 mod listener;
 mod options;
@@ -12,6 +13,7 @@ mod unix_listener;
 mod unix_stream;
 
 pub use descriptor::Descriptor;
+pub use descriptors::Delivery;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions};
 pub use stream::TcpStream;

@@ -105,7 +105,7 @@ impl Stream for TcpStream {
     type Address = SocketAddr;
 
     fn from_fd(io: &Io, fd: OwnedFd) -> TcpStream {
-        TcpStream { source: Source::new(io, fd.into_raw_fd()) }
+        TcpStream { source: Source::without_boundaries(io, fd.into_raw_fd()) }
     }
 
     fn address(raw: SockAddr) -> Option<SocketAddr> {

@@ -142,6 +142,38 @@ fn option<T: Copy>(socket: &Socket, (level, name): (i32, i32), value: &mut T) ->
     }
 }
 
+/// For a receive of descriptors: they are close-on-exec from the start (P17).
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) const RECV_DESCRIPTORS_FLAGS: i32 = libc::MSG_CMSG_CLOEXEC;
+/// macOS has no such flag: see [`close_on_exec`].
+#[cfg(target_vendor = "apple")]
+pub(crate) const RECV_DESCRIPTORS_FLAGS: i32 = 0;
+
+/// The receive has seen to it.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) fn close_on_exec(_descriptor: &OwnedFd) {}
+
+/// Of a descriptor that was just received. A child that another thread starts just now may inherit
+/// it.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn close_on_exec(descriptor: &OwnedFd) {
+    // SAFETY: plain arguments; a descriptor that is open has flags (fcntl(2)).
+    let _ = unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
+/// For how many descriptors a receive has room that wants so many. Linux closes those that find
+/// none.
+#[cfg(target_os = "linux")]
+pub(crate) fn descriptors_asked_for(wanted: usize) -> usize {
+    wanted
+}
+
+/// Others may leave them open, under numbers that nobody is told: so there is room for all.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn descriptors_asked_for(_wanted: usize) -> usize {
+    crate::op::descriptors::DESCRIPTORS_MAX
+}
+
 /// Closes a descriptor and says how that went. It is gone whatever that is (close(2)).
 pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
     // SAFETY: the descriptor was owned, and nobody uses it after this.

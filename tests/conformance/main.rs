@@ -12,6 +12,7 @@ mod huge;
 mod life;
 mod multishot;
 mod options;
+mod passing;
 #[path = "../common/patient.rs"]
 mod patient;
 mod pressure;
