@@ -19,7 +19,10 @@ pub(crate) const NO_ROOM: i32 = -5004;
 /// The stream ended before an exact receive was whole.
 pub(crate) const UNEXPECTED_END: i32 = -5005;
 /// Descriptors were to go without a byte.
-pub(crate) const NO_BYTE: i32 = -5006;
+pub(crate) const NO_BYTE: i32 = -5010;
+
+/// A write of some bytes did none.
+pub(crate) const WROTE_NOTHING: i32 = -5006;
 
 /// What the library says when no system did; the payload of such an [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +60,7 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         NO_BYTE => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoByte),
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
+        WROTE_NOTHING => io::ErrorKind::WriteZero.into(),
         code => io::Error::from_raw_os_error(code.wrapping_neg()),
     }
 }

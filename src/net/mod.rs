@@ -17,7 +17,7 @@ pub use descriptors::Delivery;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions};
 pub use stream::TcpStream;
-pub(crate) use stream::{Borrowed, Stream, borrow, socket};
+pub(crate) use stream::{Borrowed, Stream, borrow, into_owned, socket};
 pub use unix_address::{ToUnixAddress, UnixAddress};
 pub use unix_listener::{UnixListenOptions, UnixListener};
 pub use unix_stream::{PeerCredentials, UnixStream};

@@ -8,6 +8,7 @@ use loom::sync::{Arc, Notify};
 use loom::thread;
 
 use super::{Job, JobId, Pool, package};
+use crate::op::Op;
 
 const PREEMPTIONS_MAX: usize = 3;
 
@@ -19,7 +20,7 @@ fn model(f: impl Fn() + Sync + Send + 'static) {
 
 fn counting(times: &Arc<AtomicUsize>, done: &Arc<Notify>) -> Job {
     let (times, done) = (Arc::clone(times), Arc::clone(done));
-    Box::new(move || {
+    Job::new(move || {
         times.fetch_add(1, Ordering::Relaxed);
         done.notify();
     })
@@ -33,7 +34,8 @@ fn wait_until(times: &AtomicUsize, expected: usize, done: &Notify) {
 }
 
 fn submit(pool: &Pool, job: Job) -> JobId {
-    pool.submit(job).map_err(|rejected| rejected.error).unwrap()
+    let owner = Op { index: 0, generation: 0 };
+    pool.submit(owner, job).map_err(|rejected| rejected.error).unwrap()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tigereye::{Delivery, Io, Next, TcpStream, UnixListener, UnixStream, is_cancelled};
 
-use crate::unix::Place;
+use crate::scratch::Scratch;
 use crate::{Log, finish, pattern, std_pair};
 
 type Received = (Vec<u8>, Vec<OwnedFd>, std::io::Result<Delivery>);
@@ -95,9 +95,9 @@ fn descriptors_arrive_with_their_bytes() {
 #[test]
 fn a_connection_that_is_passed_works_on() {
     let io = Io::new().unwrap();
-    let place = Place::new();
-    let listener = UnixListener::bind(&io, place.at("s")).unwrap();
-    let path = place.at("s");
+    let place = Scratch::new();
+    let listener = UnixListener::bind(&io, place.join("s")).unwrap();
+    let path = place.join("s");
     let (connection, mut client) = std_pair();
     // To another loop, as to another process.
     let other = std::thread::spawn(move || {

@@ -1,11 +1,10 @@
 //! Unix sockets: addresses, files, peers, and that a stream is a stream.
 
-use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net as std_unix;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,31 +12,8 @@ use tigereye::{
     BufferPool, Io, Next, UnixAddress, UnixListenOptions, UnixListener, UnixStream, is_cancelled,
 };
 
+use crate::scratch::Scratch;
 use crate::{HANG, Log, finish, pattern};
-
-/// A directory that goes with all that is in it.
-pub(crate) struct Place(PathBuf);
-
-impl Place {
-    pub(crate) fn new() -> Place {
-        thread_local!(static COUNT: Cell<u32> = const { Cell::new(0) });
-        let number = COUNT.with(|count| count.replace(count.get() + 1));
-        let name = format!("te-{}-{:?}-{number}", std::process::id(), std::thread::current().id());
-        let directory = std::env::temp_dir().join(name.replace(['(', ')'], ""));
-        std::fs::create_dir(&directory).unwrap();
-        Place(directory)
-    }
-
-    pub(crate) fn at(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A stream of the loop, and its peer of the standard library.
 fn pair(io: &Io) -> (UnixStream, std_unix::UnixStream) {
@@ -98,12 +74,12 @@ fn echo(io: &Io, address: &UnixAddress) {
 
 #[test]
 fn p45_echo_over_a_path_with_unnamed_peers() {
-    let place = Place::new();
-    let address = UnixAddress::from_path(place.at("s")).unwrap();
-    assert_eq!(address.as_path().unwrap(), place.at("s"));
+    let place = Scratch::new();
+    let address = UnixAddress::from_path(place.join("s")).unwrap();
+    assert_eq!(address.as_path().unwrap(), place.join("s"));
     assert_eq!((address.as_abstract_name(), address.is_unnamed()), (None, false));
     echo(&Io::new().unwrap(), &address);
-    assert!(std::fs::metadata(place.at("s")).unwrap().file_type().is_socket(), "the file stays");
+    assert!(std::fs::metadata(place.join("s")).unwrap().file_type().is_socket(), "the file stays");
 }
 
 #[test]
@@ -135,14 +111,14 @@ fn p45_abstract_names_are_linuxs() {
 #[test]
 fn p45_a_path_that_no_address_can_be_is_refused() {
     let io = Io::new().unwrap();
-    let place = Place::new();
+    let place = Scratch::new();
     let most = if cfg!(target_os = "linux") { 107 } else { 103 };
     let path_of = |len: usize| {
-        let directory = place.0.to_str().unwrap().len();
-        place.at(&"x".repeat(len - directory - 1))
+        let directory = place.path().to_str().unwrap().len();
+        place.join(&"x".repeat(len - directory - 1))
     };
     let wrong =
-        [path_of(most + 1), path_of(4000), "".into(), place.at("a\0b"), "\0abstract".into()];
+        [path_of(most + 1), path_of(4000), "".into(), place.join("a\0b"), "\0abstract".into()];
     for path in wrong {
         let error = UnixListener::bind(&io, &path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{path:?}");
@@ -159,8 +135,8 @@ fn p45_a_path_that_no_address_can_be_is_refused() {
 #[expect(unsafe_code, reason = "an address that no crate makes")]
 fn p45_a_peer_bound_to_a_path_without_an_end_is_no_panic() {
     let io = Io::new().unwrap();
-    let place = Place::new();
-    let path = place.at(&"x".repeat(108 - place.0.to_str().unwrap().len() - 1));
+    let place = Scratch::new();
+    let path = place.join(&"x".repeat(108 - place.path().to_str().unwrap().len() - 1));
     let mut address = libc::sockaddr_un { sun_family: 1, sun_path: [0; 108] };
     for (to, from) in address.sun_path.iter_mut().zip(path.to_str().unwrap().bytes()) {
         *to = from.cast_signed();
@@ -172,8 +148,8 @@ fn p45_a_peer_bound_to_a_path_without_an_end_is_no_panic() {
     let address = unsafe { socket2::SockAddr::new(storage, 110) };
     let client = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
     client.bind(&address).unwrap();
-    let listener = UnixListener::bind(&io, place.at("s")).unwrap();
-    client.connect(&socket2::SockAddr::unix(place.at("s")).unwrap()).unwrap();
+    let listener = UnixListener::bind(&io, place.join("s")).unwrap();
+    client.connect(&socket2::SockAddr::unix(place.join("s")).unwrap()).unwrap();
     let log = Log::new();
     io.accept_unix(listener, {
         let log = log.clone();
@@ -188,8 +164,8 @@ fn p45_a_peer_bound_to_a_path_without_an_end_is_no_panic() {
 #[test]
 fn p45_a_stale_file_is_in_use_and_replaced_when_asked() {
     let io = Io::new().unwrap();
-    let place = Place::new();
-    let path = place.at("s");
+    let place = Scratch::new();
+    let path = place.join("s");
     drop(UnixListener::bind(&io, &path).unwrap());
     assert_eq!(refused(&io, &path), ErrorKind::ConnectionRefused);
     assert_eq!(UnixListener::bind(&io, &path).unwrap_err().kind(), ErrorKind::AddrInUse);
@@ -202,7 +178,7 @@ fn p45_a_stale_file_is_in_use_and_replaced_when_asked() {
 #[test]
 fn p45_a_file_that_is_in_use_is_never_replaced() {
     let io = Io::new().unwrap();
-    let place = Place::new();
+    let place = Scratch::new();
     let replacing = UnixListenOptions::new().replace_stale(true);
     let is_kept = |path: &Path| {
         let before = std::fs::symlink_metadata(path).unwrap().ino();
@@ -211,31 +187,31 @@ fn p45_a_file_that_is_in_use_is_never_replaced() {
         assert_eq!(std::fs::symlink_metadata(path).unwrap().ino(), before);
     };
     // A listener, and it sees no connection; also one whose backlog is full.
-    let listener = std_unix::UnixListener::bind(place.at("listener")).unwrap();
-    is_kept(&place.at("listener"));
+    let listener = std_unix::UnixListener::bind(place.join("listener")).unwrap();
+    is_kept(&place.join("listener"));
     listener.set_nonblocking(true).unwrap();
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     // A socket of another kind, and one that is bound and does not listen yet.
-    let _datagrams = std_unix::UnixDatagram::bind(place.at("datagrams")).unwrap();
-    is_kept(&place.at("datagrams"));
+    let _datagrams = std_unix::UnixDatagram::bind(place.join("datagrams")).unwrap();
+    is_kept(&place.join("datagrams"));
     let bound = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
-    bound.bind(&socket2::SockAddr::unix(place.at("bound")).unwrap()).unwrap();
-    is_kept(&place.at("bound"));
+    bound.bind(&socket2::SockAddr::unix(place.join("bound")).unwrap()).unwrap();
+    is_kept(&place.join("bound"));
     // What is no socket, and a link to what is stale.
-    std::fs::write(place.at("file"), b"data").unwrap();
-    is_kept(&place.at("file"));
-    drop(std_unix::UnixListener::bind(place.at("stale")).unwrap());
-    std::os::unix::fs::symlink(place.at("stale"), place.at("link")).unwrap();
-    is_kept(&place.at("link"));
-    assert!(place.at("stale").exists());
+    std::fs::write(place.join("file"), b"data").unwrap();
+    is_kept(&place.join("file"));
+    drop(std_unix::UnixListener::bind(place.join("stale")).unwrap());
+    std::os::unix::fs::symlink(place.join("stale"), place.join("link")).unwrap();
+    is_kept(&place.join("link"));
+    assert!(place.join("stale").exists());
 }
 
 #[test]
 fn the_files_mode_is_as_asked() {
     let io = Io::new().unwrap();
-    let place = Place::new();
+    let place = Scratch::new();
     for mode in [0o600, 0o666, 0o777] {
-        let path = place.at(&mode.to_string());
+        let path = place.join(&mode.to_string());
         let options = UnixListenOptions::new().mode(mode).backlog(4);
         let _listener = UnixListener::bind_with(&io, &path, &options).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
@@ -245,20 +221,20 @@ fn the_files_mode_is_as_asked() {
 #[test]
 fn a_directory_that_is_not_there_is_not_found() {
     let io = Io::new().unwrap();
-    let place = Place::new();
-    let path = place.at("none").join("s");
+    let place = Scratch::new();
+    let path = place.join("none").join("s");
     assert_eq!(UnixListener::bind(&io, &path).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(refused(&io, &path), ErrorKind::NotFound);
-    std::fs::write(place.at("file"), b"").unwrap();
-    assert_eq!(refused(&io, &place.at("file")), ErrorKind::ConnectionRefused);
+    std::fs::write(place.join("file"), b"").unwrap();
+    assert_eq!(refused(&io, &place.join("file")), ErrorKind::ConnectionRefused);
 }
 
 #[test]
 fn a_peer_has_credentials() {
     let io = Io::new().unwrap();
-    let place = Place::new();
-    let mine = std::fs::metadata(&place.0).unwrap();
-    let listener = UnixListener::bind(&io, place.at("s")).unwrap();
+    let place = Scratch::new();
+    let mine = std::fs::metadata(place.path()).unwrap();
+    let listener = UnixListener::bind(&io, place.join("s")).unwrap();
     let address = listener.local_addr().unwrap();
     let stream = connected(&io, &address).unwrap();
     let (near, _far) = UnixStream::pair(&io).unwrap();
@@ -273,9 +249,9 @@ fn a_peer_has_credentials() {
 
 /// A listener that does not accept, and whose backlog is full.
 #[cfg(target_os = "linux")]
-fn full(io: &Io, place: &Place) -> (UnixListener, Vec<UnixStream>) {
+fn full(io: &Io, place: &Scratch) -> (UnixListener, Vec<UnixStream>) {
     let options = UnixListenOptions::new().backlog(0);
-    let listener = UnixListener::bind_with(io, place.at("s"), &options).unwrap();
+    let listener = UnixListener::bind_with(io, place.join("s"), &options).unwrap();
     // Linux takes one more than the backlog.
     let waiting = connected(io, &listener.local_addr().unwrap()).unwrap();
     (listener, vec![waiting])
@@ -285,7 +261,7 @@ fn full(io: &Io, place: &Place) -> (UnixListener, Vec<UnixStream>) {
 #[cfg(target_os = "linux")]
 fn a_connect_waits_while_the_backlog_is_full() {
     let io = Io::new().unwrap();
-    let place = Place::new();
+    let place = Scratch::new();
     let (listener, waiting) = full(&io, &place);
     let address = listener.local_addr().unwrap();
     let log = Log::new();
@@ -326,7 +302,7 @@ fn a_connect_waits_while_the_backlog_is_full() {
 #[cfg(target_os = "linux")]
 fn a_connect_that_waits_ends_by_cancel_deadline_and_the_loops_end() {
     let io = Io::new().unwrap();
-    let place = Place::new();
+    let place = Scratch::new();
     let (listener, _waiting) = full(&io, &place);
     let address = listener.local_addr().unwrap();
     let connect = || {
@@ -355,9 +331,9 @@ fn a_connect_that_waits_ends_by_cancel_deadline_and_the_loops_end() {
 #[test]
 fn accept_unix_each_stops_and_gives_the_listener_back() {
     let io = Io::new().unwrap();
-    let place = Place::new();
-    let listener = UnixListener::bind(&io, place.at("s")).unwrap();
-    let clients = (0..3).map(|_| std_unix::UnixStream::connect(place.at("s")).unwrap());
+    let place = Scratch::new();
+    let listener = UnixListener::bind(&io, place.join("s")).unwrap();
+    let clients = (0..3).map(|_| std_unix::UnixStream::connect(place.join("s")).unwrap());
     let _clients: Vec<_> = clients.collect();
     let (items, ends) = (Log::new(), Log::new());
     let (item, end) = (items.clone(), ends.clone());
@@ -374,7 +350,7 @@ fn accept_unix_each_stops_and_gives_the_listener_back() {
     result.unwrap();
     assert_eq!(items.len(), 3);
     let listener = listener.into_std().unwrap();
-    let client = std_unix::UnixStream::connect(place.at("s")).unwrap();
+    let client = std_unix::UnixStream::connect(place.join("s")).unwrap();
     let listener = UnixListener::from_std(&io, listener).unwrap();
     let log = Log::new();
     io.accept_unix(listener, {
@@ -391,10 +367,10 @@ fn accept_unix_each_stops_and_gives_the_listener_back() {
 #[test]
 fn p22_a_cancelled_accept_unix_loses_no_connection() {
     let io = Io::new().unwrap();
-    let place = Place::new();
-    let listener = Rc::new(UnixListener::bind(&io, place.at("s")).unwrap());
+    let place = Scratch::new();
+    let listener = Rc::new(UnixListener::bind(&io, place.join("s")).unwrap());
     for _ in 0..50 {
-        let mut client = std_unix::UnixStream::connect(place.at("s")).unwrap();
+        let mut client = std_unix::UnixStream::connect(place.join("s")).unwrap();
         let accept = || {
             let log = Log::new();
             let put = log.clone();
