@@ -95,14 +95,22 @@ pub(crate) fn send_now(source: &Source, bytes: &[u8]) -> io::Result<usize> {
 /// A kind of stream, as it is made of a socket that was accepted or connected.
 pub(crate) trait Stream: Sized + 'static {
     type Address;
+    /// Whether one entry of io_uring accepts all connections, and ends when the listener is shut
+    /// down.
+    #[cfg(target_os = "linux")]
+    const ACCEPTS_MULTISHOT: bool;
     fn from_fd(io: &Io, fd: OwnedFd) -> Self;
     /// The address, if it is of this kind.
     fn address(raw: SockAddr) -> Option<Self::Address>;
     fn peer(&self) -> io::Result<Self::Address>;
+    /// Accepts a connection, without waiting.
+    fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)>;
 }
 
 impl Stream for TcpStream {
     type Address = SocketAddr;
+    #[cfg(target_os = "linux")]
+    const ACCEPTS_MULTISHOT: bool = true;
 
     fn from_fd(io: &Io, fd: OwnedFd) -> TcpStream {
         TcpStream { source: Source::without_boundaries(io, fd.into_raw_fd()) }
@@ -114,6 +122,10 @@ impl Stream for TcpStream {
 
     fn peer(&self) -> io::Result<SocketAddr> {
         self.peer_addr()
+    }
+
+    fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+        system::accept(listener)
     }
 }
 

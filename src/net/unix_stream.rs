@@ -1,7 +1,7 @@
 //! Streams of Unix sockets. What can be done on any stream is in `stream.rs`.
 
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
@@ -21,7 +21,8 @@ use crate::{AsSource, Io, Op};
 ///
 /// # Platform
 /// Where an end is closed with bytes in it that were not received, Linux tells the other end by
-/// `ConnectionReset`, once.
+/// `ConnectionReset`, once. With the readiness driver a send that waits for room does not hear there
+/// that its own half was shut down, until the peer makes room: cancel it, or close the stream.
 #[derive(Debug)]
 pub struct UnixStream {
     source: Source,
@@ -36,6 +37,10 @@ impl AsSource for UnixStream {
 
 impl Stream for UnixStream {
     type Address = UnixAddress;
+    // An accept that does not wait says `EAGAIN` at a listener that was shut down, and a multishot
+    // one waits for ever.
+    #[cfg(target_os = "linux")]
+    const ACCEPTS_MULTISHOT: bool = false;
 
     fn from_fd(io: &Io, fd: OwnedFd) -> UnixStream {
         UnixStream { source: Source::new(io, fd.into_raw_fd()) }
@@ -48,6 +53,18 @@ impl Stream for UnixStream {
 
     fn peer(&self) -> io::Result<UnixAddress> {
         self.peer_addr()
+    }
+
+    fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+        system::accept(listener).map_err(|error| {
+            // Linux says so of a listener that was shut down too, at which nobody will come.
+            let blocks = error.kind() == io::ErrorKind::WouldBlock;
+            let events = system::poll_now(listener.as_raw_fd(), system::PEER_ENDED).unwrap_or(0);
+            if blocks && events & system::PEER_ENDED != 0 {
+                return io::Error::from_raw_os_error(libc::EINVAL);
+            }
+            error
+        })
     }
 }
 

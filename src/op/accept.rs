@@ -14,8 +14,8 @@ use crate::Io;
 use crate::driver::readiness::{self, Interest};
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::net::Stream;
 use crate::net::address::RawAddress;
-use crate::net::{Stream, system};
 
 #[cfg(target_os = "linux")]
 const FLAGS: i32 = libc::SOCK_CLOEXEC;
@@ -77,7 +77,7 @@ impl<S: Stream> Operation for Accept<S> {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let address = &mut self.address;
         place.attempt(Interest::Readable, |listener| {
-            let (stream, peer) = system::accept(listener)?;
+            let (stream, peer) = S::accept(listener)?;
             *address = RawAddress::from(peer);
             Ok(stream.into_raw_fd() as usize)
         })
@@ -118,7 +118,7 @@ impl<S: Stream> Multishot for AcceptEach<S> {
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let fd = types::Fd(place.fd);
-        place.submit(if place.features().accept_multishot {
+        place.submit(if S::ACCEPTS_MULTISHOT && place.features().accept_multishot {
             opcode::AcceptMulti::new(fd).flags(FLAGS).build()
         } else {
             let nobody = std::ptr::null_mut();
@@ -128,7 +128,7 @@ impl<S: Stream> Multishot for AcceptEach<S> {
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         place.attempt(Interest::Readable, |listener| {
-            let (stream, _peer) = system::accept(listener)?;
+            let (stream, _peer) = S::accept(listener)?;
             Ok(stream.into_raw_fd() as usize)
         })
     }

@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, halves, listen, own, post, ready, receive, send};
+use crate::{connect, halves, listen, own, post, ready, receive, send, unix};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -51,6 +51,13 @@ listed! {
         Next,
         Event,
         Offload,
+        AcceptUnix,
+        AcceptUnixEach,
+        ConnectUnix,
+        RecvUnix,
+        RecvDescriptors,
+        SendUnix,
+        SendDescriptors,
         Post,
     }
 }
@@ -134,6 +141,7 @@ pub(crate) enum Family {
     Halves,
     Ready,
     Own,
+    Unix,
     Post,
 }
 
@@ -198,6 +206,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
+        Family::Unix => unix::cell(operation, situation),
         Family::Post => post::cell(situation),
     }
 }
@@ -215,6 +224,8 @@ impl Operation {
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
+            AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
+            | SendDescriptors => Family::Unix,
             Post => Family::Post,
         }
     }
@@ -229,17 +240,30 @@ impl Operation {
     }
 
     pub(crate) fn accepts(self) -> bool {
-        self.family() == Family::Listen
+        use Operation::*;
+        self.family() == Family::Listen || matches!(self, AcceptUnix | AcceptUnixEach)
     }
 
     /// Whether it waits for something that comes in.
     pub(crate) fn receives(self) -> bool {
-        self.accepts() || self.family() == Family::Receive || self == Operation::Readable
+        use Operation::*;
+        self.accepts()
+            || self.family() == Family::Receive
+            || matches!(self, Readable | RecvUnix | RecvDescriptors)
     }
 
     pub(crate) fn is_flow(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused)
+        matches!(
+            self,
+            AcceptEach
+                | AcceptUnixEach
+                | AcceptPaused
+                | RecvEach
+                | RecvPaused
+                | TickEach
+                | TickPaused
+        )
     }
 
     /// Whether its flow is paused when it waits.
@@ -252,10 +276,11 @@ impl Operation {
     pub(crate) fn done(self) -> &'static str {
         use Operation::*;
         match self {
-            Accept => "connection",
-            AcceptEach | AcceptPaused => "connection; end ok",
-            Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Send | SendZeroCopy => "5 [hello]",
+            Accept | AcceptUnix => "connection",
+            AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
+            Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
+            Recv | Send | SendZeroCopy | RecvUnix | SendUnix => "5 [hello]",
+            RecvDescriptors | SendDescriptors => "5 [hello] 1",
             RecvExact | SendAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
@@ -273,17 +298,20 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact => format!("{error} []"),
+            Recv | RecvExact | RecvUnix => format!("{error} []"),
             RecvVectored => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy => format!("{error} [hello]"),
+            RecvDescriptors => format!("{error} [] 0"),
+            SendDescriptors => format!("{error} [hello] 1"),
+            Send | SendAll | SendZeroCopy | SendUnix => format!("{error} [hello]"),
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
-            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused => {
+            AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | TickEach
+            | TickPaused => {
                 format!("end {error}")
             }
-            Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
-            | ShutdownBoth | Close | Readable | Writable | Timeout | Next | Event | Offload
-            | Post => error.into(),
+            Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
+            | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable
+            | Timeout | Next | Event | Offload | Post => error.into(),
         }
     }
 }
