@@ -51,6 +51,27 @@ pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
     Ok((stream, peer))
 }
 
+/// Accepts a connection of Unix sockets. Linux says that it would block of a listener that was shut
+/// down too, at which nobody will come.
+#[cfg(target_os = "linux")]
+pub(crate) fn accept_unix(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    accept(listener).map_err(|error| {
+        let blocks = error.kind() == io::ErrorKind::WouldBlock;
+        let events = || poll_now(listener.as_raw_fd(), PEER_ENDED).unwrap_or(0);
+        if blocks && events() & PEER_ENDED != 0 {
+            io::Error::from_raw_os_error(libc::EINVAL)
+        } else {
+            error
+        }
+    })
+}
+
+/// Accepts a connection of Unix sockets.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn accept_unix(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    accept(listener)
+}
+
 /// `TCP_USER_TIMEOUT`, which Linux has.
 #[cfg(target_os = "linux")]
 pub(crate) fn set_user_timeout(socket: &Socket, timeout: Option<Duration>) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Streams of Unix sockets. What can be done on any stream is in `stream.rs`.
 
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
@@ -56,15 +56,7 @@ impl Stream for UnixStream {
     }
 
     fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
-        system::accept(listener).map_err(|error| {
-            // Linux says so of a listener that was shut down too, at which nobody will come.
-            let blocks = error.kind() == io::ErrorKind::WouldBlock;
-            let events = system::poll_now(listener.as_raw_fd(), system::PEER_ENDED).unwrap_or(0);
-            if blocks && events & system::PEER_ENDED != 0 {
-                return io::Error::from_raw_os_error(libc::EINVAL);
-            }
-            error
-        })
+        system::accept_unix(listener)
     }
 }
 

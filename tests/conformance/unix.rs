@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net as std_unix;
 use std::path::Path;
 use std::rc::Rc;
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 use tigereye::{
