@@ -27,7 +27,7 @@ fn connected() -> (Example, TcpStream, TcpStream) {
 }
 
 fn start(target: &str) -> Example {
-    Example::start("tcp_proxy", &["127.0.0.1:0".as_ref(), target.as_ref()])
+    Example::start("tcp_proxy", &["127.0.0.1:0".as_ref(), target.as_ref()]).unwrap()
 }
 
 fn client(proxy: &Example) -> TcpStream {

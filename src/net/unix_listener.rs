@@ -54,7 +54,8 @@ impl UnixListenOptions {
 
     /// Removes the file of a socket that is in the way, if no socket is bound to it any more: the
     /// file of a listener stays when its process ends. Anything else in the way stays, and is
-    /// `AddrInUse`. Two processes that start at the same time, each with this option, may remove
+    /// `AddrInUse`: also, for a moment, the socket of a process that was killed while io_uring had an
+    /// operation on it. Two processes that start at the same time, each with this option, may remove
     /// each other's file: have them agree by a lock.
     pub fn replace_stale(mut self, replace: bool) -> UnixListenOptions {
         self.replace_stale = replace;
