@@ -12,4 +12,4 @@ pub use descriptor::Descriptor;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions};
 pub use stream::TcpStream;
-pub(crate) use stream::{Borrowed, borrow, into_owned};
+pub(crate) use stream::{Borrowed, adopt, borrow, into_owned};

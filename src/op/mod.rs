@@ -30,6 +30,7 @@
 //! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite |
 //! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate |
 //! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` |
+//! | signal_each | `signal_each.rs` | `RECV` | recv |
 //! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
 //! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
@@ -58,6 +59,7 @@ pub(crate) mod send;
 pub(crate) mod send_zero_copy;
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
+pub(crate) mod signal_each;
 pub(crate) mod sync;
 pub(crate) mod user_space;
 pub(crate) mod vectored;

@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../common/alone.rs"]
+mod alone;
 mod closing;
 mod detached;
 mod edges;
@@ -21,6 +23,7 @@ mod remote;
 mod rules;
 #[path = "../common/scratch.rs"]
 mod scratch;
+mod signals;
 mod storm;
 mod stream;
 mod tcp;

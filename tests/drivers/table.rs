@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, halves, listen, own, post, ready, receive, send};
+use crate::{connect, halves, listen, own, post, ready, receive, send, signal};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -51,6 +51,8 @@ listed! {
         Next,
         Event,
         Offload,
+        SignalEach,
+        SignalPaused,
         Post,
     }
 }
@@ -134,6 +136,7 @@ pub(crate) enum Family {
     Halves,
     Ready,
     Own,
+    Signal,
     Post,
 }
 
@@ -198,6 +201,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
+        Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
     }
 }
@@ -215,6 +219,7 @@ impl Operation {
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
+            SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
         }
     }
@@ -239,13 +244,23 @@ impl Operation {
 
     pub(crate) fn is_flow(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused)
+        matches!(
+            self,
+            AcceptEach
+                | AcceptPaused
+                | RecvEach
+                | RecvPaused
+                | TickEach
+                | TickPaused
+                | SignalEach
+                | SignalPaused
+        )
     }
 
     /// Whether its flow is paused when it waits.
     pub(crate) fn is_paused(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptPaused | RecvPaused | TickPaused)
+        matches!(self, AcceptPaused | RecvPaused | TickPaused | SignalPaused)
     }
 
     /// What it says when all went well.
@@ -262,6 +277,7 @@ impl Operation {
             RecvEach | RecvPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
+            SignalEach | SignalPaused => "SIGUSR1; end ok",
             Next => "called",
             Offload => "7",
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Timeout
@@ -278,7 +294,8 @@ impl Operation {
             Send | SendAll | SendZeroCopy => format!("{error} [hello]"),
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
-            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused => {
+            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused
+            | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
             Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
