@@ -6,6 +6,7 @@
 #[path = "../common/alone.rs"]
 mod alone;
 mod closing;
+mod descriptors;
 mod detached;
 mod edges;
 mod ends;

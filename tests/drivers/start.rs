@@ -127,6 +127,8 @@ fn receive(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> 
     match operation {
         Operation::Recv => b.io.recv(context, room(), came),
         Operation::RecvExact => b.io.recv_exact(context, room(), scene.exact, came),
+        Operation::Read => b.io.read(context, room(), came),
+        Operation::ReadExact => b.io.read_exact(context, room(), scene.exact, came),
         Operation::RecvVectored => {
             let first = scene.room.min(3);
             let bufs = vec![b.room(first), b.room(scene.room - first)];
@@ -156,6 +158,8 @@ fn send(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op 
         Operation::Send => b.io.send(context, whole(), came),
         Operation::SendAll => b.io.send_all(context, whole(), came),
         Operation::SendDetached => b.io.send_detached(&context, whole()),
+        Operation::Write => b.io.write(context, whole(), came),
+        Operation::WriteAll => b.io.write_all(context, whole(), came),
         Operation::SendVectored => b.io.send_vectored(context, parts(), came_all),
         Operation::SendAllVectored => b.io.send_all_vectored(context, parts(), came_all),
         _ => b.io.send_zero_copy(context, whole(), came),

@@ -33,12 +33,16 @@ listed! {
         RecvVectored,
         RecvEach,
         RecvPaused,
+        Read,
+        ReadExact,
         Send,
         SendAll,
         SendDetached,
         SendVectored,
         SendAllVectored,
         SendZeroCopy,
+        Write,
+        WriteAll,
         ShutdownRead,
         ShutdownWrite,
         ShutdownBoth,
@@ -212,10 +216,11 @@ impl Operation {
         match self {
             Accept | AcceptEach | AcceptPaused => Family::Listen,
             Connect | ConnectFrom | ConnectHost => Family::Connect,
-            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused => Family::Receive,
-            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy => {
-                Family::Send
+            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused | Read | ReadExact => {
+                Family::Receive
             }
+            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
+            | Write | WriteAll => Family::Send,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
@@ -270,8 +275,8 @@ impl Operation {
             Accept => "connection",
             AcceptEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Send | SendZeroCopy => "5 [hello]",
-            RecvExact | SendAll => "ok [hello]",
+            Recv | Read | Send | SendZeroCopy | Write => "5 [hello]",
+            RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
             RecvEach | RecvPaused => "[hello]; end ok",
@@ -289,9 +294,9 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact => format!("{error} []"),
+            Recv | RecvExact | Read | ReadExact => format!("{error} []"),
             RecvVectored => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy => format!("{error} [hello]"),
+            Send | SendAll | SendZeroCopy | Write | WriteAll => format!("{error} [hello]"),
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
             AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused
