@@ -39,7 +39,8 @@ fn from_a_pipe_to_a_pipe_and_a_file() {
     let directory = Scratch::new();
     let copy = directory.join("copy");
     let mut command = tee();
-    command.arg(&copy).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.current_dir(directory.path()).arg("copy");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let feeder = feed(&mut child, lines());
     let output = child.wait_with_output().unwrap();

@@ -12,7 +12,7 @@ use std::ptr;
 
 /// Makes a call that may raise SIGPIPE, and sees to it that nobody hears of that.
 pub(crate) fn without(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    let sigpipe = sigpipe_alone();
+    let sigpipe = alone();
     let mut before = MaybeUninit::uninit();
     // SAFETY: both sets may be read and written; the call fills the second one.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, before.as_mut_ptr()) };
@@ -32,7 +32,8 @@ pub(crate) fn without(mut call: impl FnMut() -> io::Result<usize>) -> io::Result
     result
 }
 
-fn sigpipe_alone() -> libc::sigset_t {
+/// The set of this signal alone.
+pub(crate) fn alone() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
     // SAFETY: the call makes it a valid set.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
@@ -71,7 +72,7 @@ mod tests {
         });
         assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EPIPE));
         assert!(!pends(), "the call's own signal is taken away");
-        let sigpipe = sigpipe_alone();
+        let sigpipe = alone();
         // SAFETY: a valid set.
         unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, ptr::null_mut()) };
         raise();

@@ -7,6 +7,7 @@
 //! Sources: read(2), io_uring_prep_read(3), io_uring_prep_poll_add(3).
 
 use std::io;
+#[cfg(target_os = "linux")]
 use std::mem::MaybeUninit;
 
 #[cfg(target_os = "linux")]
@@ -40,6 +41,7 @@ pub(super) const OWN_POSITION: u64 = u64::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     Nothing,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     Call,
     Wait,
 }

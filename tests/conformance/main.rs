@@ -24,6 +24,7 @@ mod remote;
 mod rules;
 #[path = "../common/scratch.rs"]
 mod scratch;
+mod send_file;
 mod signals;
 mod storm;
 mod stream;
