@@ -66,15 +66,16 @@ mod tests {
             // SAFETY: raises a signal that this thread has blocked, or is about to take away.
             assert_eq!(unsafe { libc::raise(libc::SIGPIPE) }, 0);
         };
+        // Blocked, so that what is left of it can be seen.
+        let sigpipe = alone();
+        // SAFETY: a valid set.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, ptr::null_mut()) };
         let result = without(|| {
             raise();
             epipe()
         });
         assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EPIPE));
         assert!(!pends(), "the call's own signal is taken away");
-        let sigpipe = alone();
-        // SAFETY: a valid set.
-        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, ptr::null_mut()) };
         raise();
         without(epipe).unwrap_err();
         assert!(pends(), "the program's own is left to it");

@@ -1,9 +1,9 @@
 //! Writing to a descriptor of any kind, where it stands: once, or until all is written.
 //!
 //! A pipe or a socket that nobody reads is an `EPIPE`, never a signal (P35): io_uring is told so
-//! from Linux 6.18 on (`RWF_NOSIGNAL`). Before, it would raise SIGPIPE in the loop's thread at a time
-//! of its own; so a write to a socket is a send there, and to a pipe it is made by hand, and io_uring
-//! only waits.
+//! from Linux 6.18 on (`RWF_NOSIGNAL`), though there it raised none without the flag either. Before,
+//! pipe_write in fs/pipe.c signals whoever runs it, which may be the loop's thread; so a write to a
+//! socket is a send there, and to a pipe it is made by hand, and io_uring only waits.
 //!
 //! Sources: write(2), pwritev2(2), io_uring_prep_write(3), pipe(7).
 
