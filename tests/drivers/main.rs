@@ -26,6 +26,7 @@ mod ready;
 mod receive;
 mod scene;
 mod send;
+mod signal;
 mod start;
 mod system;
 mod table;
@@ -118,6 +119,11 @@ fn readiness_of_descriptors() {
 #[test]
 fn what_the_loop_does_itself() {
     compare(Family::Own);
+}
+
+#[test]
+fn hearing_of_signals() {
+    compare(Family::Signal);
 }
 
 #[test]
