@@ -29,6 +29,7 @@ mod scene;
 #[path = "../common/scratch.rs"]
 mod scratch;
 mod send;
+mod signal;
 mod start;
 mod system;
 mod table;
@@ -127,6 +128,11 @@ fn unix_sockets() {
 #[test]
 fn what_the_loop_does_itself() {
     compare(Family::Own);
+}
+
+#[test]
+fn hearing_of_signals() {
+    compare(Family::Signal);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tigereye::{AsSource, BufferPool, Trigger};
 use crate::bench::{Bench, HANG, Kept, shown};
 use crate::patient::read_some;
 use crate::scratch::Scratch;
-use crate::system::{has, is_at_rest, settle};
+use crate::system::{has, is_at_rest, raise, settle};
 use crate::table::{Family, Operation};
 
 /// Whether what an operation is to wait for is there from the start.
@@ -160,7 +160,7 @@ impl Scene {
         let sends = operation.family() == Family::Send || operation == Operation::Writable;
         match operation.family() {
             Family::Connect => scene.expect_connections(),
-            Family::Own | Family::Post => {}
+            Family::Own | Family::Signal | Family::Post => {}
             Family::Unix => scene.unix(b, operation),
             _ if operation.accepts() => scene.listen(b),
             Family::Listen => unreachable!("all of them accept"),
@@ -289,6 +289,8 @@ impl Scene {
             trigger.pull();
         } else if let Some(release) = self.release.take() {
             release.send(()).unwrap();
+        } else if operation.family() == Family::Signal {
+            raise();
         } else {
             b.put("nothing can be made to arrive");
         }

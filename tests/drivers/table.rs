@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, halves, listen, own, post, ready, receive, send, unix};
+use crate::{connect, halves, listen, own, post, ready, receive, send, signal, unix};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -33,12 +33,16 @@ listed! {
         RecvVectored,
         RecvEach,
         RecvPaused,
+        Read,
+        ReadExact,
         Send,
         SendAll,
         SendDetached,
         SendVectored,
         SendAllVectored,
         SendZeroCopy,
+        Write,
+        WriteAll,
         ShutdownRead,
         ShutdownWrite,
         ShutdownBoth,
@@ -58,6 +62,8 @@ listed! {
         RecvDescriptors,
         SendUnix,
         SendDescriptors,
+        SignalEach,
+        SignalPaused,
         Post,
     }
 }
@@ -142,6 +148,7 @@ pub(crate) enum Family {
     Ready,
     Own,
     Unix,
+    Signal,
     Post,
 }
 
@@ -207,6 +214,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
         Family::Unix => unix::cell(operation, situation),
+        Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
     }
 }
@@ -217,15 +225,17 @@ impl Operation {
         match self {
             Accept | AcceptEach | AcceptPaused => Family::Listen,
             Connect | ConnectFrom | ConnectHost => Family::Connect,
-            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused => Family::Receive,
-            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy => {
-                Family::Send
+            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused | Read | ReadExact => {
+                Family::Receive
             }
+            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
+            | Write | WriteAll => Family::Send,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
             AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
             | SendDescriptors => Family::Unix,
+            SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
         }
     }
@@ -263,13 +273,15 @@ impl Operation {
                 | RecvPaused
                 | TickEach
                 | TickPaused
+                | SignalEach
+                | SignalPaused
         )
     }
 
     /// Whether its flow is paused when it waits.
     pub(crate) fn is_paused(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptPaused | RecvPaused | TickPaused)
+        matches!(self, AcceptPaused | RecvPaused | TickPaused | SignalPaused)
     }
 
     /// What it says when all went well.
@@ -279,14 +291,15 @@ impl Operation {
             Accept | AcceptUnix => "connection",
             AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
-            Recv | Send | SendZeroCopy | RecvUnix | SendUnix => "5 [hello]",
+            Recv | Read | Send | SendZeroCopy | Write | RecvUnix | SendUnix => "5 [hello]",
             RecvDescriptors | SendDescriptors => "5 [hello] 1",
-            RecvExact | SendAll => "ok [hello]",
+            RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
             RecvEach | RecvPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
+            SignalEach | SignalPaused => "SIGUSR1; end ok",
             Next => "called",
             Offload => "7",
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Timeout
@@ -298,15 +311,17 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | RecvUnix => format!("{error} []"),
+            Recv | RecvExact | Read | ReadExact | RecvUnix => format!("{error} []"),
             RecvVectored => format!("{error} [][]"),
             RecvDescriptors => format!("{error} [] 0"),
             SendDescriptors => format!("{error} [hello] 1"),
-            Send | SendAll | SendZeroCopy | SendUnix => format!("{error} [hello]"),
+            Send | SendAll | SendZeroCopy | Write | WriteAll | SendUnix => {
+                format!("{error} [hello]")
+            }
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
             AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | TickEach
-            | TickPaused => {
+            | TickPaused | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
             Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
