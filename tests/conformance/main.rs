@@ -16,6 +16,7 @@ mod huge;
 mod life;
 mod multishot;
 mod options;
+mod passing;
 #[path = "../common/patient.rs"]
 mod patient;
 mod pressure;
@@ -30,6 +31,7 @@ mod storm;
 mod stream;
 mod tcp;
 mod timers;
+mod unix;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
