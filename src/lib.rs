@@ -87,6 +87,7 @@ mod op;
 mod pause;
 mod queue;
 mod remote;
+mod signal;
 mod slot;
 mod start;
 mod state;
@@ -100,8 +101,13 @@ pub use error::{is_at_capacity, is_cancelled};
 pub use fs::{At, Directory, File, OpenOptions};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
-pub use net::{ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream};
+pub use net::{
+    ConnectOptions, Delivery, Descriptor, Keepalive, ListenOptions, PeerCredentials, TcpListener,
+    TcpStream, ToUnixAddress, UnixAddress, UnixListenOptions, UnixListener, UnixStream, stderr,
+    stdin, stdout,
+};
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};
+pub use signal::Signal;
 pub use start::Trigger;
 pub use threads::{InTurn, Threads};

@@ -46,7 +46,7 @@ fn directory(fd: RawFd) -> RawFd {
 
 /// Whether a descriptor has offsets: a file and a disk do, a pipe, a terminal and a socket do not.
 /// It does not block (lseek(2)).
-fn is_seekable(fd: RawFd) -> bool {
+pub(crate) fn is_seekable(fd: RawFd) -> bool {
     rustix::fs::tell(LentFd::new(fd)).is_ok()
 }
 
@@ -197,6 +197,16 @@ impl Driver {
                 false
             }
             Driver::Readiness(readiness) => readiness.cancel(op, handle),
+        }
+    }
+
+    /// What a new handle receives is one row of bytes, without boundaries.
+    #[inline]
+    pub(crate) fn has_no_boundaries(&mut self, handle: u32) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(_) => {}
+            Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
         }
     }
 

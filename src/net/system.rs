@@ -1,14 +1,22 @@
 //! What systems do differently, or what no crate wraps: one small function each.
 #![expect(unsafe_code, reason = "system calls that no crate wraps in this form")]
 
+#[cfg(target_os = "linux")]
+use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+#[cfg(target_os = "linux")]
+use std::os::unix::ffi::OsStrExt;
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+use std::ptr;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use socket2::{SockAddr, Socket};
+
+use super::sigpipe;
 
 /// For every send: a peer that is gone is an `EPIPE`, never a signal (P35).
 #[cfg(not(target_vendor = "apple"))]
@@ -66,6 +74,27 @@ pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
     Ok((stream, peer))
 }
 
+/// Accepts a connection of Unix sockets. Linux says that it would block of a listener that was shut
+/// down too, at which nobody will come.
+#[cfg(target_os = "linux")]
+pub(crate) fn accept_unix(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    accept(listener).map_err(|error| {
+        let blocks = error.kind() == io::ErrorKind::WouldBlock;
+        let events = || poll_now(listener.as_raw_fd(), PEER_ENDED).unwrap_or(0);
+        if blocks && events() & PEER_ENDED != 0 {
+            io::Error::from_raw_os_error(libc::EINVAL)
+        } else {
+            error
+        }
+    })
+}
+
+/// Accepts a connection of Unix sockets.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn accept_unix(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    accept(listener)
+}
+
 /// `TCP_USER_TIMEOUT`, which Linux has.
 #[cfg(target_os = "linux")]
 pub(crate) fn set_user_timeout(socket: &Socket, timeout: Option<Duration>) -> io::Result<()> {
@@ -97,6 +126,101 @@ pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_port_lb(true)
 }
 
+/// An abstract name: a NUL stands before it, where a path would begin (unix(7)).
+#[cfg(target_os = "linux")]
+pub(crate) fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
+    if name.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an abstract name has a byte"));
+    }
+    let path = [b"\0", name].concat();
+    SockAddr::unix(OsStr::from_bytes(&path))
+}
+
+/// Other systems know sockets by their files alone.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn abstract_address(_name: &[u8]) -> io::Result<SockAddr> {
+    let message = "this system has no abstract names of Unix sockets";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+/// User, group and process at the other end of a Unix socket. Of a process in another name space
+/// Linux gives the number 0.
+#[cfg(target_os = "linux")]
+pub(crate) fn peer_credentials(socket: &Socket) -> io::Result<(u32, u32, Option<u32>)> {
+    let mut who = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    option(socket, (libc::SOL_SOCKET, libc::SO_PEERCRED), &mut who)?;
+    Ok((who.uid, who.gid, u32::try_from(who.pid).ok().filter(|&pid| pid != 0)))
+}
+
+/// User, group and process at the other end of a Unix socket.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn peer_credentials(socket: &Socket) -> io::Result<(u32, u32, Option<u32>)> {
+    let (mut uid, mut gid) = (0, 0);
+    // SAFETY: both numbers live during the call.
+    match unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut uid, &raw mut gid) } {
+        0 => Ok((uid, gid, peer_process(socket))),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(target_vendor = "apple")]
+fn peer_process(socket: &Socket) -> Option<u32> {
+    let mut pid: libc::pid_t = 0;
+    option(socket, (libc::SOL_LOCAL, libc::LOCAL_PEERPID), &mut pid).ok()?;
+    u32::try_from(pid).ok()
+}
+
+/// Where a system has no such option.
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn peer_process(_socket: &Socket) -> Option<u32> {
+    None
+}
+
+/// Reads a socket's option, of a type that the system fills whole (getsockopt(2)).
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn option<T: Copy>(socket: &Socket, (level, name): (i32, i32), value: &mut T) -> io::Result<()> {
+    let mut len = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    let at = ptr::from_mut(value).cast();
+    // SAFETY: the value lives during the call, and is as long as the system is told; it has no
+    // invalid bit patterns (numbers, and structures of numbers).
+    match unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, at, &raw mut len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// For a receive of descriptors: they are close-on-exec from the start (P17).
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) const RECV_DESCRIPTORS_FLAGS: i32 = libc::MSG_CMSG_CLOEXEC;
+/// macOS has no such flag: see [`close_on_exec`].
+#[cfg(target_vendor = "apple")]
+pub(crate) const RECV_DESCRIPTORS_FLAGS: i32 = 0;
+
+/// The receive has seen to it.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) fn close_on_exec(_descriptor: &OwnedFd) {}
+
+/// Of a descriptor that was just received. A child that another thread starts just now may inherit
+/// it.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn close_on_exec(descriptor: &OwnedFd) {
+    // SAFETY: plain arguments; a descriptor that is open has flags (fcntl(2)).
+    let _ = unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
+/// For how many descriptors a receive has room that wants so many. Linux closes those that find
+/// none.
+#[cfg(target_os = "linux")]
+pub(crate) fn descriptors_asked_for(wanted: usize) -> usize {
+    wanted
+}
+
+/// Others may leave them open, under numbers that nobody is told: so there is room for all.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn descriptors_asked_for(_wanted: usize) -> usize {
+    crate::op::descriptors::DESCRIPTORS_MAX
+}
+
 /// Closes a descriptor and says how that went. It is gone whatever that is (close(2)).
 pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
     // SAFETY: the descriptor was owned, and nobody uses it after this.
@@ -121,6 +245,132 @@ pub(crate) fn poll_now(fd: RawFd, events: i16) -> io::Result<i16> {
         _ if entry.revents & libc::POLLNVAL != 0 => Err(io::Error::from_raw_os_error(libc::EBADF)),
         _ => Ok(entry.revents),
     }
+}
+
+/// For pwritev2(2) and io_uring: a reader that is gone is an `EPIPE`, never a signal (Linux 6.18).
+#[cfg(target_os = "linux")]
+pub(crate) const NO_SIGNAL: i32 = 0x100;
+
+/// A call with flags is not to be had here, for this descriptor.
+fn unsupported() -> io::Error {
+    io::Error::from_raw_os_error(libc::EOPNOTSUPP)
+}
+
+fn is_unsupported<T>(result: &io::Result<T>) -> bool {
+    let code = result.as_ref().err().and_then(io::Error::raw_os_error);
+    matches!(code, Some(libc::EOPNOTSUPP | libc::ENOSYS))
+}
+
+/// Reads what there is now, whatever the descriptor is set to (preadv2(2)).
+#[cfg(target_os = "linux")]
+fn read_no_wait(fd: BorrowedFd<'_>, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let room = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+    // SAFETY: one vector, of memory that may be written to.
+    let count = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const room, 1, -1, libc::RWF_NOWAIT) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Other systems have no such call.
+#[cfg(not(target_os = "linux"))]
+fn read_no_wait(_fd: BorrowedFd<'_>, _room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    Err(unsupported())
+}
+
+/// Writes with flags (pwritev2(2)).
+#[cfg(target_os = "linux")]
+pub(crate) fn write_with(fd: BorrowedFd<'_>, bytes: &[u8], flags: i32) -> io::Result<usize> {
+    let bytes = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: one vector, of memory that is only read.
+    let count = unsafe { libc::pwritev2(fd.as_raw_fd(), &raw const bytes, 1, -1, flags) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes what there is room for now, whatever the descriptor is set to, and raises no SIGPIPE.
+#[cfg(target_os = "linux")]
+fn write_no_wait(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let result = write_with(fd, bytes, libc::RWF_NOWAIT | NO_SIGNAL);
+    if is_unsupported(&result) {
+        return sigpipe::without(|| write_with(fd, bytes, libc::RWF_NOWAIT));
+    }
+    result
+}
+
+#[cfg(target_os = "linux")]
+fn write_no_signal(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    write_with(fd, bytes, NO_SIGNAL)
+}
+
+/// Other systems have no such calls.
+#[cfg(not(target_os = "linux"))]
+fn write_no_wait(_fd: BorrowedFd<'_>, _bytes: &[u8]) -> io::Result<usize> {
+    Err(unsupported())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn write_no_signal(_fd: BorrowedFd<'_>, _bytes: &[u8]) -> io::Result<usize> {
+    Err(unsupported())
+}
+
+/// What io_uring must know of a descriptor.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A pipe or a FIFO.
+    Pipe,
+    Socket,
+    /// A terminal, or another device.
+    Device,
+    Other,
+}
+
+/// Which kind of descriptor it is (fstat(2)); what is not one, the call on it says.
+#[cfg(target_os = "linux")]
+pub(crate) fn kind(fd: impl AsFd) -> Kind {
+    use rustix::fs::FileType;
+    match rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::Fifo) => Kind::Pipe,
+        Ok(FileType::Socket) => Kind::Socket,
+        Ok(FileType::CharacterDevice) => Kind::Device,
+        _ => Kind::Other,
+    }
+}
+
+fn is_nonblocking(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+}
+
+/// Reads without waiting; `EOPNOTSUPP` where that cannot be promised.
+pub(crate) fn read_at_once(fd: impl AsFd, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let fd = fd.as_fd();
+    let result = read_no_wait(fd, room);
+    if is_unsupported(&result) {
+        if !is_nonblocking(fd) {
+            return Err(unsupported());
+        }
+        let (read, _rest) = rustix::io::read(fd, room)?;
+        return Ok(read.len());
+    }
+    result
+}
+
+/// Writes without waiting, and without SIGPIPE; `EOPNOTSUPP` where that cannot be promised.
+pub(crate) fn write_at_once(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let fd = fd.as_fd();
+    let result = write_no_wait(fd, bytes);
+    if is_unsupported(&result) {
+        return if is_nonblocking(fd) { write(fd, bytes) } else { Err(unsupported()) };
+    }
+    result
+}
+
+/// Writes, which may wait, without SIGPIPE.
+pub(crate) fn write(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let fd = fd.as_fd();
+    let result = write_no_signal(fd, bytes);
+    if is_unsupported(&result) {
+        return sigpipe::without(|| Ok(rustix::io::write(fd, bytes)?));
+    }
+    result
 }
 
 /// How many bytes a stream that blocks has room for; 0: none before it is writable.
@@ -210,13 +460,9 @@ fn raw_send_file(stream: RawFd, file: RawFd, offset: libc::off_t, count: usize) 
 /// Has this thread never see SIGPIPE: sendfile(2) has no flag for that (P35). What the system sends
 /// stays pending, and is nobody's.
 pub(crate) fn block_sigpipe() {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: it is valid for a set of signals.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: the set was made by the call before.
-    unsafe { libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE) };
+    let sigpipe = sigpipe::alone();
     let none = std::ptr::null_mut();
     // SAFETY: the set is valid; the former mask is not asked for. It fails for nothing but its
     // first argument.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), none) };
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, none) };
 }

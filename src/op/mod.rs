@@ -18,19 +18,24 @@
 //! |---|---|---|---|
 //! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
 //! | connect | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
+//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect |
 //! | recv, recv_exact | `recv.rs` | `RECV` | recv |
 //! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv |
 //! | send, send_all, send_detached | `send.rs` | `SEND` | send |
 //! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
+//! | send and recv, with descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg |
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
 //! | open, open_directory | `open.rs` | `OPENAT` | pool: openat |
+//! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read |
+//! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write |
 //! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread |
 //! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite |
 //! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate |
 //! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` |
+//! | signal_each | `signal_each.rs` | `RECV` | recv |
 //! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
 //! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
@@ -50,8 +55,11 @@ use crate::slot::{self, STOPPED, Slot, SlotRef};
 pub(crate) mod accept;
 pub(crate) mod close;
 pub(crate) mod connect;
+pub(crate) mod connect_unix;
+pub(crate) mod descriptors;
 pub(crate) mod open;
 pub(crate) mod poll;
+pub(crate) mod read;
 pub(crate) mod read_at;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
@@ -60,9 +68,11 @@ pub(crate) mod send_file;
 pub(crate) mod send_zero_copy;
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
+pub(crate) mod signal_each;
 pub(crate) mod sync;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
+pub(crate) mod write;
 pub(crate) mod write_at;
 
 /// The completion is not the operation's last one.

@@ -3,7 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../common/alone.rs"]
+mod alone;
 mod closing;
+mod descriptors;
 mod detached;
 mod edges;
 mod ends;
@@ -13,6 +16,7 @@ mod huge;
 mod life;
 mod multishot;
 mod options;
+mod passing;
 #[path = "../common/patient.rs"]
 mod patient;
 mod pressure;
@@ -22,10 +26,12 @@ mod rules;
 #[path = "../common/scratch.rs"]
 mod scratch;
 mod send_file;
+mod signals;
 mod storm;
 mod stream;
 mod tcp;
 mod timers;
+mod unix;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;

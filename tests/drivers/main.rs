@@ -25,10 +25,15 @@ mod post;
 mod ready;
 mod receive;
 mod scene;
+#[allow(dead_code, reason = "the conformance tests use more of it")]
+#[path = "../common/scratch.rs"]
+mod scratch;
 mod send;
+mod signal;
 mod start;
 mod system;
 mod table;
+mod unix;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -116,8 +121,18 @@ fn readiness_of_descriptors() {
 }
 
 #[test]
+fn unix_sockets() {
+    compare(Family::Unix);
+}
+
+#[test]
 fn what_the_loop_does_itself() {
     compare(Family::Own);
+}
+
+#[test]
+fn hearing_of_signals() {
+    compare(Family::Signal);
 }
 
 #[test]

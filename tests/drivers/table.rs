@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, halves, listen, own, post, ready, receive, send};
+use crate::{connect, halves, listen, own, post, ready, receive, send, signal, unix};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -33,12 +33,16 @@ listed! {
         RecvVectored,
         RecvEach,
         RecvPaused,
+        Read,
+        ReadExact,
         Send,
         SendAll,
         SendDetached,
         SendVectored,
         SendAllVectored,
         SendZeroCopy,
+        Write,
+        WriteAll,
         ShutdownRead,
         ShutdownWrite,
         ShutdownBoth,
@@ -51,6 +55,15 @@ listed! {
         Next,
         Event,
         Offload,
+        AcceptUnix,
+        AcceptUnixEach,
+        ConnectUnix,
+        RecvUnix,
+        RecvDescriptors,
+        SendUnix,
+        SendDescriptors,
+        SignalEach,
+        SignalPaused,
         Post,
     }
 }
@@ -134,6 +147,8 @@ pub(crate) enum Family {
     Halves,
     Ready,
     Own,
+    Unix,
+    Signal,
     Post,
 }
 
@@ -198,6 +213,8 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
+        Family::Unix => unix::cell(operation, situation),
+        Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
     }
 }
@@ -208,13 +225,17 @@ impl Operation {
         match self {
             Accept | AcceptEach | AcceptPaused => Family::Listen,
             Connect | ConnectFrom | ConnectHost => Family::Connect,
-            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused => Family::Receive,
-            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy => {
-                Family::Send
+            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused | Read | ReadExact => {
+                Family::Receive
             }
+            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
+            | Write | WriteAll => Family::Send,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
+            AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
+            | SendDescriptors => Family::Unix,
+            SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
         }
     }
@@ -229,39 +250,56 @@ impl Operation {
     }
 
     pub(crate) fn accepts(self) -> bool {
-        self.family() == Family::Listen
+        use Operation::*;
+        self.family() == Family::Listen || matches!(self, AcceptUnix | AcceptUnixEach)
     }
 
     /// Whether it waits for something that comes in.
     pub(crate) fn receives(self) -> bool {
-        self.accepts() || self.family() == Family::Receive || self == Operation::Readable
+        use Operation::*;
+        self.accepts()
+            || self.family() == Family::Receive
+            || matches!(self, Readable | RecvUnix | RecvDescriptors)
     }
 
     pub(crate) fn is_flow(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused)
+        matches!(
+            self,
+            AcceptEach
+                | AcceptUnixEach
+                | AcceptPaused
+                | RecvEach
+                | RecvPaused
+                | TickEach
+                | TickPaused
+                | SignalEach
+                | SignalPaused
+        )
     }
 
     /// Whether its flow is paused when it waits.
     pub(crate) fn is_paused(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptPaused | RecvPaused | TickPaused)
+        matches!(self, AcceptPaused | RecvPaused | TickPaused | SignalPaused)
     }
 
     /// What it says when all went well.
     pub(crate) fn done(self) -> &'static str {
         use Operation::*;
         match self {
-            Accept => "connection",
-            AcceptEach | AcceptPaused => "connection; end ok",
-            Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Send | SendZeroCopy => "5 [hello]",
-            RecvExact | SendAll => "ok [hello]",
+            Accept | AcceptUnix => "connection",
+            AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
+            Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
+            Recv | Read | Send | SendZeroCopy | Write | RecvUnix | SendUnix => "5 [hello]",
+            RecvDescriptors | SendDescriptors => "5 [hello] 1",
+            RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
             RecvEach | RecvPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
+            SignalEach | SignalPaused => "SIGUSR1; end ok",
             Next => "called",
             Offload => "7",
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Timeout
@@ -273,17 +311,22 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact => format!("{error} []"),
+            Recv | RecvExact | Read | ReadExact | RecvUnix => format!("{error} []"),
             RecvVectored => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy => format!("{error} [hello]"),
+            RecvDescriptors => format!("{error} [] 0"),
+            SendDescriptors => format!("{error} [hello] 1"),
+            Send | SendAll | SendZeroCopy | Write | WriteAll | SendUnix => {
+                format!("{error} [hello]")
+            }
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
-            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused => {
+            AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | TickEach
+            | TickPaused | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
-            Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
-            | ShutdownBoth | Close | Readable | Writable | Timeout | Next | Event | Offload
-            | Post => error.into(),
+            Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
+            | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable
+            | Timeout | Next | Event | Offload | Post => error.into(),
         }
     }
 }

@@ -89,8 +89,12 @@ pub(super) const KERNELS: &[Kernel] = &[
 ];
 
 /// Test programs that are not for booted kernels. All others that cargo builds are.
-pub(super) const LEFT_OUT: &[(&str, &str)] =
-    &[("web_server", "starts browsers and other clients, which are not linked statically")];
+pub(super) const LEFT_OUT: &[(&str, &str)] = &[
+    ("tee", "starts an example, which is not in the machine"),
+    ("web_server", "starts browsers and other clients, which are not linked statically"),
+    ("chat", "starts an example, which is not in the machine"),
+    ("tcp_proxy", "starts an example, which is not in the machine"),
+];
 
 /// Programs whose time is that of a hundred thousand messages between two threads: they run on one
 /// processor, for between two emulated ones a message takes milliseconds.
