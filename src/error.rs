@@ -18,6 +18,10 @@ pub(crate) const TIMED_OUT: i32 = -5003;
 pub(crate) const NO_ROOM: i32 = -5004;
 /// The stream ended before an exact receive was whole.
 pub(crate) const UNEXPECTED_END: i32 = -5005;
+/// The system does not split a buffer into datagrams.
+pub(crate) const NO_SEGMENTS: i32 = -5006;
+/// The socket is not one of datagrams.
+pub(crate) const NO_DATAGRAMS: i32 = -5007;
 
 /// What the library says when no system did; the payload of such an [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,8 @@ enum Refusal {
     Closed,
     Foreign,
     NoRoom,
+    NoSegments,
+    NoDatagrams,
 }
 
 impl fmt::Display for Refusal {
@@ -35,6 +41,8 @@ impl fmt::Display for Refusal {
             Refusal::Closed => "the handle is closed",
             Refusal::Foreign => "the handle belongs to another loop",
             Refusal::NoRoom => "the buffer has no room to receive into",
+            Refusal::NoSegments => "this system does not split a buffer into datagrams",
+            Refusal::NoDatagrams => "the socket is not one of datagrams with Internet addresses",
         })
     }
 }
@@ -50,6 +58,8 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         CLOSED => io::Error::new(io::ErrorKind::NotConnected, Refusal::Closed),
         FOREIGN => io::Error::new(io::ErrorKind::InvalidInput, Refusal::Foreign),
         NO_ROOM => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoRoom),
+        NO_SEGMENTS => io::Error::new(io::ErrorKind::Unsupported, Refusal::NoSegments),
+        NO_DATAGRAMS => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoDatagrams),
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
         code => io::Error::from_raw_os_error(code.wrapping_neg()),

@@ -125,6 +125,16 @@ impl Source {
         Source { core: Rc::clone(&io.core), id }
     }
 
+    /// As [`new`](Source::new), of a socket whose calls move datagrams: a short one says nothing of
+    /// what is left.
+    pub(crate) fn of_datagrams(io: &Io, fd: RawFd) -> Source {
+        let source = Source::new(io, fd);
+        if let Some(driver) = &mut io.core.state.borrow_mut().driver {
+            driver.carries_datagrams(source.id.index);
+        }
+        source
+    }
+
     /// The name of the handle in `io`, or nothing if it belongs to another loop.
     #[inline]
     pub(crate) fn id(&self, io: &Io) -> Option<HandleId> {

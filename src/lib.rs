@@ -98,7 +98,10 @@ pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
-pub use net::{ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream};
+pub use net::{
+    ConnectOptions, Datagram, Descriptor, Keepalive, ListenOptions, Received, TcpListener,
+    TcpStream, UdpOptions, UdpSocket,
+};
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};
 pub use start::Trigger;

@@ -1,15 +1,20 @@
-//! The network: TCP listeners and streams.
+//! The network: TCP listeners and streams, and UDP sockets.
 
 pub(crate) mod address;
+mod datagram;
 mod descriptor;
 mod host;
 mod listener;
 mod options;
 mod stream;
 pub(crate) mod system;
+mod udp;
 
+pub(crate) use datagram::Address;
+pub use datagram::{Datagram, Received};
 pub use descriptor::Descriptor;
 pub use listener::TcpListener;
-pub use options::{ConnectOptions, Keepalive, ListenOptions};
+pub use options::{ConnectOptions, Keepalive, ListenOptions, UdpOptions};
 pub use stream::TcpStream;
 pub(crate) use stream::{Borrowed, borrow};
+pub use udp::UdpSocket;

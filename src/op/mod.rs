@@ -23,6 +23,9 @@
 //! | send, send_all, send_detached | `send.rs` | `SEND` | send |
 //! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
+//! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg |
+//! | recv_from | `recv_from.rs` | `RECVMSG` | recvmsg |
+//! | recv_from_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
 //! | close | `close.rs` | `CLOSE` | close |
 //! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
@@ -44,12 +47,17 @@ use crate::slot::{self, STOPPED, Slot, SlotRef};
 pub(crate) mod accept;
 pub(crate) mod close;
 pub(crate) mod connect;
+pub(crate) mod envelope;
 pub(crate) mod poll;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
+pub(crate) mod recv_from;
+pub(crate) mod recv_from_each;
 pub(crate) mod send;
+pub(crate) mod send_to;
 pub(crate) mod send_zero_copy;
 pub(crate) mod shutdown;
+pub(crate) mod supply;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
 

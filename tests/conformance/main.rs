@@ -22,6 +22,7 @@ mod storm;
 mod stream;
 mod tcp;
 mod timers;
+mod udp;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;

@@ -79,13 +79,19 @@ impl Way {
 #[derive(Clone, Copy)]
 struct Watch {
     registered: bool,
+    /// It is a socket of datagrams: a short call leaves others, and an error is over when it is
+    /// told.
+    datagrams: bool,
     /// In, out.
     ways: [Way; 2],
 }
 
 impl Watch {
-    const NEW: Watch =
-        Watch { registered: false, ways: [Way::idle(TELLS_OF_URGENT_DATA), Way::idle(true)] };
+    const NEW: Watch = Watch {
+        registered: false,
+        datagrams: false,
+        ways: [Way::idle(TELLS_OF_URGENT_DATA), Way::idle(true)],
+    };
 
     fn way(&mut self, interest: Interest) -> &mut Way {
         &mut self.ways[interest as usize]
@@ -207,6 +213,12 @@ impl<P: Poller> Readiness<P> {
         false
     }
 
+    /// A new handle is a socket of datagrams.
+    pub(crate) fn carries_datagrams(&mut self, handle: u32) {
+        let ways = [Way::idle(false); 2];
+        *watch(&mut self.watches, handle) = Watch { registered: false, datagrams: true, ways };
+    }
+
     /// A handle is about to be closed or given away: nothing is pending on it.
     pub(crate) fn forget(&mut self, fd: RawFd, handle: u32) {
         let Some(watch) = self.watches.get_mut(handle as usize) else { return };
@@ -231,11 +243,11 @@ impl<P: Poller> Readiness<P> {
             let Some(watch) = watches.get_mut(event.handle as usize) else { return };
             watch.way(Interest::Readable).short_calls_end &= !event.urgent;
             for (way, news) in watch.ways.iter_mut().zip([event.readable, event.writable]) {
-                if !news.ready && !news.ended {
+                if !news.ready && !news.ended && !event.failed {
                     continue;
                 }
                 way.blocked = false;
-                way.ended |= news.ended;
+                way.ended |= news.ended || event.failed && !watch.datagrams;
                 let mut at = std::mem::replace(&mut way.first, NONE);
                 way.last = NONE;
                 while at != NONE {
