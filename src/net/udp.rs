@@ -405,9 +405,9 @@ impl Io {
     }
 
     /// Receives datagrams into the buffers of `pool` until `each` returns [`Next::Stop`], or the
-    /// operation is cancelled or fails; then `done` gets the context back: `Ok` after a stop, and
-    /// when the socket was shut down. An idle socket holds no buffer. What the kernel had received
-    /// before a stop took effect still comes to `each`.
+    /// operation is cancelled or fails; then `done` gets the context back, after a stop with `Ok`. An
+    /// idle socket holds no buffer. What the kernel had received before a stop took effect still
+    /// comes to `each`.
     ///
     /// Of a buffer, 72 bytes are not for the datagram: what is longer than the rest is cut. While
     /// the pool is empty, datagrams wait in the socket, and are lost when it is full.
@@ -419,6 +419,10 @@ impl Io {
     /// less, or the socket is not one of datagrams with Internet addresses; on a connected socket the
     /// error of an earlier datagram, such as `ConnectionRefused`, after which it can be started
     /// again; and what recvmsg(2) says.
+    ///
+    /// # Platform
+    /// io_uring does not hear that a socket of datagrams is shut down, and goes on waiting; in other
+    /// ways it is an end, with `Ok`. Cancel the operation or close the socket instead.
     pub fn recv_from_each<C, F, D>(&self, socket: C, pool: &BufferPool, each: F, done: D) -> Op
     where
         C: AsSource + 'static,

@@ -24,8 +24,10 @@ mod patient;
 mod post;
 mod ready;
 mod receive;
+mod receive_from;
 mod scene;
 mod send;
+mod send_to;
 mod start;
 mod system;
 mod table;
@@ -103,6 +105,16 @@ fn receiving() {
 #[test]
 fn sending() {
     compare(Family::Send);
+}
+
+#[test]
+fn receiving_datagrams() {
+    compare(Family::ReceiveFrom);
+}
+
+#[test]
+fn sending_datagrams() {
+    compare(Family::SendTo);
 }
 
 #[test]

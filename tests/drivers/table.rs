@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, halves, listen, own, post, ready, receive, send};
+use crate::{connect, halves, listen, own, post, ready, receive, receive_from, send, send_to};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -39,6 +39,11 @@ listed! {
         SendVectored,
         SendAllVectored,
         SendZeroCopy,
+        RecvFrom,
+        RecvFromEach,
+        RecvFromPaused,
+        SendTo,
+        SendSegments,
         ShutdownRead,
         ShutdownWrite,
         ShutdownBoth,
@@ -131,6 +136,8 @@ pub(crate) enum Family {
     Connect,
     Receive,
     Send,
+    ReceiveFrom,
+    SendTo,
     Halves,
     Ready,
     Own,
@@ -195,6 +202,8 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Connect => connect::cell(operation, situation),
         Family::Receive => receive::cell(operation, situation),
         Family::Send => send::cell(operation, situation),
+        Family::ReceiveFrom => receive_from::cell(operation, situation),
+        Family::SendTo => send_to::cell(operation, situation),
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
@@ -212,6 +221,8 @@ impl Operation {
             Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy => {
                 Family::Send
             }
+            RecvFrom | RecvFromEach | RecvFromPaused => Family::ReceiveFrom,
+            SendTo | SendSegments => Family::SendTo,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
@@ -234,18 +245,29 @@ impl Operation {
 
     /// Whether it waits for something that comes in.
     pub(crate) fn receives(self) -> bool {
-        self.accepts() || self.family() == Family::Receive || self == Operation::Readable
+        let family = matches!(self.family(), Family::Receive | Family::ReceiveFrom);
+        self.accepts() || family || self == Operation::Readable
     }
 
     pub(crate) fn is_flow(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused)
+        matches!(
+            self,
+            AcceptEach
+                | AcceptPaused
+                | RecvEach
+                | RecvPaused
+                | RecvFromEach
+                | RecvFromPaused
+                | TickEach
+                | TickPaused
+        )
     }
 
     /// Whether its flow is paused when it waits.
     pub(crate) fn is_paused(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptPaused | RecvPaused | TickPaused)
+        matches!(self, AcceptPaused | RecvPaused | RecvFromPaused | TickPaused)
     }
 
     /// What it says when all went well.
@@ -255,11 +277,11 @@ impl Operation {
             Accept => "connection",
             AcceptEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Send | SendZeroCopy => "5 [hello]",
+            Recv | Send | SendZeroCopy | RecvFrom | SendTo | SendSegments => "5 [hello]",
             RecvExact | SendAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
-            RecvEach | RecvPaused => "[hello]; end ok",
+            RecvEach | RecvPaused | RecvFromEach | RecvFromPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
             Next => "called",
@@ -273,12 +295,13 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact => format!("{error} []"),
+            Recv | RecvExact | RecvFrom => format!("{error} []"),
             RecvVectored => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy => format!("{error} [hello]"),
+            Send | SendAll | SendZeroCopy | SendTo | SendSegments => format!("{error} [hello]"),
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
-            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused => {
+            AcceptEach | AcceptPaused | RecvEach | RecvPaused | RecvFromEach | RecvFromPaused
+            | TickEach | TickPaused => {
                 format!("end {error}")
             }
             Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
