@@ -1,7 +1,7 @@
 //! Datagrams that were received, and who sent them.
 
 use std::net::SocketAddr;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use socket2::SockAddr;
 
@@ -37,7 +37,7 @@ pub struct Received<A = SocketAddr> {
 }
 
 /// A datagram in a buffer of a pool, from [`Io::recv_from_each`](crate::Io::recv_from_each).
-/// Dropping it gives the buffer back. It can be sent as it is.
+/// Dropping it gives the buffer back. It can be changed in place, and sent as it is.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Datagram {
@@ -61,6 +61,13 @@ impl Deref for Datagram {
     #[inline]
     fn deref(&self) -> &[u8] {
         self.buf.as_ref().map_or(&[], |buf| &buf[self.start..])
+    }
+}
+
+impl DerefMut for Datagram {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.buf.as_mut().map_or(&mut [], |buf| &mut buf[self.start..])
     }
 }
 

@@ -24,7 +24,9 @@ use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op};
 /// has one sender: [`Io::send_to`], [`Io::recv_from`], [`Io::recv_from_each`],
 /// [`Io::send_segments`]. On a connected socket [`Io::send`] sends one datagram, an empty one too,
 /// and [`Io::recv`] receives one: zero bytes are an empty datagram, not an end, and what does not
-/// fit is lost without a word, which [`Io::recv_from`] would say.
+/// fit is lost without a word, which [`Io::recv_from`] would say. Operations that go on by themselves
+/// take it for a stream: [`Io::recv_each`] ends at an empty datagram, and [`Io::send_detached`] shuts
+/// the socket down when a datagram is refused.
 ///
 /// An error that an earlier datagram met on its way (`ConnectionRefused`, by ICMP; udp(7)) ends the
 /// next operation on a connected socket. The socket can be used again at once. A socket without a
