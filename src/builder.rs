@@ -13,7 +13,7 @@ use crate::core::Core;
 use crate::driver::{self, DriverKind};
 use crate::handle::Handles;
 use crate::mailbox::Mailbox;
-use crate::offload::Pool;
+use crate::offload::{Calls, Pool};
 use crate::op::Completion;
 use crate::pause::Held;
 use crate::queue::Queue;
@@ -115,7 +115,7 @@ impl Builder {
             operations: 0,
             impatient: false,
             buffer_waiters: 0,
-            jobs: BTreeMap::new(),
+            calls: Calls { pool: Pool::new(self.pool_threads), mailbox: Arc::clone(&mailbox) },
             exhausted: Vec::new(),
             retry_ns: 0,
             missed: Vec::new(),
@@ -126,7 +126,6 @@ impl Builder {
         let core = Core {
             state: RefCell::new(state),
             mailbox,
-            pool: Pool::new(self.pool_threads),
             clock: Clock::new(),
             driver: info,
             leaked: Cell::new(false),

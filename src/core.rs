@@ -15,7 +15,7 @@ use crate::driver::{DriverInfo, Waker};
 use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::Mailbox;
 use crate::net::borrow;
-use crate::offload::Pool;
+use crate::offload::JobId;
 use crate::op::{Completion, MORE, Op};
 use crate::remote::Message;
 use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, STOPPED, SlotRef, State};
@@ -26,7 +26,6 @@ pub(crate) type LoopMailbox = Mailbox<Message, Waker>;
 pub(crate) struct Core {
     pub(crate) state: RefCell<Loop>,
     pub(crate) mailbox: Arc<LoopMailbox>,
-    pub(crate) pool: Pool,
     pub(crate) clock: Clock,
     pub(crate) driver: DriverInfo,
     /// The driver did not let go in time: its memory is never freed.
@@ -51,14 +50,15 @@ impl Core {
             let mut state = self.state.borrow_mut();
             let Some(header) = state.slots.find(op.index, op.generation) else { return };
             let parked = header.state == State::Parked;
+            let id = JobId { place: header.job, owner: op };
             state.ask_to_end(op.index, flag);
             if !parked {
                 return;
             }
-            (state.jobs.remove(&op.index), state.inner.remove(&op.index))
+            (state.calls.pool.cancel(id), state.inner.remove(&op.index))
         };
         // A queued call is dropped here, a running one drops its result when it ends.
-        drop(job.and_then(|job| self.pool.cancel(job)));
+        drop(job);
         if let Some(inner) = inner {
             self.end_early(inner, CANCEL_ASKED);
         }

@@ -117,11 +117,12 @@ impl Loop {
         }
     }
 
-    /// How many operations the driver holds.
+    /// How many operations the driver or the pool holds.
     pub(crate) fn in_driver(&mut self) -> u32 {
         let mut count = 0;
         for index in 0..self.slots.len() {
-            count += u32::from(self.slots.header(index).state == State::Driver);
+            let state = self.slots.header(index).state;
+            count += u32::from(matches!(state, State::Driver | State::Offloaded));
         }
         count
     }
@@ -136,7 +137,8 @@ impl Loop {
                 self.set_aside(completion, clock);
                 continue;
             }
-            return Some((completion, flags & MORE == 0 && header.state == State::Driver));
+            let held = matches!(header.state, State::Driver | State::Offloaded);
+            return Some((completion, flags & MORE == 0 && held));
         }
         None
     }

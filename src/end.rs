@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::Io;
 use crate::core::close_fd;
+use crate::remote::Message;
 use crate::slot::State;
 use crate::state::MISSED_PAUSE_NS;
 
@@ -20,23 +21,22 @@ impl Drop for Io {
                 panic.get_or_insert(payload);
             }
         };
-        let mut closures = self.core.mailbox.close();
-        closures.extend(self.messages.borrow_mut().drain(..));
-        for message in closures {
-            let mut message = Some(message);
-            guard(&mut || drop(message.take()));
-        }
-        for job in self.core.pool.close() {
-            let mut job = Some(job);
-            guard(&mut || drop(job.take()));
-        }
-        self.cancel_all();
-        let drained = self.drain(&mut guard);
         let slots = self.core.state.borrow().slots.len();
+        for index in 0..slots {
+            guard(&mut || self.cancel_at(index));
+        }
+        let drained = self.drain(&mut guard);
+        // Not before: calls on the pool tell their results by it.
+        let left_over = self.core.mailbox.close();
+        self.messages.borrow_mut().extend(left_over);
+        self.hear_out(&mut guard);
+        // What was queued was cancelled above.
+        drop(self.core.state.borrow().calls.pool.close());
         for index in 0..slots {
             let taken = {
                 let mut state = self.core.state.borrow_mut();
-                !matches!(state.slots.header(index).state, State::Free | State::Driver)
+                let state = state.slots.header(index).state;
+                !matches!(state, State::Free | State::Driver | State::Offloaded)
             };
             if taken {
                 guard(&mut || {
@@ -65,12 +65,28 @@ impl Drop for Io {
 }
 
 impl Io {
-    /// Reaps until the driver holds nothing, or the deadline passes.
+    /// Takes the results of calls on the pool; posted closures are dropped, for nobody runs them now.
+    fn hear_out(&self, guard: &mut dyn FnMut(&mut dyn FnMut())) {
+        self.core.mailbox.take(&mut self.messages.borrow_mut());
+        loop {
+            let mut message = self.messages.borrow_mut().pop_front();
+            match message {
+                None => return,
+                Some(Message::Done(op, result)) => {
+                    self.core.state.borrow_mut().finish_offloaded(op, result);
+                }
+                Some(_) => guard(&mut || drop(message.take())),
+            }
+        }
+    }
+
+    /// Reaps until the driver and the pool hold nothing, or the deadline passes.
     fn drain(&self, guard: &mut dyn FnMut(&mut dyn FnMut())) -> bool {
         let clock = &self.core.clock;
         let deadline_ns = clock.deadline_ns(END_DEADLINE);
         let mut in_driver = self.core.state.borrow_mut().in_driver();
         loop {
+            self.hear_out(guard);
             loop {
                 let next = self.core.state.borrow_mut().take_for_the_end(clock);
                 let Some((completion, let_go)) = next else { break };
@@ -95,8 +111,12 @@ impl Io {
             let wait = if state.missed.is_empty() { left } else { left.min(pause) };
             let wait = if state.inline_pending() > 0 { Duration::ZERO } else { wait };
             let Some(driver) = &mut state.driver else { return true };
+            let mailbox = &self.core.mailbox;
+            let wait = if mailbox.prepare_wait() { wait } else { Duration::ZERO };
             let waited = driver.wait(Some(wait), &mut state.ready);
-            if (waited.is_err() || left.is_zero()) && !state.has_completed() {
+            mailbox.finish_wait();
+            let is_over = waited.is_err() || left.is_zero();
+            if is_over && !state.has_completed() && !mailbox.has_work() {
                 return false;
             }
         }

@@ -18,10 +18,12 @@ pub(crate) const TIMED_OUT: i32 = -5003;
 pub(crate) const NO_ROOM: i32 = -5004;
 /// The stream ended before an exact receive was whole.
 pub(crate) const UNEXPECTED_END: i32 = -5005;
+/// A write of some bytes did none.
+pub(crate) const WROTE_NOTHING: i32 = -5006;
 /// The system does not split a buffer into datagrams.
-pub(crate) const NO_SEGMENTS: i32 = -5006;
+pub(crate) const NO_SEGMENTS: i32 = -5020;
 /// The socket is not one of datagrams.
-pub(crate) const NO_DATAGRAMS: i32 = -5007;
+pub(crate) const NO_DATAGRAMS: i32 = -5021;
 
 /// What the library says when no system did; the payload of such an [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         NO_DATAGRAMS => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoDatagrams),
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
+        WROTE_NOTHING => io::ErrorKind::WriteZero.into(),
         code => io::Error::from_raw_os_error(code.wrapping_neg()),
     }
 }

@@ -201,16 +201,21 @@ impl Io {
     pub fn cancel_all(&self) {
         let slots = self.core.state.borrow().slots.len();
         for index in 0..slots {
-            let op = {
-                let mut state = self.core.state.borrow_mut();
-                let header = state.slots.header(index);
-                if header.state == State::Free {
-                    continue;
-                }
-                header.op()
-            };
-            self.cancel(op);
+            self.cancel_at(index);
         }
+    }
+
+    /// Cancels the operation in a slot, if there is one.
+    pub(crate) fn cancel_at(&self, index: u32) {
+        let op = {
+            let mut state = self.core.state.borrow_mut();
+            let header = state.slots.header(index);
+            if header.state == State::Free {
+                return;
+            }
+            header.op()
+        };
+        self.cancel(op);
     }
 
     /// Gives an operation a deadline, counted from now; a second one replaces the first. An
@@ -397,6 +402,9 @@ impl Io {
             match message {
                 Message::Call(call) => call(self),
                 Message::Complete(op) => self.core.state.borrow_mut().finish_parked(op),
+                Message::Done(op, result) => {
+                    self.core.state.borrow_mut().finish_offloaded(op, result);
+                }
             }
         }
         count

@@ -4,7 +4,7 @@
 //! ```text
 //!   your code        callbacks: closures, or methods that take `self`
 //!                         │
-//!   typed operations      net · timers · events · offload    safe: each owns its context and buffer
+//!   typed operations      net · fs · timers · events · offload    safe: each owns its context and buffer
 //!                         │
 //!   Io                    slots · timers · run modes · cancel · remote
 //!                         │
@@ -77,6 +77,7 @@ mod driver;
 mod due;
 mod end;
 mod error;
+mod fs;
 mod handle;
 mod io;
 mod mailbox;
@@ -96,6 +97,7 @@ pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
 pub use builder::Builder;
 pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
+pub use fs::{At, Directory, File, OpenOptions};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{

@@ -24,13 +24,25 @@
 //! - **I6** A result whose receipt is gone is dropped on the pool's thread: its drop may block (P75).
 
 use std::any::Any;
-use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use sync::{Arc, Builder, Condvar, Mutex, MutexGuard};
+
+use crate::net::system;
+use crate::op::Op;
+
+mod calls;
+mod job;
+mod lent;
+mod queue;
+
+pub(crate) use calls::{Calls, close_for_result};
+pub(crate) use job::Job;
+pub(crate) use lent::{Lent, LentFd, LentMut};
+pub(crate) use queue::JobId;
+use queue::JobQueue;
 
 /// The standard library's primitives, or those that loom permutes.
 mod sync {
@@ -47,13 +59,6 @@ mod sync {
 /// How long a thread without a job stays.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// A call that can block, and whatever follows it on the same thread.
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
-
-/// Names a job for `cancel`. Never used again within its pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct JobId(u64);
-
 /// A job that the pool did not take, and why.
 pub(crate) struct Rejected {
     pub(crate) job: Job,
@@ -63,12 +68,11 @@ pub(crate) struct Rejected {
 /// How a thread is started; the tests have one that fails.
 type Start = fn(Arc<Shared>) -> io::Result<()>;
 
-/// The pool, in the hands of its one owner: `Send`, but not `Sync`.
+/// The pool, in the hands of its one owner.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     threads_max: usize,
     start: Start,
-    id_next: Cell<u64>,
 }
 
 struct Shared {
@@ -79,8 +83,7 @@ struct Shared {
 }
 
 struct State {
-    /// By number, that is in order of submission; a cancel finds its job in O(log n).
-    queue: BTreeMap<u64, Job>,
+    queue: JobQueue,
     /// Counted threads: starting, running a job, or idle.
     threads: usize,
     /// Those of them that wait for `changed`. One that was rung counts until it has the lock.
@@ -99,62 +102,60 @@ impl Pool {
 
     fn with(threads_max: usize, idle_max: Duration, start: Start) -> Self {
         assert!(threads_max >= 1, "a pool needs at least one thread: raise threads_max");
-        let state = State { queue: BTreeMap::new(), threads: 0, idle: 0, closed: false };
+        let state = State { queue: JobQueue::new(), threads: 0, idle: 0, closed: false };
         let shared = Shared { state: Mutex::new(state), changed: Condvar::new(), idle_max };
         let shared = Arc::new(shared);
-        Self { shared, threads_max, start, id_next: Cell::new(0) }
+        Self { shared, threads_max, start }
     }
 
-    /// Queues a job behind those already there, and starts a thread for it if none is idle and the bound
+    /// Queues a job of this operation behind those already there, and starts a thread for it if none is idle and the bound
     /// allows. Never blocks on a job; the length of the queue is the caller's to bound.
     ///
     /// # Errors
     /// Gives the job back where no thread can be started and there is none (`RLIMIT_NPROC`, memory), or
     /// after `close`. With at least one thread the job stays queued for it, and the next submit tries again.
-    pub(crate) fn submit(&self, job: Job) -> Result<JobId, Rejected> {
-        let id = self.id_next.get();
-        self.id_next.set(id + 1);
+    pub(crate) fn submit(&self, owner: Op, job: Job) -> Result<JobId, Box<Rejected>> {
         let mut state = self.shared.lock();
         if state.closed {
             let error = io::Error::other("the pool for blocking calls is closed");
-            return Err(Rejected { job, error });
+            return Err(Box::new(Rejected { job, error }));
         }
-        state.queue.insert(id, job);
+        let id = state.queue.push(owner, job);
         // An idle thread is there for each of the first `idle` jobs of the queue, rung or about to be.
         assert!(state.idle <= state.threads && state.threads <= self.threads_max, "I2");
         if state.queue.len() <= state.idle || state.threads == self.threads_max {
             drop(state);
             self.shared.changed.notify_one();
-            return Ok(JobId(id));
+            return Ok(id);
         }
         state.threads += 1;
         drop(state);
         // Outside the lock: to start a thread takes long enough for others to finish jobs meanwhile.
         match (self.start)(Arc::clone(&self.shared)) {
-            Ok(()) => Ok(JobId(id)),
+            Ok(()) => Ok(id),
             Err(error) => self.start_failed(id, error),
         }
     }
 
     #[cold]
-    fn start_failed(&self, id: u64, error: io::Error) -> Result<JobId, Rejected> {
+    fn start_failed(&self, id: JobId, error: io::Error) -> Result<JobId, Box<Rejected>> {
         let mut state = self.shared.lock();
         state.threads -= 1;
         if state.threads > 0 {
             // Fewer idle threads than jobs was why one was to start, but one may be idle (I2).
             self.shared.changed.notify_one();
-            return Ok(JobId(id));
+            return Ok(id);
         }
         // Gone from the queue: a thread took it and has ended since.
-        match state.queue.remove(&id) {
-            Some(job) => Err(Rejected { job, error }),
-            None => Ok(JobId(id)),
+        match state.queue.remove(id) {
+            Some(job) => Err(Box::new(Rejected { job, error })),
+            None => Ok(id),
         }
     }
 
     /// Takes a queued job back, for the caller to drop. None if it runs, has run, or was taken back before.
     pub(crate) fn cancel(&self, id: JobId) -> Option<Job> {
-        self.shared.lock().queue.remove(&id.0)
+        self.shared.lock().queue.remove(id)
     }
 
     /// Ends the pool: idle threads end now, the others after the job they run. Returns what never started,
@@ -164,10 +165,10 @@ impl Pool {
     pub(crate) fn close(&self) -> Vec<Job> {
         let mut state = self.shared.lock();
         state.closed = true;
-        let queue = std::mem::take(&mut state.queue);
+        let jobs = std::iter::from_fn(|| state.queue.pop()).collect();
         drop(state);
         self.shared.changed.notify_all();
-        queue.into_values().collect()
+        jobs
     }
 }
 
@@ -187,7 +188,7 @@ impl Shared {
         while let Some(job) = self.job_next() {
             // A packaged job catches its own panics; whatever else unwinds must not cost the pool a thread
             // that it goes on counting.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| job.run())) {
                 drop_payload(payload);
             }
         }
@@ -198,8 +199,8 @@ impl Shared {
         let mut state = self.lock();
         let mut timed_out = false;
         loop {
-            assert!(!state.closed || state.queue.is_empty(), "nothing is queued at a closed pool");
-            if let Some((_, job)) = state.queue.pop_first() {
+            assert!(!state.closed || state.queue.len() == 0, "nothing is queued at a closed pool");
+            if let Some(job) = state.queue.pop() {
                 return Some(job);
             }
             if state.closed || timed_out {
@@ -222,7 +223,11 @@ impl Shared {
 #[expect(clippy::disallowed_methods, reason = "the pool owns its threads")]
 fn start_thread(shared: Arc<Shared>) -> io::Result<()> {
     let name = String::from("tigereye-offload");
-    Builder::new().name(name).spawn(move || shared.work()).map(drop)
+    let work = move || {
+        system::block_sigpipe();
+        shared.work();
+    };
+    Builder::new().name(name).spawn(work).map(drop)
 }
 
 /// Drops what a panic carried. That is user code too, and may panic in turn: the second payload is leaked,
@@ -274,7 +279,7 @@ pub(crate) fn package<T: Send + 'static>(
             resume_unwind(payload);
         }
     };
-    (Box::new(job), receipt)
+    (Job::new(job), receipt)
 }
 
 fn lock<T>(cell: &Offloaded<T>) -> MutexGuard<'_, Option<std::thread::Result<T>>> {

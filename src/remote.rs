@@ -14,6 +14,8 @@ pub(crate) enum Message {
     Call(Call),
     /// A parked operation has what it waited for.
     Complete(Op),
+    /// An operation's call on the pool has ended with this result.
+    Done(Op, i32),
 }
 
 /// A handle to a loop for any thread: `Send`, `Sync`, `Clone`. Get it with
@@ -45,7 +47,7 @@ impl Remote {
     pub fn post<F: FnOnce(&Io) + Send + 'static>(&self, call: F) -> Result<(), PostError> {
         self.mailbox.push(Message::Call(Box::new(call))).map_err(|message| match message {
             Message::Call(call) => PostError(call),
-            Message::Complete(_) => unreachable!("a call was pushed"),
+            Message::Complete(_) | Message::Done(..) => unreachable!("a call was pushed"),
         })
     }
 

@@ -48,6 +48,8 @@ pub(crate) enum State {
     Ready,
     /// It ends when its timer does.
     Timer,
+    /// The pool for calls that can block has its call, queued or running.
+    Offloaded,
     /// It ends when something in user space happens (an event, an offloaded call, a buffer).
     Parked,
 }
@@ -77,6 +79,8 @@ pub(crate) struct Header {
     pub(crate) held: u32,
     /// The first of two results where an operation completes twice.
     pub(crate) result: i32,
+    /// Where in the pool's queue a call of the operation was put.
+    pub(crate) job: u32,
     pub(crate) state: State,
     pub(crate) direction: Direction,
     pub(crate) flags: u8,
@@ -261,6 +265,7 @@ impl Slots {
                 handle: NONE,
                 held: NONE,
                 result: 0,
+                job: NONE,
                 state: State::Free,
                 direction: Direction::None,
                 flags: 0,

@@ -153,16 +153,16 @@ impl Io {
         let (job, receipt) = package(call, notify);
         place.set(Some(receipt));
         let mut refused = None;
-        match self.core.pool.submit(job) {
-            Ok(job) => {
-                self.core.state.borrow_mut().jobs.insert(op.index, job);
-            }
+        let mut state = self.core.state.borrow_mut();
+        match state.calls.pool.submit(op, job) {
+            Ok(id) => state.slots.header(op.index).job = id.place,
             Err(rejected) => {
                 let code = rejected.error.raw_os_error().unwrap_or(libc::EAGAIN);
-                self.core.state.borrow_mut().finish_in_user_space(op.index, -code);
+                state.finish_in_user_space(op.index, -code);
                 refused = Some(rejected.job);
             }
         }
+        drop(state);
         drop(refused);
         op
     }

@@ -12,7 +12,7 @@ use crate::driver::readiness::Interest;
 use crate::driver::{Driver, Place};
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
-use crate::offload::JobId;
+use crate::offload::{Calls, JobId};
 use crate::op::send::SendDetached;
 use crate::op::{Completion, Direction, MORE, Op, Start, VTable};
 use crate::pause::Held;
@@ -74,8 +74,8 @@ pub(crate) struct Loop {
     pub(crate) impatient: bool,
     /// Operations that wait for a buffer of a pool.
     pub(crate) buffer_waiters: usize,
-    /// Offloaded calls by slot.
-    pub(crate) jobs: BTreeMap<u32, JobId>,
+    /// What runs on the pool.
+    pub(crate) calls: Calls,
     /// Accepting operations that found no descriptor left, and when to try again.
     pub(crate) exhausted: Vec<Op>,
     pub(crate) retry_ns: u64,
@@ -218,7 +218,7 @@ impl Loop {
         let header = self.slots.header_of(slot);
         let op = header.op();
         let Some(driver) = &mut self.driver else { return Some(error::CLOSED) };
-        match start(slot.as_ptr(), &mut driver.place(op, fd, header.handle)) {
+        match start(slot.as_ptr(), &mut driver.place(op, fd, header.handle, &self.calls)) {
             Start::Timer(deadline_ns) => {
                 assert!(!header.has_timer, "a timer is started when it has fired");
                 header.state = State::Timer;
@@ -227,6 +227,10 @@ impl Loop {
             }
             Start::Ready(result) => return Some(result),
             Start::Parked => header.state = State::Parked,
+            Start::Offloaded(job) => {
+                header.state = State::Offloaded;
+                header.job = job;
+            }
             #[cfg(target_os = "linux")]
             Start::Submitted => header.state = State::Driver,
             #[cfg(target_os = "linux")]
@@ -282,7 +286,7 @@ impl Loop {
             return false;
         }
         let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
-        let done = row.sends_all(&mut readiness.place(fd, id.index));
+        let done = row.sends_all(&mut readiness.place(Op::ENDED, fd, id.index, &self.calls));
         self.operations += u64::from(done);
         done
     }
@@ -305,9 +309,24 @@ impl Loop {
     /// Completes an operation that has what it waited for in user space, unless it has ended.
     pub(crate) fn finish_parked(&mut self, op: Op) {
         if self.is_parked(op) {
-            self.jobs.remove(&op.index);
             self.inner.remove(&op.index);
             self.finish_in_user_space(op.index, 0);
+        }
+    }
+
+    /// An operation's call on the pool has ended; the operation is still there, for it waits for
+    /// that.
+    pub(crate) fn finish_offloaded(&mut self, op: Op, result: i32) {
+        self.ready.push_back(Completion::in_user_space(op, result));
+    }
+
+    /// Takes a call back that no thread of the pool has taken yet.
+    fn take_back_call(&mut self, index: u32) {
+        let header = self.slots.header(index);
+        let id = JobId { place: header.job, owner: header.op() };
+        // It owns nothing of the user's.
+        if self.calls.pool.cancel(id).is_some() {
+            self.finish_in_user_space(index, -libc::ECANCELED);
         }
     }
 
@@ -365,6 +384,7 @@ impl Loop {
                 }
                 self.finish_in_user_space(index, -libc::ECANCELED);
             }
+            State::Offloaded => self.take_back_call(index),
             State::Parked => self.finish_in_user_space(index, -libc::ECANCELED),
         }
     }

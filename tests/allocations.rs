@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use counting::{unwatch, watch};
-use tigereye::{AsSource, BufferPool, Io, Next, Source, TcpStream, UdpSocket};
+use tigereye::{AsSource, BufferPool, File, Io, Next, OpenOptions, Source, TcpStream, UdpSocket};
 
 const MESSAGE_BYTES: usize = 64;
 const WARM_MESSAGES: usize = 2_000;
@@ -239,6 +239,52 @@ fn contexts_of_500_bytes(io: &Io, calls: &Rc<Cell<usize>>) {
     }
 }
 
+/// A file that is read from, and opened again and again.
+struct Reader {
+    file: File,
+    calls: Rc<Cell<usize>>,
+}
+
+impl AsSource for Reader {
+    fn as_source(&self) -> &Source {
+        self.file.as_source()
+    }
+}
+
+impl Reader {
+    fn go_on(self, io: &Io, mut buf: Vec<u8>) {
+        buf.clear();
+        io.read_at(self, buf, 1, |reader, io, buf, result| {
+            assert_eq!(result.expect("the file is there"), 64);
+            reader.calls.set(reader.calls.get() + 2);
+            if reader.calls.get() == OPERATIONS {
+                return CONTENTS.set(buf);
+            }
+            let options = OpenOptions::new().read(true);
+            io.open((reader.calls, buf), SOME_FILE, &options, |(calls, buf), io, file| {
+                Reader { file: file.expect("it opens"), calls }.go_on(io, buf);
+            });
+        });
+    }
+}
+
+/// Longer than its 65 first bytes.
+const SOME_FILE: &str = "/proc/self/exe";
+
+thread_local! {
+    static CONTENTS: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The first round leaves its buffer to the second one.
+fn reads_and_opens(io: &Io, calls: &Rc<Cell<usize>>) {
+    let buf = Some(CONTENTS.take()).filter(|buf| !buf.is_empty());
+    let options = OpenOptions::new().read(true);
+    let context = (Rc::clone(calls), buf.unwrap_or_else(|| Vec::with_capacity(64)));
+    io.open(context, SOME_FILE, &options, |(calls, buf), io, file| {
+        Reader { file: file.expect("it opens"), calls }.go_on(io, buf);
+    });
+}
+
 #[test]
 fn the_steady_state_allocates_nothing() {
     watch();
@@ -253,4 +299,5 @@ fn the_steady_state_allocates_nothing() {
     assert_eq!(second_round(nexts), 0, "next");
     assert_eq!(second_round(nexts_in_a_chain), 0, "next inside next");
     assert_eq!(second_round(contexts_of_500_bytes), 0, "spilled blocks");
+    assert_eq!(second_round(reads_and_opens), 0, "files");
 }

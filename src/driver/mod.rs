@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mailbox::Wake;
+use crate::offload::{Calls, LentFd};
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
 
@@ -36,6 +37,17 @@ pub(crate) enum Driver {
     #[cfg(target_os = "linux")]
     Uring(Uring),
     Readiness(Readiness),
+}
+
+/// The directory that a path starts in: that of a handle, or of the process.
+fn directory(fd: RawFd) -> RawFd {
+    if fd == -1 { libc::AT_FDCWD } else { fd }
+}
+
+/// Whether a descriptor has offsets: a file and a disk do, a pipe, a terminal and a socket do not.
+/// It does not block (lseek(2)).
+fn is_seekable(fd: RawFd) -> bool {
+    rustix::fs::tell(LentFd::new(fd)).is_ok()
 }
 
 /// Where an operation is started, for its driver's cell.
@@ -87,11 +99,19 @@ impl Driver {
 
     #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring names it"))]
     #[inline]
-    pub(crate) fn place(&mut self, op: Op, fd: RawFd, handle: u32) -> Place<'_> {
+    pub(crate) fn place<'a>(
+        &'a mut self,
+        op: Op,
+        fd: RawFd,
+        handle: u32,
+        calls: &'a Calls,
+    ) -> Place<'a> {
         match self {
             #[cfg(target_os = "linux")]
-            Driver::Uring(uring) => Place::Uring(uring.place(op, fd)),
-            Driver::Readiness(readiness) => Place::Readiness(readiness.place(fd, handle)),
+            Driver::Uring(uring) => Place::Uring(uring.place(op, fd, handle, calls)),
+            Driver::Readiness(readiness) => {
+                Place::Readiness(readiness.place(op, fd, handle, calls))
+            }
         }
     }
 
@@ -193,7 +213,7 @@ impl Driver {
     pub(crate) fn forget(&mut self, fd: RawFd, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
-            Driver::Uring(_) => {}
+            Driver::Uring(uring) => uring.forget(handle),
             Driver::Readiness(readiness) => readiness.forget(fd, handle),
         }
     }

@@ -16,5 +16,5 @@ pub use descriptor::Descriptor;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions, UdpOptions};
 pub use stream::TcpStream;
-pub(crate) use stream::{Borrowed, borrow};
+pub(crate) use stream::{Borrowed, borrow, into_owned};
 pub use udp::UdpSocket;

@@ -8,6 +8,7 @@ use loom::sync::{Arc, Notify};
 use loom::thread;
 
 use super::{Job, JobId, Pool, package};
+use crate::op::Op;
 
 const PREEMPTIONS_MAX: usize = 3;
 
@@ -17,12 +18,12 @@ fn model(f: impl Fn() + Sync + Send + 'static) {
     builder.check(f);
 }
 
-fn counting(times: &Arc<AtomicUsize>, done: &Arc<Notify>) -> Job {
+fn counting(times: &Arc<AtomicUsize>, done: &Arc<Notify>) -> impl FnOnce() + Send + 'static {
     let (times, done) = (Arc::clone(times), Arc::clone(done));
-    Box::new(move || {
+    move || {
         times.fetch_add(1, Ordering::Relaxed);
         done.notify();
-    })
+    }
 }
 
 fn wait_until(times: &AtomicUsize, expected: usize, done: &Notify) {
@@ -32,8 +33,9 @@ fn wait_until(times: &AtomicUsize, expected: usize, done: &Notify) {
     assert_eq!(times.load(Ordering::Relaxed), expected);
 }
 
-fn submit(pool: &Pool, job: Job) -> JobId {
-    pool.submit(job).map_err(|rejected| rejected.error).unwrap()
+fn submit(pool: &Pool, job: impl FnOnce() + Send + 'static) -> JobId {
+    let owner = Op { index: 0, generation: 0 };
+    pool.submit(owner, Job::new(job)).map_err(|rejected| rejected.error).unwrap()
 }
 
 #[test]
@@ -99,7 +101,7 @@ fn p75_what_notify_announces_is_there() {
         let done = Arc::new(Notify::new());
         let rung = Arc::new(AtomicUsize::new(0));
         let (job, receipt) = package(|| 42, counting(&rung, &done));
-        let worker = thread::spawn(job);
+        let worker = thread::spawn(|| job.run());
         wait_until(&rung, 1, &done);
         assert_eq!(receipt.take().unwrap().unwrap(), 42);
         worker.join().unwrap();
@@ -118,7 +120,7 @@ fn p75_an_abandoned_result_is_dropped_once() {
         let dropped = Arc::new(AtomicUsize::new(0));
         let value = Counted(Arc::clone(&dropped));
         let (job, receipt) = package(move || value, || {});
-        let worker = thread::spawn(job);
+        let worker = thread::spawn(|| job.run());
         drop(receipt);
         worker.join().unwrap();
         assert_eq!(dropped.load(Ordering::Relaxed), 1);
@@ -131,7 +133,7 @@ fn p75_a_receipt_taken_early_loses_no_result_and_gets_none_twice() {
         let value = Arc::new(());
         let result = Arc::clone(&value);
         let (job, receipt) = package(move || result, || {});
-        let worker = thread::spawn(job);
+        let worker = thread::spawn(|| job.run());
         let early = receipt.take();
         worker.join().unwrap();
         let here = usize::from(early.is_some());

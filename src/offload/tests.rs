@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use super::{Job, JobId, Pool, Shared, package, start_thread};
+use super::{Job, JobId, Pool, Rejected, Shared, package, start_thread};
+use crate::op::Op;
 
 /// Longer than any test: here threads end because the pool does.
 const STAY: Duration = Duration::from_secs(3600);
@@ -33,7 +34,12 @@ impl Drop for Bomb {
 }
 
 fn submit(pool: &Pool, job: impl FnOnce() + Send + 'static) -> JobId {
-    pool.submit(Box::new(job)).map_err(|rejected| rejected.error).unwrap()
+    try_submit(pool, Job::new(job)).map_err(|rejected| rejected.error).unwrap()
+}
+
+fn try_submit(pool: &Pool, job: Job) -> Result<JobId, Box<Rejected>> {
+    static OWNERS: AtomicU32 = AtomicU32::new(0);
+    pool.submit(Op { index: OWNERS.fetch_add(1, Ordering::Relaxed), generation: 0 }, job)
 }
 
 fn threads(pool: &Pool) -> usize {
@@ -209,10 +215,10 @@ fn a_closed_pool_returns_what_is_queued_in_order_and_takes_nothing_more() {
     }
     let jobs = pool.close();
     assert!(pool.close().is_empty());
-    jobs.into_iter().for_each(|job| job());
+    jobs.into_iter().for_each(Job::run);
     assert_eq!(has_run.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
-    let rejected = pool.submit(Box::new(move || ran.send(3).unwrap())).err().unwrap();
-    (rejected.job)();
+    let rejected = try_submit(&pool, Job::new(move || ran.send(3).unwrap())).err().unwrap();
+    rejected.job.run();
     assert_eq!(has_run.recv(), Ok(3));
     drop(stuck);
 }
@@ -297,13 +303,13 @@ fn cannot_start(_: Arc<Shared>) -> io::Result<()> {
 fn where_no_thread_can_be_started_the_job_comes_back_with_the_error() {
     let mut pool = Pool::with(2, STAY, cannot_start);
     let (ran, has_run) = channel();
-    let job: Job = Box::new(move || ran.send(()).unwrap());
-    let rejected = pool.submit(job).err().unwrap();
+    let job = Job::new(move || ran.send(()).unwrap());
+    let rejected = try_submit(&pool, job).err().unwrap();
     assert_eq!(rejected.error.kind(), io::ErrorKind::WouldBlock);
     assert_eq!(threads(&pool), 0);
-    assert!(pool.shared.lock().queue.is_empty());
+    assert_eq!(pool.shared.lock().queue.len(), 0);
     pool.start = start_thread;
-    assert!(pool.submit(rejected.job).is_ok(), "and later it may work");
+    assert!(try_submit(&pool, rejected.job).is_ok(), "and later it may work");
     has_run.recv().unwrap();
 }
 
@@ -330,7 +336,7 @@ fn a_packaged_call_delivers_its_result_by_the_time_it_notifies() {
     for number in 0..5000 {
         let (notify, notified) = notifier();
         let (job, receipt) = package(move || number * 2, notify);
-        pool.submit(job).map_err(|rejected| rejected.error).unwrap();
+        try_submit(&pool, job).map_err(|rejected| rejected.error).unwrap();
         notified.recv().unwrap();
         assert_eq!(receipt.take().unwrap().unwrap(), number * 2);
         assert!(notified.recv().is_err(), "once");
@@ -341,7 +347,7 @@ fn a_packaged_call_delivers_its_result_by_the_time_it_notifies() {
 fn a_packaged_call_that_panics_delivers_the_payload() {
     let (notify, notified) = notifier();
     let (job, receipt) = package(|| -> () { resume_unwind(Box::new("why")) }, notify);
-    job();
+    job.run();
     notified.try_recv().unwrap();
     let payload = receipt.take().unwrap().unwrap_err();
     assert_eq!(payload.downcast_ref::<&str>(), Some(&"why"));
@@ -370,7 +376,7 @@ fn p75_the_result_of_a_call_abandoned_while_it_runs_is_dropped_on_the_pools_thre
         Dropped(dropped)
     };
     let (job, receipt) = package(call, notify);
-    pool.submit(job).map_err(|rejected| rejected.error).unwrap();
+    try_submit(&pool, job).map_err(|rejected| rejected.error).unwrap();
     drop(receipt);
     go.send(()).unwrap();
     notified.recv().unwrap();
@@ -385,7 +391,7 @@ fn an_abandoned_result_that_panics_when_dropped_still_notifies_and_costs_no_thre
         let (notify, notified) = notifier();
         let (job, receipt) = package(|| Bomb, notify);
         drop(receipt);
-        pool.submit(job).map_err(|rejected| rejected.error).unwrap();
+        try_submit(&pool, job).map_err(|rejected| rejected.error).unwrap();
         notified.recv().unwrap();
     }
     assert_eq!(threads(&pool), 1);
@@ -402,7 +408,7 @@ fn p59_the_loops_end_between_call_and_notification() {
         gone.recv().unwrap();
     };
     let (job, receipt) = package(call, notify);
-    pool.submit(job).map_err(|rejected| rejected.error).unwrap();
+    try_submit(&pool, job).map_err(|rejected| rejected.error).unwrap();
     has_started.recv().unwrap();
     drop((pool, receipt));
     go.send(()).unwrap();

@@ -25,7 +25,7 @@ impl Operation for Close {
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        Start::Ready(place.close())
+        place.close()
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -26,8 +26,14 @@
 //! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg |
 //! | recv_from | `recv_from.rs` | `RECVMSG` | recvmsg |
 //! | recv_from_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg |
+//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
-//! | close | `close.rs` | `CLOSE` | close |
+//! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
+//! | open, open_directory | `open.rs` | `OPENAT` | pool: openat |
+//! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread |
+//! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite |
+//! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate |
+//! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` |
 //! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
 //! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
@@ -48,18 +54,24 @@ pub(crate) mod accept;
 pub(crate) mod close;
 pub(crate) mod connect;
 pub(crate) mod envelope;
+pub(crate) mod open;
 pub(crate) mod poll;
+pub(crate) mod read_at;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
 pub(crate) mod recv_from;
 pub(crate) mod recv_from_each;
 pub(crate) mod send;
+pub(crate) mod send_file;
 pub(crate) mod send_to;
 pub(crate) mod send_zero_copy;
+pub(crate) mod set_len;
 pub(crate) mod shutdown;
 pub(crate) mod supply;
+pub(crate) mod sync;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
+pub(crate) mod write_at;
 
 /// The completion is not the operation's last one.
 pub(crate) const MORE: u32 = 2;
@@ -96,6 +108,8 @@ pub(crate) enum Start {
     Await(Interest),
     /// The loop's timers, at this time in nanoseconds since the loop's start.
     Timer(u64),
+    /// The pool, which has its call in this place of its queue.
+    Offloaded(u32),
     /// Nobody: it is done, with this result.
     Ready(i32),
     /// Something else in user space.

@@ -7,6 +7,7 @@ mod closing;
 mod detached;
 mod edges;
 mod ends;
+mod files;
 mod flow;
 mod huge;
 mod life;
@@ -18,6 +19,9 @@ mod pressure;
 mod races;
 mod remote;
 mod rules;
+#[path = "../common/scratch.rs"]
+mod scratch;
+mod send_file;
 mod storm;
 mod stream;
 mod tcp;

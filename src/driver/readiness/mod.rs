@@ -21,6 +21,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::offload::Calls;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
 use crate::slot::NONE;
@@ -145,12 +146,18 @@ impl<P: Poller> Readiness<P> {
 
     /// Where an operation tries its call, on a handle or (`NONE`) beside all of them.
     #[inline]
-    pub(crate) fn place(&mut self, fd: RawFd, handle: u32) -> Place<'_> {
+    pub(crate) fn place<'a>(
+        &'a mut self,
+        op: Op,
+        fd: RawFd,
+        handle: u32,
+        calls: &'a Calls,
+    ) -> Place<'a> {
         let ways = match handle {
             NONE => None,
             handle => Some(&mut watch(&mut self.watches, handle).ways),
         };
-        Place::new(fd, ways, &mut self.system_calls)
+        Place { fd, op, ways, system_calls: &mut self.system_calls, calls }
     }
 
     /// Lets an operation wait until its handle is ready.

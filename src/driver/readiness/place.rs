@@ -2,29 +2,52 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
 
 use super::{Interest, Way};
 use crate::core::owned;
+use crate::driver::{directory, is_seekable};
 use crate::net::{Borrowed, borrow, system};
-use crate::op::Start;
+use crate::offload::{Calls, LentFd, close_for_result};
 use crate::op::recv::TRANSFER_MAX;
+use crate::op::{Op, Start};
 
 pub(crate) struct Place<'a> {
-    fd: RawFd,
+    pub(super) fd: RawFd,
+    pub(super) op: Op,
     /// In, out; an operation that has no handle waits for none.
-    ways: Option<&'a mut [Way; 2]>,
-    system_calls: &'a mut u64,
+    pub(super) ways: Option<&'a mut [Way; 2]>,
+    pub(super) system_calls: &'a mut u64,
+    pub(super) calls: &'a Calls,
 }
 
-impl<'a> Place<'a> {
-    #[inline]
-    pub(super) fn new(
-        fd: RawFd,
-        ways: Option<&'a mut [Way; 2]>,
-        system_calls: &'a mut u64,
-    ) -> Place<'a> {
-        Place { fd, ways, system_calls }
+impl Place<'_> {
+    /// The descriptor, for a call on the pool.
+    pub(crate) fn lent_fd(&self) -> LentFd {
+        LentFd::new(self.fd)
+    }
+
+    /// The directory that a path starts in, for a call on the pool.
+    pub(crate) fn lent_directory(&self) -> LentFd {
+        LentFd::new(directory(self.fd))
+    }
+
+    /// Makes a call that can block, on the pool.
+    pub(crate) fn offload(
+        &self,
+        call: impl FnMut() -> io::Result<usize> + Send + 'static,
+    ) -> Start {
+        self.calls.start(self.op, call)
+    }
+
+    /// As [`offload`](Place::offload), of a call whose result is a descriptor.
+    pub(crate) fn offload_open(
+        &self,
+        call: impl FnMut() -> Result<OwnedFd, Errno> + Send + 'static,
+    ) -> Start {
+        self.calls.start_open(self.op, call)
     }
 
     fn way(&mut self, interest: Interest) -> Option<&mut Way> {
@@ -85,13 +108,14 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// Closes the descriptor, which the loop has let go of.
-    pub(crate) fn close(&mut self) -> i32 {
+    /// Closes the descriptor, which the loop has let go of: that of a file, which may be written
+    /// out by that, on the pool.
+    pub(crate) fn close(&mut self) -> Start {
         *self.system_calls += 1;
-        match system::close(owned(self.fd)) {
-            Ok(()) => 0,
-            Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+        if !is_seekable(self.fd) {
+            return Start::Ready(close_for_result(owned(self.fd)));
         }
+        self.calls.start_close(self.op, owned(self.fd))
     }
 
     /// Tries a call, unless it would block for sure: it waits then, and is tried again.

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
+use crate::driver::{directory, is_seekable};
+use crate::offload::{Calls, LentFd};
 use crate::op::{CANCEL_MISSED, Completion, MORE, Op, Start};
 use crate::queue::Queue;
 use crate::slot::SLOTS_MAX;
@@ -52,7 +54,9 @@ const _: () = assert!(SLOTS_MAX <= INLINE);
 pub(crate) struct Place<'a> {
     pub(crate) fd: RawFd,
     op: Op,
+    handle: u32,
     uring: &'a mut Uring,
+    calls: &'a Calls,
 }
 
 impl Place<'_> {
@@ -61,12 +65,41 @@ impl Place<'_> {
         &self.uring.features
     }
 
+    /// The descriptor, for a call on the pool.
+    pub(crate) fn lent_fd(&self) -> LentFd {
+        LentFd::new(self.fd)
+    }
+
+    /// The directory that a path starts in.
+    pub(crate) fn directory(&self) -> RawFd {
+        directory(self.fd)
+    }
+
+    /// Whether the descriptor has offsets: io_uring ignores one where it has none, instead of
+    /// saying so (P55). Asked once a handle.
+    pub(crate) fn is_seekable(&mut self) -> bool {
+        let at = self.handle as usize;
+        let known = &mut self.uring.seekable;
+        if at >= known.len() {
+            known.resize(at + 1, None);
+        }
+        *known[at].get_or_insert_with(|| is_seekable(self.fd))
+    }
+
     /// Submits an entry, which completes the operation.
     #[inline]
     pub(crate) fn submit(&mut self, entry: squeue::Entry) -> Start {
         let Op { index, generation } = self.op;
         self.uring.push(entry.user_data(user_data(index, generation)));
         Start::Submitted
+    }
+
+    /// Makes a call that can block, on the pool: for what this kernel's ring does not do.
+    pub(crate) fn offload(
+        &self,
+        call: impl FnMut() -> io::Result<usize> + Send + 'static,
+    ) -> Start {
+        self.calls.start(self.op, call)
     }
 
     /// Submits an entry that waits for nothing, and posts a completion only when its result is not
@@ -110,6 +143,8 @@ pub(crate) struct Uring {
     pushed: u32,
     waker: Arc<Waker>,
     watch_multishot: bool,
+    /// Whether handles have offsets, by their numbers, where that was asked.
+    seekable: Vec<Option<bool>>,
     features: Features,
     groups: buf_ring::Groups,
     system_calls: u64,
@@ -141,6 +176,7 @@ impl Uring {
             pushed: 0,
             waker,
             watch_multishot: true,
+            seekable: Vec::new(),
             features,
             groups: buf_ring::Groups::new(),
             system_calls: 0,
@@ -164,8 +200,22 @@ impl Uring {
     }
 
     #[inline]
-    pub(crate) fn place(&mut self, op: Op, fd: RawFd) -> Place<'_> {
-        Place { fd, op, uring: self }
+    pub(crate) fn place<'a>(
+        &'a mut self,
+        op: Op,
+        fd: RawFd,
+        handle: u32,
+        calls: &'a Calls,
+    ) -> Place<'a> {
+        Place { fd, op, handle, uring: self, calls }
+    }
+
+    /// A handle is about to be closed or given away.
+    #[inline]
+    pub(crate) fn forget(&mut self, handle: u32) {
+        if let Some(known) = self.seekable.get_mut(handle as usize) {
+            *known = None;
+        }
     }
 
     #[inline]

@@ -25,6 +25,8 @@ pub(crate) struct Features {
     pub(crate) taskrun_flag: bool,
     /// A success need not post a completion (5.17).
     pub(crate) skip_success: bool,
+    /// Files can be cut (6.9).
+    pub(crate) ftruncate: bool,
     /// Waiting need not count as I/O wait (6.15).
     pub(crate) no_iowait: bool,
 }
@@ -36,12 +38,13 @@ const ENTRIES_MIN: u32 = 8;
 
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
 /// What can be masked.
-const MASKABLE: [&str; 10] = [
+const MASKABLE: [&str; 11] = [
     "accept_multishot",
     "recv_multishot",
     "send_zero_copy",
     "buf_rings",
     "skip_success",
+    "ftruncate",
     "no_sqarray",
     "defer_taskrun",
     "coop_taskrun",
@@ -108,6 +111,7 @@ fn build_without(entries: u32, mask: &Mask<'_>) -> io::Result<(IoUring, Features
         buf_rings: five_nineteen && mask.allows("buf_rings"),
         taskrun_flag: level <= 1,
         skip_success: params.is_feature_skip_cqe_on_success() && mask.allows("skip_success"),
+        ftruncate: probe.is_supported(opcode::Ftruncate::CODE) && mask.allows("ftruncate"),
         no_iowait: params.is_feature_no_iowait() && mask.allows("no_iowait"),
     };
     Ok((ring, features))
@@ -126,6 +130,10 @@ fn probe(ring: &IoUring) -> io::Result<Probe> {
         opcode::SendMsg::CODE,
         opcode::Shutdown::CODE,
         opcode::Close::CODE,
+        opcode::OpenAt::CODE,
+        opcode::Read::CODE,
+        opcode::Write::CODE,
+        opcode::Fsync::CODE,
         opcode::PollAdd::CODE,
         opcode::AsyncCancel::CODE,
         opcode::Timeout::CODE,
@@ -193,6 +201,7 @@ mod tests {
                     lacks("send_zero_copy", some.send_zero_copy, all.send_zero_copy);
                     lacks("buf_rings", some.buf_rings, all.buf_rings);
                     lacks("skip_success", some.skip_success, all.skip_success);
+                    lacks("ftruncate", some.ftruncate, all.ftruncate);
                     lacks("no_iowait", some.no_iowait, all.no_iowait);
                     let deferred = name != "defer_taskrun" && name != "coop_taskrun";
                     assert_eq!(some.taskrun_flag, all.taskrun_flag && deferred, "without {name}");

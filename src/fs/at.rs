@@ -1,0 +1,96 @@
+//! Directories as handles, and paths that start there.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use crate::fs::path::CPath;
+use crate::handle::Source;
+use crate::state::Target;
+use crate::{AsSource, File, Io};
+
+/// An open directory. Paths [`at`](Directory::at) it start there, whatever it is called meanwhile
+/// and whatever the process's working directory is.
+///
+/// Open one with [`Io::open_directory`].
+#[derive(Debug)]
+pub struct Directory {
+    file: File,
+}
+
+impl Directory {
+    pub(crate) fn new(file: File) -> Directory {
+        Directory { file }
+    }
+
+    /// Takes over a descriptor of a directory.
+    pub fn from_fd(io: &Io, descriptor: OwnedFd) -> Directory {
+        Directory { file: File::from_fd(io, descriptor) }
+    }
+
+    /// Gives the descriptor back.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed or has operations in flight.
+    pub fn into_fd(self) -> io::Result<OwnedFd> {
+        self.file.into_fd()
+    }
+
+    /// A path that starts in this directory, for the operations that take one. An absolute path
+    /// starts at the root all the same.
+    pub fn at<'a, P: AsRef<Path> + ?Sized>(&'a self, path: &'a P) -> At<'a> {
+        At { directory: Some(self), path: path.as_ref() }
+    }
+}
+
+impl AsSource for Directory {
+    fn as_source(&self) -> &Source {
+        self.file.as_source()
+    }
+}
+
+/// Where a file is: a path from the process's working directory, or
+/// [from an open one](Directory::at).
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    directory: Option<&'a Directory>,
+    path: &'a Path,
+}
+
+impl At<'_> {
+    /// What the operation is pending on, so that the directory is not closed under it.
+    pub(crate) fn target(&self, io: &Io) -> Target {
+        match self.directory {
+            Some(directory) => Target::from(directory.as_source().id(io)),
+            None => Target::Nothing,
+        }
+    }
+
+    pub(crate) fn path(&self) -> io::Result<CPath> {
+        CPath::new(self.path)
+    }
+}
+
+impl<'a> From<&'a Path> for At<'a> {
+    fn from(path: &'a Path) -> At<'a> {
+        At { directory: None, path }
+    }
+}
+
+impl<'a> From<&'a PathBuf> for At<'a> {
+    fn from(path: &'a PathBuf) -> At<'a> {
+        At { directory: None, path }
+    }
+}
+
+impl<'a> From<&'a str> for At<'a> {
+    fn from(path: &'a str) -> At<'a> {
+        At { directory: None, path: path.as_ref() }
+    }
+}
+
+impl<'a> From<&'a String> for At<'a> {
+    fn from(path: &'a String) -> At<'a> {
+        At { directory: None, path: path.as_ref() }
+    }
+}

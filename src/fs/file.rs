@@ -1,0 +1,303 @@
+//! A file, and its operations.
+
+use std::io;
+use std::os::fd::{IntoRawFd, OwnedFd};
+
+use crate::handle::Source;
+use crate::net::into_owned;
+use crate::op::open::Open;
+use crate::op::read_at::{ReadAt, ReadExactAt};
+use crate::op::send_file::SendFile;
+use crate::op::set_len::SetLen;
+use crate::op::sync::Sync;
+use crate::op::write_at::{WriteAllAt, WriteAt};
+use crate::{AsSource, At, Directory, Io, IoBuf, IoBufMut, Op, OpenOptions};
+
+/// An open file. Any number of operations may be in flight on it at once, in no order among each
+/// other: share it as `Rc<File>`.
+///
+/// Dropping it closes it on the loop's thread, as dropping one of the standard library's does, and
+/// whatever close(2) says is lost; [`Io::close`] waits for nothing and tells.
+///
+/// With io_uring the kernel does what can block; with readiness the loop's pool does
+/// ([`Builder::pool_threads`](crate::Builder::pool_threads)), and as many operations as it has
+/// threads are under way at once.
+///
+/// ```
+/// use tigereye::{Io, OpenOptions};
+///
+/// let io = Io::new()?;
+/// # let directory = std::env::temp_dir().join(format!("tigereye-file-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory)?;
+/// # let path = directory.join("greeting");
+/// let options = OpenOptions::new().read(true).write(true).create(true).truncate(true);
+/// io.open((), &path, &options, |(), io, file| {
+///     io.write_all_at(file.unwrap(), "hello", 0, |file, io, _buf, result| {
+///         result.unwrap();
+///         io.read_at(file, Vec::with_capacity(16), 1, |_file, _io, buf, result| {
+///             assert_eq!((result.unwrap(), &buf[..]), (4, &b"ello"[..]));
+///         });
+///     });
+/// });
+/// io.run()?;
+/// # std::fs::remove_dir_all(&directory)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct File {
+    source: Source,
+}
+
+impl AsSource for File {
+    fn as_source(&self) -> &Source {
+        &self.source
+    }
+}
+
+impl File {
+    /// Takes over a file of the standard library.
+    pub fn from_std(io: &Io, file: std::fs::File) -> File {
+        File::from_fd(io, file.into())
+    }
+
+    /// Takes over a descriptor; it is closed when the handle is dropped.
+    pub fn from_fd(io: &Io, descriptor: OwnedFd) -> File {
+        File { source: Source::new(io, descriptor.into_raw_fd()) }
+    }
+
+    /// Gives the file to the standard library.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed or has operations in flight.
+    pub fn into_std(self) -> io::Result<std::fs::File> {
+        self.into_fd().map(std::fs::File::from)
+    }
+
+    /// Gives the descriptor back.
+    ///
+    /// # Errors
+    /// As [`into_std`](File::into_std).
+    pub fn into_fd(self) -> io::Result<OwnedFd> {
+        into_owned(&self.source)
+    }
+
+    /// Operations in flight on this file.
+    pub fn in_flight(&self) -> u32 {
+        self.source.in_flight()
+    }
+}
+
+impl Io {
+    /// Opens a file, close-on-exec.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` for options that contradict each other and for a path with a
+    /// NUL in it, and what open(2) says. An open that was cancelled after it had succeeded in the
+    /// system gives the file all the same.
+    ///
+    /// # Platform
+    /// To open the end of a pipe that has no other end yet waits for one; with the readiness driver
+    /// it occupies a thread of the pool, and cannot be cancelled, until then.
+    pub fn open<'a, C, F>(
+        &self,
+        context: C,
+        path: impl Into<At<'a>>,
+        options: &OpenOptions,
+        callback: F,
+    ) -> Op
+    where
+        C: 'static,
+        F: FnOnce(C, &Io, io::Result<File>) + 'static,
+    {
+        let path = path.into();
+        let row = Open::new(path.path(), options.flags(), options.permissions());
+        self.submit_to(row, path.target(self), context, callback)
+    }
+
+    /// Opens a directory, for paths that start there ([`Directory::at`]).
+    ///
+    /// # Errors
+    /// In the callback: `NotADirectory`, and as for [`open`](Io::open).
+    pub fn open_directory<'a, C, F>(&self, context: C, path: impl Into<At<'a>>, callback: F) -> Op
+    where
+        C: 'static,
+        F: FnOnce(C, &Io, io::Result<Directory>) + 'static,
+    {
+        let options = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY);
+        self.open(context, path, &options, move |context, io, result| {
+            callback(context, io, result.map(Directory::new));
+        })
+    }
+
+    /// Reads into `buf` from `offset` (in bytes) on: at most what fits, perhaps less. `Ok(0)` is the
+    /// end of the file; a read across it is short (read(2)). A `Vec` reads into its spare capacity
+    /// and grows by the result.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` when the buffer has no room or the offset is over
+    /// `i64::MAX`, `NotSeekable` where the handle has no offsets (a pipe, a terminal, a socket),
+    /// and what pread(2) says.
+    pub fn read_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBufMut,
+        F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
+    {
+        self.submit_on(ReadAt { buf, offset }, file, move |file, io, (buf, result)| {
+            callback(file, io, buf, result);
+        })
+    }
+
+    /// Reads exactly `count` bytes from `offset` on. On failure the bytes that came are in the
+    /// buffer all the same (a `Vec` has grown by them).
+    ///
+    /// # Errors
+    /// In the callback: `UnexpectedEof` when the file ends before that, with a message that says
+    /// after how many bytes, `InvalidInput` when the buffer has less room, and as for
+    /// [`read_at`](Io::read_at).
+    pub fn read_exact_at<C, B, F>(
+        &self,
+        file: C,
+        buf: B,
+        count: usize,
+        offset: u64,
+        callback: F,
+    ) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBufMut,
+        F: FnOnce(C, &Io, B, io::Result<()>) + 'static,
+    {
+        let row = ReadExactAt::new(buf, count, offset);
+        self.submit_on(row, file, move |file, io, (buf, result)| callback(file, io, buf, result))
+    }
+
+    /// Writes from `buf` to `offset` on: at least one byte (unless it is empty), perhaps not all. A
+    /// file that was opened with [`append`](OpenOptions::append) is written at its end instead.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` when the offset is over `i64::MAX`, `NotSeekable` where the
+    /// handle has no offsets, `StorageFull`, `FileTooLarge` beyond what the file system or the
+    /// process's limit allows, and what pwrite(2) says.
+    pub fn write_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
+    {
+        self.submit_on(WriteAt { buf, offset }, file, move |file, io, (buf, result)| {
+            callback(file, io, buf, result);
+        })
+    }
+
+    /// Writes all of `buf` to `offset` on. After an error it is not known how much of it was
+    /// written.
+    ///
+    /// # Errors
+    /// As [`write_at`](Io::write_at).
+    pub fn write_all_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, B, io::Result<()>) + 'static,
+    {
+        let row = WriteAllAt::new(buf, offset);
+        self.submit_on(row, file, move |file, io, (buf, result)| callback(file, io, buf, result))
+    }
+
+    /// Cuts the file to `len` bytes, or makes it so long; what is added reads as zeroes
+    /// (ftruncate(2)).
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` where the file is not open for writing or `len` is over
+    /// `i64::MAX`, `FileTooLarge`, and what ftruncate(2) says.
+    pub fn set_len<C, F>(&self, file: C, len: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        self.submit_on(SetLen { len }, file, callback)
+    }
+
+    /// Sends up to `count` bytes of `file`, from `offset` on, to `stream`, without a copy through
+    /// user space (sendfile(2)): at least one, perhaps not all; 0 where the file has no more. It
+    /// takes its place among the sends on that stream.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` where the offset is over `i64::MAX` and where the file is one
+    /// that cannot be sent (of /proc, a pipe), `ENOTSOCK` where `stream` is not one, `BrokenPipe`
+    /// when the peer is gone, and what sendfile(2) and send(2) say.
+    ///
+    /// # Platform
+    /// On every driver sendfile(2) runs on the pool, once the stream has room, and waits there for
+    /// the disk, never for the peer.
+    pub fn send_file<C, S, F>(
+        &self,
+        stream: C,
+        file: &S,
+        offset: u64,
+        count: u64,
+        callback: F,
+    ) -> Op
+    where
+        C: AsSource + 'static,
+        S: AsSource + ?Sized,
+        F: FnOnce(C, &Io, io::Result<u64>) + 'static,
+    {
+        let row = SendFile::new(file.as_source().duplicate(), offset, count, false);
+        self.submit_on(row, stream, callback)
+    }
+
+    /// As [`send_file`](Io::send_file), until all is sent: fewer bytes than `count` are so many as
+    /// the file had when it ended. After an error it is not known how much was sent.
+    ///
+    /// # Errors
+    /// As [`send_file`](Io::send_file).
+    pub fn send_file_all<C, S, F>(
+        &self,
+        stream: C,
+        file: &S,
+        offset: u64,
+        count: u64,
+        callback: F,
+    ) -> Op
+    where
+        C: AsSource + 'static,
+        S: AsSource + ?Sized,
+        F: FnOnce(C, &Io, io::Result<u64>) + 'static,
+    {
+        let row = SendFile::new(file.as_source().duplicate(), offset, count, true);
+        self.submit_on(row, stream, callback)
+    }
+
+    /// Writes what the system holds of a file to the disk, with all that is known about it
+    /// (fsync(2)). A file that was made or renamed needs its directory synced as well: this takes a
+    /// [`Directory`] too.
+    ///
+    /// # Errors
+    /// In the callback, what fsync(2) says. What was not written may be lost then, although a
+    /// second call succeeds: the system drops it (P50).
+    ///
+    /// # Platform
+    /// On macOS it is `F_FULLFSYNC`, for fsync(2) leaves it in the disk's own memory.
+    pub fn sync<C, F>(&self, file: C, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        self.submit_on(Sync { data_only: false }, file, callback)
+    }
+
+    /// As [`sync`](Io::sync), without what is known about the file beyond its contents and length,
+    /// such as its times (fdatasync(2)).
+    ///
+    /// # Errors
+    /// As [`sync`](Io::sync).
+    pub fn sync_data<C, F>(&self, file: C, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        self.submit_on(Sync { data_only: true }, file, callback)
+    }
+}

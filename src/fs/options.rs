@@ -1,0 +1,140 @@
+//! How a file is opened.
+
+use std::io;
+
+/// Options for opening a file: those of [`std::fs::OpenOptions`], with the same meaning.
+///
+/// ```
+/// use tigereye::OpenOptions;
+///
+/// let options = OpenOptions::new().read(true).write(true).create(true);
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent options, as in std")]
+pub struct OpenOptions {
+    read: bool,
+    write: bool,
+    append: bool,
+    truncate: bool,
+    create: bool,
+    create_new: bool,
+    mode: u32,
+    custom_flags: i32,
+}
+
+impl Default for OpenOptions {
+    fn default() -> OpenOptions {
+        OpenOptions::new()
+    }
+}
+
+impl OpenOptions {
+    /// Nothing: at least one kind of access is to be asked for.
+    pub fn new() -> OpenOptions {
+        OpenOptions {
+            read: false,
+            write: false,
+            append: false,
+            truncate: false,
+            create: false,
+            create_new: false,
+            mode: 0o666,
+            custom_flags: 0,
+        }
+    }
+
+    /// For reading.
+    #[must_use]
+    pub fn read(mut self, read: bool) -> OpenOptions {
+        self.read = read;
+        self
+    }
+
+    /// For writing.
+    #[must_use]
+    pub fn write(mut self, write: bool) -> OpenOptions {
+        self.write = write;
+        self
+    }
+
+    /// For writing at its end, wherever that is by then, whatever offset a write names.
+    #[must_use]
+    pub fn append(mut self, append: bool) -> OpenOptions {
+        self.append = append;
+        self
+    }
+
+    /// Cut to length 0 when it is opened; needs `write`.
+    #[must_use]
+    pub fn truncate(mut self, truncate: bool) -> OpenOptions {
+        self.truncate = truncate;
+        self
+    }
+
+    /// Made where it does not exist; needs `write` or `append`.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> OpenOptions {
+        self.create = create;
+        self
+    }
+
+    /// Made by this call, or an error of kind `AlreadyExists`; needs `write` or `append`.
+    #[must_use]
+    pub fn create_new(mut self, create_new: bool) -> OpenOptions {
+        self.create_new = create_new;
+        self
+    }
+
+    /// Permission bits of a file that is made, less those of the process's umask; 0o666 unless said.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> OpenOptions {
+        self.mode = mode;
+        self
+    }
+
+    /// Further flags of open(2), such as `O_NOFOLLOW`. The access mode in them is ignored.
+    #[must_use]
+    pub fn custom_flags(mut self, flags: i32) -> OpenOptions {
+        self.custom_flags = flags;
+        self
+    }
+
+    pub(crate) fn permissions(&self) -> u32 {
+        self.mode
+    }
+
+    /// Flags of open(2).
+    ///
+    /// # Errors
+    /// `InvalidInput` for what contradicts itself, as in the standard library.
+    pub(crate) fn flags(&self) -> io::Result<i32> {
+        let access = match (self.read, self.write, self.append) {
+            (true, false, false) => libc::O_RDONLY,
+            (false, true, false) => libc::O_WRONLY,
+            (true, true, false) => libc::O_RDWR,
+            (false, _, true) => libc::O_WRONLY | libc::O_APPEND,
+            (true, _, true) => libc::O_RDWR | libc::O_APPEND,
+            (false, false, false) => return Err(invalid("neither read nor write is asked for")),
+        };
+        let makes = self.create || self.create_new;
+        if (makes || self.truncate) && !self.write && !self.append {
+            return Err(invalid("to create or truncate needs write"));
+        }
+        if self.truncate && self.append && !self.create_new {
+            return Err(invalid("append and truncate contradict each other"));
+        }
+        let creation = match (self.create, self.truncate, self.create_new) {
+            (_, _, true) => libc::O_CREAT | libc::O_EXCL,
+            (true, true, false) => libc::O_CREAT | libc::O_TRUNC,
+            (true, false, false) => libc::O_CREAT,
+            (false, true, false) => libc::O_TRUNC,
+            (false, false, false) => 0,
+        };
+        Ok(libc::O_CLOEXEC | access | creation | (self.custom_flags & !libc::O_ACCMODE))
+    }
+}
+
+fn invalid(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}

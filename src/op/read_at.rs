@@ -1,0 +1,174 @@
+//! Reading a file at an offset: once, or until the buffer is full.
+//!
+//! Sources: pread(2), io_uring_prep_read(3).
+
+use std::fmt;
+use std::io;
+use std::mem::MaybeUninit;
+
+#[cfg(target_os = "linux")]
+use io_uring::{opcode, types};
+
+use super::recv::{TRANSFER_MAX, written};
+use super::{Direction, Operation, Start, Step};
+use crate::buf::room;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
+use crate::error::{NO_ROOM, UNEXPECTED_END};
+use crate::offload::LentMut;
+use crate::{Io, IoBufMut};
+
+/// How many of `len` bytes one call at `offset` may move; or the result, where there can be none.
+/// An offset is signed in the kernel, and −1 means the file's own position (P18, P56).
+pub(crate) fn span(len: usize, offset: u64) -> Result<usize, i32> {
+    let left = u64::try_from(i64::MAX).unwrap_or(u64::MAX).checked_sub(offset);
+    let left = usize::try_from(left.ok_or(-libc::EINVAL)?).unwrap_or(usize::MAX);
+    Ok(len.min(left).min(TRANSFER_MAX))
+}
+
+/// A read of one call, by io_uring.
+#[cfg(target_os = "linux")]
+fn submit(place: &mut uring::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u64) -> Start {
+    if !place.is_seekable() {
+        return Start::Ready(-libc::ESPIPE);
+    }
+    let len = u32::try_from(room.len()).unwrap_or(u32::MAX);
+    let entry = opcode::Read::new(types::Fd(place.fd), room.as_mut_ptr().cast(), len);
+    place.submit(entry.offset(offset).build())
+}
+
+/// A read of one call, by the pool.
+fn offload(place: &mut readiness::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u64) -> Start {
+    let (fd, mut room) = (place.lent_fd(), LentMut::new(room));
+    place.offload(move || {
+        let (read, _rest) = rustix::io::pread(fd, &mut *room, offset)?;
+        Ok(read.len())
+    })
+}
+
+pub(crate) struct ReadAt<B> {
+    pub(crate) buf: B,
+    pub(crate) offset: u64,
+}
+
+impl<B: IoBufMut> ReadAt<B> {
+    fn room(&mut self) -> Result<&mut [MaybeUninit<u8>], i32> {
+        match room(&mut self.buf) {
+            // Zero bytes would read as the end of the file.
+            [] => Err(NO_ROOM),
+            room => {
+                let len = span(room.len(), self.offset)?;
+                Ok(&mut room[..len])
+            }
+        }
+    }
+}
+
+impl<B: IoBufMut> Operation for ReadAt<B> {
+    type Output = (B, io::Result<usize>);
+    const DIRECTION: Direction = Direction::None;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        let offset = self.offset;
+        self.room().map_or_else(Start::Ready, |room| submit(place, room, offset))
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        let offset = self.offset;
+        self.room().map_or_else(Start::Ready, |room| offload(place, room, offset))
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        Step::Done(result)
+    }
+
+    fn finish(mut self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        let result = result.map(|count| written(&mut self.buf, count));
+        (self.buf, result)
+    }
+
+    fn discard(self, _result: i32) {}
+}
+
+pub(crate) struct ReadExactAt<B> {
+    buf: B,
+    wanted: usize,
+    offset: u64,
+    read: usize,
+}
+
+impl<B: IoBufMut> ReadExactAt<B> {
+    pub(crate) fn new(buf: B, wanted: usize, offset: u64) -> ReadExactAt<B> {
+        ReadExactAt { buf, wanted, offset, read: 0 }
+    }
+
+    /// Where the bytes go that are to come, and from where in the file; or the result, when there
+    /// is nothing to read.
+    fn rest(&mut self) -> Result<(&mut [MaybeUninit<u8>], u64), i32> {
+        let skip = if self.buf.is_growing() { 0 } else { self.read };
+        let left = self.wanted - self.read;
+        if left == 0 {
+            return Err(0);
+        }
+        let offset = self.offset.saturating_add(self.read as u64);
+        let rest = room(&mut self.buf).get_mut(skip..).and_then(|room| room.get_mut(..left));
+        let rest = rest.ok_or(NO_ROOM)?;
+        let len = span(left, offset)?;
+        Ok((&mut rest[..len], offset))
+    }
+}
+
+impl<B: IoBufMut> Operation for ReadExactAt<B> {
+    type Output = (B, io::Result<()>);
+    const DIRECTION: Direction = Direction::None;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        self.rest().map_or_else(Start::Ready, |(room, offset)| submit(place, room, offset))
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        self.rest().map_or_else(Start::Ready, |(room, offset)| offload(place, room, offset))
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        if result < 0 || self.read == self.wanted {
+            return Step::Done(result);
+        }
+        if result == 0 {
+            return Step::Done(UNEXPECTED_END);
+        }
+        let count = result.unsigned_abs();
+        assert!(count as usize <= self.wanted - self.read, "no more than was asked for");
+        self.read += written(&mut self.buf, count);
+        if self.read == self.wanted { Step::Done(0) } else { Step::Again }
+    }
+
+    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        let ReadExactAt { buf, wanted, read, .. } = self;
+        let result = result.map(drop).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), Ended { read, wanted }),
+            _ => error,
+        });
+        (buf, result)
+    }
+
+    fn discard(self, _result: i32) {}
+}
+
+/// A file ended within what was to be read (P58).
+#[derive(Debug)]
+struct Ended {
+    read: usize,
+    wanted: usize,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the file ended after {} of {} bytes", self.read, self.wanted)
+    }
+}
+
+impl std::error::Error for Ended {}

@@ -1,0 +1,61 @@
+//! Cutting a file, or making it longer.
+//!
+//! Sources: ftruncate(2), io_uring_prep_ftruncate(3), kernel 6.9+.
+
+use std::io;
+
+#[cfg(target_os = "linux")]
+use io_uring::{opcode, types};
+
+use super::{Direction, Operation, Start, Step};
+use crate::Io;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
+use crate::offload::LentFd;
+
+pub(crate) struct SetLen {
+    pub(crate) len: u64,
+}
+
+impl SetLen {
+    /// The result, where the length is more than any file has.
+    fn refused(&self) -> Option<Start> {
+        i64::try_from(self.len).is_err().then_some(Start::Ready(-libc::EINVAL))
+    }
+
+    fn call(&self, fd: LentFd) -> impl FnMut() -> io::Result<usize> + Send + 'static {
+        let len = self.len;
+        move || Ok(rustix::fs::ftruncate(fd, len).map(|()| 0)?)
+    }
+}
+
+impl Operation for SetLen {
+    type Output = io::Result<()>;
+    const DIRECTION: Direction = Direction::None;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        if let Some(refused) = self.refused() {
+            return refused;
+        }
+        if !place.features().ftruncate {
+            return place.offload(self.call(place.lent_fd()));
+        }
+        place.submit(opcode::Ftruncate::new(types::Fd(place.fd), self.len).build())
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        self.refused().unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        Step::Done(result)
+    }
+
+    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        result.map(drop)
+    }
+
+    fn discard(self, _result: i32) {}
+}

@@ -1,0 +1,47 @@
+//! Writing what the system holds of a file to the disk.
+//!
+//! Sources: fsync(2), io_uring_prep_fsync(3), fcntl(2) of macOS.
+
+use std::io;
+
+#[cfg(target_os = "linux")]
+use io_uring::{opcode, types};
+
+use super::{Direction, Operation, Start, Step};
+use crate::Io;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
+use crate::fs::system;
+
+pub(crate) struct Sync {
+    /// Not its times and the like.
+    pub(crate) data_only: bool,
+}
+
+impl Operation for Sync {
+    type Output = io::Result<()>;
+    const DIRECTION: Direction = Direction::None;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        let mut flags = types::FsyncFlags::empty();
+        flags.set(types::FsyncFlags::DATASYNC, self.data_only);
+        place.submit(opcode::Fsync::new(types::Fd(place.fd)).flags(flags).build())
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        let (fd, data_only) = (place.lent_fd(), self.data_only);
+        place.offload(move || system::sync(fd, data_only).map(|()| 0))
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        Step::Done(result)
+    }
+
+    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        result.map(drop)
+    }
+
+    fn discard(self, _result: i32) {}
+}
