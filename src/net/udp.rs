@@ -54,7 +54,7 @@ use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op};
 /// );
 ///
 /// let client = UdpSocket::bind(&io, "127.0.0.1:0".parse().unwrap())?;
-/// io.send_to(client, "hello", address, |client, io, _buf, result| {
+/// io.send_to(client, "hello", address, move |client, io, _buf, result| {
 ///     assert_eq!(result.unwrap(), 5);
 ///     io.recv_from(client, Vec::with_capacity(2048), move |_client, _io, buf, result| {
 ///         assert_eq!(result.unwrap().from, address);
