@@ -148,7 +148,7 @@ pub(super) fn address(bytes: &[u8]) -> SockAddr {
 pub(super) fn segment_in(control: &[u8]) -> Option<u16> {
     let mut header = Envelope::empty().header;
     header.msg_control = control.as_ptr().cast_mut().cast();
-    header.msg_controllen = control.len();
+    header.msg_controllen = control.len() as _;
     system::segment(&header)
 }
 

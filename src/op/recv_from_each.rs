@@ -44,8 +44,10 @@ pub(crate) struct RecvFromEach {
     supply: Supply,
     envelope: Envelope,
     /// Bytes of a buffer for the datagram.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     room: usize,
     /// The kernel writes the head.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     multishot: bool,
     /// The socket was shut down.
     ended: bool,
