@@ -45,6 +45,7 @@ impl RecvEach {
     }
 
     /// The item of a receive into a buffer that the operation took; a poll has none.
+    #[inline(always)]
     fn filled(&mut self, result: i32) -> Option<PoolBuf> {
         self.supply.filled(u32::try_from(result).ok().filter(|&len| len > 0))
     }
@@ -66,7 +67,7 @@ impl Multishot for RecvEach {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         if !place.is_worth_trying(Interest::Readable) {
             return Start::Await(Interest::Readable);
@@ -92,6 +93,7 @@ impl Multishot for RecvEach {
         Some(self.supply.received(id, len))
     }
 
+    #[inline]
     fn ended(&mut self, _io: &Io, op: Op, result: i32) -> Rearm {
         self.supply.ended(op, result)
     }

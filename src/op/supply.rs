@@ -67,17 +67,13 @@ impl Supply {
     #[inline]
     pub(super) fn void_promise(&mut self) {
         if self.promised {
-            self.break_promise();
+            self.promised = false;
+            self.pool.release_promise();
         }
     }
 
-    #[cold]
-    fn break_promise(&mut self) {
-        self.promised = false;
-        self.pool.release_promise();
-    }
-
     /// The buffer that was received into, with so many bytes in it; without, it goes back.
+    #[inline(always)]
     pub(super) fn filled(&mut self, len: Option<u32>) -> Option<PoolBuf> {
         let id = self.taken.take()?;
         if len.is_none() {
@@ -100,18 +96,19 @@ impl Supply {
         self.void_promise();
     }
 
-    /// Whether the driver's part was a wait for something to receive, without a ring.
-    fn was_poll(&self) -> bool {
-        self.group.is_none() && !self.readable
-    }
-
     /// How a flow goes on for which a result of zero is the end.
+    #[inline]
     pub(super) fn ended(&mut self, op: Op, result: i32) -> Rearm {
         self.waits = false;
-        if self.was_poll() && result >= 0 {
+        if result > 0 {
+            // Without a ring: a receive is worth its buffer, for the poll or the last one had data.
             self.readable = true;
             return Rearm::Again;
         }
+        self.ended_without_data(op, result)
+    }
+
+    fn ended_without_data(&mut self, op: Op, result: i32) -> Rearm {
         match -result {
             0 => Rearm::Done(0),
             libc::ENOBUFS if self.group.is_some() => {
@@ -125,14 +122,13 @@ impl Supply {
                 Rearm::Again
             }
             libc::ENOBUFS | libc::EINTR => Rearm::Again,
-            _ if result > 0 => Rearm::Again,
             _ => Rearm::Done(result),
         }
     }
 
-    /// As [`ended`](Supply::ended), for which zero is an item like others.
+    /// As [`ended`](Supply::ended), of a flow for which zero is an item like others.
     pub(super) fn ended_never(&mut self, op: Op, result: i32) -> Rearm {
-        if result == 0 && !self.was_poll() { Rearm::Again } else { self.ended(op, result) }
+        if result == 0 { Rearm::Again } else { self.ended(op, result) }
     }
 
     /// A completion that nobody takes.
