@@ -28,6 +28,7 @@ mod receive_from;
 mod scene;
 mod send;
 mod send_to;
+mod signal;
 mod start;
 mod system;
 mod table;
@@ -130,6 +131,11 @@ fn readiness_of_descriptors() {
 #[test]
 fn what_the_loop_does_itself() {
     compare(Family::Own);
+}
+
+#[test]
+fn hearing_of_signals() {
+    compare(Family::Signal);
 }
 
 #[test]

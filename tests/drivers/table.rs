@@ -4,7 +4,9 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, halves, listen, own, post, ready, receive, receive_from, send, send_to};
+use crate::{
+    connect, halves, listen, own, post, ready, receive, receive_from, send, send_to, signal,
+};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -33,12 +35,16 @@ listed! {
         RecvVectored,
         RecvEach,
         RecvPaused,
+        Read,
+        ReadExact,
         Send,
         SendAll,
         SendDetached,
         SendVectored,
         SendAllVectored,
         SendZeroCopy,
+        Write,
+        WriteAll,
         RecvFrom,
         RecvFromEach,
         RecvFromPaused,
@@ -56,6 +62,8 @@ listed! {
         Next,
         Event,
         Offload,
+        SignalEach,
+        SignalPaused,
         Post,
     }
 }
@@ -141,6 +149,7 @@ pub(crate) enum Family {
     Halves,
     Ready,
     Own,
+    Signal,
     Post,
 }
 
@@ -207,6 +216,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
+        Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
     }
 }
@@ -217,15 +227,17 @@ impl Operation {
         match self {
             Accept | AcceptEach | AcceptPaused => Family::Listen,
             Connect | ConnectFrom | ConnectHost => Family::Connect,
-            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused => Family::Receive,
-            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy => {
-                Family::Send
+            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused | Read | ReadExact => {
+                Family::Receive
             }
+            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
+            | Write | WriteAll => Family::Send,
             RecvFrom | RecvFromEach | RecvFromPaused => Family::ReceiveFrom,
             SendTo | SendSegments => Family::SendTo,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
+            SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
         }
     }
@@ -261,13 +273,15 @@ impl Operation {
                 | RecvFromPaused
                 | TickEach
                 | TickPaused
+                | SignalEach
+                | SignalPaused
         )
     }
 
     /// Whether its flow is paused when it waits.
     pub(crate) fn is_paused(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptPaused | RecvPaused | RecvFromPaused | TickPaused)
+        matches!(self, AcceptPaused | RecvPaused | RecvFromPaused | TickPaused | SignalPaused)
     }
 
     /// What it says when all went well.
@@ -277,13 +291,16 @@ impl Operation {
             Accept => "connection",
             AcceptEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Send | SendZeroCopy | RecvFrom | SendTo | SendSegments => "5 [hello]",
-            RecvExact | SendAll => "ok [hello]",
+            Recv | Read | Send | SendZeroCopy | Write | RecvFrom | SendTo | SendSegments => {
+                "5 [hello]"
+            }
+            RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
             RecvEach | RecvPaused | RecvFromEach | RecvFromPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
+            SignalEach | SignalPaused => "SIGUSR1; end ok",
             Next => "called",
             Offload => "7",
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Timeout
@@ -295,13 +312,15 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | RecvFrom => format!("{error} []"),
+            Recv | RecvExact | RecvFrom | Read | ReadExact => format!("{error} []"),
             RecvVectored => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy | SendTo | SendSegments => format!("{error} [hello]"),
+            Send | SendAll | SendZeroCopy | SendTo | SendSegments | Write | WriteAll => {
+                format!("{error} [hello]")
+            }
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
             AcceptEach | AcceptPaused | RecvEach | RecvPaused | RecvFromEach | RecvFromPaused
-            | TickEach | TickPaused => {
+            | TickEach | TickPaused | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
             Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
