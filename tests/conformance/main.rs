@@ -31,6 +31,7 @@ mod stream;
 mod tcp;
 mod timers;
 mod udp;
+mod udp_socket;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
