@@ -200,6 +200,16 @@ impl Driver {
         }
     }
 
+    /// What a new handle receives is one row of bytes, without boundaries.
+    #[inline]
+    pub(crate) fn has_no_boundaries(&mut self, handle: u32) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(_) => {}
+            Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
+        }
+    }
+
     /// A new handle is a socket of datagrams.
     pub(crate) fn carries_datagrams(&mut self, handle: u32) {
         match self {

@@ -1,9 +1,10 @@
-//! The network: TCP listeners and streams, and UDP sockets.
+//! The network: listeners and streams, of TCP and of Unix sockets, and UDP sockets.
 
 pub(crate) mod address;
 pub(crate) mod attempt;
 mod datagram;
 mod descriptor;
+mod descriptors;
 mod host;
 mod listener;
 mod options;
@@ -11,12 +12,19 @@ mod sigpipe;
 mod stream;
 pub(crate) mod system;
 mod udp;
+mod unix_address;
+mod unix_listener;
+mod unix_stream;
 
 pub(crate) use datagram::Address;
 pub use datagram::{Datagram, Received};
 pub use descriptor::{Descriptor, stderr, stdin, stdout};
+pub use descriptors::Delivery;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions, UdpOptions};
 pub use stream::TcpStream;
-pub(crate) use stream::{Borrowed, adopt, borrow, into_owned};
+pub(crate) use stream::{Borrowed, Stream, adopt, borrow, into_owned, socket};
 pub use udp::UdpSocket;
+pub use unix_address::{ToUnixAddress, UnixAddress};
+pub use unix_listener::{UnixListenOptions, UnixListener};
+pub use unix_stream::{PeerCredentials, UnixStream};

@@ -18,10 +18,12 @@
 //! |---|---|---|---|
 //! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
 //! | connect | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
+//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect |
 //! | recv, recv_exact | `recv.rs` | `RECV` | recv |
 //! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv |
 //! | send, send_all, send_detached | `send.rs` | `SEND` | send |
 //! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
+//! | send and recv, with descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg |
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
 //! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg |
 //! | recv_from | `recv_from.rs` | `RECVMSG` | recvmsg |
@@ -56,6 +58,8 @@ use crate::slot::{self, STOPPED, Slot, SlotRef};
 pub(crate) mod accept;
 pub(crate) mod close;
 pub(crate) mod connect;
+pub(crate) mod connect_unix;
+pub(crate) mod descriptors;
 pub(crate) mod envelope;
 pub(crate) mod open;
 pub(crate) mod poll;

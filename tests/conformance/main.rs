@@ -16,6 +16,7 @@ mod huge;
 mod life;
 mod multishot;
 mod options;
+mod passing;
 #[path = "../common/patient.rs"]
 mod patient;
 mod pressure;
@@ -32,6 +33,7 @@ mod tcp;
 mod timers;
 mod udp;
 mod udp_socket;
+mod unix;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;

@@ -26,12 +26,16 @@ mod ready;
 mod receive;
 mod receive_from;
 mod scene;
+#[allow(dead_code, reason = "the conformance tests use more of it")]
+#[path = "../common/scratch.rs"]
+mod scratch;
 mod send;
 mod send_to;
 mod signal;
 mod start;
 mod system;
 mod table;
+mod unix;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -126,6 +130,11 @@ fn shutting_down_and_closing() {
 #[test]
 fn readiness_of_descriptors() {
     compare(Family::Ready);
+}
+
+#[test]
+fn unix_sockets() {
+    compare(Family::Unix);
 }
 
 #[test]

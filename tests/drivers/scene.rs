@@ -13,6 +13,7 @@ use tigereye::{AsSource, BufferPool, Datagram, Trigger};
 
 use crate::bench::{Bench, HANG, Kept, shown};
 use crate::patient::read_some;
+use crate::scratch::Scratch;
 use crate::system::{has, is_at_rest, raise, settle};
 use crate::table::{Family, Operation};
 
@@ -30,9 +31,11 @@ pub(crate) struct Scene {
     /// The handle that the operation uses, and a second descriptor of it to look at.
     pub(crate) on: Option<Rc<dyn AsSource>>,
     pub(crate) watch: Option<Socket>,
-    pub(crate) peer: Option<TcpStream>,
+    pub(crate) peer: Option<Socket>,
     /// The other end where there is no connection: datagrams.
     pub(crate) far: Option<UdpSocket>,
+    /// Where the file of a Unix socket is.
+    pub(crate) directory: Option<Scratch>,
     /// What lies in the way of what is sent.
     pub(crate) in_the_way: usize,
     /// Where to connect to, or to send a datagram to, and who is there.
@@ -44,6 +47,8 @@ pub(crate) struct Scene {
     pub(crate) exact: usize,
     /// Into how long datagrams it is split.
     pub(crate) segment: u16,
+    /// For how many passed descriptors there is room.
+    pub(crate) descriptors: usize,
     pub(crate) pool: Option<BufferPool>,
     /// Whether received buffers are kept, and those that were.
     pub(crate) keeps: bool,
@@ -137,6 +142,7 @@ impl Scene {
             watch: None,
             peer: None,
             far: None,
+            directory: None,
             in_the_way: 0,
             address: any(),
             listener: None,
@@ -144,6 +150,7 @@ impl Scene {
             room: 8,
             exact: 5,
             segment: 8,
+            descriptors: 1,
             pool: None,
             keeps: false,
             kept: Kept::default(),
@@ -164,6 +171,7 @@ impl Scene {
             Family::Connect => scene.expect_connections(),
             Family::Own | Family::Signal | Family::Post => {}
             Family::ReceiveFrom | Family::SendTo => scene.datagrams(b),
+            Family::Unix => scene.unix(b, operation),
             _ if operation.accepts() => scene.listen(b),
             Family::Listen => unreachable!("all of them accept"),
             _ if sends && when == When::Later => scene.fill(b),
@@ -210,7 +218,7 @@ impl Scene {
         far.set_nodelay(true).unwrap();
         self.watch = Some(near.try_clone().unwrap().into());
         self.on = Some(Rc::new(tigereye::TcpStream::from_std(&b.io, near).unwrap()));
-        self.peer = Some(far);
+        self.peer = Some(far.into());
         self.pool = Some(BufferPool::new(&b.io, 4, 8).unwrap());
     }
 
@@ -269,7 +277,7 @@ impl Scene {
         self.take(b, near.into(), far.into());
     }
 
-    pub(crate) fn peer(&mut self) -> &mut TcpStream {
+    pub(crate) fn peer(&mut self) -> &mut Socket {
         self.peer.as_mut().unwrap()
     }
 
@@ -303,13 +311,15 @@ impl Scene {
 
     /// The peer goes, with a reset.
     pub(crate) fn reset(&mut self) {
-        reset(self.peer.take().unwrap());
+        reset(self.peer.take().unwrap().into());
         self.settle(libc::POLLERR);
     }
 
     /// What the operation waits for comes about; the system has it.
     pub(crate) fn arrive(&mut self, b: &Bench, operation: Operation) {
-        if operation.accepts() {
+        if self.directory.is_some() || operation == Operation::RecvDescriptors {
+            self.unix_arrive(operation);
+        } else if operation.accepts() {
             let client = TcpStream::connect(self.address).unwrap();
             self.others.push(Box::new(client));
             if !self.awaited {

@@ -5,7 +5,7 @@ use tigereye::DriverKind;
 
 use crate::bench::Bench;
 use crate::{
-    connect, halves, listen, own, post, ready, receive, receive_from, send, send_to, signal,
+    connect, halves, listen, own, post, ready, receive, receive_from, send, send_to, signal, unix,
 };
 
 /// An enumeration with a list of what is in it, and its names.
@@ -62,6 +62,13 @@ listed! {
         Next,
         Event,
         Offload,
+        AcceptUnix,
+        AcceptUnixEach,
+        ConnectUnix,
+        RecvUnix,
+        RecvDescriptors,
+        SendUnix,
+        SendDescriptors,
         SignalEach,
         SignalPaused,
         Post,
@@ -149,6 +156,7 @@ pub(crate) enum Family {
     Halves,
     Ready,
     Own,
+    Unix,
     Signal,
     Post,
 }
@@ -216,6 +224,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
+        Family::Unix => unix::cell(operation, situation),
         Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
     }
@@ -237,6 +246,8 @@ impl Operation {
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
+            AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
+            | SendDescriptors => Family::Unix,
             SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
         }
@@ -252,13 +263,16 @@ impl Operation {
     }
 
     pub(crate) fn accepts(self) -> bool {
-        self.family() == Family::Listen
+        use Operation::*;
+        self.family() == Family::Listen || matches!(self, AcceptUnix | AcceptUnixEach)
     }
 
     /// Whether it waits for something that comes in.
     pub(crate) fn receives(self) -> bool {
-        let family = matches!(self.family(), Family::Receive | Family::ReceiveFrom);
-        self.accepts() || family || self == Operation::Readable
+        use Operation::*;
+        self.accepts()
+            || matches!(self.family(), Family::Receive | Family::ReceiveFrom)
+            || matches!(self, Readable | RecvUnix | RecvDescriptors)
     }
 
     pub(crate) fn is_flow(self) -> bool {
@@ -266,6 +280,7 @@ impl Operation {
         matches!(
             self,
             AcceptEach
+                | AcceptUnixEach
                 | AcceptPaused
                 | RecvEach
                 | RecvPaused
@@ -288,12 +303,12 @@ impl Operation {
     pub(crate) fn done(self) -> &'static str {
         use Operation::*;
         match self {
-            Accept => "connection",
-            AcceptEach | AcceptPaused => "connection; end ok",
-            Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Read | Send | SendZeroCopy | Write | RecvFrom | SendTo | SendSegments => {
-                "5 [hello]"
-            }
+            Accept | AcceptUnix => "connection",
+            AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
+            Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
+            Recv | Read | Send | SendZeroCopy | Write | RecvUnix | SendUnix | RecvFrom | SendTo
+            | SendSegments => "5 [hello]",
+            RecvDescriptors | SendDescriptors => "5 [hello] 1",
             RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
@@ -312,20 +327,22 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | RecvFrom | Read | ReadExact => format!("{error} []"),
+            Recv | RecvExact | Read | ReadExact | RecvUnix | RecvFrom => format!("{error} []"),
             RecvVectored => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy | SendTo | SendSegments | Write | WriteAll => {
+            RecvDescriptors => format!("{error} [] 0"),
+            SendDescriptors => format!("{error} [hello] 1"),
+            Send | SendAll | SendZeroCopy | SendTo | SendSegments | Write | WriteAll | SendUnix => {
                 format!("{error} [hello]")
             }
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
-            AcceptEach | AcceptPaused | RecvEach | RecvPaused | RecvFromEach | RecvFromPaused
-            | TickEach | TickPaused | SignalEach | SignalPaused => {
+            AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | RecvFromEach
+            | RecvFromPaused | TickEach | TickPaused | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
-            Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
-            | ShutdownBoth | Close | Readable | Writable | Timeout | Next | Event | Offload
-            | Post => error.into(),
+            Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
+            | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable
+            | Timeout | Next | Event | Offload | Post => error.into(),
         }
     }
 }

@@ -9,7 +9,7 @@
 //!     is closed or given away: it is taken back before the descriptor is.
 //! I2. An edge is lost only by a call that found nothing more: a direction counts as blocked after
 //!     a call that would have blocked or was short, until the next event, and never once its end
-//!     was announced (P70, P74).
+//!     was announced (P70, P74). A short receive says so only of a stream without boundaries.
 //! I3. Waiters of one direction are woken together, in the order in which they came (P73).
 //! I4. Events name handles, and are turned into completions before anything else runs: no event
 //!     outlives its handle (P71), and one for nobody, or for a successor, costs a try.
@@ -176,19 +176,15 @@ impl Waiters {
 #[derive(Clone, Copy)]
 struct Watch {
     registered: bool,
-    /// It is a socket of datagrams: a short call leaves others, and an error is over when it is
-    /// told.
+    /// It is a socket of datagrams: an error is over when it is told.
     datagrams: bool,
     /// In, out.
     ways: [Way; 2],
 }
 
 impl Watch {
-    const NEW: Watch = Watch {
-        registered: false,
-        datagrams: false,
-        ways: [Way::idle(TELLS_OF_URGENT_DATA), Way::idle(true)],
-    };
+    const NEW: Watch =
+        Watch { registered: false, datagrams: false, ways: [Way::idle(false), Way::idle(true)] };
 
     fn way(&mut self, interest: Interest) -> &mut Way {
         &mut self.ways[interest as usize]
@@ -252,6 +248,15 @@ impl<P: Poller> Readiness<P> {
         Place { fd, op, ways, system_calls: &mut self.system_calls, calls }
     }
 
+    /// What a handle receives is one row of bytes: a receive that is short has had all of them. With
+    /// boundaries, as descriptors make them in the data of a Unix socket, more may lie behind one.
+    #[inline]
+    pub(crate) fn has_no_boundaries(&mut self, handle: u32) {
+        make_room(&mut self.watches, handle);
+        self.watches[handle as usize].way(Interest::Readable).short_calls_end =
+            TELLS_OF_URGENT_DATA;
+    }
+
     /// Lets an operation wait until its handle is ready.
     ///
     /// # Errors
@@ -305,8 +310,7 @@ impl<P: Poller> Readiness<P> {
     /// A new handle is a socket of datagrams.
     pub(crate) fn carries_datagrams(&mut self, handle: u32) {
         make_room(&mut self.watches, handle);
-        let ways = [Way::idle(false); 2];
-        self.watches[handle as usize] = Watch { registered: false, datagrams: true, ways };
+        self.watches[handle as usize].datagrams = true;
     }
 
     /// A handle is about to be closed or given away: nothing is pending on it.
