@@ -97,7 +97,6 @@ impl Driver {
         }
     }
 
-    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring names it"))]
     #[inline]
     pub(crate) fn place<'a>(
         &'a mut self,
@@ -207,6 +206,15 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(_) => {}
             Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
+        }
+    }
+
+    /// A new handle is a socket of datagrams.
+    pub(crate) fn carries_datagrams(&mut self, handle: u32) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(_) => {}
+            Driver::Readiness(readiness) => readiness.carries_datagrams(handle),
         }
     }
 

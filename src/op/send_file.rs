@@ -40,7 +40,7 @@ pub(crate) struct SendFile {
     sent: u64,
     /// Until nothing is left.
     all: bool,
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
+    /// io_uring was asked to wait until the socket is writable.
     polling: bool,
 }
 
