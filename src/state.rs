@@ -218,7 +218,8 @@ impl Loop {
         let header = self.slots.header_of(slot);
         let op = header.op();
         let Some(driver) = &mut self.driver else { return Some(error::CLOSED) };
-        match start(slot.as_ptr(), &mut driver.place(op, fd, header.handle, &self.calls)) {
+        let (calls, terms) = (&self.calls, &self.handles.terms);
+        match start(slot.as_ptr(), &mut driver.place(op, fd, header.handle, calls, terms)) {
             Start::Timer(deadline_ns) => {
                 assert!(!header.has_timer, "a timer is started when it has fired");
                 header.state = State::Timer;
@@ -286,7 +287,8 @@ impl Loop {
             return false;
         }
         let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
-        let done = row.sends_all(&mut readiness.place(Op::ENDED, fd, id.index, &self.calls));
+        let (calls, terms) = (&self.calls, &self.handles.terms);
+        let done = row.sends_all(&mut readiness.place(Op::ENDED, fd, id.index, calls, terms));
         self.operations += u64::from(done);
         done
     }

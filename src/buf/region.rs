@@ -1,11 +1,11 @@
-//! Memory of a fixed size that starts at a page and never moves.
+//! Memory of a fixed size that starts at a page, or a multiple of something else, and never moves.
 #![expect(unsafe_code, reason = "memory is allocated and freed by hand")]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::io;
 use std::ptr::NonNull;
 
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// Zeroed memory. Pages that nobody touched take no room: a large allocation of zeroes comes
 /// straight from the system, unless it asks for more than the usual alignment. So the alignment is
@@ -13,24 +13,29 @@ const PAGE: usize = 4096;
 pub(crate) struct Region {
     allocation: NonNull<u8>,
     layout: Layout,
-    /// The first whole page.
+    /// The first byte that is aligned.
     start: NonNull<u8>,
     len: usize,
 }
 
 impl Region {
-    /// `count` times `size` bytes.
+    /// `count` times `size` bytes, from a page on.
     pub(crate) fn new(count: usize, size: usize) -> io::Result<Region> {
+        Region::aligned(count, size, PAGE)
+    }
+
+    /// `count` times `size` bytes, from a multiple of `alignment` on.
+    pub(crate) fn aligned(count: usize, size: usize, alignment: usize) -> io::Result<Region> {
         let out_of_memory = || io::Error::from(io::ErrorKind::OutOfMemory);
         let len = count.checked_mul(size).ok_or_else(out_of_memory)?;
-        assert!(len > 0, "a region has a size");
-        let with_margin = len.checked_add(PAGE).ok_or_else(out_of_memory)?;
+        assert!(len > 0 && alignment > 0, "a region has a size");
+        let with_margin = len.checked_add(alignment).ok_or_else(out_of_memory)?;
         let layout = Layout::from_size_align(with_margin, 1).map_err(|_| out_of_memory())?;
         // SAFETY: the layout has a size.
         let allocation = unsafe { alloc_zeroed(layout) };
         let allocation = NonNull::new(allocation).ok_or_else(out_of_memory)?;
-        let margin = allocation.addr().get().wrapping_neg() % PAGE;
-        // SAFETY: the margin is below a page, which was allocated beyond the length.
+        let margin = allocation.addr().get().wrapping_neg() % alignment;
+        // SAFETY: the margin is below the alignment, which was allocated beyond the length.
         let start = unsafe { allocation.add(margin) };
         Ok(Region { allocation, layout, start, len })
     }

@@ -26,6 +26,7 @@
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
 //! | open, open_directory | `open.rs` | `OPENAT` | pool: openat |
+//! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync |
 //! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread |
 //! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite |
 //! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate |
@@ -50,6 +51,7 @@ pub(crate) mod accept;
 pub(crate) mod close;
 pub(crate) mod connect;
 pub(crate) mod open;
+pub(crate) mod open_data_file;
 pub(crate) mod poll;
 pub(crate) mod read_at;
 pub(crate) mod recv;
@@ -112,6 +114,8 @@ pub(crate) enum Step {
     Done(i32),
     /// It does, with this result, and nothing may follow on this stream.
     Broken(i32, HandleId),
+    /// It does, with this error, and what was written to this file may not last.
+    Unsynced(i32, HandleId),
     /// It must be started once more, for the rest.
     Again,
 }
@@ -294,6 +298,11 @@ where
                 Step::Broken(result, handle) => {
                     // Before what is queued behind it may start.
                     io.core.shut_down(handle);
+                    break result;
+                }
+                Step::Unsynced(result, handle) => {
+                    // As above: a sync that follows could succeed.
+                    io.core.sync_failed(handle, result);
                     break result;
                 }
                 Step::Again => match io.core.start_again(slot, Self::start) {

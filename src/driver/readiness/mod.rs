@@ -21,6 +21,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fs::AllTerms;
 use crate::offload::Calls;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
@@ -146,12 +147,13 @@ impl<P: Poller> Readiness<P> {
         fd: RawFd,
         handle: u32,
         calls: &'a Calls,
+        terms: &'a AllTerms,
     ) -> Place<'a> {
         let ways = match handle {
             NONE => None,
             handle => Some(&mut watch(&mut self.watches, handle).ways),
         };
-        Place { fd, op, ways, system_calls: &mut self.system_calls, calls }
+        Place { fd, op, ways, handle, system_calls: &mut self.system_calls, calls, terms }
     }
 
     /// Lets an operation wait until its handle is ready.

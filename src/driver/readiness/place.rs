@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::{Interest, Way};
 use crate::core::owned;
 use crate::driver::{directory, is_seekable};
+use crate::fs::{AllTerms, Terms};
 use crate::net::{Borrowed, borrow, system};
 use crate::offload::{Calls, LentFd, close_for_result};
 use crate::op::recv::TRANSFER_MAX;
@@ -17,10 +18,12 @@ use crate::op::{Op, Start};
 pub(crate) struct Place<'a> {
     pub(super) fd: RawFd,
     pub(super) op: Op,
+    pub(super) handle: u32,
     /// In, out; an operation that has no handle waits for none.
     pub(super) ways: Option<&'a mut [Way; 2]>,
     pub(super) system_calls: &'a mut u64,
     pub(super) calls: &'a Calls,
+    pub(super) terms: &'a AllTerms,
 }
 
 impl Place<'_> {
@@ -32,6 +35,11 @@ impl Place<'_> {
     /// The directory that a path starts in, for a call on the pool.
     pub(crate) fn lent_directory(&self) -> LentFd {
         LentFd::new(directory(self.fd))
+    }
+
+    /// What the handle asks of its operations.
+    pub(crate) fn terms(&self) -> Terms {
+        self.terms.of(self.handle)
     }
 
     /// Makes a call that can block, on the pool.
