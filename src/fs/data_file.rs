@@ -12,8 +12,9 @@ use crate::{AsSource, At, File, Io, Op};
 /// synced by the operations of a [`File`].
 ///
 /// It has an exclusive lock (flock(2)), gone when the handle or the process is. An operation that
-/// is with the kernel's io_uring holds the file a little longer than a process that is killed: who
-/// starts again right after that may have to try again.
+/// is with the kernel's io_uring holds the file a little longer than a process that is killed, and a
+/// process that starts another one has it open in that for a moment: who is told `WouldBlock` may
+/// have to try again.
 ///
 /// **A sync that failed stays failed**: the system drops what it could not write, and a second sync
 /// would succeed although it is lost. So every later sync, write and

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod closing;
+mod data_files;
 mod detached;
+mod direct;
 mod edges;
 mod ends;
 mod files;
