@@ -16,6 +16,7 @@
 mod bench;
 mod common;
 mod connect;
+mod data_file;
 mod halves;
 mod listen;
 mod own;
@@ -25,6 +26,8 @@ mod post;
 mod ready;
 mod receive;
 mod scene;
+#[path = "../common/scratch.rs"]
+mod scratch;
 mod send;
 mod start;
 mod system;
@@ -123,6 +126,11 @@ fn what_the_loop_does_itself() {
 #[test]
 fn posting() {
     compare(Family::Post);
+}
+
+#[test]
+fn opening_data_files() {
+    compare(Family::DataFile);
 }
 
 /// A cell that is not compared, or not strictly, says why.

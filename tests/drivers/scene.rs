@@ -153,7 +153,7 @@ impl Scene {
         let sends = operation.family() == Family::Send || operation == Operation::Writable;
         match operation.family() {
             Family::Connect => scene.expect_connections(),
-            Family::Own | Family::Post => {}
+            Family::Own | Family::Post | Family::DataFile => {}
             _ if operation.accepts() => scene.listen(b),
             Family::Listen => unreachable!("all of them accept"),
             _ if sends && when == When::Later => scene.fill(b),

@@ -65,6 +65,7 @@ pub(crate) fn start(b: &Bench, operation: Operation, scene: &mut Scene) -> Op {
         Family::Ready => b.io.writable(context, ended),
         Family::Own => own(b, operation, scene, context),
         Family::Post => unreachable!("a post is no operation"),
+        Family::DataFile => unreachable!("its cells start it"),
     };
     scene.awaited = scene.when == When::Later;
     if operation.is_paused() {

@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, halves, listen, own, post, ready, receive, send};
+use crate::{connect, data_file, halves, listen, own, post, ready, receive, send};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -52,6 +52,7 @@ listed! {
         Event,
         Offload,
         Post,
+        OpenDataFile,
     }
 }
 
@@ -135,6 +136,7 @@ pub(crate) enum Family {
     Ready,
     Own,
     Post,
+    DataFile,
 }
 
 pub(crate) type Run = fn(Bench, Operation);
@@ -199,6 +201,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
         Family::Post => post::cell(situation),
+        Family::DataFile => data_file::cell(situation),
     }
 }
 
@@ -216,6 +219,7 @@ impl Operation {
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
             Post => Family::Post,
+            OpenDataFile => Family::DataFile,
         }
     }
 
@@ -264,6 +268,7 @@ impl Operation {
             TickEach | TickPaused => "tick; end ok",
             Next => "called",
             Offload => "7",
+            OpenDataFile => "a new file of 4096",
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Timeout
             | Event | Post => "ok",
         }
@@ -283,7 +288,7 @@ impl Operation {
             }
             Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
             | ShutdownBoth | Close | Readable | Writable | Timeout | Next | Event | Offload
-            | Post => error.into(),
+            | Post | OpenDataFile => error.into(),
         }
     }
 }
