@@ -42,7 +42,7 @@ impl Operation for SetLen {
             return refused;
         }
         if !place.features().ftruncate {
-            return place.offload(self.call(LentFd::new(place.fd)));
+            return place.offload(self.call(place.lent_fd()));
         }
         place.submit(opcode::Ftruncate::new(types::Fd(place.fd), self.len).build())
     }

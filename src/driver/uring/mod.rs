@@ -27,7 +27,7 @@ use rustix::io::Errno;
 
 use crate::driver::{directory, is_seekable};
 use crate::fs::{AllTerms, Terms};
-use crate::offload::Calls;
+use crate::offload::{Calls, LentFd};
 use crate::op::{CANCEL_MISSED, Completion, MORE, Op, Start};
 use crate::queue::Queue;
 use crate::slot::SLOTS_MAX;
@@ -66,6 +66,11 @@ impl Place<'_> {
     #[inline]
     pub(crate) fn features(&self) -> &Features {
         &self.uring.features
+    }
+
+    /// The descriptor, for a call on the pool.
+    pub(crate) fn lent_fd(&self) -> LentFd {
+        LentFd::new(self.fd)
     }
 
     /// The directory that a path starts in.
