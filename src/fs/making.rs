@@ -17,8 +17,8 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, SeekFrom};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, SeekFrom, flock};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::path::CPath;
 use super::{DataFileOptions, DirectAlignment, system};
@@ -48,11 +48,18 @@ pub(crate) struct How {
     pub(crate) failure: Option<io::Error>,
 }
 
+/// A file that this call is to make whole.
+enum New {
+    /// It has made the name.
+    Created,
+    /// It was there, and empty.
+    Empty,
+}
+
 /// A file that is open and locked.
 struct Found {
     fd: OwnedFd,
-    /// Whether this call has made its name.
-    created: bool,
+    new: Option<New>,
     kind: FileType,
     size: u64,
 }
@@ -84,17 +91,14 @@ impl How {
 
     fn open(&self, directory: LentFd) -> io::Result<(OwnedFd, Made)> {
         let found = self.find(directory)?;
-        let empty = found.kind == FileType::RegularFile && found.size == 0;
-        let is_new = found.created || (self.options.create && empty);
-        match self.set_up(directory, &found, is_new) {
+        match self.set_up(directory, &found) {
             Ok(made) => Ok((found.fd, made)),
             Err(error) => {
                 // What it says in turn helps nobody.
-                if found.created {
-                    let path = self.path.as_c_str();
-                    let _ = rustix::fs::unlinkat(directory, path, AtFlags::empty());
-                } else if is_new {
-                    let _ = rustix::fs::ftruncate(&found.fd, 0);
+                match found.new {
+                    Some(New::Created) => drop(self.remove(directory)),
+                    Some(New::Empty) => drop(rustix::fs::ftruncate(&found.fd, 0)),
+                    None => {}
                 }
                 Err(error)
             }
@@ -105,54 +109,67 @@ impl How {
     fn find(&self, directory: LentFd) -> io::Result<Found> {
         for _ in 0..ATTEMPTS {
             let Some((fd, created)) = self.open_or_create(directory)? else { continue };
-            match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+            match retry_on_intr(|| flock(&fd, FlockOperation::NonBlockingLockExclusive)) {
+                Ok(()) => {}
+                // An empty file is for them to make whole.
                 Err(Errno::WOULDBLOCK) => return Err(in_use()),
-                result => result?,
+                Err(error) => {
+                    if created {
+                        let _ = self.remove(directory);
+                    }
+                    return Err(error.into());
+                }
             }
             let stat = rustix::fs::fstat(&fd)?;
-            // Who made it has failed, and has removed it before it was locked here.
-            if stat.st_nlink > 0 {
-                let kind = FileType::from_raw_mode(stat.st_mode);
-                let size = u64::try_from(stat.st_size).unwrap_or(0);
-                return Ok(Found { fd, created, kind, size });
-            }
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            let size = u64::try_from(stat.st_size).unwrap_or(0);
+            let is_empty = kind == FileType::RegularFile && size == 0;
+            let new = match (created, is_empty) {
+                // Who made it has failed, and has removed it before it was locked here.
+                _ if stat.st_nlink == 0 => continue,
+                (true, true) => Some(New::Created),
+                // Others had its lock before, and have made it whole.
+                (true, false) if self.options.create_new => return Err(Errno::EXIST.into()),
+                (false, true) if self.options.create => Some(New::Empty),
+                _ => None,
+            };
+            return Ok(Found { fd, new, kind, size });
         }
         // A link that leads nowhere is there, and is not: it never ends otherwise.
         Err(Errno::EXIST.into())
     }
 
-    /// A descriptor, and whether this call has made the file; nothing, where others make and remove
+    /// A descriptor, and whether this call has made the name; nothing, where others make and remove
     /// it meanwhile.
     fn open_or_create(&self, directory: LentFd) -> io::Result<Option<(OwnedFd, bool)>> {
-        let (path, flags) = (self.path.as_c_str(), OFlags::RDWR | OFlags::CLOEXEC);
-        if !self.options.create_new {
-            match existing(directory, path) {
-                Ok(exclusive) => {
-                    return match rustix::fs::openat(
-                        directory,
-                        path,
-                        flags | exclusive,
-                        Mode::empty(),
-                    ) {
-                        Ok(fd) => Ok(Some((fd, false))),
-                        Err(Errno::NOENT) if self.options.create => Ok(None),
-                        Err(Errno::BUSY) => Err(in_use()),
-                        Err(error) => Err(error.into()),
-                    };
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound && self.options.create => {}
+        let DataFileOptions { create, create_new, mode, .. } = self.options;
+        let path = self.path.as_c_str();
+        let open = |flags| {
+            let flags = flags | OFlags::RDWR | OFlags::CLOEXEC;
+            let mode = Mode::from_raw_mode(mode as rustix::fs::RawMode);
+            retry_on_intr(|| rustix::fs::openat(directory, path, flags, mode))
+        };
+        if !create_new {
+            let opened = existing(directory, path).and_then(|flags| Ok(open(flags)?));
+            match opened {
+                Ok(fd) => return Ok(Some((fd, false))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && create => {}
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Err(in_use()),
                 Err(error) => return Err(error),
             }
         }
-        let mode = Mode::from_raw_mode(self.options.mode as rustix::fs::RawMode);
-        match rustix::fs::openat(directory, path, flags | OFlags::CREATE | OFlags::EXCL, mode) {
+        match open(OFlags::CREATE | OFlags::EXCL) {
             Ok(fd) => Ok(Some((fd, true))),
-            Err(Errno::EXIST) if !self.options.create_new => Ok(None),
+            Err(Errno::EXIST) if !create_new => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn set_up(&self, directory: LentFd, found: &Found, is_new: bool) -> io::Result<Made> {
+    fn remove(&self, directory: LentFd) -> Result<(), Errno> {
+        rustix::fs::unlinkat(directory, self.path.as_c_str(), AtFlags::empty())
+    }
+
+    fn set_up(&self, directory: LentFd, found: &Found) -> io::Result<Made> {
         let fd = found.fd.as_fd();
         let direct = self.options.direct.apply(fd)?;
         let block = direct.map_or(1, |direct| direct.offset as u64);
@@ -165,7 +182,7 @@ impl How {
             // What `BLKGETSIZE64` says as well.
             size = rustix::fs::seek(fd, SeekFrom::End(0))?;
             self.check(size, true)?;
-        } else if is_new {
+        } else if found.new.is_some() {
             self.allocate(fd, direct)?;
             size = self.options.size;
         } else {
@@ -175,7 +192,7 @@ impl How {
         if found.kind == FileType::RegularFile {
             sync_directory(directory, self.path.as_c_str())?;
         }
-        Ok(Made { direct, size, is_new })
+        Ok(Made { direct, size, is_new: found.new.is_some() })
     }
 
     fn check(&self, size: u64, allow_larger: bool) -> io::Result<()> {

@@ -520,7 +520,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "P53: a data file that is half made stays",
-        &[edit(MAKING, "if found.created {", "if found.created && found.size > 0 {")],
+        &[edit(MAKING, "=> drop(self.remove(directory)),", "=> {}")],
         "data_file",
         "p53_a_disk_that_is_full_leaves_no_half_made_file",
     ),
