@@ -53,7 +53,7 @@ impl Operation for Open {
         let Ok(How { path, flags, mode, .. }) = &self.how else { return Start::Ready(0) };
         let (directory, path) = (place.lent_directory(), Lent::new(path.as_c_str()));
         let flags = rustix::fs::OFlags::from_bits_retain(flags.cast_unsigned());
-        let mode = rustix::fs::Mode::from_raw_mode(*mode);
+        let mode = rustix::fs::Mode::from_raw_mode(*mode as rustix::fs::RawMode);
         place.offload_open(move || rustix::fs::openat(directory, &*path, flags, mode))
     }
 
