@@ -76,6 +76,8 @@ fn each_change(io: &Io, file: &Rc<DataFile>) -> Vec<Result<()>> {
     io.set_len(Rc::clone(file), SIZE, move |_file, _io, result| one(result));
     one = put();
     io.write_all_at(Rc::clone(file), vec![1; 4096], 0, move |_file, _io, _buf, result| one(result));
+    one = put();
+    io.write_all(Rc::clone(file), vec![1; 4096], move |_file, _io, _buf, result| one(result));
     let put = put();
     io.write_at(Rc::clone(file), vec![1; 4096], 0, move |_file, _io, _buf, result| {
         put(result.map(drop));

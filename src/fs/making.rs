@@ -181,6 +181,7 @@ impl How {
         if found.kind == FileType::BlockDevice {
             // What `BLKGETSIZE64` says as well.
             size = rustix::fs::seek(fd, SeekFrom::End(0))?;
+            rustix::fs::seek(fd, SeekFrom::Start(0))?;
             self.check(size, true)?;
         } else if found.new.is_some() {
             self.allocate(fd, direct)?;

@@ -28,10 +28,13 @@
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
 //! | open, open_directory | `open.rs` | `OPENAT` | pool: openat |
 //! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync |
+//! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read |
+//! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write |
 //! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread |
 //! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite |
 //! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate |
 //! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` |
+//! | signal_each | `signal_each.rs` | `RECV` | recv |
 //! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
 //! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
@@ -54,6 +57,7 @@ pub(crate) mod connect;
 pub(crate) mod open;
 pub(crate) mod open_data_file;
 pub(crate) mod poll;
+pub(crate) mod read;
 pub(crate) mod read_at;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
@@ -62,9 +66,11 @@ pub(crate) mod send_file;
 pub(crate) mod send_zero_copy;
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
+pub(crate) mod signal_each;
 pub(crate) mod sync;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
+pub(crate) mod write;
 pub(crate) mod write_at;
 
 /// The completion is not the operation's last one.

@@ -12,7 +12,7 @@ use tigereye::{AsSource, BufferPool, Trigger};
 
 use crate::bench::{Bench, HANG, Kept, shown};
 use crate::patient::read_some;
-use crate::system::{has, is_at_rest, settle};
+use crate::system::{has, is_at_rest, raise, settle};
 use crate::table::{Family, Operation};
 
 /// Whether what an operation is to wait for is there from the start.
@@ -153,7 +153,7 @@ impl Scene {
         let sends = operation.family() == Family::Send || operation == Operation::Writable;
         match operation.family() {
             Family::Connect => scene.expect_connections(),
-            Family::Own | Family::Post | Family::DataFile => {}
+            Family::Own | Family::Signal | Family::Post | Family::DataFile => {}
             _ if operation.accepts() => scene.listen(b),
             Family::Listen => unreachable!("all of them accept"),
             _ if sends && when == When::Later => scene.fill(b),
@@ -279,6 +279,8 @@ impl Scene {
             trigger.pull();
         } else if let Some(release) = self.release.take() {
             release.send(()).unwrap();
+        } else if operation.family() == Family::Signal {
+            raise();
         } else {
             b.put("nothing can be made to arrive");
         }

@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, data_file, halves, listen, own, post, ready, receive, send};
+use crate::{connect, data_file, halves, listen, own, post, ready, receive, send, signal};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -33,12 +33,16 @@ listed! {
         RecvVectored,
         RecvEach,
         RecvPaused,
+        Read,
+        ReadExact,
         Send,
         SendAll,
         SendDetached,
         SendVectored,
         SendAllVectored,
         SendZeroCopy,
+        Write,
+        WriteAll,
         ShutdownRead,
         ShutdownWrite,
         ShutdownBoth,
@@ -51,6 +55,8 @@ listed! {
         Next,
         Event,
         Offload,
+        SignalEach,
+        SignalPaused,
         Post,
         OpenDataFile,
     }
@@ -135,6 +141,7 @@ pub(crate) enum Family {
     Halves,
     Ready,
     Own,
+    Signal,
     Post,
     DataFile,
 }
@@ -200,6 +207,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
+        Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
         Family::DataFile => data_file::cell(situation),
     }
@@ -211,13 +219,15 @@ impl Operation {
         match self {
             Accept | AcceptEach | AcceptPaused => Family::Listen,
             Connect | ConnectFrom | ConnectHost => Family::Connect,
-            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused => Family::Receive,
-            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy => {
-                Family::Send
+            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused | Read | ReadExact => {
+                Family::Receive
             }
+            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
+            | Write | WriteAll => Family::Send,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
+            SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
             OpenDataFile => Family::DataFile,
         }
@@ -243,13 +253,23 @@ impl Operation {
 
     pub(crate) fn is_flow(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused)
+        matches!(
+            self,
+            AcceptEach
+                | AcceptPaused
+                | RecvEach
+                | RecvPaused
+                | TickEach
+                | TickPaused
+                | SignalEach
+                | SignalPaused
+        )
     }
 
     /// Whether its flow is paused when it waits.
     pub(crate) fn is_paused(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptPaused | RecvPaused | TickPaused)
+        matches!(self, AcceptPaused | RecvPaused | TickPaused | SignalPaused)
     }
 
     /// What it says when all went well.
@@ -259,13 +279,14 @@ impl Operation {
             Accept => "connection",
             AcceptEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Send | SendZeroCopy => "5 [hello]",
-            RecvExact | SendAll => "ok [hello]",
+            Recv | Read | Send | SendZeroCopy | Write => "5 [hello]",
+            RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
             RecvEach | RecvPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
+            SignalEach | SignalPaused => "SIGUSR1; end ok",
             Next => "called",
             Offload => "7",
             OpenDataFile => "a new file of 4096",
@@ -278,12 +299,13 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact => format!("{error} []"),
+            Recv | RecvExact | Read | ReadExact => format!("{error} []"),
             RecvVectored => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy => format!("{error} [hello]"),
+            Send | SendAll | SendZeroCopy | Write | WriteAll => format!("{error} [hello]"),
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
-            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused => {
+            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused
+            | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
             Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite

@@ -9,6 +9,9 @@ use std::io;
 
 use io_uring::{IoUring, Probe, opcode};
 
+use super::Waker;
+use crate::net::system;
+
 /// What the ring can do.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "independent abilities")]
@@ -29,6 +32,8 @@ pub(crate) struct Features {
     pub(crate) ftruncate: bool,
     /// Waiting need not count as I/O wait (6.15).
     pub(crate) no_iowait: bool,
+    /// A write need not raise SIGPIPE (6.18).
+    pub(crate) write_no_signal: bool,
 }
 
 /// Flag sets from the best to the plainest.
@@ -38,7 +43,7 @@ const ENTRIES_MIN: u32 = 8;
 
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
 /// What can be masked.
-const MASKABLE: [&str; 11] = [
+const MASKABLE: [&str; 12] = [
     "accept_multishot",
     "recv_multishot",
     "send_zero_copy",
@@ -49,6 +54,7 @@ const MASKABLE: [&str; 11] = [
     "defer_taskrun",
     "coop_taskrun",
     "no_iowait",
+    "write_no_signal",
     "ext_arg",
 ];
 
@@ -113,8 +119,15 @@ fn build_without(entries: u32, mask: &Mask<'_>) -> io::Result<(IoUring, Features
         skip_success: params.is_feature_skip_cqe_on_success() && mask.allows("skip_success"),
         ftruncate: probe.is_supported(opcode::Ftruncate::CODE) && mask.allows("ftruncate"),
         no_iowait: params.is_feature_no_iowait() && mask.allows("no_iowait"),
+        write_no_signal: mask.allows("write_no_signal") && writes_without_signal(),
     };
     Ok((ring, features))
+}
+
+/// Whether a write takes the flag: adding nothing to a counter tells.
+fn writes_without_signal() -> bool {
+    let wrote = |counter: Waker| counter.write_with(system::NO_SIGNAL);
+    Waker::new().is_ok_and(wrote)
 }
 
 /// What the kernel knows; an error if it lacks something without which there is no loop.
@@ -203,6 +216,7 @@ mod tests {
                     lacks("skip_success", some.skip_success, all.skip_success);
                     lacks("ftruncate", some.ftruncate, all.ftruncate);
                     lacks("no_iowait", some.no_iowait, all.no_iowait);
+                    lacks("write_no_signal", some.write_no_signal, all.write_no_signal);
                     let deferred = name != "defer_taskrun" && name != "coop_taskrun";
                     assert_eq!(some.taskrun_flag, all.taskrun_flag && deferred, "without {name}");
                 }
