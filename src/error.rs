@@ -18,6 +18,8 @@ pub(crate) const TIMED_OUT: i32 = -5003;
 pub(crate) const NO_ROOM: i32 = -5004;
 /// The stream ended before an exact receive was whole.
 pub(crate) const UNEXPECTED_END: i32 = -5005;
+/// Descriptors were to go without a byte.
+pub(crate) const NO_BYTE: i32 = -5010;
 
 /// A write of some bytes did none.
 pub(crate) const WROTE_NOTHING: i32 = -5006;
@@ -65,6 +67,7 @@ enum Refusal {
     Foreign,
     NoRoom,
     Misaligned(Misaligned, u32),
+    NoByte,
 }
 
 impl fmt::Display for Refusal {
@@ -83,6 +86,7 @@ impl fmt::Display for Refusal {
             Refusal::Closed => "the handle is closed",
             Refusal::Foreign => "the handle belongs to another loop",
             Refusal::NoRoom => "the buffer has no room to receive into",
+            Refusal::NoByte => "descriptors go with at least one byte",
         })
     }
 }
@@ -98,6 +102,7 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         CLOSED => io::Error::new(io::ErrorKind::NotConnected, Refusal::Closed),
         FOREIGN => io::Error::new(io::ErrorKind::InvalidInput, Refusal::Foreign),
         NO_ROOM => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoRoom),
+        NO_BYTE => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoByte),
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
         WROTE_NOTHING => io::ErrorKind::WriteZero.into(),

@@ -98,7 +98,6 @@ impl Driver {
         }
     }
 
-    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring names it"))]
     #[inline]
     pub(crate) fn place<'a>(
         &'a mut self,
@@ -199,6 +198,16 @@ impl Driver {
                 false
             }
             Driver::Readiness(readiness) => readiness.cancel(op, handle),
+        }
+    }
+
+    /// What a new handle receives is one row of bytes, without boundaries.
+    #[inline]
+    pub(crate) fn has_no_boundaries(&mut self, handle: u32) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(_) => {}
+            Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
         }
     }
 

@@ -26,6 +26,7 @@ mod post;
 mod ready;
 mod receive;
 mod scene;
+#[allow(dead_code, reason = "the conformance tests use more of it")]
 #[path = "../common/scratch.rs"]
 mod scratch;
 mod send;
@@ -33,6 +34,7 @@ mod signal;
 mod start;
 mod system;
 mod table;
+mod unix;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -117,6 +119,11 @@ fn shutting_down_and_closing() {
 #[test]
 fn readiness_of_descriptors() {
     compare(Family::Ready);
+}
+
+#[test]
+fn unix_sockets() {
+    compare(Family::Unix);
 }
 
 #[test]

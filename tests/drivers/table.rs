@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, data_file, halves, listen, own, post, ready, receive, send, signal};
+use crate::{connect, data_file, halves, listen, own, post, ready, receive, send, signal, unix};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -55,6 +55,13 @@ listed! {
         Next,
         Event,
         Offload,
+        AcceptUnix,
+        AcceptUnixEach,
+        ConnectUnix,
+        RecvUnix,
+        RecvDescriptors,
+        SendUnix,
+        SendDescriptors,
         SignalEach,
         SignalPaused,
         Post,
@@ -141,6 +148,7 @@ pub(crate) enum Family {
     Halves,
     Ready,
     Own,
+    Unix,
     Signal,
     Post,
     DataFile,
@@ -207,6 +215,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
+        Family::Unix => unix::cell(operation, situation),
         Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
         Family::DataFile => data_file::cell(situation),
@@ -227,6 +236,8 @@ impl Operation {
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
+            AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
+            | SendDescriptors => Family::Unix,
             SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
             OpenDataFile => Family::DataFile,
@@ -243,12 +254,16 @@ impl Operation {
     }
 
     pub(crate) fn accepts(self) -> bool {
-        self.family() == Family::Listen
+        use Operation::*;
+        self.family() == Family::Listen || matches!(self, AcceptUnix | AcceptUnixEach)
     }
 
     /// Whether it waits for something that comes in.
     pub(crate) fn receives(self) -> bool {
-        self.accepts() || self.family() == Family::Receive || self == Operation::Readable
+        use Operation::*;
+        self.accepts()
+            || self.family() == Family::Receive
+            || matches!(self, Readable | RecvUnix | RecvDescriptors)
     }
 
     pub(crate) fn is_flow(self) -> bool {
@@ -256,6 +271,7 @@ impl Operation {
         matches!(
             self,
             AcceptEach
+                | AcceptUnixEach
                 | AcceptPaused
                 | RecvEach
                 | RecvPaused
@@ -276,10 +292,11 @@ impl Operation {
     pub(crate) fn done(self) -> &'static str {
         use Operation::*;
         match self {
-            Accept => "connection",
-            AcceptEach | AcceptPaused => "connection; end ok",
-            Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Read | Send | SendZeroCopy | Write => "5 [hello]",
+            Accept | AcceptUnix => "connection",
+            AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
+            Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
+            Recv | Read | Send | SendZeroCopy | Write | RecvUnix | SendUnix => "5 [hello]",
+            RecvDescriptors | SendDescriptors => "5 [hello] 1",
             RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
@@ -299,18 +316,22 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | Read | ReadExact => format!("{error} []"),
+            Recv | RecvExact | Read | ReadExact | RecvUnix => format!("{error} []"),
             RecvVectored => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy | Write | WriteAll => format!("{error} [hello]"),
+            RecvDescriptors => format!("{error} [] 0"),
+            SendDescriptors => format!("{error} [hello] 1"),
+            Send | SendAll | SendZeroCopy | Write | WriteAll | SendUnix => {
+                format!("{error} [hello]")
+            }
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
-            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused
-            | SignalEach | SignalPaused => {
+            AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | TickEach
+            | TickPaused | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
-            Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
-            | ShutdownBoth | Close | Readable | Writable | Timeout | Next | Event | Offload
-            | Post | OpenDataFile => error.into(),
+            Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
+            | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable
+            | Timeout | Next | Event | Offload | Post | OpenDataFile => error.into(),
         }
     }
 }
