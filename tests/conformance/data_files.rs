@@ -146,9 +146,9 @@ fn p57_what_cannot_be_a_data_file() {
     fails(&io, Path::new("a\0b"), &existing(), ErrorKind::InvalidInput);
     fails(&io, Path::new(""), &existing().create(true), ErrorKind::NotFound);
     fails(&io, scratch.path(), &existing(), ErrorKind::IsADirectory);
-    let pipe = scratch.join("pipe");
-    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
-    fails(&io, &pipe, &existing().create(true), ErrorKind::InvalidInput);
+    let socket = scratch.join("socket");
+    let _bound = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    fails(&io, &socket, &existing().create(true), ErrorKind::InvalidInput);
     fails(&io, Path::new("/dev/null"), &existing(), ErrorKind::InvalidInput);
     let dangling = scratch.join("dangling");
     std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
