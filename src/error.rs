@@ -20,9 +20,12 @@ pub(crate) const NO_ROOM: i32 = -5004;
 pub(crate) const UNEXPECTED_END: i32 = -5005;
 /// Descriptors were to go without a byte.
 pub(crate) const NO_BYTE: i32 = -5010;
-
 /// A write of some bytes did none.
 pub(crate) const WROTE_NOTHING: i32 = -5006;
+/// The system does not split a buffer into datagrams.
+pub(crate) const NO_SEGMENTS: i32 = -5020;
+/// The socket is not one of datagrams.
+pub(crate) const NO_DATAGRAMS: i32 = -5021;
 /// Direct I/O that does not start or end where it may. Below it, one for each power of two …
 const MISALIGNED: i32 = -6000;
 /// … of each kind.
@@ -68,6 +71,8 @@ enum Refusal {
     NoRoom,
     Misaligned(Misaligned, u32),
     NoByte,
+    NoSegments,
+    NoDatagrams,
 }
 
 impl fmt::Display for Refusal {
@@ -87,6 +92,8 @@ impl fmt::Display for Refusal {
             Refusal::Foreign => "the handle belongs to another loop",
             Refusal::NoRoom => "the buffer has no room to receive into",
             Refusal::NoByte => "descriptors go with at least one byte",
+            Refusal::NoSegments => "this system does not split a buffer into datagrams",
+            Refusal::NoDatagrams => "the socket is not one of datagrams with Internet addresses",
         })
     }
 }
@@ -103,6 +110,8 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         FOREIGN => io::Error::new(io::ErrorKind::InvalidInput, Refusal::Foreign),
         NO_ROOM => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoRoom),
         NO_BYTE => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoByte),
+        NO_SEGMENTS => io::Error::new(io::ErrorKind::Unsupported, Refusal::NoSegments),
+        NO_DATAGRAMS => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoDatagrams),
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
         WROTE_NOTHING => io::ErrorKind::WriteZero.into(),

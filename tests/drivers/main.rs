@@ -25,11 +25,13 @@ mod patient;
 mod post;
 mod ready;
 mod receive;
+mod receive_from;
 mod scene;
 #[allow(dead_code, reason = "the conformance tests use more of it")]
 #[path = "../common/scratch.rs"]
 mod scratch;
 mod send;
+mod send_to;
 mod signal;
 mod start;
 mod system;
@@ -109,6 +111,16 @@ fn receiving() {
 #[test]
 fn sending() {
     compare(Family::Send);
+}
+
+#[test]
+fn receiving_datagrams() {
+    compare(Family::ReceiveFrom);
+}
+
+#[test]
+fn sending_datagrams() {
+    compare(Family::SendTo);
 }
 
 #[test]

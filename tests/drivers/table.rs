@@ -4,7 +4,10 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, data_file, halves, listen, own, post, ready, receive, send, signal, unix};
+use crate::{
+    connect, data_file, halves, listen, own, post, ready, receive, receive_from, send, send_to,
+    signal, unix,
+};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -43,6 +46,11 @@ listed! {
         SendZeroCopy,
         Write,
         WriteAll,
+        RecvFrom,
+        RecvFromEach,
+        RecvFromPaused,
+        SendTo,
+        SendSegments,
         ShutdownRead,
         ShutdownWrite,
         ShutdownBoth,
@@ -145,6 +153,8 @@ pub(crate) enum Family {
     Connect,
     Receive,
     Send,
+    ReceiveFrom,
+    SendTo,
     Halves,
     Ready,
     Own,
@@ -212,6 +222,8 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Connect => connect::cell(operation, situation),
         Family::Receive => receive::cell(operation, situation),
         Family::Send => send::cell(operation, situation),
+        Family::ReceiveFrom => receive_from::cell(operation, situation),
+        Family::SendTo => send_to::cell(operation, situation),
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
@@ -233,6 +245,8 @@ impl Operation {
             }
             Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
             | Write | WriteAll => Family::Send,
+            RecvFrom | RecvFromEach | RecvFromPaused => Family::ReceiveFrom,
+            SendTo | SendSegments => Family::SendTo,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
@@ -262,7 +276,7 @@ impl Operation {
     pub(crate) fn receives(self) -> bool {
         use Operation::*;
         self.accepts()
-            || self.family() == Family::Receive
+            || matches!(self.family(), Family::Receive | Family::ReceiveFrom)
             || matches!(self, Readable | RecvUnix | RecvDescriptors)
     }
 
@@ -275,6 +289,8 @@ impl Operation {
                 | AcceptPaused
                 | RecvEach
                 | RecvPaused
+                | RecvFromEach
+                | RecvFromPaused
                 | TickEach
                 | TickPaused
                 | SignalEach
@@ -285,7 +301,7 @@ impl Operation {
     /// Whether its flow is paused when it waits.
     pub(crate) fn is_paused(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptPaused | RecvPaused | TickPaused | SignalPaused)
+        matches!(self, AcceptPaused | RecvPaused | RecvFromPaused | TickPaused | SignalPaused)
     }
 
     /// What it says when all went well.
@@ -295,12 +311,13 @@ impl Operation {
             Accept | AcceptUnix => "connection",
             AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
-            Recv | Read | Send | SendZeroCopy | Write | RecvUnix | SendUnix => "5 [hello]",
+            Recv | Read | Send | SendZeroCopy | Write | RecvUnix | SendUnix | RecvFrom | SendTo
+            | SendSegments => "5 [hello]",
             RecvDescriptors | SendDescriptors => "5 [hello] 1",
             RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
-            RecvEach | RecvPaused => "[hello]; end ok",
+            RecvEach | RecvPaused | RecvFromEach | RecvFromPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
             SignalEach | SignalPaused => "SIGUSR1; end ok",
@@ -316,17 +333,17 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | Read | ReadExact | RecvUnix => format!("{error} []"),
+            Recv | RecvExact | Read | ReadExact | RecvUnix | RecvFrom => format!("{error} []"),
             RecvVectored => format!("{error} [][]"),
             RecvDescriptors => format!("{error} [] 0"),
             SendDescriptors => format!("{error} [hello] 1"),
-            Send | SendAll | SendZeroCopy | Write | WriteAll | SendUnix => {
+            Send | SendAll | SendZeroCopy | SendTo | SendSegments | Write | WriteAll | SendUnix => {
                 format!("{error} [hello]")
             }
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
-            AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | TickEach
-            | TickPaused | SignalEach | SignalPaused => {
+            AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | RecvFromEach
+            | RecvFromPaused | TickEach | TickPaused | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
             Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost

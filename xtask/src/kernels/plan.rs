@@ -90,6 +90,7 @@ pub(super) const KERNELS: &[Kernel] = &[
 
 /// Test programs that are not for booted kernels. All others that cargo builds are.
 pub(super) const LEFT_OUT: &[(&str, &str)] = &[
+    ("examples", "starts the examples, which are not among what is linked statically"),
     ("tee", "starts an example, which is not in the machine"),
     ("web_server", "starts browsers and other clients, which are not linked statically"),
     ("key_value", "starts an example, which is not put into the machine"),
