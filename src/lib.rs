@@ -98,7 +98,9 @@ pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
 pub use builder::Builder;
 pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
-pub use fs::{At, Directory, File, OpenOptions};
+pub use fs::{
+    At, DataFile, DataFileOptions, DirectAlignment, DirectIo, Directory, File, OpenOptions,
+};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{

@@ -1,8 +1,9 @@
 //! A file, and its operations.
 
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 
+use super::Terms;
 use crate::handle::Source;
 use crate::net::into_owned;
 use crate::op::open::Open;
@@ -11,7 +12,9 @@ use crate::op::send_file::SendFile;
 use crate::op::set_len::SetLen;
 use crate::op::sync::Sync;
 use crate::op::write_at::{WriteAllAt, WriteAt};
-use crate::{AsSource, At, Directory, Io, IoBuf, IoBufMut, Op, OpenOptions};
+use crate::{
+    AsSource, At, DirectAlignment, DirectIo, Directory, Io, IoBuf, IoBufMut, Op, OpenOptions,
+};
 
 /// An open file. Any number of operations may be in flight on it at once, in no order among each
 /// other: share it as `Rc<File>`.
@@ -65,6 +68,27 @@ impl File {
         File { source: Source::new(io, descriptor.into_raw_fd()) }
     }
 
+    /// Takes over a descriptor that was just opened, and has it go past the cache where that is
+    /// asked for.
+    pub(crate) fn opened(io: &Io, descriptor: OwnedFd, direct: DirectIo) -> io::Result<File> {
+        let direct = direct.apply(descriptor.as_fd())?;
+        Ok(File::with_terms(io, descriptor, Terms::new(direct, false)))
+    }
+
+    pub(crate) fn with_terms(io: &Io, descriptor: OwnedFd, terms: Terms) -> File {
+        let file = File::from_fd(io, descriptor);
+        if terms != Terms::default() {
+            file.source.set_terms(terms);
+        }
+        file
+    }
+
+    /// What reads and writes are to be aligned to, where they go past the system's cache
+    /// ([`OpenOptions::direct`]); `None` where they do not.
+    pub fn direct_alignment(&self) -> Option<DirectAlignment> {
+        self.source.terms().direct
+    }
+
     /// Gives the file to the standard library.
     ///
     /// # Errors
@@ -92,7 +116,8 @@ impl Io {
     ///
     /// # Errors
     /// In the callback: `InvalidInput` for options that contradict each other and for a path with a
-    /// NUL in it, and what open(2) says. An open that was cancelled after it had succeeded in the
+    /// NUL in it, `Unsupported` where [direct](OpenOptions::direct) transfers are required and the
+    /// file has none (one that this call made stays), and what open(2) says. An open that was cancelled after it had succeeded in the
     /// system gives the file all the same.
     ///
     /// # Platform
@@ -110,7 +135,7 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<File>) + 'static,
     {
         let path = path.into();
-        let row = Open::new(path.path(), options.flags(), options.permissions());
+        let row = Open::new(path.path(), options);
         self.submit_to(row, path.target(self), context, callback)
     }
 
@@ -134,8 +159,8 @@ impl Io {
     /// and grows by the result.
     ///
     /// # Errors
-    /// In the callback: `InvalidInput` when the buffer has no room or the offset is over
-    /// `i64::MAX`, `NotSeekable` where the handle has no offsets (a pipe, a terminal, a socket),
+    /// In the callback: `InvalidInput` when the buffer has no room, the offset is over `i64::MAX` or
+    /// a [direct](OpenOptions::direct) read is not aligned, `NotSeekable` where the handle has no offsets (a pipe, a terminal, a socket),
     /// and what pread(2) says.
     pub fn read_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
     where
@@ -176,8 +201,9 @@ impl Io {
     /// file that was opened with [`append`](OpenOptions::append) is written at its end instead.
     ///
     /// # Errors
-    /// In the callback: `InvalidInput` when the offset is over `i64::MAX`, `NotSeekable` where the
-    /// handle has no offsets, `StorageFull`, `FileTooLarge` beyond what the file system or the
+    /// In the callback: `InvalidInput` when the offset is over `i64::MAX` or a
+    /// [direct](OpenOptions::direct) write is not aligned, `NotSeekable` where the handle has no
+    /// offsets, `StorageFull`, `FileTooLarge` beyond what the file system or the
     /// process's limit allows, and what pwrite(2) says.
     pub fn write_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
     where
@@ -276,7 +302,8 @@ impl Io {
     ///
     /// # Errors
     /// In the callback, what fsync(2) says. What was not written may be lost then, although a
-    /// second call succeeds: the system drops it (P50).
+    /// second call succeeds: the system drops it (P50). A [`DataFile`](crate::DataFile) keeps failing.
+    /// Syncs of a handle run one after another, in the order in which they were started.
     ///
     /// # Platform
     /// On macOS it is `F_FULLFSYNC`, for fsync(2) leaves it in the disk's own memory.
@@ -285,7 +312,8 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_on(Sync { data_only: false }, file, callback)
+        let handle = file.as_source().id(self);
+        self.submit_on(Sync { handle, data_only: false }, file, callback)
     }
 
     /// As [`sync`](Io::sync), without what is known about the file beyond its contents and length,
@@ -298,6 +326,7 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_on(Sync { data_only: true }, file, callback)
+        let handle = file.as_source().id(self);
+        self.submit_on(Sync { handle, data_only: true }, file, callback)
     }
 }

@@ -14,7 +14,7 @@ use crate::driver::readiness;
 use crate::driver::uring;
 use crate::fs::path::CPath;
 use crate::offload::Lent;
-use crate::{File, Io};
+use crate::{DirectIo, File, Io, OpenOptions};
 
 pub(crate) struct Open {
     /// What to open, or why there is nothing.
@@ -25,11 +25,15 @@ struct How {
     path: CPath,
     flags: i32,
     mode: u32,
+    direct: DirectIo,
 }
 
 impl Open {
-    pub(crate) fn new(path: io::Result<CPath>, flags: io::Result<i32>, mode: u32) -> Open {
-        let how = path.and_then(|path| Ok(How { path, flags: flags?, mode }));
+    pub(crate) fn new(path: io::Result<CPath>, options: &OpenOptions) -> Open {
+        let how = path.and_then(|path| {
+            let (mode, direct) = (options.permissions(), options.wants_direct());
+            Ok(How { path, flags: options.flags()?, mode, direct })
+        });
         Open { how }
     }
 }
@@ -40,16 +44,16 @@ impl Operation for Open {
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
-        let Ok(How { path, flags, mode }) = &self.how else { return Start::Ready(0) };
+        let Ok(How { path, flags, mode, .. }) = &self.how else { return Start::Ready(0) };
         let (directory, path) = (types::Fd(place.directory()), path.as_c_str().as_ptr());
         place.submit(opcode::OpenAt::new(directory, path).flags(*flags).mode(*mode).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        let Ok(How { path, flags, mode }) = &self.how else { return Start::Ready(0) };
+        let Ok(How { path, flags, mode, .. }) = &self.how else { return Start::Ready(0) };
         let (directory, path) = (place.lent_directory(), Lent::new(path.as_c_str()));
         let flags = rustix::fs::OFlags::from_bits_retain(flags.cast_unsigned());
-        let mode = rustix::fs::Mode::from_raw_mode(*mode);
+        let mode = rustix::fs::Mode::from_raw_mode(*mode as rustix::fs::RawMode);
         place.offload_open(move || rustix::fs::openat(directory, &*path, flags, mode))
     }
 
@@ -58,9 +62,10 @@ impl Operation for Open {
     }
 
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
-        self.how?;
+        let direct = self.how?.direct;
         let file = descriptor(result?.cast_signed()).ok_or(io::ErrorKind::Other)?;
-        Ok(File::from_fd(io, file))
+        // No call that waits for a disk: it asks for what is known of an open file, and sets a flag.
+        File::opened(io, file, direct)
     }
 
     fn discard(self, result: i32) {

@@ -400,7 +400,7 @@ fn closing_a_file_waits_for_what_is_pending_and_refuses_what_follows() {
 }
 
 /// A loop whose pool has one thread, which is stuck until the sender is dropped.
-fn stuck() -> (Io, std::sync::mpsc::Sender<()>) {
+pub(crate) fn stuck() -> (Io, std::sync::mpsc::Sender<()>) {
     let io = Io::builder().pool_threads(1).build().unwrap();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (started, has_started) = std::sync::mpsc::channel();

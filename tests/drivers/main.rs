@@ -16,6 +16,7 @@
 mod bench;
 mod common;
 mod connect;
+mod data_file;
 mod halves;
 mod listen;
 mod own;
@@ -150,6 +151,11 @@ fn hearing_of_signals() {
 #[test]
 fn posting() {
     compare(Family::Post);
+}
+
+#[test]
+fn opening_data_files() {
+    compare(Family::DataFile);
 }
 
 /// A cell that is not compared, or not strictly, says why.

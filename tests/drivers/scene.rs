@@ -169,7 +169,7 @@ impl Scene {
         let sends = operation.family() == Family::Send || operation == Operation::Writable;
         match operation.family() {
             Family::Connect => scene.expect_connections(),
-            Family::Own | Family::Signal | Family::Post => {}
+            Family::Own | Family::Signal | Family::Post | Family::DataFile => {}
             Family::ReceiveFrom | Family::SendTo => scene.datagrams(b),
             Family::Unix => scene.unix(b, operation),
             _ if operation.accepts() => scene.listen(b),

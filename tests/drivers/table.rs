@@ -5,7 +5,8 @@ use tigereye::DriverKind;
 
 use crate::bench::Bench;
 use crate::{
-    connect, halves, listen, own, post, ready, receive, receive_from, send, send_to, signal, unix,
+    connect, data_file, halves, listen, own, post, ready, receive, receive_from, send, send_to,
+    signal, unix,
 };
 
 /// An enumeration with a list of what is in it, and its names.
@@ -72,6 +73,7 @@ listed! {
         SignalEach,
         SignalPaused,
         Post,
+        OpenDataFile,
     }
 }
 
@@ -159,6 +161,7 @@ pub(crate) enum Family {
     Unix,
     Signal,
     Post,
+    DataFile,
 }
 
 pub(crate) type Run = fn(Bench, Operation);
@@ -227,6 +230,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Unix => unix::cell(operation, situation),
         Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
+        Family::DataFile => data_file::cell(situation),
     }
 }
 
@@ -250,6 +254,7 @@ impl Operation {
             | SendDescriptors => Family::Unix,
             SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
+            OpenDataFile => Family::DataFile,
         }
     }
 
@@ -318,6 +323,7 @@ impl Operation {
             SignalEach | SignalPaused => "SIGUSR1; end ok",
             Next => "called",
             Offload => "7",
+            OpenDataFile => "a new file of 4096",
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Timeout
             | Event | Post => "ok",
         }
@@ -342,7 +348,7 @@ impl Operation {
             }
             Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
             | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable
-            | Timeout | Next | Event | Offload | Post => error.into(),
+            | Timeout | Next | Event | Offload | Post | OpenDataFile => error.into(),
         }
     }
 }

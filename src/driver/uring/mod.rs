@@ -18,13 +18,15 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, opcode, squeue, types};
+use rustix::io::Errno;
 
 use crate::driver::{directory, is_seekable};
+use crate::fs::{AllTerms, Terms};
 use crate::offload::{Calls, LentFd};
 use crate::op::{CANCEL_MISSED, Completion, MORE, Op, Start};
 use crate::queue::Queue;
@@ -57,6 +59,7 @@ pub(crate) struct Place<'a> {
     handle: u32,
     uring: &'a mut Uring,
     calls: &'a Calls,
+    terms: &'a AllTerms,
 }
 
 impl Place<'_> {
@@ -86,6 +89,11 @@ impl Place<'_> {
         *known[at].get_or_insert_with(|| is_seekable(self.fd))
     }
 
+    /// What the handle asks of its operations.
+    pub(crate) fn terms(&self) -> Terms {
+        self.terms.of(self.handle)
+    }
+
     /// Submits an entry, which completes the operation.
     #[inline]
     pub(crate) fn submit(&mut self, entry: squeue::Entry) -> Start {
@@ -100,6 +108,14 @@ impl Place<'_> {
         call: impl FnMut() -> io::Result<usize> + Send + 'static,
     ) -> Start {
         self.calls.start(self.op, call)
+    }
+
+    /// As [`offload`](Place::offload), of a call whose result is a descriptor.
+    pub(crate) fn offload_open(
+        &self,
+        call: impl FnMut() -> Result<OwnedFd, Errno> + Send + 'static,
+    ) -> Start {
+        self.calls.start_open(self.op, call)
     }
 
     /// Submits an entry that waits for nothing, and posts a completion only when its result is not
@@ -206,8 +222,9 @@ impl Uring {
         fd: RawFd,
         handle: u32,
         calls: &'a Calls,
+        terms: &'a AllTerms,
     ) -> Place<'a> {
-        Place { fd, op, handle, uring: self, calls }
+        Place { fd, op, handle, uring: self, calls, terms }
     }
 
     /// A handle is about to be closed or given away.
