@@ -93,7 +93,7 @@ impl fmt::Display for Refusal {
             Refusal::NoRoom => "the buffer has no room to receive into",
             Refusal::NoByte => "descriptors go with at least one byte",
             Refusal::NoSegments => "this system does not split a buffer into datagrams",
-            Refusal::NoDatagrams => "the socket is not one of datagrams with Internet addresses",
+            Refusal::NoDatagrams => "the socket is not one of datagrams with such addresses",
         })
     }
 }
