@@ -21,6 +21,7 @@ use std::ptr;
 use io_uring::{opcode, types};
 
 use super::recv::{TRANSFER_MAX, written};
+use super::tries::Tries;
 use super::vectored::sized;
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness::{self, Interest};
@@ -133,11 +134,12 @@ pub(crate) struct SendDescriptors<B> {
     buf: B,
     descriptors: Vec<OwnedFd>,
     parcel: Parcel,
+    tries: Tries,
 }
 
 impl<B: IoBuf> SendDescriptors<B> {
     pub(crate) fn new(buf: B, descriptors: Vec<OwnedFd>) -> SendDescriptors<B> {
-        SendDescriptors { buf, descriptors, parcel: Parcel::new() }
+        SendDescriptors { buf, descriptors, parcel: Parcel::new(), tries: Tries::default() }
     }
 
     /// The message, or why there can be none.
@@ -167,8 +169,10 @@ impl<B: IoBuf> Operation for SendDescriptors<B> {
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         match self.describe() {
             Ok(header) => {
-                let (fd, flags) = (types::Fd(place.fd), libc::MSG_NOSIGNAL.cast_unsigned());
-                place.submit(opcode::SendMsg::new(fd, header.cast_const()).flags(flags).build())
+                let entry = opcode::SendMsg::new(types::Fd(place.fd), header.cast_const());
+                self.tries.submit(place, |more| {
+                    entry.flags((libc::MSG_NOSIGNAL | more).cast_unsigned()).build()
+                })
             }
             Err(result) => Start::Ready(result),
         }
@@ -186,7 +190,7 @@ impl<B: IoBuf> Operation for SendDescriptors<B> {
     }
 
     fn step(&mut self, result: i32) -> Step {
-        Step::Done(result)
+        self.tries.step(result).unwrap_or(Step::Done(result))
     }
 
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {

@@ -83,6 +83,7 @@ pub(crate) mod shutdown;
 pub(crate) mod signal_each;
 pub(crate) mod supply;
 pub(crate) mod sync;
+pub(crate) mod tries;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
 pub(crate) mod write;

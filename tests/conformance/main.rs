@@ -36,6 +36,7 @@ mod timers;
 mod udp;
 mod udp_socket;
 mod unix;
+mod unix_datagram;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;

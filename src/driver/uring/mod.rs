@@ -89,6 +89,12 @@ impl Place<'_> {
         *known[at].get_or_insert_with(|| is_seekable(self.fd))
     }
 
+    /// Whether the handle is known for a socket of datagrams.
+    #[inline]
+    pub(crate) fn carries_datagrams(&self) -> bool {
+        self.uring.datagrams.get(self.handle as usize).is_some_and(|&is_one| is_one)
+    }
+
     /// What the handle asks of its operations.
     pub(crate) fn terms(&self) -> Terms {
         self.terms.of(self.handle)
@@ -161,6 +167,8 @@ pub(crate) struct Uring {
     watch_multishot: bool,
     /// Whether handles have offsets, by their numbers, where that was asked.
     seekable: Vec<Option<bool>>,
+    /// Which handles are sockets of datagrams, by their numbers.
+    datagrams: Vec<bool>,
     features: Features,
     groups: buf_ring::Groups,
     system_calls: u64,
@@ -193,6 +201,7 @@ impl Uring {
             waker,
             watch_multishot: true,
             seekable: Vec::new(),
+            datagrams: Vec::new(),
             features,
             groups: buf_ring::Groups::new(),
             system_calls: 0,
@@ -228,10 +237,22 @@ impl Uring {
     }
 
     /// A handle is about to be closed or given away.
+    /// A new handle is a socket of datagrams.
+    pub(crate) fn carries_datagrams(&mut self, handle: u32) {
+        let at = handle as usize;
+        if at >= self.datagrams.len() {
+            self.datagrams.resize(at + 1, false);
+        }
+        self.datagrams[at] = true;
+    }
+
     #[inline]
     pub(crate) fn forget(&mut self, handle: u32) {
         if let Some(known) = self.seekable.get_mut(handle as usize) {
             *known = None;
+        }
+        if let Some(is_one) = self.datagrams.get_mut(handle as usize) {
+            *is_one = false;
         }
     }
 
