@@ -48,7 +48,8 @@ use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op};
 /// ```
 ///
 /// # Platform
-/// On macOS and FreeBSD a [`send`](Io::send) on a connected socket whose peer has no room fails with
+/// On Linux a [`send`](Io::send) that waits for its peer does not hear that its own half was shut
+/// down, until there is room. On macOS and FreeBSD a [`send`](Io::send) on a connected socket whose peer has no room fails with
 /// `ENOBUFS`: they give nothing to wait for.
 #[derive(Debug)]
 pub struct UnixDatagram {

@@ -457,8 +457,7 @@ fn descriptors_that_come_with_a_datagram_are_delivered_or_closed() {
 }
 
 /// A receiver that takes no more, and how many datagrams it has.
-#[cfg(target_os = "linux")]
-fn full(path: &Path) -> (Std, usize) {
+pub(crate) fn full(path: &Path) -> (Std, usize) {
     let (receiver, sender) = (std_bound(path), Std::unbound().unwrap());
     sender.set_nonblocking(true).unwrap();
     let mut count = 0;

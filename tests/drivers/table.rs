@@ -6,7 +6,7 @@ use tigereye::DriverKind;
 use crate::bench::Bench;
 use crate::{
     connect, data_file, halves, listen, own, post, ready, receive, receive_from, send, send_to,
-    signal, unix,
+    signal, unix, unix_datagram,
 };
 
 /// An enumeration with a list of what is in it, and its names.
@@ -49,6 +49,8 @@ listed! {
         RecvFrom,
         RecvFromEach,
         RecvFromPaused,
+        RecvFromUnix,
+        RecvFromUnixEach,
         SendTo,
         SendSegments,
         ShutdownRead,
@@ -70,6 +72,8 @@ listed! {
         RecvDescriptors,
         SendUnix,
         SendDescriptors,
+        SendToUnix,
+        SendToPeer,
         SignalEach,
         SignalPaused,
         Post,
@@ -159,6 +163,7 @@ pub(crate) enum Family {
     Ready,
     Own,
     Unix,
+    UnixDatagram,
     Signal,
     Post,
     DataFile,
@@ -228,6 +233,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Ready => ready::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
         Family::Unix => unix::cell(operation, situation),
+        Family::UnixDatagram => unix_datagram::cell(operation, situation),
         Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
         Family::DataFile => data_file::cell(situation),
@@ -245,13 +251,16 @@ impl Operation {
             }
             Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
             | Write | WriteAll => Family::Send,
-            RecvFrom | RecvFromEach | RecvFromPaused => Family::ReceiveFrom,
+            RecvFrom | RecvFromEach | RecvFromPaused | RecvFromUnix | RecvFromUnixEach => {
+                Family::ReceiveFrom
+            }
             SendTo | SendSegments => Family::SendTo,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
             AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
             | SendDescriptors => Family::Unix,
+            SendToUnix | SendToPeer => Family::UnixDatagram,
             SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
             OpenDataFile => Family::DataFile,
@@ -291,11 +300,17 @@ impl Operation {
                 | RecvPaused
                 | RecvFromEach
                 | RecvFromPaused
+                | RecvFromUnixEach
                 | TickEach
                 | TickPaused
                 | SignalEach
                 | SignalPaused
         )
+    }
+
+    /// Whether it receives datagrams of Unix sockets.
+    pub(crate) fn is_of_unix_datagrams(self) -> bool {
+        matches!(self, Operation::RecvFromUnix | Operation::RecvFromUnixEach)
     }
 
     /// Whether its flow is paused when it waits.
@@ -312,12 +327,14 @@ impl Operation {
             AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
             Recv | Read | Send | SendZeroCopy | Write | RecvUnix | SendUnix | RecvFrom | SendTo
-            | SendSegments => "5 [hello]",
+            | SendSegments | RecvFromUnix | SendToUnix | SendToPeer => "5 [hello]",
             RecvDescriptors | SendDescriptors => "5 [hello] 1",
             RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
             RecvVectored | SendVectored => "5 [hel][lo]",
             SendAllVectored => "ok [hel][lo]",
-            RecvEach | RecvPaused | RecvFromEach | RecvFromPaused => "[hello]; end ok",
+            RecvEach | RecvPaused | RecvFromEach | RecvFromPaused | RecvFromUnixEach => {
+                "[hello]; end ok"
+            }
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
             SignalEach | SignalPaused => "SIGUSR1; end ok",
@@ -333,17 +350,21 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | Read | ReadExact | RecvUnix | RecvFrom => format!("{error} []"),
+            Recv | RecvExact | Read | ReadExact | RecvUnix | RecvFrom | RecvFromUnix => {
+                format!("{error} []")
+            }
             RecvVectored => format!("{error} [][]"),
             RecvDescriptors => format!("{error} [] 0"),
             SendDescriptors => format!("{error} [hello] 1"),
-            Send | SendAll | SendZeroCopy | SendTo | SendSegments | Write | WriteAll | SendUnix => {
+            Send | SendAll | SendZeroCopy | SendTo | SendSegments | Write | WriteAll | SendUnix
+            | SendToUnix | SendToPeer => {
                 format!("{error} [hello]")
             }
             SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
             SendDetached => "shut".into(),
             AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | RecvFromEach
-            | RecvFromPaused | TickEach | TickPaused | SignalEach | SignalPaused => {
+            | RecvFromPaused | RecvFromUnixEach | TickEach | TickPaused | SignalEach
+            | SignalPaused => {
                 format!("end {error}")
             }
             Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
