@@ -49,8 +49,12 @@ use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op};
 ///
 /// # Platform
 /// On Linux a [`send`](Io::send) that waits for its peer does not hear that its own half was shut
-/// down, until there is room. On macOS and FreeBSD a [`send`](Io::send) on a connected socket whose peer has no room fails with
-/// `ENOBUFS`: they give nothing to wait for.
+/// down, until there is room. On macOS and FreeBSD it does not wait: where the peer has no room it
+/// fails with `ENOBUFS`.
+///
+/// With io_uring, hand such a socket over as a `UnixDatagram` and as nothing else: a send that waits
+/// on a handle of another kind may send an empty datagram, because the kernel tries again behind what
+/// it has copied (seen on Linux 6.18).
 #[derive(Debug)]
 pub struct UnixDatagram {
     source: Source,

@@ -11,6 +11,7 @@ use std::ptr;
 
 use socket2::{SockAddr, SockAddrStorage};
 
+use super::descriptors::unpack;
 use super::vectored::sized;
 use crate::error::NO_SEGMENTS;
 use crate::net::{Address, Borrowed, system};
@@ -133,6 +134,13 @@ impl Envelope {
     pub(crate) fn is_from_nobody(&mut self) -> bool {
         // SAFETY: it is one of the system's address structures, and any bytes are a value of it.
         unsafe { self.address.view_as::<libc::sockaddr>() }.sa_family == 0
+    }
+
+    /// Closes what came with a message of a socket that the receive was not meant for: control
+    /// messages of a Unix socket may be descriptors.
+    #[cold]
+    pub(crate) fn close_descriptors(&mut self) {
+        unpack(&mut self.header, &mut self.control, drop);
     }
 
     /// Whether what was received did not fit.

@@ -73,15 +73,22 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
     fn finish(mut self, _io: &Io, result: io::Result<u32>) -> Self::Output {
         let result = result.and_then(|count| {
             let len = written(&mut self.buf, count);
-            if self.ended {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
             let (truncated, segment) = (self.envelope.is_cut(), self.envelope.segment());
-            let from = A::of(&self.envelope.sender()).ok_or(io::ErrorKind::InvalidData)?;
-            Ok(Received { len, from, truncated, segment })
+            match A::of(&self.envelope.sender()) {
+                Some(from) if !self.ended => Ok(Received { len, from, truncated, segment }),
+                _ => {
+                    self.envelope.close_descriptors();
+                    let ended = self.ended.then_some(io::ErrorKind::UnexpectedEof);
+                    Err(ended.unwrap_or(io::ErrorKind::InvalidData).into())
+                }
+            }
         });
         (self.buf, result)
     }
 
-    fn discard(self, _result: i32) {}
+    fn discard(mut self, result: i32) {
+        if result >= 0 {
+            self.envelope.close_descriptors();
+        }
+    }
 }

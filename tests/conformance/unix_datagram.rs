@@ -72,10 +72,10 @@ fn refused(io: &Io, socket: &Rc<UnixDatagram>, to: impl ToUnixAddress) -> Error 
     log.one().unwrap_err()
 }
 
-/// What one receive has: bytes, sender, whether it was cut.
-type One = Result<(Vec<u8>, UnixAddress, bool)>;
+/// What came: bytes, sender, whether it was cut.
+type One = (Vec<u8>, UnixAddress, bool);
 
-fn recv(io: &Io, socket: &Rc<UnixDatagram>, room: usize) -> (Op, Log<One>) {
+fn recv(io: &Io, socket: &Rc<UnixDatagram>, room: usize) -> (Op, Log<Result<One>>) {
     let log = Log::new();
     let put = log.clone();
     let buf = Vec::with_capacity(room);
@@ -94,7 +94,7 @@ fn flow(
     socket: &Rc<UnixDatagram>,
     pool: &BufferPool,
     count: usize,
-) -> (Op, Log<(Vec<u8>, UnixAddress, bool)>, Log<Result<()>>) {
+) -> (Op, Log<One>, Log<Result<()>>) {
     let (items, ends) = (Log::new(), Log::new());
     let (put, end) = (items.clone(), ends.clone());
     let each = move |_socket: &mut _, _io: &Io, datagram: Datagram<UnixAddress>| {
@@ -454,6 +454,17 @@ fn descriptors_that_come_with_a_datagram_are_delivered_or_closed() {
     let (_op, items, _ends) = flow(&io, &far, &pool(&io, 2, 8), 1);
     is_closed(reader);
     assert_eq!(items.one().0, b"here");
+    // Of a receive that is none for it.
+    let reader = pass(4);
+    io.recv_from(Rc::clone(&far), Vec::with_capacity(8), |_far, _io, buf, result| {
+        assert_eq!((&buf[..], result.unwrap_err().kind()), (&b"here"[..], ErrorKind::InvalidData));
+    });
+    is_closed(reader);
+    let reader = pass(5);
+    finish(&io);
+    io.recv_from(far, Vec::with_capacity(8), |_far, _io, _buf, _result| panic!("no callback"));
+    drop(io);
+    assert_eq!({ reader }.read(&mut [0; 1]).unwrap(), 0);
 }
 
 /// A receiver that takes no more, and how many datagrams it has.
@@ -478,10 +489,10 @@ fn p140_a_datagram_waits_while_its_receiver_is_full() {
     let (_op, two) = send(&io, &client, "two", place.join("s"));
     let log = Log::new();
     let put = log.clone();
-    io.writable(Rc::clone(&client), move |_client, _io, result| put.put(result.unwrap()));
+    io.writable(Rc::clone(&client), move |_client, _io, result| put.put(result));
     let before = io.statistics().system_calls;
     io.run_for(Duration::from_millis(50)).unwrap();
-    log.one();
+    log.one().unwrap();
     assert_eq!((one.len(), two.len()), (0, 0));
     assert!(io.statistics().system_calls - before < 200, "the loop spins");
     for _ in 0..count {
