@@ -21,6 +21,8 @@ pub(crate) const UNEXPECTED_END: i32 = -5005;
 
 /// A write of some bytes did none.
 pub(crate) const WROTE_NOTHING: i32 = -5006;
+/// The system appends only to files that were opened for that.
+pub(crate) const NOT_APPENDING: i32 = -5007;
 
 /// What the library says when no system did; the payload of such an [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,7 @@ enum Refusal {
     Closed,
     Foreign,
     NoRoom,
+    NotAppending,
 }
 
 impl fmt::Display for Refusal {
@@ -38,6 +41,7 @@ impl fmt::Display for Refusal {
             Refusal::Closed => "the handle is closed",
             Refusal::Foreign => "the handle belongs to another loop",
             Refusal::NoRoom => "the buffer has no room to receive into",
+            Refusal::NotAppending => "this system appends to files that were opened with append",
         })
     }
 }
@@ -53,6 +57,7 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         CLOSED => io::Error::new(io::ErrorKind::NotConnected, Refusal::Closed),
         FOREIGN => io::Error::new(io::ErrorKind::InvalidInput, Refusal::Foreign),
         NO_ROOM => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoRoom),
+        NOT_APPENDING => io::Error::new(io::ErrorKind::Unsupported, Refusal::NotAppending),
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
         WROTE_NOTHING => io::ErrorKind::WriteZero.into(),

@@ -97,7 +97,9 @@ pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
 pub use builder::Builder;
 pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
-pub use fs::{At, Directory, File, OpenOptions};
+pub use fs::{
+    Allocation, At, DirectIo, Directory, File, FileType, Metadata, OpenOptions, Renaming,
+};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream};

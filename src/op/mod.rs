@@ -25,11 +25,21 @@
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
-//! | open, open_directory | `open.rs` | `OPENAT` | pool: openat |
+//! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 |
 //! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread |
 //! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite |
+//! | read and write at, vectored | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev |
+//! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write |
 //! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate |
 //! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` |
+//! | sync_range | `sync_range.rs` | `SYNC_FILE_RANGE` | pool: sync_file_range; as sync_data |
+//! | allocate | `allocate.rs` | `FALLOCATE` | pool: fallocate, posix_fallocate, `F_PREALLOCATE` |
+//! | metadata, metadata_at | `metadata.rs` | `STATX` | pool: statx; fstat, fstatat |
+//! | rename, rename_with | `rename.rs` | `RENAMEAT` | pool: renameat2, renameatx_np, renameat |
+//! | hard_link | `hard_link.rs` | `LINKAT` from 5.15, else pool | pool: linkat |
+//! | symlink | `symlink.rs` | `SYMLINKAT` from 5.15, else pool | pool: symlinkat |
+//! | remove_file, remove_directory | `remove.rs` | `UNLINKAT` | pool: unlinkat |
+//! | create_directory | `create_directory.rs` | `MKDIRAT` from 5.15, else pool | pool: mkdirat |
 //! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
 //! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
@@ -47,20 +57,31 @@ use crate::pause::was_paused;
 use crate::slot::{self, STOPPED, Slot, SlotRef};
 
 pub(crate) mod accept;
+pub(crate) mod allocate;
+pub(crate) mod append;
 pub(crate) mod close;
 pub(crate) mod connect;
+pub(crate) mod create_directory;
+pub(crate) mod hard_link;
+pub(crate) mod metadata;
 pub(crate) mod open;
 pub(crate) mod poll;
 pub(crate) mod read_at;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
+pub(crate) mod remove;
+pub(crate) mod rename;
 pub(crate) mod send;
 pub(crate) mod send_zero_copy;
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
+pub(crate) mod symlink;
 pub(crate) mod sync;
+pub(crate) mod sync_range;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
+pub(crate) mod vectored_at;
+mod vectors;
 pub(crate) mod write_at;
 
 /// The completion is not the operation's last one.

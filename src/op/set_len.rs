@@ -39,8 +39,8 @@ impl Operation for SetLen {
         if let Some(refused) = self.refused() {
             return refused;
         }
-        if !place.features().ftruncate {
-            return place.offload(self.call(LentFd::new(place.fd)));
+        if !place.has(opcode::Ftruncate::CODE) {
+            return place.offload(self.call(place.lent_fd()));
         }
         place.submit(opcode::Ftruncate::new(types::Fd(place.fd), self.len).build())
     }

@@ -18,14 +18,15 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, opcode, squeue, types};
+use rustix::io::Errno;
 
 use crate::driver::{directory, is_seekable};
-use crate::offload::Calls;
+use crate::offload::{Calls, LentFd};
 use crate::op::{CANCEL_MISSED, Completion, MORE, Op, Start};
 use crate::queue::Queue;
 use crate::slot::SLOTS_MAX;
@@ -65,9 +66,24 @@ impl Place<'_> {
         &self.uring.features
     }
 
+    /// Whether the ring has an operation that a kernel may lack.
+    pub(crate) fn has(&self, code: u8) -> bool {
+        self.uring.features.operations.has(code)
+    }
+
     /// The directory that a path starts in.
     pub(crate) fn directory(&self) -> RawFd {
         directory(self.fd)
+    }
+
+    /// The descriptor, for a call on the pool.
+    pub(crate) fn lent_fd(&self) -> LentFd {
+        LentFd::new(self.fd)
+    }
+
+    /// The directory that a path starts in, for a call on the pool.
+    pub(crate) fn lent_directory(&self) -> LentFd {
+        LentFd::new(self.directory())
     }
 
     /// Whether the descriptor has offsets: io_uring ignores one where it has none, instead of
@@ -95,6 +111,14 @@ impl Place<'_> {
         call: impl FnMut() -> io::Result<usize> + Send + 'static,
     ) -> Start {
         self.calls.start(self.op, call)
+    }
+
+    /// As [`offload`](Place::offload), of a call whose result is a descriptor.
+    pub(crate) fn offload_open(
+        &self,
+        call: impl FnMut() -> Result<OwnedFd, Errno> + Send + 'static,
+    ) -> Start {
+        self.calls.start_open(self.op, call)
     }
 
     /// Submits an entry that waits for nothing, and posts a completion only when its result is not
