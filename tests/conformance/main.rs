@@ -7,12 +7,14 @@ mod closing;
 mod detached;
 mod edges;
 mod ends;
+mod file_parts;
 mod files;
 mod flow;
 mod huge;
 mod life;
 mod multishot;
 mod options;
+mod paths;
 #[path = "../common/patient.rs"]
 mod patient;
 mod pressure;
