@@ -10,11 +10,13 @@
 //! I2. One operation per direction is with the driver; the others wait behind it, linked through
 //!     their slots from `head` to `tail`.
 
-use std::os::fd::RawFd;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
 use crate::Io;
 use crate::core::Core;
+use crate::offload::LentFd;
 use crate::slot::NONE;
 
 /// `closer` of an open handle.
@@ -136,6 +138,15 @@ impl Source {
         let mut state = self.core.state.borrow_mut();
         let handle = state.handles.find(self.id)?;
         (handle.closer == OPEN).then_some(handle.fd)
+    }
+
+    /// A duplicate of the descriptor, which lives as long as it is wanted.
+    ///
+    /// # Errors
+    /// `NotConnected` when the handle is closed, `EMFILE`.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(rustix::io::fcntl_dupfd_cloexec(LentFd::new(fd), 0)?)
     }
 
     /// Operations in flight on the handle.

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use sync::{Arc, Builder, Condvar, Mutex, MutexGuard};
 
+use crate::net::system;
 use crate::op::Op;
 
 mod calls;
@@ -222,7 +223,11 @@ impl Shared {
 #[expect(clippy::disallowed_methods, reason = "the pool owns its threads")]
 fn start_thread(shared: Arc<Shared>) -> io::Result<()> {
     let name = String::from("tigereye-offload");
-    Builder::new().name(name).spawn(move || shared.work()).map(drop)
+    let work = move || {
+        system::block_sigpipe();
+        shared.work();
+    };
+    Builder::new().name(name).spawn(work).map(drop)
 }
 
 /// Drops what a panic carried. That is user code too, and may panic in turn: the second payload is leaked,

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tigereye::{Io, Next, TcpStream};
+use tigereye::{File, Io, Next, TcpStream};
 
 const MS: Duration = Duration::from_millis(1);
 const HANG: Duration = Duration::from_secs(120);
@@ -183,6 +183,11 @@ fn send_in_every_way(io: &Io) -> Vec<Option<ErrorKind>> {
     io.send_all_vectored(Rc::clone(&stream), vec!["x"; 40], move |_stream, _io, _bufs, result| {
         end(result.err());
     });
+    let program = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    let end = put();
+    io.send_file(Rc::clone(&stream), &File::from_std(io, program), 0, 1, move |_s, _io, result| {
+        end(result.err());
+    });
     io.run_for(HANG).unwrap();
     put()(stream.send_now(b"x").err());
     log.take()
@@ -200,7 +205,7 @@ fn p35_no_send_raises_a_signal() {
     assert_ne!(before, libc::SIG_ERR);
     let io = Io::new().unwrap();
     let kinds = send_in_every_way(&io);
-    assert_eq!(kinds.len(), 7);
+    assert_eq!(kinds.len(), 8);
     assert!(kinds[1..].iter().all(|kind| *kind == Some(ErrorKind::BrokenPipe)), "{kinds:?}");
     let address: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
     assert!(std::net::TcpListener::bind(address).is_ok(), "the process lives");

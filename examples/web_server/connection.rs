@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  receive ──▶ received ──▶ advance ──▶ send ──▶ sent_all ──▶ receive …
-//!     ▲            │ more needed │ a file          │ the last response
-//!     └────────────┘             └▶ fetch ▶ send…  └▶ finish: half-close, drain, close
+//!     ▲            │ more needed │ a file                     │ the last response
+//!     └────────────┘             └▶ begin_file ▶ send_part…   └▶ finish: half-close, drain, close
 //! ```
 //!
 //! I1. It is in one operation at a time, or in one callback: whoever has it is alone with it.
@@ -12,12 +12,13 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tigereye::{AsSource, Io, IoBuf, Source, TcpStream};
+use tigereye::{AsSource, File, Io, IoBuf, Source, TcpStream};
 
-use crate::files::{self, Plan};
+use crate::files::{self, Part, Plan};
 use crate::page;
 use crate::request::{self, Body, Parsed, Persistence, Request};
 use crate::response;
@@ -44,6 +45,7 @@ pub(crate) struct Connection {
     until: Option<Instant>,
     last: bool,
     plan: Option<Plan>,
+    part: Option<(Rc<File>, Range<u64>)>,
 }
 
 impl AsSource for Connection {
@@ -72,6 +74,7 @@ impl Connection {
             until: None,
             last: false,
             plan: None,
+            part: None,
         };
         Box::new(connection).receive(io);
     }
@@ -204,29 +207,53 @@ impl Connection {
     }
 
     fn proceed(mut self: Box<Self>, io: &Io, next: fn(Box<Self>, &Io)) {
-        match self.plan.take() {
-            Some(plan) => self.fetch(io, plan),
+        if let Some(plan) = self.plan.take() {
+            return self.begin_file(io, plan);
+        }
+        match self.part.take() {
+            Some((file, range)) => self.send_part(io, file, range),
             None if self.last => self.finish(io),
             None => next(self, io),
         }
     }
 
-    /// Has the pool open the file, or read its next part, into the output.
-    fn fetch(mut self: Box<Self>, io: &Io, plan: Plan) {
+    /// Has the pool open the file, and write the head into the output.
+    fn begin_file(mut self: Box<Self>, io: &Io, plan: Plan) {
         let mut output = std::mem::take(&mut self.output);
-        let read = move || {
-            let plan = plan.next_part(&mut output)?;
-            Ok((output, plan))
+        let begin = move || {
+            let part = plan.begin(&mut output)?;
+            Ok((output, part))
         };
-        io.offload(self, read, |mut connection, io, result: io::Result<io::Result<_>>| {
-            // Without a part the head promised bytes that the file no longer has, and only a close
-            // says so.
-            if let Ok(Ok((output, plan))) = result {
+        io.offload(self, begin, |mut connection, io, result: io::Result<io::Result<_>>| {
+            // Else the head promised bytes that the file no longer has, and only a close says so.
+            if let Ok(Ok((output, part))) = result {
                 connection.output = output;
-                connection.plan = plan;
+                connection.part = part.map(|Part { file, offset, count }| {
+                    (Rc::new(File::from_std(io, file)), offset..offset + count)
+                });
                 connection.flush(io);
             }
         });
+    }
+
+    /// Sends from the file, as much at a time as the system takes; as for [`send`](Self::send) a
+    /// deadline of each bounds how long the peer takes nothing.
+    fn send_part(self: Box<Self>, io: &Io, file: Rc<File>, range: Range<u64>) {
+        let (start, left) = (range.start, range.end - range.start);
+        let patience = self.server.settings.limits.send;
+        let source = Rc::clone(&file);
+        let send = io.send_file(self, &*source, start, left, move |connection, io, result| {
+            match result {
+                // The file has shrunk.
+                Ok(0) => {}
+                Ok(count) if count < left => {
+                    connection.send_part(io, file, start + count..range.end);
+                }
+                Ok(_) => connection.sent_all(io),
+                Err(_) => drop(connection.stream.set_linger(Some(Duration::ZERO))),
+            }
+        });
+        io.deadline(send, patience);
     }
 
     /// Closes so that the last response arrives: half-close, then drain what still comes.

@@ -1,6 +1,7 @@
 //! Files under the root: what a path names, and how it is sent.
 //!
-//! Opening and reading block, so they run on the loop's pool, a part at a time.
+//! Finding and opening it can block, so they run on the loop's pool, with the reading of a small one;
+//! a large one goes from the file to the socket.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,7 +14,8 @@ use crate::conditions::{Conditions, Outcome, State};
 use crate::request::{Persistence, Request};
 use crate::response;
 
-const PART_BYTES: u64 = 256 * 1024;
+/// What is larger is sent from the file to the socket, and not read.
+const SMALL_BYTES: u64 = 16 * 1024;
 
 /// The relative path that a request's path names.
 ///
@@ -48,7 +50,22 @@ pub(crate) fn resolve(path: &str) -> Result<PathBuf, u16> {
     Ok(relative)
 }
 
-/// A file to send, and how far it has come.
+/// What is to be sent of an open file.
+pub(crate) struct Part {
+    pub(crate) file: File,
+    pub(crate) offset: u64,
+    pub(crate) count: u64,
+}
+
+impl Part {
+    fn read(mut self, output: &mut Vec<u8>) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.offset))?;
+        let count = self.file.take(self.count).read_to_end(output)? as u64;
+        if count < self.count { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+}
+
+/// A file that was asked for.
 pub(crate) struct Plan {
     root: Arc<PathBuf>,
     /// As the request has it, and what it names.
@@ -58,8 +75,6 @@ pub(crate) struct Plan {
     persistence: Persistence,
     date: String,
     conditions: Conditions,
-    /// What is being sent, and how many bytes of it are still to be read.
-    open: Option<(File, u64)>,
 }
 
 /// What a path turned out to be.
@@ -84,40 +99,23 @@ impl Plan {
             persistence: request.persistence,
             date,
             conditions: std::mem::take(&mut request.conditions),
-            open: None,
         }
     }
 
-    /// Appends what comes next: the head and the first part, or a further part. Gives the plan back
-    /// while there is more. On the pool.
+    /// Opens the file and appends the head, and with it the contents of a file that is not large; of
+    /// a larger one gives what is to be sent from it. On the pool.
     ///
     /// # Errors
     /// The file shrank or cannot be read, after its head was written.
-    pub(crate) fn next_part(mut self, output: &mut Vec<u8>) -> io::Result<Option<Plan>> {
-        if self.open.is_none() {
-            self.open = self.begin(output)?;
-        }
-        let Some((file, left)) = &mut self.open else { return Ok(None) };
-        let wanted = (*left).min(PART_BYTES);
-        output.reserve(usize::try_from(wanted).unwrap_or(0));
-        let count = file.take(wanted).read_to_end(output)? as u64;
-        if count < wanted {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        *left -= count;
-        Ok((*left > 0).then_some(self))
-    }
-
-    /// Opens the file and writes the head; gives what is to be read.
-    fn begin(&self, output: &mut Vec<u8>) -> io::Result<Option<(File, u64)>> {
-        match self.find() {
-            Ok(Found::File(file, kind)) => self.begin_file(file, kind, output),
+    pub(crate) fn begin(self, output: &mut Vec<u8>) -> io::Result<Option<Part>> {
+        let part = match self.find() {
+            Ok(Found::File(file, kind)) => self.begin_file(file, kind, output)?,
             Ok(Found::Directory) => {
                 self.begin_head(301, output);
                 // One slash in front: with two, what follows would be a host.
                 let path = self.path.trim_start_matches('/');
                 write!(output, "Location: /{path}/\r\nContent-Length: 0\r\n\r\n")?;
-                Ok(None)
+                None
             }
             Err(error) => {
                 let status = match error.raw_os_error() {
@@ -126,8 +124,12 @@ impl Plan {
                 };
                 self.begin_head(status, output);
                 response::end(status, "text/plain", &[], self.is_head, output);
-                Ok(None)
+                None
             }
+        };
+        match part {
+            Some(part) if part.count <= SMALL_BYTES => part.read(output).map(|()| None),
+            part => Ok(part),
         }
     }
 
@@ -151,12 +153,7 @@ impl Plan {
         Ok(Found::File(file, content_type(name)))
     }
 
-    fn begin_file(
-        &self,
-        mut file: File,
-        kind: &str,
-        output: &mut Vec<u8>,
-    ) -> io::Result<Option<(File, u64)>> {
+    fn begin_file(&self, file: File, kind: &str, output: &mut Vec<u8>) -> io::Result<Option<Part>> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             self.begin_head(404, output);
@@ -195,8 +192,7 @@ impl Plan {
         if self.is_head || first == end {
             return Ok(None);
         }
-        file.seek(SeekFrom::Start(first))?;
-        Ok(Some((file, end - first)))
+        Ok(Some(Part { file, offset: first, count: end - first }))
     }
 
     fn begin_head(&self, status: u16, output: &mut Vec<u8>) {

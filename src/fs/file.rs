@@ -10,6 +10,7 @@ use crate::op::append::Append;
 use crate::op::metadata::Stat;
 use crate::op::open::Open;
 use crate::op::read_at::{ReadAt, ReadExactAt};
+use crate::op::send_file::SendFile;
 use crate::op::set_len::SetLen;
 use crate::op::sync::Sync;
 use crate::op::sync_range::SyncRange;
@@ -411,6 +412,57 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
         self.submit_on(SetLen { len }, file, callback)
+    }
+
+    /// Sends up to `count` bytes of `file`, from `offset` on, to `stream`, without a copy through
+    /// user space (sendfile(2)): at least one, perhaps not all; 0 where the file has no more. It
+    /// takes its place among the sends on that stream.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` where the offset is over `i64::MAX` and where the file is one
+    /// that cannot be sent (of /proc, a pipe), `ENOTSOCK` where `stream` is not one, `BrokenPipe`
+    /// when the peer is gone, and what sendfile(2) and send(2) say.
+    ///
+    /// # Platform
+    /// On every driver sendfile(2) runs on the pool, once the stream has room, and waits there for
+    /// the disk, never for the peer.
+    pub fn send_file<C, S, F>(
+        &self,
+        stream: C,
+        file: &S,
+        offset: u64,
+        count: u64,
+        callback: F,
+    ) -> Op
+    where
+        C: AsSource + 'static,
+        S: AsSource + ?Sized,
+        F: FnOnce(C, &Io, io::Result<u64>) + 'static,
+    {
+        let row = SendFile::new(file.as_source().duplicate(), offset, count, false);
+        self.submit_on(row, stream, callback)
+    }
+
+    /// As [`send_file`](Io::send_file), until all is sent: fewer bytes than `count` are so many as
+    /// the file had when it ended. After an error it is not known how much was sent.
+    ///
+    /// # Errors
+    /// As [`send_file`](Io::send_file).
+    pub fn send_file_all<C, S, F>(
+        &self,
+        stream: C,
+        file: &S,
+        offset: u64,
+        count: u64,
+        callback: F,
+    ) -> Op
+    where
+        C: AsSource + 'static,
+        S: AsSource + ?Sized,
+        F: FnOnce(C, &Io, io::Result<u64>) + 'static,
+    {
+        let row = SendFile::new(file.as_source().duplicate(), offset, count, true);
+        self.submit_on(row, stream, callback)
     }
 
     /// Writes what the system holds of a file to the disk, with all that is known about it

@@ -2,9 +2,14 @@
 #![expect(unsafe_code, reason = "system calls that no crate wraps in this form")]
 
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::mem::MaybeUninit;
+#[cfg(not(target_os = "linux"))]
+use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use socket2::{SockAddr, Socket};
 
 /// For every send: a peer that is gone is an `EPIPE`, never a signal (P35).
@@ -97,4 +102,102 @@ pub(crate) fn poll_now(fd: RawFd, events: i16) -> io::Result<i16> {
         _ if entry.revents & libc::POLLNVAL != 0 => Err(io::Error::from_raw_os_error(libc::EBADF)),
         _ => Ok(entry.revents),
     }
+}
+
+/// How many bytes a stream that blocks has room for; 0: none before it is writable.
+///
+/// # Errors
+/// `ENOTSOCK`, and what getsockopt(2) says.
+#[cfg(target_os = "linux")]
+pub(crate) fn room_to_send(fd: RawFd) -> io::Result<usize> {
+    /// In asm-generic/socket.h, kernel 4.12+.
+    const SO_MEMINFO: i32 = 55;
+    const NUMBERS: usize = 9;
+    let mut info = [0_u32; NUMBERS];
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    let at = info.as_mut_ptr().cast();
+    // SAFETY: the kernel writes no more than `len` bytes there.
+    let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, at, &raw mut len) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if poll_now(fd, libc::POLLOUT)? == 0 {
+        return Ok(0);
+    }
+    let number = |of: i32| info[of as usize];
+    let taken = number(libc::SK_MEMINFO_WMEM_QUEUED).max(number(libc::SK_MEMINFO_WMEM_ALLOC));
+    let room = number(libc::SK_MEMINFO_SNDBUF).saturating_sub(taken);
+    Ok(room.max(1) as usize)
+}
+
+/// Sends from a file, at most `count` bytes and at least one, as long as the file has any. It waits
+/// a few milliseconds for room at most (a tick of the kernel's), also on a stream that blocks: what
+/// room there is cannot be known for sure, for it depends on the peer's segments and on
+/// `tcp_notsent_lowat` (tcp(7)).
+#[cfg(target_os = "linux")]
+pub(crate) fn send_file(
+    stream: impl AsFd,
+    file: impl AsFd,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    // sendfile(2) writes to files as well; this says of those that they are none.
+    let socket = SockRef::from(&stream);
+    let before = socket.write_timeout()?;
+    socket.set_write_timeout(Some(Duration::from_micros(1)))?;
+    let mut offset = offset;
+    let result = rustix::fs::sendfile(&stream, file, Some(&mut offset), count);
+    socket.set_write_timeout(before)?;
+    Ok(result?)
+}
+
+/// Sends from a file, at most `count` bytes and at least one, as long as the file has any. A stream
+/// that does not block takes what it has room for: these systems say both that, and that it would
+/// have blocked.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn send_file(
+    stream: impl AsFd,
+    file: impl AsFd,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    let (stream, file) = (stream.as_fd().as_raw_fd(), file.as_fd().as_raw_fd());
+    let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let (result, sent) = raw_send_file(stream, file, offset, count);
+    match result {
+        0 => Ok(sent),
+        _ if sent > 0 => Ok(sent),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(target_vendor = "apple")]
+fn raw_send_file(stream: RawFd, file: RawFd, offset: libc::off_t, count: usize) -> (i32, usize) {
+    let mut len = libc::off_t::try_from(count).unwrap_or(libc::off_t::MAX);
+    let none = std::ptr::null_mut();
+    // SAFETY: the length lives during the call; there are no headers.
+    let result = unsafe { libc::sendfile(file, stream, offset, &raw mut len, none, 0) };
+    (result, usize::try_from(len).unwrap_or(0))
+}
+
+#[cfg(target_os = "freebsd")]
+fn raw_send_file(stream: RawFd, file: RawFd, offset: libc::off_t, count: usize) -> (i32, usize) {
+    let (mut sent, none) = (0, std::ptr::null_mut());
+    // SAFETY: the count of what was sent lives during the call; there are no headers.
+    let result = unsafe { libc::sendfile(file, stream, offset, count, none, &raw mut sent, 0) };
+    (result, usize::try_from(sent).unwrap_or(0))
+}
+
+/// Has this thread never see SIGPIPE: sendfile(2) has no flag for that (P35). What the system sends
+/// stays pending, and is nobody's.
+pub(crate) fn block_sigpipe() {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: it is valid for a set of signals.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: the set was made by the call before.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE) };
+    let none = std::ptr::null_mut();
+    // SAFETY: the set is valid; the former mask is not asked for. It fails for nothing but its
+    // first argument.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), none) };
 }

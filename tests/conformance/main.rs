@@ -23,6 +23,7 @@ mod remote;
 mod rules;
 #[path = "../common/scratch.rs"]
 mod scratch;
+mod send_file;
 mod storm;
 mod stream;
 mod tcp;

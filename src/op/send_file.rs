@@ -1,0 +1,134 @@
+//! Sending from a file to a socket, without a copy through user space.
+//!
+//! ```text
+//!   has the socket room? ──no──▶ wait until it is writable ─┐
+//!      ▲   │ yes                                            │
+//!      │   └──▶ on the pool: sendfile, as much as there is room for ──▶ done, or the rest
+//!      └──────────────────────────────────────────────────────────────┴──┘
+//! ```
+//!
+//! sendfile(2) reads the file, which can block, so it is called on the pool; it must not wait there
+//! for the peer, which may take nothing for ever. Where sockets are non-blocking it does not.
+//! Under io_uring they block: there it is given no more than the socket's buffer has room for, and
+//! waits for a tick of the kernel's clock at most.
+//!
+//! The row has a duplicate of the file's descriptor, so that the file can be closed meanwhile.
+//! Sources: sendfile(2), `SO_MEMINFO` in linux/sock_diag.h.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+#[cfg(target_os = "linux")]
+use io_uring::{opcode, types};
+
+use super::{Direction, Operation, Start, Step};
+use crate::Io;
+use crate::driver::readiness::{self, Interest};
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
+use crate::net::system;
+use crate::offload::Lent;
+
+/// Most bytes of one call: a peer that takes them as fast as they come must not keep a thread.
+const CALL_MAX: u64 = 1 << 20;
+
+pub(crate) struct SendFile {
+    /// The file, or why there is none.
+    file: io::Result<OwnedFd>,
+    offset: u64,
+    left: u64,
+    sent: u64,
+    /// Until nothing is left.
+    all: bool,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
+    polling: bool,
+}
+
+/// What one call sends.
+struct Part {
+    file: Lent<OwnedFd>,
+    offset: u64,
+    count: usize,
+}
+
+impl SendFile {
+    pub(crate) fn new(file: io::Result<OwnedFd>, offset: u64, count: u64, all: bool) -> SendFile {
+        SendFile { file, offset, left: count, sent: 0, all, polling: false }
+    }
+
+    /// What comes next; or the result, where nothing does.
+    fn part(&self, room: usize) -> Result<Part, i32> {
+        let Ok(file) = &self.file else { return Err(0) };
+        if self.left == 0 {
+            return Err(0);
+        }
+        if i64::try_from(self.offset).is_err() {
+            return Err(-libc::EINVAL);
+        }
+        let count = usize::try_from(self.left.min(CALL_MAX)).unwrap_or(usize::MAX).min(room);
+        Ok(Part { file: Lent::new(file), offset: self.offset, count })
+    }
+}
+
+impl Operation for SendFile {
+    type Output = io::Result<u64>;
+    const DIRECTION: Direction = Direction::Out;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        let room = match system::room_to_send(place.fd) {
+            Ok(0) => {
+                self.polling = true;
+                let events = u32::from(libc::POLLOUT.unsigned_abs());
+                return place.submit(opcode::PollAdd::new(types::Fd(place.fd), events).build());
+            }
+            Ok(room) => room,
+            Err(error) => return Start::Ready(-error.raw_os_error().unwrap_or(libc::EINVAL)),
+        };
+        match self.part(room) {
+            Ok(Part { file, offset, count }) => {
+                let socket = place.lent_fd();
+                place.offload(move || system::send_file(socket, &*file, offset, count))
+            }
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        match self.part(usize::MAX) {
+            Ok(Part { file, offset, count }) => match place.poll(libc::POLLOUT) {
+                0 => Start::Await(Interest::Writable),
+                failed if failed < 0 => Start::Ready(failed),
+                _ => {
+                    let socket = place.lent_fd();
+                    place.offload(move || system::send_file(socket, &*file, offset, count))
+                }
+            },
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        if result < 0 || self.left == 0 {
+            return Step::Done(result);
+        }
+        if std::mem::take(&mut self.polling) {
+            return Step::Again;
+        }
+        let count = u64::from(result.unsigned_abs());
+        assert!(count <= self.left, "no more than was asked for");
+        self.sent += count;
+        self.left -= count;
+        self.offset += count;
+        // Nothing was sent: the file has ended.
+        if self.all && self.left > 0 && count > 0 { Step::Again } else { Step::Done(0) }
+    }
+
+    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        self.file?;
+        result?;
+        Ok(self.sent)
+    }
+
+    fn discard(self, _result: i32) {}
+}

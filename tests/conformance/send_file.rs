@@ -1,0 +1,255 @@
+//! Sending from files to sockets.
+
+use std::cell::Cell;
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tigereye::{Descriptor, File, Io, TcpStream, is_cancelled};
+
+use crate::patient::read_some;
+use crate::scratch::Scratch;
+use crate::{HANG, Log, any, finish, pair, pattern, read, reset, shared_pair, small_pair};
+
+/// A file with these contents, open.
+fn file(io: &Io, scratch: &Scratch, contents: &[u8]) -> Rc<File> {
+    let path = scratch.file("file", contents);
+    Rc::new(File::from_std(io, fs::File::open(path).unwrap()))
+}
+
+#[test]
+fn a_file_takes_its_place_among_the_sends() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let all = pattern(3 << 20);
+    let file = file(&io, &scratch, &all);
+    let (stream, mut peer) = small_pair(&io);
+    let log = Log::new();
+    io.send_all(Rc::clone(&stream), "head", |_stream, _io, _buf, result| result.unwrap());
+    let put = log.clone();
+    let (from, count) = (5, all.len() as u64 - 10);
+    io.send_file_all(Rc::clone(&stream), &*file, from, count, move |_stream, _io, result| {
+        put.put(result.unwrap());
+    });
+    // It may be closed meanwhile.
+    drop(file);
+    io.send_all(stream, "tail", |_stream, _io, _buf, result| result.unwrap());
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    finish(&io);
+    assert_eq!(log.one(), count);
+    let bytes = reader.join().unwrap();
+    assert_eq!(&bytes[..4], b"head");
+    assert!(bytes[4..bytes.len() - 4] == all[5..all.len() - 5]);
+    assert_eq!(&bytes[bytes.len() - 4..], b"tail");
+}
+
+#[test]
+fn p58_a_part_and_what_is_behind_the_end() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let file = file(&io, &scratch, b"0123456789");
+    let (stream, mut peer) = shared_pair(&io);
+    let log = Log::new();
+    for (offset, count) in [(3, 4), (8, u64::MAX), (10, 1), (1 << 40, 7), (0, 0)] {
+        let put = log.clone();
+        io.send_file(Rc::clone(&stream), &*file, offset, count, move |_stream, _io, result| {
+            put.put(result.unwrap());
+        });
+        let put = log.clone();
+        io.send_file_all(Rc::clone(&stream), &*file, offset, count, move |_s, _io, result| {
+            put.put(result.unwrap());
+        });
+    }
+    finish(&io);
+    assert_eq!(log.take(), [4, 4, 2, 2, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(read(&mut peer, 12), b"345634568989");
+}
+
+#[test]
+fn a_file_that_shrinks_meanwhile_ends_the_send_there() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", &pattern(8 << 20));
+    let file = File::from_std(&io, fs::File::open(&path).unwrap());
+    let (stream, mut peer) = small_pair(&io);
+    let log = Log::new();
+    let put = log.clone();
+    io.send_file_all(stream, &file, 0, 8 << 20, move |_stream, _io, result| {
+        put.put(result.unwrap());
+    });
+    let first = read_while_turning(&io, &mut peer);
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(7 << 20).unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut bytes = first;
+        peer.read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    finish(&io);
+    assert_eq!(log.one(), 7 << 20);
+    assert!(reader.join().unwrap() == pattern(7 << 20));
+}
+
+/// Turns the loop until the peer has some.
+fn read_while_turning(io: &Io, peer: &mut std::net::TcpStream) -> Vec<u8> {
+    let mut bytes = vec![0; 1000];
+    peer.set_nonblocking(true).unwrap();
+    loop {
+        io.poll().unwrap();
+        match read_some(peer, &mut bytes) {
+            Ok(count) => {
+                peer.set_nonblocking(false).unwrap();
+                bytes.truncate(count);
+                return bytes;
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+}
+
+#[test]
+fn p47_nobody_reads_and_the_send_is_cancelled_and_ends_at_its_deadline() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let file = file(&io, &scratch, &pattern(16 << 20));
+    for way in ["cancel", "deadline", "close"] {
+        let (stream, mut peer) = small_pair(&io);
+        let log = Log::new();
+        let put = log.clone();
+        let count = 16 << 20;
+        let op = io.send_file_all(Rc::clone(&stream), &*file, 0, count, move |_s, _io, result| {
+            put.put(result.unwrap_err());
+        });
+        let _first = read_while_turning(&io, &mut peer);
+        match way {
+            "cancel" => io.cancel(op),
+            "deadline" => io.deadline(op, Duration::from_millis(1)),
+            _ => drop(io.close(stream, |_stream, _io, result| result.unwrap())),
+        }
+        finish(&io);
+        let error = log.one();
+        match way {
+            "deadline" => assert_eq!(error.kind(), ErrorKind::TimedOut),
+            _ => assert!(is_cancelled(&error), "{way}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn p59_peers_that_do_not_read_hold_up_no_thread_of_the_pool() {
+    let scratch = Scratch::new();
+    let io = Io::builder().pool_threads(1).build().unwrap();
+    let file = file(&io, &scratch, &pattern(4 << 20));
+    let mut peers = Vec::new();
+    let mut ops = Vec::new();
+    // A peer that asks for small segments makes each byte cost more of the buffer.
+    for segment in [0, 48, 88, 536, 1000, 1460, 9000, 0] {
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let listener = listener.unwrap();
+        if segment > 0 {
+            // A system may have a bound of its own.
+            let _ = listener.set_tcp_mss(segment);
+        }
+        listener.set_recv_buffer_size(4096).unwrap();
+        listener.bind(&any().into()).unwrap();
+        listener.listen(1).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let near = std::net::TcpStream::connect(address).unwrap();
+        peers.push(listener.accept().unwrap());
+        let stream = TcpStream::from_std(&io, near).unwrap();
+        ops.push(io.send_file_all(stream, &*file, 0, 4 << 20, |_stream, _io, result| {
+            assert!(is_cancelled(&result.unwrap_err()));
+        }));
+    }
+    // Each call gets its turn between theirs, until they have sent all that they can.
+    for _ in 0..500 {
+        let done = Rc::new(Cell::new(false));
+        let ends = |done: Rc<Cell<bool>>, io: &Io, result: std::io::Result<()>| {
+            done.set(result.is_ok());
+            io.stop();
+        };
+        io.offload(Rc::clone(&done), || (), ends);
+        io.run_for(HANG).unwrap();
+        assert!(done.get(), "the pool has a thread for it");
+    }
+    ops.into_iter().for_each(|op| io.cancel(op));
+    finish(&io);
+}
+
+#[test]
+fn what_is_no_socket_or_no_file_is_an_error() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let file = file(&io, &scratch, b"abc");
+    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) =
+        (Descriptor::new(&io, reader.into()), Descriptor::new(&io, writer.into()));
+    let log = Log::new();
+    let put = log.clone();
+    io.send_file(writer, &*file, 0, 3, move |_pipe, _io, result| put.put(result.unwrap_err()));
+    let put = log.clone();
+    let (stream, _peer) = pair(&io);
+    io.send_file(stream, &reader, 0, 3, move |_stream, _io, result| put.put(result.unwrap_err()));
+    let (stream, _peer) = pair(&io);
+    let put = log.clone();
+    io.send_file(stream, &*file, 1 << 63, 3, move |_s, _io, result| put.put(result.unwrap_err()));
+    finish(&io);
+    let mut errors = log.take();
+    errors.sort_by_key(std::io::Error::raw_os_error);
+    assert_eq!(errors[0].kind(), ErrorKind::InvalidInput);
+    assert_eq!(errors[1].kind(), ErrorKind::NotSeekable);
+    assert_eq!(errors[2].raw_os_error(), Some(libc::ENOTSOCK));
+    // A closed file is refused as a closed handle is.
+    io.close(Rc::clone(&file), |_file, _io, result| result.unwrap());
+    finish(&io);
+    let (stream, _peer) = pair(&io);
+    let put = log.clone();
+    io.send_file(stream, &*file, 0, 3, move |_stream, _io, result| put.put(result.unwrap_err()));
+    finish(&io);
+    assert_eq!(log.one().kind(), ErrorKind::NotConnected);
+}
+
+#[test]
+fn p35_a_peer_that_is_gone_is_an_error() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let file = file(&io, &scratch, &pattern(1 << 20));
+    for is_reset in [true, false] {
+        let (stream, mut peer) = shared_pair(&io);
+        peer.write_all(b"unread").unwrap();
+        if is_reset {
+            reset(peer)
+        } else {
+            drop(peer)
+        }
+        let log = Log::new();
+        for _ in 0..3 {
+            let put = log.clone();
+            io.send_file_all(Rc::clone(&stream), &*file, 0, 1 << 20, move |_s, _io, result| {
+                put.put(result);
+            });
+            finish(&io);
+        }
+        let last = log.take().pop().unwrap().unwrap_err();
+        assert!(
+            matches!(last.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+            "{last}"
+        );
+    }
+}
+
+#[test]
+fn p25_rule7_the_loop_ends_with_files_being_sent() {
+    let scratch = Scratch::new();
+    for turns in 0..20 {
+        let io = Io::new().unwrap();
+        let file = file(&io, &scratch, &pattern(1 << 20));
+        let (stream, mut peer) = small_pair(&io);
+        io.send_file_all(stream, &*file, 0, 1 << 20, |_stream, _io, _result| unreachable!());
+        for _ in 0..turns {
+            io.poll().unwrap();
+        }
+        drop(io);
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).unwrap();
+        assert!(bytes == pattern(1 << 20)[..bytes.len()], "what came is the file's beginning");
+    }
+}
