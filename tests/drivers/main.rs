@@ -16,6 +16,7 @@
 mod bench;
 mod common;
 mod connect;
+mod files;
 mod halves;
 mod listen;
 mod own;
@@ -25,6 +26,8 @@ mod post;
 mod ready;
 mod receive;
 mod scene;
+#[path = "../common/scratch.rs"]
+mod scratch;
 mod send;
 mod start;
 mod system;
@@ -113,6 +116,11 @@ fn shutting_down_and_closing() {
 #[test]
 fn readiness_of_descriptors() {
     compare(Family::Ready);
+}
+
+#[test]
+fn files_and_paths() {
+    compare(Family::Files);
 }
 
 #[test]

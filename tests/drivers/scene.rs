@@ -11,6 +11,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use tigereye::{AsSource, BufferPool, Trigger};
 
 use crate::bench::{Bench, HANG, Kept, shown};
+use crate::files::Ground;
 use crate::patient::read_some;
 use crate::system::{has, is_at_rest, settle};
 use crate::table::{Family, Operation};
@@ -46,6 +47,8 @@ pub(crate) struct Scene {
     /// Whether a flow stops at its first item.
     pub(crate) stops: bool,
     pub(crate) name: &'static str,
+    /// Where the files are.
+    pub(crate) ground: Option<Ground>,
     pub(crate) trigger: Option<Trigger>,
     /// Lets an offloaded call go.
     pub(crate) release: Option<mpsc::Sender<()>>,
@@ -141,6 +144,7 @@ impl Scene {
             kept: Kept::default(),
             stops: true,
             name: "",
+            ground: None,
             trigger: None,
             release: None,
             others: Vec::new(),
@@ -154,6 +158,7 @@ impl Scene {
         match operation.family() {
             Family::Connect => scene.expect_connections(),
             Family::Own | Family::Post => {}
+            Family::Files => scene.lay(b, operation),
             _ if operation.accepts() => scene.listen(b),
             Family::Listen => unreachable!("all of them accept"),
             _ if sends && when == When::Later => scene.fill(b),

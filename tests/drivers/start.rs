@@ -9,6 +9,7 @@ use tigereye::{ConnectOptions, Io, Next, Op, PoolBuf, TcpStream};
 
 use crate::bench::{Bench, Context, came, came_all, ended, failure, over, shown};
 use crate::bench::{HANG, Outcome};
+use crate::files;
 use crate::scene::{Scene, When};
 use crate::table::{Family, Operation};
 
@@ -64,6 +65,7 @@ pub(crate) fn start(b: &Bench, operation: Operation, scene: &mut Scene) -> Op {
         Family::Ready if operation == Operation::Readable => b.io.readable(context, ended),
         Family::Ready => b.io.writable(context, ended),
         Family::Own => own(b, operation, scene, context),
+        Family::Files => files::start(b, operation, scene, context),
         Family::Post => unreachable!("a post is no operation"),
     };
     scene.awaited = scene.when == When::Later;

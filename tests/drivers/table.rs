@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, halves, listen, own, post, ready, receive, send};
+use crate::{connect, files, halves, listen, own, post, ready, receive, send};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -45,6 +45,30 @@ listed! {
         Close,
         Readable,
         Writable,
+        Open,
+        OpenBeneath,
+        OpenDirectory,
+        ReadAt,
+        ReadExactAt,
+        ReadVectoredAt,
+        WriteAt,
+        WriteAllAt,
+        WriteVectoredAt,
+        WriteAllVectoredAt,
+        Append,
+        SetLen,
+        Allocate,
+        Sync,
+        SyncData,
+        SyncRange,
+        Metadata,
+        MetadataAt,
+        Rename,
+        HardLink,
+        Symlink,
+        RemoveFile,
+        RemoveDirectory,
+        CreateDirectory,
         Timeout,
         TickEach,
         TickPaused,
@@ -122,6 +146,14 @@ listed! {
         NoListener,
         /// The peer takes nothing in.
         NobodyReads,
+        /// The file ends within what is to be read, or before what is to be written.
+        EndOfFile,
+        /// An offset or a length that no file has.
+        BeyondAnyFile,
+        /// A directory where a file was meant, or the other way round.
+        WrongKind,
+        /// Nothing is where the path leads.
+        Missing,
     }
 }
 
@@ -133,9 +165,13 @@ pub(crate) enum Family {
     Send,
     Halves,
     Ready,
+    Files,
     Own,
     Post,
 }
+
+/// Why a situation of files has no sense for what is none.
+pub(crate) const NO_FILE: &str = "it has to do with no file";
 
 pub(crate) type Run = fn(Bench, Operation);
 
@@ -197,6 +233,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Send => send::cell(operation, situation),
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
+        Family::Files => files::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
         Family::Post => post::cell(situation),
     }
@@ -214,6 +251,10 @@ impl Operation {
             }
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
+            Open | OpenBeneath | OpenDirectory | ReadAt | ReadExactAt | ReadVectoredAt
+            | WriteAt | WriteAllAt | WriteVectoredAt | WriteAllVectoredAt | Append | SetLen
+            | Allocate | Sync | SyncData | SyncRange | Metadata | MetadataAt | Rename
+            | HardLink | Symlink | RemoveFile | RemoveDirectory | CreateDirectory => Family::Files,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
             Post => Family::Post,
         }
@@ -255,17 +296,21 @@ impl Operation {
             Accept => "connection",
             AcceptEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Send | SendZeroCopy => "5 [hello]",
-            RecvExact | SendAll => "ok [hello]",
-            RecvVectored | SendVectored => "5 [hel][lo]",
-            SendAllVectored => "ok [hel][lo]",
+            Recv | Send | SendZeroCopy | ReadAt | WriteAt | Append => "5 [hello]",
+            RecvExact | SendAll | ReadExactAt | WriteAllAt => "ok [hello]",
+            RecvVectored | SendVectored | ReadVectoredAt | WriteVectoredAt => "5 [hel][lo]",
+            SendAllVectored | WriteAllVectoredAt => "ok [hel][lo]",
+            Open | OpenBeneath => "a file",
+            OpenDirectory => "a directory",
+            Metadata | MetadataAt => "a file of 5",
             RecvEach | RecvPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
             Next => "called",
             Offload => "7",
-            ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Timeout
-            | Event | Post => "ok",
+            ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | SetLen
+            | Allocate | Sync | SyncData | SyncRange | Rename | HardLink | Symlink | RemoveFile
+            | RemoveDirectory | CreateDirectory | Timeout | Event | Post => "ok",
         }
     }
 
@@ -273,17 +318,23 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact => format!("{error} []"),
-            RecvVectored => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy => format!("{error} [hello]"),
-            SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
+            Recv | RecvExact | ReadAt | ReadExactAt => format!("{error} []"),
+            RecvVectored | ReadVectoredAt => format!("{error} [][]"),
+            Send | SendAll | SendZeroCopy | WriteAt | WriteAllAt | Append => {
+                format!("{error} [hello]")
+            }
+            SendVectored | SendAllVectored | WriteVectoredAt | WriteAllVectoredAt => {
+                format!("{error} [hel][lo]")
+            }
             SendDetached => "shut".into(),
             AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused => {
                 format!("end {error}")
             }
             Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
-            | ShutdownBoth | Close | Readable | Writable | Timeout | Next | Event | Offload
-            | Post => error.into(),
+            | ShutdownBoth | Close | Readable | Writable | Open | OpenBeneath | OpenDirectory
+            | SetLen | Allocate | Sync | SyncData | SyncRange | Metadata | MetadataAt | Rename
+            | HardLink | Symlink | RemoveFile | RemoveDirectory | CreateDirectory | Timeout
+            | Next | Event | Offload | Post => error.into(),
         }
     }
 }
