@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use alone::alone;
-use tigereye::{BufferPool, Io, ListenOptions, Next, TcpListener, TcpStream};
+use tigereye::{BufferPool, Io, ListenOptions, Next, OpenOptions, TcpListener, TcpStream};
 
 const HANG: Duration = Duration::from_secs(300);
 
@@ -246,7 +246,18 @@ fn p17_p38_no_descriptor_is_for_other_programs() {
     });
     io.run_for(HANG).unwrap();
     io.offload((), || (), |(), _io, result| result.unwrap());
+    let opened = Rc::new(Cell::new(Vec::new()));
+    for limited in [false, true] {
+        let options = OpenOptions::new().read(true).no_magic_links(limited);
+        io.open(Rc::clone(&opened), "/dev/null", &options, move |opened, _io, result| {
+            // Where there is no openat2, there is nothing to inherit.
+            let mut all = opened.take();
+            all.extend(result.ok());
+            opened.set(all);
+        });
+    }
     io.run_for(HANG).unwrap();
+    assert!(!opened.take().is_empty());
     let streams = streams.take();
     assert_eq!(streams.len(), 4, "both ends of two connections, one of them by accept_each");
     assert_eq!(inherited(), before, "everything is close-on-exec");
@@ -281,6 +292,38 @@ fn p22_races_of_cancels_leave_no_descriptor() {
         }
         drop(io);
         while listener.accept().is_ok() {}
+        assert_eq!(descriptors(), before, "in round {round}");
+    }
+}
+
+#[test]
+fn p22_cancelled_opens_leave_no_descriptor() {
+    if !alone("p22_cancelled_opens_leave_no_descriptor", &[]) {
+        return;
+    }
+    let before = descriptors();
+    for round in 0..500_u32 {
+        let io = Io::new().unwrap();
+        let options = OpenOptions::new().read(true);
+        let mut ops = Vec::new();
+        for options in [&options, &options.clone().no_magic_links(true)] {
+            ops.push(io.open((), "/dev/null", options, |(), _io, _result| {}));
+        }
+        ops.push(io.open_directory((), "/", |(), _io, _result| {}));
+        for _ in 0..round % 4 {
+            io.poll().unwrap();
+        }
+        match round % 3 {
+            0 => ops.into_iter().for_each(|op| io.cancel(op)),
+            1 => ops.into_iter().for_each(|op| io.deadline(op, Duration::ZERO)),
+            _ => {}
+        }
+        // Every other loop ends with the opens under way.
+        if round.is_multiple_of(2) {
+            io.run_for(HANG).unwrap();
+            assert_eq!(io.in_flight(), 0);
+        }
+        drop(io);
         assert_eq!(descriptors(), before, "in round {round}");
     }
 }
