@@ -5,8 +5,9 @@ use std::fs;
 use std::io::{self, ErrorKind, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
+use std::time::Duration;
 
-use tigereye::{Allocation, File, Io, OpenOptions};
+use tigereye::{Allocation, File, Io, OpenOptions, is_cancelled};
 
 use crate::files::{open, read_write};
 use crate::scratch::Scratch;
@@ -245,6 +246,38 @@ fn what_two_append_is_whole() {
     expected.sort();
     lines.sort();
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn p21_a_cancelled_append_says_what_it_wrote() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", b"");
+    let file = open(&io, &path, &OpenOptions::new().append(true));
+    let mut expected = 0;
+    for turn in 0..200_u64 {
+        let log = Log::new();
+        let put = log.clone();
+        let bytes = pattern(20_000);
+        let op = io.append(Rc::clone(&file), bytes, move |_file, _io, _buf, result| {
+            put.put(result);
+        });
+        for _ in 0..turn % 3 {
+            io.poll().unwrap();
+        }
+        if turn.is_multiple_of(2) {
+            io.cancel(op);
+        } else {
+            io.deadline(op, Duration::from_micros(turn % 20));
+        }
+        finish(&io);
+        match log.one() {
+            Ok(count) => expected += count as u64,
+            Err(error) => {
+                assert!(is_cancelled(&error) || error.kind() == ErrorKind::TimedOut, "{error}");
+            }
+        }
+        assert_eq!(fs::metadata(&path).unwrap().len(), expected, "in turn {turn}");
+    }
 }
 
 #[test]
