@@ -111,6 +111,7 @@ impl Builder {
             due: Queue::new((0, 0)),
             driver: Some(driver),
             ready: Queue::new(Completion::NOTHING),
+            may_go_first: false,
             limit: u64::from(self.capacity),
             operations: 0,
             impatient: false,

@@ -11,14 +11,14 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::driver::{DriverInfo, Waker};
+use crate::driver::{DriverInfo, Place, Waker};
 use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::Mailbox;
 use crate::net::borrow;
 use crate::offload::JobId;
-use crate::op::{Completion, MORE, Op};
+use crate::op::{Completion, Direction, MORE, Op, Start};
 use crate::remote::Message;
-use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, STOPPED, SlotRef, State};
+use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, STOPPED, Slot, SlotRef, State};
 use crate::state::{Loop, StartFn};
 
 pub(crate) type LoopMailbox = Mailbox<Message, Waker>;
@@ -84,12 +84,18 @@ impl Core {
 
     /// Starts an operation again for the rest of its work, unless it was asked to end: then it
     /// ends with this.
-    pub(crate) fn start_again(&self, slot: SlotRef, start: StartFn) -> Option<i32> {
+    #[inline(always)]
+    pub(crate) fn start_again(
+        &self,
+        slot: SlotRef,
+        start: StartFn,
+        direction: Direction,
+    ) -> Option<i32> {
         let mut state = self.state.borrow_mut();
         if state.slots.header_of(slot).flags & ASKED_TO_END != 0 {
             return Some(-libc::ECANCELED);
         }
-        if !state.hold_restart(slot) && !state.await_event(slot) {
+        if !state.hold_restart(slot) && !state.await_event(slot, direction) {
             state.start(slot, start);
         }
         None
@@ -98,7 +104,12 @@ impl Core {
     /// Has an operation that was woken try again, unless it was asked to end; gives its result if
     /// that is there at once.
     #[inline]
-    pub(crate) fn try_again(&self, slot: SlotRef, result: i32, start: StartFn) -> Option<i32> {
+    pub(crate) fn try_again(
+        &self,
+        slot: SlotRef,
+        result: i32,
+        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
+    ) -> Option<i32> {
         let mut state = self.state.borrow_mut();
         let flags = state.slots.header_of(slot).flags;
         if flags & FINAL != 0 {
@@ -124,6 +135,13 @@ impl Core {
 
     pub(crate) fn park_exhausted(&self, op: Op) {
         self.state.borrow_mut().park_exhausted(op, &self.clock);
+    }
+
+    /// Has a driver that tries send at once, where nothing is before it on its handle; says how
+    /// much is sent. Why it is not all is for an operation to find out.
+    #[inline(never)]
+    pub(crate) fn send_at_once(&self, id: HandleId, bytes: &[u8]) -> usize {
+        self.state.borrow_mut().send_at_once(id, bytes)
     }
 
     /// What was asked of an operation.

@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::driver::Driver;
-use crate::op::{CANCEL_MISSED, Completion, MORE, Op, VTable};
+use crate::op::{CANCEL_MISSED, Completion, MORE, Op, VTable, WENT_FIRST};
 use crate::slot::{ASKED_TO_END, FINAL, PAUSED, STOPPED, SlotRef, State};
 use crate::state::{DEADLINE, EXHAUSTED_PAUSE_NS, Loop, MISSED_PAUSE_NS};
 
@@ -113,6 +113,7 @@ impl Loop {
             if flags & MORE == 0 {
                 header.state = State::Ready;
             }
+            self.may_go_first = flags & WENT_FIRST == 0;
             return Some(Due { slot, vtable, completion });
         }
     }

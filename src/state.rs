@@ -7,14 +7,13 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
-use crate::IoBuf;
 use crate::driver::readiness::Interest;
 use crate::driver::{Driver, Place};
 use crate::error;
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::{Calls, JobId};
-use crate::op::send::SendDetached;
-use crate::op::{Completion, Direction, MORE, Op, Start, VTable};
+use crate::op::send::send_rest;
+use crate::op::{Completion, Direction, MORE, Op, Start, VTable, WENT_FIRST};
 use crate::pause::Held;
 use crate::queue::Queue;
 use crate::slot::{
@@ -66,6 +65,9 @@ pub(crate) struct Loop {
     pub(crate) due: Queue<(u32, u32)>,
     pub(crate) driver: Option<Driver>,
     pub(crate) ready: Queue<Completion>,
+    /// What is sent at once completes right after the callback that sends it, while its buffer and
+    /// its slot are in the processor's cache: once a callback, and not in a row (rule 8).
+    pub(crate) may_go_first: bool,
     /// How many slots may be taken: the capacity, and one for each operation that takes none: those
     /// inside others, and those that were refused and wait for their callbacks.
     pub(crate) limit: u64,
@@ -171,21 +173,21 @@ impl Loop {
 
     /// Hands the operation to whoever will complete it.
     pub(crate) fn start(&mut self, slot: SlotRef, start: StartFn) {
-        let result = self.set_off(slot, start);
+        // SAFETY: `start` is the function of the vtable of the record in this slot.
+        let result = self.set_off(slot, |slot, place| unsafe { start(slot, place) });
         self.queue_if_done(slot, result);
     }
 
     /// As [`start`](Loop::start); gives the result if it is there at once.
     #[inline]
-    pub(crate) fn set_off(&mut self, slot: SlotRef, start: StartFn) -> Option<i32> {
+    pub(crate) fn set_off(
+        &mut self,
+        slot: SlotRef,
+        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
+    ) -> Option<i32> {
         let handle = self.slots.header_of(slot).handle;
         let fd = if handle == NONE { -1 } else { self.handles.get(handle).fd };
-        self.set_off_by_vtable(slot, start, fd)
-    }
-
-    fn set_off_by_vtable(&mut self, slot: SlotRef, start: StartFn, fd: RawFd) -> Option<i32> {
-        // SAFETY: `start` is the function of the vtable of the record in this slot.
-        self.set_off_on(slot, |slot, place| unsafe { start(slot, place) }, fd)
+        self.set_off_on(slot, start, fd)
     }
 
     #[inline]
@@ -203,8 +205,7 @@ impl Loop {
     #[inline]
     fn queue_if_done(&mut self, slot: SlotRef, result: Option<i32>) {
         if let Some(result) = result {
-            let index = self.slots.header_of(slot).index;
-            self.finish_in_user_space(index, result);
+            self.finish_at_once(slot, result);
         }
     }
 
@@ -255,14 +256,14 @@ impl Loop {
     /// Lets an operation that goes on wait for its handle, where a driver that tries knows that a
     /// call this way would find nothing now; says whether it waits.
     #[inline]
-    pub(crate) fn await_event(&mut self, slot: SlotRef) -> bool {
+    pub(crate) fn await_event(&mut self, slot: SlotRef, direction: Direction) -> bool {
         let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
-        let header = self.slots.header_of(slot);
-        let interest = match header.direction {
+        let interest = match direction {
             Direction::In => Interest::Readable,
             Direction::Out => Interest::Writable,
             Direction::None => return false,
         };
+        let header = self.slots.header_of(slot);
         let op = header.op();
         let waits = readiness.waits_again(op, header.handle, interest);
         if waits {
@@ -271,30 +272,46 @@ impl Loop {
         waits
     }
 
-    /// Has a driver that tries send at once, where nothing is before it on its handle; says whether
-    /// all is sent. What is left is the row's.
-    pub(crate) fn send_at_once<B: IoBuf>(
-        &mut self,
-        id: Option<HandleId>,
-        row: &mut SendDetached<B>,
-    ) -> bool {
-        let Some(id) = id else { return false };
-        let Some(handle) = self.handles.find(id) else { return false };
-        let fd = handle.fd;
-        let is_first = handle.queues[1].head == NONE;
-        if handle.closer != OPEN || !is_first {
-            return false;
+    /// Has a driver that tries send at once, where nothing is before it on its handle; says how
+    /// much is sent.
+    #[inline]
+    pub(crate) fn send_at_once(&mut self, id: HandleId, bytes: &[u8]) -> usize {
+        let Some(handle) = self.handles.find(id) else { return 0 };
+        if handle.closer != OPEN || handle.queues[1].head != NONE {
+            return 0;
         }
-        let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
-        let done = row.sends_all(&mut readiness.place(Op::ENDED, fd, id.index, &self.calls));
-        self.operations += u64::from(done);
-        done
+        let Some(Driver::Readiness(readiness)) = &mut self.driver else { return 0 };
+        let start =
+            send_rest(bytes, &mut readiness.place(Op::ENDED, handle.fd, id.index, &self.calls));
+        let Start::Ready(count) = start else { return 0 };
+        // An error has no count.
+        let sent = usize::try_from(count).unwrap_or(0);
+        self.operations += u64::from(sent == bytes.len());
+        sent
+    }
+
+    /// Queues the result of an operation that was done when it was set off. Not inlined: for
+    /// drivers that do not try it is rare.
+    #[inline(never)]
+    fn finish_at_once(&mut self, slot: SlotRef, result: i32) {
+        let header = self.slots.header_of(slot);
+        if header.direction != Direction::Out || !std::mem::take(&mut self.may_go_first) {
+            return self.finish(slot, result);
+        }
+        header.state = State::Ready;
+        let mut completion = Completion::in_user_space(header.op(), result);
+        completion.flags |= WENT_FIRST;
+        self.ready.push_front(completion);
     }
 
     /// Queues the operation's last completion.
-    #[inline]
     pub(crate) fn finish_in_user_space(&mut self, index: u32, result: i32) {
-        let header = self.slots.header(index);
+        self.finish(self.slots.at(index), result);
+    }
+
+    #[inline]
+    fn finish(&mut self, slot: SlotRef, result: i32) {
+        let header = self.slots.header_of(slot);
         header.state = State::Ready;
         let op = header.op();
         self.ready.push_back(Completion::in_user_space(op, result));
@@ -480,8 +497,8 @@ impl Loop {
         }
         let slot = self.slots.at(closer);
         if let Some(vtable) = self.slots.header_of(slot).vtable {
-            let result = self.set_off_by_vtable(slot, vtable.start, fd);
-            self.queue_if_done(slot, result);
+            // SAFETY: it is the function of the vtable of the record in this slot.
+            self.start_on(slot, |slot, place| unsafe { (vtable.start)(slot, place) }, fd);
         }
         None
     }

@@ -6,6 +6,7 @@
 mod alone;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
@@ -149,15 +150,17 @@ fn spawn_clients(address: SocketAddr) -> std::process::Child {
         .unwrap()
 }
 
-/// How many connections of a port the system holds for established. Source: proc_net(5).
+/// How many connections of a port the system holds for established. While others come and go it may
+/// name one twice. Source: proc_net(5).
 fn connected(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let is_one = |line: &&str| {
+    let peer = |line: &str| {
         let mut fields = line.split_ascii_whitespace().skip(1);
-        let (local, state) = (fields.next().unwrap_or(""), fields.nth(1));
-        local.ends_with(&format!(":{port:04X}")) && state == Some("01")
+        let (local, peer, state) = (fields.next()?, fields.next()?, fields.next()?);
+        let is_one = local.ends_with(&format!(":{port:04X}")) && state == "01";
+        is_one.then(|| peer.to_owned())
     };
-    table.lines().filter(is_one).count()
+    table.lines().filter_map(peer).collect::<BTreeSet<_>>().len()
 }
 
 #[test]

@@ -5,7 +5,7 @@
 #[path = "common/seccomp.rs"]
 mod seccomp;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::rc::Rc;
@@ -56,6 +56,46 @@ fn p70_a_message_is_a_wait_a_receive_and_a_send() {
     }
     // A message that fills the buffer may have left something: that is found out.
     assert_eq!(calls_for_a_message(&io, &mut peer, &[7; 64]), 4);
+}
+
+#[test]
+fn what_is_sent_at_once_completes_before_the_next_stream_is_received_from() {
+    let io = readiness();
+    let pool = BufferPool::new(&io, 4, 64).unwrap();
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let mut peers = Vec::new();
+    for name in ["first", "second"] {
+        let (stream, peer) = pair(&io);
+        peers.push(peer);
+        let log = Rc::clone(&log);
+        io.recv_each(
+            Rc::new(stream),
+            &pool,
+            move |stream, io, buf| {
+                log.borrow_mut().push((name, "received"));
+                let log = Rc::clone(&log);
+                io.send_all(Rc::clone(stream), buf, move |_stream, _io, _buf, result| {
+                    result.unwrap();
+                    log.borrow_mut().push((name, "sent"));
+                });
+                Next::Continue
+            },
+            |_stream, _io, result| result.unwrap(),
+        );
+    }
+    io.poll().unwrap();
+    for peer in &mut peers {
+        peer.write_all(b"a message").unwrap();
+    }
+    while log.borrow().len() < 4 {
+        io.run_once().unwrap();
+    }
+    for (at, peer) in peers.iter_mut().enumerate() {
+        peer.read_exact(&mut [0; 9]).unwrap();
+        let [received, sent] = [log.borrow()[2 * at], log.borrow()[2 * at + 1]];
+        assert_eq!((received.1, sent.1), ("received", "sent"));
+        assert_eq!(received.0, sent.0, "its buffer is back before another is needed");
+    }
 }
 
 #[test]

@@ -23,7 +23,6 @@ use super::{IoBuf, IoBufMut, Region};
 /// ```
 pub struct AlignedBuf {
     memory: Region,
-    capacity: usize,
     len: usize,
 }
 
@@ -36,12 +35,13 @@ impl AlignedBuf {
         if capacity == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(AlignedBuf { memory: Region::new(1, capacity)?, capacity, len: 0 })
+        Ok(AlignedBuf { memory: Region::new(1, capacity)?, len: 0 })
     }
 
     /// How many bytes fit in all.
+    #[inline]
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.memory.len()
     }
 
     /// Empties it.
@@ -56,7 +56,7 @@ impl AlignedBuf {
 
     /// Appends as many of `bytes` as fit, and says how many that were.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.capacity - self.len);
+        let count = bytes.len().min(self.capacity() - self.len);
         let start = self.len;
         self.len += count;
         self[start..].copy_from_slice(&bytes[..count]);
@@ -69,7 +69,7 @@ impl Deref for AlignedBuf {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: the region holds `capacity` bytes, initialised from the start; `len` is below.
+        // SAFETY: the region holds its length of bytes, initialised from the start; `len` is below.
         unsafe { slice::from_raw_parts(self.memory.at(0), self.len) }
     }
 }
@@ -84,8 +84,8 @@ impl DerefMut for AlignedBuf {
 
 impl std::fmt::Debug for AlignedBuf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let AlignedBuf { capacity, len, .. } = self;
-        f.debug_struct("AlignedBuf").field("capacity", capacity).field("len", len).finish()
+        let (capacity, len) = (self.capacity(), self.len);
+        f.debug_struct("AlignedBuf").field("capacity", &capacity).field("len", &len).finish()
     }
 }
 
@@ -105,7 +105,7 @@ unsafe impl IoBuf for AlignedBuf {
 unsafe impl IoBufMut for AlignedBuf {
     #[inline]
     fn writable(&mut self) -> (*mut u8, usize) {
-        (self.memory.at(0).wrapping_add(self.len), self.capacity - self.len)
+        (self.memory.at(0).wrapping_add(self.len), self.capacity() - self.len)
     }
     #[inline]
     unsafe fn written(&mut self, count: usize) {

@@ -192,10 +192,9 @@ impl Stock {
     /// Takes in a buffer: for the kernel, or for later.
     #[inline]
     fn put(&mut self, id: u16) {
-        let at = self.address(id);
         match &mut *self.ring {
             Some(ring) if self.provided < self.provided_max => {
-                ring.provide(id, at, self.size);
+                ring.provide(id, self.memory.at(usize::from(id) * self.stride), self.size);
                 ring.publish();
                 self.provided += 1;
             }
@@ -249,6 +248,7 @@ impl PoolShared {
     }
 
     /// Takes a buffer for an operation that needs no ring.
+    #[inline]
     pub(crate) fn take(&self) -> Option<Taken> {
         let mut stock = self.stock.borrow_mut();
         let id = stock.free.pop()?;
@@ -281,6 +281,7 @@ impl PoolShared {
     }
 
     /// The buffer `id`, with `len` bytes in it.
+    #[inline]
     pub(crate) fn filled(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
         PoolShared::lend(pool, &mut pool.stock.borrow_mut(), id, len)
     }
@@ -332,6 +333,7 @@ impl PoolShared {
     }
 
     /// A promise was kept, or is not needed any more.
+    #[cold]
     pub(crate) fn release_promise(&self) {
         self.stock.borrow_mut().promised -= 1;
         self.hand_on();

@@ -12,7 +12,6 @@ const PAGE: usize = 4096;
 /// made by hand.
 pub(crate) struct Region {
     allocation: NonNull<u8>,
-    layout: Layout,
     /// The first whole page.
     start: NonNull<u8>,
     len: usize,
@@ -24,15 +23,19 @@ impl Region {
         let out_of_memory = || io::Error::from(io::ErrorKind::OutOfMemory);
         let len = count.checked_mul(size).ok_or_else(out_of_memory)?;
         assert!(len > 0, "a region has a size");
-        let with_margin = len.checked_add(PAGE).ok_or_else(out_of_memory)?;
-        let layout = Layout::from_size_align(with_margin, 1).map_err(|_| out_of_memory())?;
+        let layout = layout(len).ok_or_else(out_of_memory)?;
         // SAFETY: the layout has a size.
         let allocation = unsafe { alloc_zeroed(layout) };
         let allocation = NonNull::new(allocation).ok_or_else(out_of_memory)?;
         let margin = allocation.addr().get().wrapping_neg() % PAGE;
         // SAFETY: the margin is below a page, which was allocated beyond the length.
         let start = unsafe { allocation.add(margin) };
-        Ok(Region { allocation, layout, start, len })
+        Ok(Region { allocation, start, len })
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// The byte at `offset`, which must be inside.
@@ -45,7 +48,14 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: allocated by `new` with this layout, and freed only here.
-        unsafe { dealloc(self.allocation.as_ptr(), self.layout) };
+        if let Some(layout) = layout(self.len) {
+            // SAFETY: allocated by `new` with this layout, and freed only here.
+            unsafe { dealloc(self.allocation.as_ptr(), layout) };
+        }
     }
+}
+
+/// Of `len` bytes, and a margin before the first whole page.
+fn layout(len: usize) -> Option<Layout> {
+    Layout::from_size_align(len.checked_add(PAGE)?, 1).ok()
 }

@@ -119,6 +119,7 @@ impl Driver {
     ///
     /// # Errors
     /// What the system says when the descriptor cannot be watched.
+    #[inline]
     pub(crate) fn wait_for(
         &mut self,
         op: Op,

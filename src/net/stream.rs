@@ -11,6 +11,7 @@ use std::time::Duration;
 use socket2::{SockRef, Socket};
 
 use super::{ConnectOptions, Keepalive, system};
+use crate::buf::bytes;
 use crate::core::owned;
 use crate::driver::DriverKind;
 use crate::driver::readiness::Interest;
@@ -359,22 +360,24 @@ impl Io {
     #[inline]
     pub fn send_detached<S: AsSource, B: IoBuf>(&self, stream: &S, buf: B) -> Op {
         let handle = stream.as_source().id(self);
-        if self.core.driver.kind == DriverKind::Readiness {
-            return self.try_detached(handle, buf);
+        let mut sent = 0;
+        if self.core.driver.kind == DriverKind::Readiness
+            && let Some(id) = handle
+        {
+            // A driver that tries may be done with it here and now, and nobody waits for a callback.
+            sent = self.core.send_at_once(id, bytes(&buf));
+            if sent == buf.len() {
+                return Op::ENDED;
+            }
         }
-        let row = SendDetached::new(buf, handle);
-        self.submit_to(row, Target::from(handle), (), |(), _io, ()| {})
+        self.submit_detached(handle, buf, sent)
     }
 
-    /// As [`send_detached`](Io::send_detached), with a driver that tries: it may be done with it here
-    /// and now, and nobody waits for a callback. On its own, so that only there the row is in memory
-    /// before it is in its slot.
+    /// Sends what is left of `buf` behind the first `sent` bytes. On its own, so that callers for
+    /// whom nothing is left stay small.
     #[inline(never)]
-    fn try_detached<B: IoBuf>(&self, handle: Option<HandleId>, buf: B) -> Op {
-        let mut row = SendDetached::new(buf, handle);
-        if self.core.state.borrow_mut().send_at_once(handle, &mut row) {
-            return Op::ENDED;
-        }
+    fn submit_detached<B: IoBuf>(&self, handle: Option<HandleId>, buf: B, sent: usize) -> Op {
+        let row = SendDetached::new(buf, sent, handle);
         self.submit_to(row, Target::from(handle), (), |(), _io, ()| {})
     }
 

@@ -3,9 +3,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-#[cfg(not(target_os = "linux"))]
-use std::os::fd::AsRawFd;
-use std::os::fd::{AsFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
@@ -30,6 +28,27 @@ pub(crate) fn forbid_sigpipe(socket: &Socket) -> io::Result<()> {
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 pub(crate) fn forbid_sigpipe(_socket: &Socket) -> io::Result<()> {
     Ok(())
+}
+
+/// Receives into memory that need not be initialised (recv(2)).
+#[inline]
+pub(crate) fn recv(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    // SAFETY: the slice says where how many bytes may be written.
+    count(unsafe { libc::recv(socket.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), 0) })
+}
+
+/// Sends (send(2)), without a signal.
+#[inline]
+pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    let (fd, at) = (socket.as_raw_fd(), bytes.as_ptr().cast());
+    // SAFETY: the slice says where how many bytes may be read.
+    count(unsafe { libc::send(fd, at, bytes.len(), SEND_FLAGS) })
+}
+
+/// What a call moved, or why it failed.
+#[inline]
+fn count(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 /// Accepts a connection: non-blocking and close-on-exec (P38).

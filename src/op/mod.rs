@@ -90,6 +90,8 @@ pub(crate) mod write_at;
 pub(crate) const MORE: u32 = 2;
 /// The completion says that the buffer of a zero-copy send is free.
 pub(crate) const NOTIFICATION: u32 = 8;
+/// The completion went before others.
+pub(crate) const WENT_FIRST: u32 = 1 << 12;
 /// Not a completion of the operation: its handle is ready, and it may try again.
 pub(crate) const TRY_AGAIN: u32 = 1 << 13;
 /// Not a completion of the operation: a cancel of it found nothing to cancel just now.
@@ -304,8 +306,10 @@ where
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         if retryable(result) {
+            // SAFETY: the loop calls it with this slot.
+            let start = |slot, place: &mut Place<'_>| unsafe { Self::start(slot, place) };
             // With a driver that tries, the result may be there at once.
-            match io.core.try_again(slot, result, Self::start) {
+            match io.core.try_again(slot, result, start) {
                 Some(tried) => result = tried,
                 None => return,
             }
@@ -319,7 +323,7 @@ where
                     io.core.shut_down(handle);
                     break result;
                 }
-                Step::Again => match io.core.start_again(slot, Self::start) {
+                Step::Again => match io.core.start_again(slot, Self::start, O::DIRECTION) {
                     Some(ended) => result = ended,
                     None => return,
                 },
@@ -391,7 +395,7 @@ where
         abandon: Self::abandon,
     };
 
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn start(slot: *mut Slot, place: &mut Place<'_>) -> Start {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot) };
@@ -409,8 +413,10 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         let mut completion = completion;
         if completion.flags & TRY_AGAIN != 0 {
+            // SAFETY: the loop calls it with this slot.
+            let start = |slot, place: &mut Place<'_>| unsafe { Self::start(slot, place) };
             // What comes after a result that is there at once waits for its turn.
-            match io.core.try_again(slot, completion.result, Self::start) {
+            match io.core.try_again(slot, completion.result, start) {
                 Some(result) => completion = Completion::in_user_space(completion.op(), result),
                 None => return,
             }
@@ -449,7 +455,7 @@ where
     ///
     /// # Safety
     /// As for `deliver`, of the record in `slot`.
-    #[inline(never)]
+    #[inline(always)]
     unsafe fn go_on(io: &Io, slot: SlotRef, completion: Completion) {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
@@ -466,7 +472,7 @@ where
         let ended = match rearm {
             Rearm::Done(result) => Some(result),
             Rearm::Parked => io.core.park_again(op),
-            Rearm::Again => io.core.start_again(slot, Self::start),
+            Rearm::Again => io.core.start_again(slot, Self::start, O::DIRECTION),
         };
         let Some(result) = ended else { return };
         // SAFETY: the record is moved out once, as in `Once::complete`.

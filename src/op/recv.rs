@@ -43,7 +43,7 @@ impl<B: IoBufMut> Operation for Recv<B> {
         place.submit(opcode::Recv::new(types::Fd(place.fd), at, clamp(len)).build())
     }
 
-    #[inline]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         match room(&mut self.buf) {
             [] => Start::Ready(NO_ROOM),

@@ -69,14 +69,16 @@ impl RecvEach {
     }
 
     /// Any completion keeps the promise of a buffer, or makes it void.
-    #[cold]
+    #[inline]
     fn void_promise(&mut self) {
-        if std::mem::take(&mut self.promised) {
+        if self.promised {
+            self.promised = false;
             self.pool.release_promise();
         }
     }
 
     /// The item of a receive into a buffer that the operation took; a poll has none.
+    #[inline(always)]
     fn filled(&mut self, result: i32) -> Option<PoolBuf> {
         let id = self.taken.take()?;
         match u32::try_from(result) {
@@ -85,6 +87,24 @@ impl RecvEach {
                 self.pool.put_back(id);
                 None
             }
+        }
+    }
+
+    fn ended_without_data(&mut self, op: Op, result: i32) -> Rearm {
+        match -result {
+            0 => Rearm::Done(0),
+            libc::ENOBUFS if self.group.is_some() => {
+                self.promised = self.pool.starved(op);
+                self.waits = !self.promised;
+                if self.promised { Rearm::Again } else { Rearm::Parked }
+            }
+            libc::ENOBUFS if self.pool.none_left(op) => Rearm::Parked,
+            libc::EAGAIN => {
+                self.readable = false;
+                Rearm::Again
+            }
+            libc::ENOBUFS | libc::EINTR => Rearm::Again,
+            _ => Rearm::Done(result),
         }
     }
 }
@@ -107,7 +127,7 @@ impl Multishot for RecvEach {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         if !place.is_worth_trying(Interest::Readable) {
             return Start::Await(Interest::Readable);
@@ -137,35 +157,19 @@ impl Multishot for RecvEach {
             return None;
         };
         let buf = PoolShared::received(&self.pool, id, len);
-        if self.promised {
-            self.void_promise();
-        }
+        self.void_promise();
         Some(buf)
     }
 
+    #[inline]
     fn ended(&mut self, _io: &Io, op: Op, result: i32) -> Rearm {
         self.waits = false;
-        let polled = self.group.is_none() && !self.readable;
-        if polled && result >= 0 {
+        if result > 0 {
+            // Without a ring: a receive is worth its buffer, for the poll or the last one had data.
             self.readable = true;
             return Rearm::Again;
         }
-        match -result {
-            0 => Rearm::Done(0),
-            libc::ENOBUFS if self.group.is_some() => {
-                self.promised = self.pool.starved(op);
-                self.waits = !self.promised;
-                if self.promised { Rearm::Again } else { Rearm::Parked }
-            }
-            libc::ENOBUFS if self.pool.none_left(op) => Rearm::Parked,
-            libc::EAGAIN => {
-                self.readable = false;
-                Rearm::Again
-            }
-            libc::ENOBUFS | libc::EINTR => Rearm::Again,
-            _ if result > 0 => Rearm::Again,
-            _ => Rearm::Done(result),
-        }
+        self.ended_without_data(op, result)
     }
 
     fn discard(&mut self, completion: Completion) {

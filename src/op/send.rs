@@ -48,6 +48,15 @@ fn attempt(place: &mut uring::Place<'_>, bytes: &Bytes, tried: &mut bool) -> Sta
     place.submit_inline(entry.flags(Flags::SKIP_SUCCESS), len.cast_signed(), awaited)
 }
 
+/// Tries to send what is left of a buffer; where nothing is, all is done.
+#[inline(always)]
+pub(crate) fn send_rest(rest: &[u8], place: &mut readiness::Place<'_>) -> Start {
+    match rest {
+        [] => Start::Ready(0),
+        rest => place.send(rest),
+    }
+}
+
 pub(crate) struct Send<B> {
     pub(crate) buf: B,
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
@@ -65,7 +74,7 @@ impl<B: IoBuf> Operation for Send<B> {
         attempt(place, &Bytes { at, len, flags: 0, awaited: true }, &mut self.tried)
     }
 
-    #[inline]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
@@ -124,12 +133,9 @@ impl<B: IoBuf> Operation for SendAll<B> {
         self.start(place, true)
     }
 
-    #[inline]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        match self.rest() {
-            [] => Start::Ready(0),
-            rest => place.send(rest),
-        }
+        send_rest(self.rest(), place)
     }
 
     #[inline]
@@ -157,17 +163,9 @@ pub(crate) struct SendDetached<B> {
 }
 
 impl<B: IoBuf> SendDetached<B> {
-    pub(crate) fn new(buf: B, handle: Option<HandleId>) -> SendDetached<B> {
-        SendDetached { all: SendAll::new(buf), handle }
-    }
-
-    /// Tries to send all of it; what is left, or has failed, is for the operation.
-    #[inline]
-    pub(crate) fn sends_all(&mut self, place: &mut readiness::Place<'_>) -> bool {
-        match self.all.readiness(place) {
-            Start::Ready(result) => matches!(self.all.step(result), Step::Done(0)),
-            _ => false,
-        }
+    /// Of `buf`, of which the first `sent` bytes are on their way.
+    pub(crate) fn new(buf: B, sent: usize, handle: Option<HandleId>) -> SendDetached<B> {
+        SendDetached { all: SendAll { buf, sent, tried: false }, handle }
     }
 }
 
@@ -181,7 +179,7 @@ impl<B: IoBuf> Operation for SendDetached<B> {
         self.all.start(place, false)
     }
 
-    #[inline]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.all.readiness(place)
     }

@@ -51,16 +51,13 @@ const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Room for so many handles is added at a time: an idle connection is to take few bytes.
 const GROWTH: usize = 1024;
 
-/// An operation that waits, in a chain.
-struct Waiter {
-    op: Op,
-    next: u32,
-}
-
 /// The waiters of one direction of a handle, and what is known of it.
 #[derive(Clone, Copy)]
 struct Way {
-    first: u32,
+    /// Who waits first: mostly nobody else does.
+    first: Op,
+    /// The chain of those behind.
+    second: u32,
     last: u32,
     /// The last call would have blocked, or did all that there was to do.
     blocked: bool,
@@ -72,7 +69,106 @@ struct Way {
 
 impl Way {
     const fn idle(short_calls_end: bool) -> Way {
-        Way { first: NONE, last: NONE, blocked: false, ended: false, short_calls_end }
+        let (first, second, last) = (Op::ENDED, NONE, NONE);
+        Way { first, second, last, blocked: false, ended: false, short_calls_end }
+    }
+
+    /// Puts an operation behind those that wait already.
+    #[inline]
+    fn enqueue(&mut self, op: Op, waiters: &mut Waiters) {
+        if self.first.index == NONE {
+            self.first = op;
+        } else {
+            self.enqueue_behind(op, waiters);
+        }
+    }
+
+    #[cold]
+    fn enqueue_behind(&mut self, op: Op, waiters: &mut Waiters) {
+        let at = waiters.add(op);
+        match std::mem::replace(&mut self.last, at) {
+            NONE => self.second = at,
+            last => waiters.entries[last as usize].next = at,
+        }
+    }
+
+    /// Takes out who waits first.
+    #[inline]
+    fn dequeue(&mut self, waiters: &mut Waiters) -> Option<Op> {
+        let op = self.first;
+        if op.index == NONE {
+            return None;
+        }
+        self.first = if self.second == NONE { Op::ENDED } else { self.dequeue_second(waiters) };
+        Some(op)
+    }
+
+    #[cold]
+    fn dequeue_second(&mut self, waiters: &mut Waiters) -> Op {
+        let Waiter { op, next } = waiters.remove(self.second);
+        self.second = next;
+        if next == NONE {
+            self.last = NONE;
+        }
+        op
+    }
+
+    /// Takes an operation out; says whether it waited.
+    fn remove(&mut self, op: Op, waiters: &mut Waiters) -> bool {
+        if self.first == op {
+            return self.dequeue(waiters).is_some();
+        }
+        let (mut before, mut at) = (NONE, self.second);
+        while at != NONE {
+            let Waiter { op: waiting, next } = waiters.entries[at as usize];
+            if waiting != op {
+                (before, at) = (at, next);
+                continue;
+            }
+            match before {
+                NONE => self.second = next,
+                before => waiters.entries[before as usize].next = next,
+            }
+            if next == NONE {
+                self.last = before;
+            }
+            waiters.remove(at);
+            return true;
+        }
+        false
+    }
+}
+
+/// An operation that waits behind another one.
+#[derive(Clone, Copy)]
+struct Waiter {
+    op: Op,
+    next: u32,
+}
+
+/// Those who wait behind others, in chains. Storage is reused.
+struct Waiters {
+    entries: Vec<Waiter>,
+    free: u32,
+}
+
+impl Waiters {
+    fn add(&mut self, op: Op) -> u32 {
+        let waiter = Waiter { op, next: NONE };
+        let at = self.free;
+        if let Some(place) = self.entries.get_mut(at as usize) {
+            self.free = std::mem::replace(place, waiter).next;
+            return at;
+        }
+        self.entries.push(waiter);
+        u32::try_from(self.entries.len() - 1).unwrap_or(NONE)
+    }
+
+    fn remove(&mut self, at: u32) -> Waiter {
+        let entry = &mut self.entries[at as usize];
+        let waiter = *entry;
+        entry.next = std::mem::replace(&mut self.free, at);
+        waiter
     }
 }
 
@@ -97,8 +193,7 @@ pub(crate) struct Readiness<P = MioPoller> {
     poller: P,
     /// By the number of the handle.
     watches: Vec<Watch>,
-    waiters: Vec<Waiter>,
-    free_waiter: u32,
+    waiters: Waiters,
     system_calls: u64,
     waker: Arc<Waker>,
     /// Wakes an embedding loop.
@@ -122,8 +217,7 @@ impl<P: Poller> Readiness<P> {
         Readiness {
             poller,
             watches: Vec::new(),
-            waiters: Vec::new(),
-            free_waiter: NONE,
+            waiters: Waiters { entries: Vec::new(), free: NONE },
             system_calls: 0,
             waker: Arc::new(waker),
             alarm: None,
@@ -147,10 +241,8 @@ impl<P: Poller> Readiness<P> {
         handle: u32,
         calls: &'a Calls,
     ) -> Place<'a> {
-        let ways = match handle {
-            NONE => None,
-            handle => Some(&mut watch(&mut self.watches, handle).ways),
-        };
+        make_room(&mut self.watches, handle);
+        let ways = self.watches.get_mut(handle as usize).map(|watch| &mut watch.ways);
         Place { fd, op, ways, system_calls: &mut self.system_calls, calls }
     }
 
@@ -158,6 +250,7 @@ impl<P: Poller> Readiness<P> {
     ///
     /// # Errors
     /// What epoll_ctl(2) or kevent(2) says when the handle is registered.
+    #[inline]
     pub(crate) fn wait_for(
         &mut self,
         op: Op,
@@ -165,13 +258,22 @@ impl<P: Poller> Readiness<P> {
         handle: u32,
         interest: Interest,
     ) -> io::Result<()> {
-        let watch = watch(&mut self.watches, handle);
+        if self.waits_again(op, handle, interest) {
+            return Ok(());
+        }
+        self.wait_first(op, fd, handle, interest)
+    }
+
+    #[cold]
+    fn wait_first(&mut self, op: Op, fd: RawFd, handle: u32, interest: Interest) -> io::Result<()> {
+        make_room(&mut self.watches, handle);
+        let watch = &mut self.watches[handle as usize];
         if !watch.registered {
             self.system_calls += 1;
             self.poller.register(fd, handle)?;
             watch.registered = true;
         }
-        enqueue(watch.way(interest), &mut self.waiters, &mut self.free_waiter, op);
+        watch.way(interest).enqueue(op, &mut self.waiters);
         Ok(())
     }
 
@@ -182,7 +284,7 @@ impl<P: Poller> Readiness<P> {
         let Some(watch) = self.watches.get_mut(handle as usize) else { return false };
         let may_wait = watch.registered && watch.way(interest).blocked;
         if may_wait {
-            enqueue(watch.way(interest), &mut self.waiters, &mut self.free_waiter, op);
+            watch.way(interest).enqueue(op, &mut self.waiters);
         }
         may_wait
     }
@@ -191,27 +293,7 @@ impl<P: Poller> Readiness<P> {
     /// when it is about to try.
     pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
         let Some(watch) = self.watches.get_mut(handle as usize) else { return false };
-        for way in &mut watch.ways {
-            let (mut before, mut at) = (NONE, way.first);
-            while at != NONE {
-                let Waiter { op: waiting, next } = self.waiters[at as usize];
-                if waiting != op {
-                    (before, at) = (at, next);
-                    continue;
-                }
-                match before {
-                    NONE => way.first = next,
-                    before => self.waiters[before as usize].next = next,
-                }
-                if next == NONE {
-                    way.last = before;
-                }
-                self.waiters[at as usize].next = self.free_waiter;
-                self.free_waiter = at;
-                return true;
-            }
-        }
-        false
+        watch.ways.iter_mut().any(|way| way.remove(op, &mut self.waiters))
     }
 
     /// A handle is about to be closed or given away: nothing is pending on it.
@@ -231,26 +313,24 @@ impl<P: Poller> Readiness<P> {
         timeout: Option<Duration>,
         ready: &mut Queue<Completion>,
     ) -> io::Result<()> {
-        let Readiness { poller, watches, waiters, free_waiter, .. } = self;
+        let Readiness { poller, watches, waiters, .. } = self;
         self.system_calls += 1;
         let timeout = timeout.map(|timeout| timeout.min(WAIT_MAX));
         let waited = poller.wait(timeout, |event| {
             let Some(watch) = watches.get_mut(event.handle as usize) else { return };
-            watch.way(Interest::Readable).short_calls_end &= !event.urgent;
+            if event.urgent {
+                watch.way(Interest::Readable).short_calls_end = false;
+            }
             for (way, news) in watch.ways.iter_mut().zip([event.readable, event.writable]) {
                 if !news.ready && !news.ended {
                     continue;
                 }
                 way.blocked = false;
-                way.ended |= news.ended;
-                let mut at = std::mem::replace(&mut way.first, NONE);
-                way.last = NONE;
-                while at != NONE {
-                    let Waiter { op, next } = &mut waiters[at as usize];
-                    ready.push_back(Completion::try_again(*op));
-                    let after = std::mem::replace(next, *free_waiter);
-                    *free_waiter = at;
-                    at = after;
+                if news.ended {
+                    way.ended = true;
+                }
+                while let Some(op) = way.dequeue(waiters) {
+                    ready.push_back(Completion::try_again(op));
                 }
             }
         });
@@ -282,44 +362,20 @@ impl<P: Poller> Readiness<P> {
     }
 }
 
-/// What is known of a handle.
+/// Makes room for what is known of a handle.
 #[inline]
-fn watch(watches: &mut Vec<Watch>, handle: u32) -> &mut Watch {
-    let at = handle as usize;
-    if at >= watches.len() {
-        grow(watches, at + 1);
-    }
-    &mut watches[at]
-}
-
-/// Puts an operation behind those that wait already.
-#[inline]
-fn enqueue(way: &mut Way, waiters: &mut Vec<Waiter>, free: &mut u32, op: Op) {
-    let waiter = Waiter { op, next: NONE };
-    let at = *free;
-    let at = if let Some(place) = waiters.get_mut(at as usize) {
-        *free = std::mem::replace(place, waiter).next;
-        at
-    } else {
-        add(waiters, waiter)
-    };
-    match std::mem::replace(&mut way.last, at) {
-        NONE => way.first = at,
-        last => waiters[last as usize].next = at,
+fn make_room(watches: &mut Vec<Watch>, handle: u32) {
+    if handle as usize >= watches.len() {
+        grow(watches, handle);
     }
 }
 
 #[cold]
-fn add(waiters: &mut Vec<Waiter>, waiter: Waiter) -> u32 {
-    if waiters.len() == waiters.capacity() {
-        waiters.reserve_exact(GROWTH);
+fn grow(watches: &mut Vec<Watch>, handle: u32) {
+    if handle == NONE {
+        return;
     }
-    waiters.push(waiter);
-    u32::try_from(waiters.len() - 1).unwrap_or(NONE)
-}
-
-#[cold]
-fn grow(watches: &mut Vec<Watch>, len: usize) {
-    watches.reserve_exact(len.next_multiple_of(GROWTH) - watches.len());
-    watches.resize(len.next_multiple_of(GROWTH), Watch::NEW);
+    let len = (handle as usize + 1).next_multiple_of(GROWTH);
+    watches.reserve_exact(len - watches.len());
+    watches.resize(len, Watch::NEW);
 }

@@ -56,40 +56,39 @@ impl Place<'_> {
 
     /// Whether a call this way may do something: not before the next event when the last one found
     /// nothing more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_worth_trying(&mut self, interest: Interest) -> bool {
         !self.way(interest).is_some_and(|way| way.blocked)
     }
 
     /// Makes a call that never blocks; its result, as an operation has it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn call(&mut self, mut call: impl FnMut(&Borrowed) -> io::Result<usize>) -> i32 {
         loop {
             *self.system_calls += 1;
             match call(&borrow(&self.fd)) {
                 Ok(count) => return i32::try_from(count).unwrap_or(i32::MAX),
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EINTR) => {}
-                    // What has no code is the caller's argument.
-                    code => return -code.unwrap_or(libc::EINVAL),
+                Err(error) => match code_of(&error) {
+                    libc::EINTR => {}
+                    code => return -code,
                 },
             }
         }
     }
 
     /// Receives from a stream into `room`, which is not empty.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn recv(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
         let len = room.len().min(TRANSFER_MAX);
         let room = &mut room[..len];
-        self.transfer(Interest::Readable, len, |socket| socket.recv(room))
+        self.transfer(Interest::Readable, len, |socket| system::recv(socket, room))
     }
 
     /// Sends to a stream. To send nothing finds out at once whether the stream is there (P46).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Start {
         let len = bytes.len().min(TRANSFER_MAX);
-        let send = |socket: &Borrowed| socket.send_with_flags(&bytes[..len], system::SEND_FLAGS);
+        let send = |socket: &Borrowed| system::send(socket, &bytes[..len]);
         if bytes.is_empty() {
             return Start::Ready(self.call(send));
         }
@@ -115,7 +114,7 @@ impl Place<'_> {
     }
 
     /// Tries a call, unless it would block for sure: it waits then, and is tried again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn attempt(
         &mut self,
         interest: Interest,
@@ -136,7 +135,7 @@ impl Place<'_> {
 
     /// As [`attempt`](Place::attempt), of a call that moves up to `len` bytes of a stream: one that
     /// moves fewer leaves nothing to be had, or no room (epoll(7), "Q9").
-    #[inline]
+    #[inline(always)]
     pub(crate) fn transfer(
         &mut self,
         interest: Interest,
@@ -153,4 +152,10 @@ impl Place<'_> {
         }
         start
     }
+}
+
+#[cold]
+fn code_of(error: &io::Error) -> i32 {
+    // What has no code is the caller's argument.
+    error.raw_os_error().unwrap_or(libc::EINVAL)
 }

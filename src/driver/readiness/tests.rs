@@ -230,7 +230,7 @@ fn p73_waiters_are_woken_in_order() {
     for index in [2, 8, 1, 7] {
         driver.waits(index, near.as_raw_fd(), 0, Interest::Readable);
     }
-    assert_eq!(driver.waiters.len(), 4);
+    assert_eq!(driver.waiters.entries.len(), 3, "behind the first");
     assert_eq!(driver.tell(0, READY, NOTHING), [2, 8, 1, 7]);
 }
 

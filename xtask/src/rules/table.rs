@@ -373,7 +373,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     readiness(
         "P70: a short receive always leaves nothing",
-        &[edit(READINESS, "short_calls_end &= !event.urgent", "short_calls_end |= event.urgent")],
+        &[edit(READINESS, "if event.urgent {", "if false {")],
         SUITE,
         "edges::p70_what_follows_urgent_data_is_received",
     ),
@@ -388,6 +388,18 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[edit(PLACE, "way.blocked = way.short_calls_end", "way.blocked = false")],
         "readiness",
         "p70_a_message_is_a_wait_a_receive_and_a_send",
+    ),
+    readiness(
+        "rule 8: what is sent at once by what was sent at once goes first too",
+        &[edit("src/due.rs", "may_go_first = flags & WENT_FIRST == 0;", "may_go_first = true;")],
+        SUITE,
+        "pressure::rule8_a_busy_sender_does_not_starve_a_receive",
+    ),
+    readiness(
+        "what is sent at once keeps its buffer while others are received from",
+        &[edit("src/due.rs", "may_go_first = flags & WENT_FIRST == 0;", "may_go_first = false;")],
+        "readiness",
+        "what_is_sent_at_once_completes_before_the_next_stream_is_received_from",
     ),
     readiness(
         "P74: an end without readiness is no news",
@@ -408,7 +420,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     readiness(
         "P73: a cancelled waiter takes those behind it along",
-        &[edit(READINESS, "NONE => way.first = next,", "NONE => way.first = NONE,")],
+        &[edit(READINESS, "NONE => self.second = next,", "NONE => self.second = NONE,")],
         "lib",
         "driver::readiness::tests::p73_a_cancelled_waiter_leaves_the_others_in_order",
     ),
@@ -417,8 +429,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[Edit {
             file: READINESS,
             after: "fn cancel",
-            find: "                return true;",
-            replace: "                return false;",
+            find: "any(|way| way.remove(op, &mut self.waiters))",
+            replace: "any(|way| way.remove(op, &mut self.waiters) && false)",
         }],
         SUITE,
         "stream::cancel_of_a_receive_gives_everything_back",
