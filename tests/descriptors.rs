@@ -1,5 +1,6 @@
 //! Descriptors: as many after as before, and none for other programs. Each test has the process to
 //! itself, for they count them all.
+#![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "common/alone.rs"]
@@ -11,7 +12,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alone::alone;
 use tigereye::{BufferPool, Io, ListenOptions, Next, OpenOptions, TcpListener, TcpStream};
@@ -260,10 +261,12 @@ fn p17_p38_no_descriptor_is_for_other_programs() {
         });
     }
     io.run_for(HANG).unwrap();
-    assert!(!opened.take().is_empty());
+    let opened = opened.take();
+    assert!(!opened.is_empty());
     let streams = streams.take();
     assert_eq!(streams.len(), 4, "both ends of two connections, one of them by accept_each");
     assert_eq!(inherited(), before, "everything is close-on-exec");
+    drop(opened);
 }
 
 #[test]
@@ -321,12 +324,17 @@ fn p22_cancelled_opens_leave_no_descriptor() {
             1 => ops.into_iter().for_each(|op| io.deadline(op, Duration::ZERO)),
             _ => {}
         }
-        // Every other loop ends with the opens under way.
-        if round.is_multiple_of(2) {
+        // Half of the loops end with the opens under way, however often they were turned.
+        if round % 8 < 4 {
             io.run_for(HANG).unwrap();
             assert_eq!(io.in_flight(), 0);
         }
         drop(io);
-        assert_eq!(descriptors(), before, "in round {round}");
+        // A thread of the pool lets go of what wakes its loop a moment after it has told its result.
+        let begin = Instant::now();
+        while descriptors() != before {
+            assert!(begin.elapsed() < HANG, "{} in round {round}, not {before}", descriptors());
+            std::thread::yield_now();
+        }
     }
 }
