@@ -97,7 +97,6 @@ impl Driver {
         }
     }
 
-    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring names it"))]
     #[inline]
     pub(crate) fn place<'a>(
         &'a mut self,

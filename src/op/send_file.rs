@@ -40,7 +40,6 @@ pub(crate) struct SendFile {
     sent: u64,
     /// Until nothing is left.
     all: bool,
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     polling: bool,
 }
 
