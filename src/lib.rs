@@ -87,6 +87,7 @@ mod op;
 mod pause;
 mod queue;
 mod remote;
+mod signal;
 mod slot;
 mod start;
 mod state;
@@ -102,8 +103,12 @@ pub use fs::{
 };
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
-pub use net::{ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream};
+pub use net::{
+    ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream, stderr, stdin,
+    stdout,
+};
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};
+pub use signal::Signal;
 pub use start::Trigger;
 pub use threads::{InTurn, Threads};

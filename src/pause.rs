@@ -91,7 +91,7 @@ impl Loop {
 }
 
 impl crate::Io {
-    /// Pauses a flow: `accept_each`, `recv_each` or `tick_each`. Until [`resume`](crate::Io::resume)
+    /// Pauses a flow: `accept_each`, `recv_each`, `tick_each` or `signal_each`. Until [`resume`](crate::Io::resume)
     /// its callbacks do not run. What had arrived when the pause took effect is kept and comes
     /// first afterwards; what arrives later stays with the system, so a sender is held up by flow
     /// control and connections wait in the backlog. Ticks that are missed are counted.

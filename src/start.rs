@@ -67,7 +67,14 @@ impl Io {
         self.insert_each(row, target, context, each, done)
     }
 
-    fn insert_each<O, C, F, D>(&self, row: O, target: Target, context: C, each: F, done: D) -> Op
+    pub(crate) fn insert_each<O, C, F, D>(
+        &self,
+        row: O,
+        target: Target,
+        context: C,
+        each: F,
+        done: D,
+    ) -> Op
     where
         O: Multishot,
         C: 'static,

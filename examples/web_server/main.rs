@@ -16,9 +16,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use tigereye::{Io, Threads};
+use tigereye::{Io, Next, Signal, Threads};
 
 use options::Options;
 use server::Settings;
@@ -33,17 +31,25 @@ mod request;
 mod response;
 mod server;
 
+/// A server that hears of no signals ends at once.
+fn unheard((): (), _io: &Io, result: io::Result<()>) {
+    if let Err(error) = result {
+        let _ = writeln!(io::stderr(), "web_server: no signals: {error}");
+    }
+}
+
 fn serve(options: Options) -> Result<(), String> {
     let text = |error: io::Error| error.to_string();
     let listening = |error: io::Error| format!("--addr {}: {error}", options.address);
     // The loops share the port, so they would share it with another server too, in silence.
     drop(std::net::TcpListener::bind(options.address).map_err(listening)?);
     // Before the threads start, so that a signal finds its handler.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(text)?;
     let mut builder = Io::builder();
     if let Some(driver) = options.driver {
         builder = builder.driver(driver);
     }
+    let io = builder.clone().build().map_err(text)?;
+    io.signal_each((), &[Signal::INT, Signal::TERM], |(), _io, _signal| Next::Stop, unheard);
     let settings = Settings {
         figures: figures::Figures::new(options.threads),
         root: options.root.map(Arc::new),
@@ -67,7 +73,7 @@ fn serve(options: Options) -> Result<(), String> {
     let line = format!("listening on http://{address} with {} {loops}", options.threads);
     // Nobody need read it.
     let _ = writeln!(io::stdout(), "{line}");
-    signals.forever().next();
+    io.run().map_err(text)?;
     for remote in threads.remotes() {
         // A loop that is gone has nothing to finish.
         drop(remote.post(server::shut_down));

@@ -46,7 +46,7 @@ fn directory(fd: RawFd) -> RawFd {
 
 /// Whether a descriptor has offsets: a file and a disk do, a pipe, a terminal and a socket do not.
 /// It does not block (lseek(2)).
-fn is_seekable(fd: RawFd) -> bool {
+pub(crate) fn is_seekable(fd: RawFd) -> bool {
     rustix::fs::tell(LentFd::new(fd)).is_ok()
 }
 

@@ -3,12 +3,14 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use socket2::{SockAddr, Socket};
+
+use super::sigpipe;
 
 /// For every send: a peer that is gone is an `EPIPE`, never a signal (P35).
 #[cfg(not(target_vendor = "apple"))]
@@ -123,6 +125,132 @@ pub(crate) fn poll_now(fd: RawFd, events: i16) -> io::Result<i16> {
     }
 }
 
+/// For pwritev2(2) and io_uring: a reader that is gone is an `EPIPE`, never a signal (Linux 6.18).
+#[cfg(target_os = "linux")]
+pub(crate) const NO_SIGNAL: i32 = 0x100;
+
+/// A call with flags is not to be had here, for this descriptor.
+fn unsupported() -> io::Error {
+    io::Error::from_raw_os_error(libc::EOPNOTSUPP)
+}
+
+fn is_unsupported<T>(result: &io::Result<T>) -> bool {
+    let code = result.as_ref().err().and_then(io::Error::raw_os_error);
+    matches!(code, Some(libc::EOPNOTSUPP | libc::ENOSYS))
+}
+
+/// Reads what there is now, whatever the descriptor is set to (preadv2(2)).
+#[cfg(target_os = "linux")]
+fn read_no_wait(fd: BorrowedFd<'_>, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let room = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+    // SAFETY: one vector, of memory that may be written to.
+    let count = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const room, 1, -1, libc::RWF_NOWAIT) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Other systems have no such call.
+#[cfg(not(target_os = "linux"))]
+fn read_no_wait(_fd: BorrowedFd<'_>, _room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    Err(unsupported())
+}
+
+/// Writes with flags (pwritev2(2)).
+#[cfg(target_os = "linux")]
+pub(crate) fn write_with(fd: BorrowedFd<'_>, bytes: &[u8], flags: i32) -> io::Result<usize> {
+    let bytes = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: one vector, of memory that is only read.
+    let count = unsafe { libc::pwritev2(fd.as_raw_fd(), &raw const bytes, 1, -1, flags) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes what there is room for now, whatever the descriptor is set to, and raises no SIGPIPE.
+#[cfg(target_os = "linux")]
+fn write_no_wait(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let result = write_with(fd, bytes, libc::RWF_NOWAIT | NO_SIGNAL);
+    if is_unsupported(&result) {
+        return sigpipe::without(|| write_with(fd, bytes, libc::RWF_NOWAIT));
+    }
+    result
+}
+
+#[cfg(target_os = "linux")]
+fn write_no_signal(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    write_with(fd, bytes, NO_SIGNAL)
+}
+
+/// Other systems have no such calls.
+#[cfg(not(target_os = "linux"))]
+fn write_no_wait(_fd: BorrowedFd<'_>, _bytes: &[u8]) -> io::Result<usize> {
+    Err(unsupported())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn write_no_signal(_fd: BorrowedFd<'_>, _bytes: &[u8]) -> io::Result<usize> {
+    Err(unsupported())
+}
+
+/// What io_uring must know of a descriptor.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A pipe or a FIFO.
+    Pipe,
+    Socket,
+    /// A terminal, or another device.
+    Device,
+    Other,
+}
+
+/// Which kind of descriptor it is (fstat(2)); what is not one, the call on it says.
+#[cfg(target_os = "linux")]
+pub(crate) fn kind(fd: impl AsFd) -> Kind {
+    use rustix::fs::FileType;
+    match rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::Fifo) => Kind::Pipe,
+        Ok(FileType::Socket) => Kind::Socket,
+        Ok(FileType::CharacterDevice) => Kind::Device,
+        _ => Kind::Other,
+    }
+}
+
+fn is_nonblocking(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+}
+
+/// Reads without waiting; `EOPNOTSUPP` where that cannot be promised.
+pub(crate) fn read_at_once(fd: impl AsFd, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let fd = fd.as_fd();
+    let result = read_no_wait(fd, room);
+    if is_unsupported(&result) {
+        if !is_nonblocking(fd) {
+            return Err(unsupported());
+        }
+        let (read, _rest) = rustix::io::read(fd, room)?;
+        return Ok(read.len());
+    }
+    result
+}
+
+/// Writes without waiting, and without SIGPIPE; `EOPNOTSUPP` where that cannot be promised.
+pub(crate) fn write_at_once(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let fd = fd.as_fd();
+    let result = write_no_wait(fd, bytes);
+    if is_unsupported(&result) {
+        return if is_nonblocking(fd) { write(fd, bytes) } else { Err(unsupported()) };
+    }
+    result
+}
+
+/// Writes, which may wait, without SIGPIPE.
+pub(crate) fn write(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let fd = fd.as_fd();
+    let result = write_no_signal(fd, bytes);
+    if is_unsupported(&result) {
+        return sigpipe::without(|| Ok(rustix::io::write(fd, bytes)?));
+    }
+    result
+}
+
 /// How many bytes a stream that blocks has room for; 0: none before it is writable.
 ///
 /// # Errors
@@ -210,13 +338,9 @@ fn raw_send_file(stream: RawFd, file: RawFd, offset: libc::off_t, count: usize) 
 /// Has this thread never see SIGPIPE: sendfile(2) has no flag for that (P35). What the system sends
 /// stays pending, and is nobody's.
 pub(crate) fn block_sigpipe() {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: it is valid for a set of signals.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: the set was made by the call before.
-    unsafe { libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE) };
+    let sigpipe = sigpipe::alone();
     let none = std::ptr::null_mut();
     // SAFETY: the set is valid; the former mask is not asked for. It fails for nothing but its
     // first argument.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), none) };
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, none) };
 }

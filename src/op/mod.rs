@@ -27,6 +27,8 @@
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
 //! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 |
+//! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read |
+//! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write |
 //! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread |
 //! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite |
 //! | read and write at, vectored | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev |
@@ -41,6 +43,7 @@
 //! | symlink | `symlink.rs` | `SYMLINKAT` from 5.15, else pool | pool: symlinkat |
 //! | remove_file, remove_directory | `remove.rs` | `UNLINKAT` | pool: unlinkat |
 //! | create_directory | `create_directory.rs` | `MKDIRAT` from 5.15, else pool | pool: mkdirat |
+//! | signal_each | `signal_each.rs` | `RECV` | recv |
 //! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
 //! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
@@ -67,6 +70,7 @@ pub(crate) mod hard_link;
 pub(crate) mod metadata;
 pub(crate) mod open;
 pub(crate) mod poll;
+pub(crate) mod read;
 pub(crate) mod read_at;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
@@ -77,6 +81,7 @@ pub(crate) mod send_file;
 pub(crate) mod send_zero_copy;
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
+pub(crate) mod signal_each;
 pub(crate) mod symlink;
 pub(crate) mod sync;
 pub(crate) mod sync_range;
@@ -84,6 +89,7 @@ pub(crate) mod user_space;
 pub(crate) mod vectored;
 pub(crate) mod vectored_at;
 mod vectors;
+pub(crate) mod write;
 pub(crate) mod write_at;
 
 /// The completion is not the operation's last one.

@@ -87,7 +87,7 @@ pub(crate) struct RecvExact<B> {
 
 impl<B: IoBufMut> RecvExact<B> {
     /// Where the bytes go that are to come; or the result, when there is nothing to receive.
-    fn rest(&mut self) -> Result<&mut [MaybeUninit<u8>], i32> {
+    pub(super) fn rest(&mut self) -> Result<&mut [MaybeUninit<u8>], i32> {
         let skip = if self.buf.is_growing() { 0 } else { self.received };
         let left = self.wanted - self.received;
         if left == 0 {

@@ -3,7 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../common/alone.rs"]
+mod alone;
 mod closing;
+mod descriptors;
 mod detached;
 mod edges;
 mod ends;
@@ -24,6 +27,7 @@ mod rules;
 #[path = "../common/scratch.rs"]
 mod scratch;
 mod send_file;
+mod signals;
 mod storm;
 mod stream;
 mod tcp;

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tigereye::{BufferPool, Io, Next, TcpListener, TcpStream, is_cancelled};
+use tigereye::{BufferPool, Descriptor, Io, Next, Signal, TcpListener, TcpStream, is_cancelled};
 
 use crate::patient::read_some;
 use crate::{HANG, Log, Random, any, finish, pair, pattern, shared_pair, small_pair, std_pair};
@@ -312,7 +312,7 @@ fn assert_closed(mut far: std::net::TcpStream) {
     }
 }
 
-const KINDS: u32 = 15;
+const KINDS: u32 = 19;
 
 /// Starts one of each kind that can wait, all of which wait while the value returned lives.
 fn start_all_kinds(
@@ -359,7 +359,30 @@ fn start_all_kinds(
     let end = put("recv_each");
     let (pool, (stream, four)) = (BufferPool::new(io, 2, 16).unwrap(), pair(io));
     io.recv_each(stream, &pool, |_s, _io, _b| Next::Stop, move |_s, _io, r| end(r.err()));
-    (far, peer, [one, two, three, four], trigger, pool)
+    (far, peer, [one, two, three, four], trigger, pool, start_with_descriptors(io, log))
+}
+
+/// As [`start_all_kinds`], those that take any descriptor or none.
+fn start_with_descriptors(io: &Io, log: &Log<(&'static str, std::io::Error)>) -> impl Sized {
+    let put = |name| {
+        let log = log.clone();
+        move |error: Option<std::io::Error>| log.put((name, error.expect(name)))
+    };
+    let handle = |fd: std::os::fd::OwnedFd| Rc::new(Descriptor::new(io, fd));
+    let (reader, one) = std::io::pipe().unwrap();
+    let reader = handle(reader.into());
+    let end = put("read");
+    io.read(Rc::clone(&reader), Vec::with_capacity(1), move |_d, _io, _b, r| end(r.err()));
+    let end = put("read_exact behind it");
+    io.read_exact(reader, Vec::with_capacity(9), 9, move |_d, _io, _b, r| end(r.err()));
+    let (two, writer) = std::io::pipe().unwrap();
+    let end = put("write_all");
+    io.write_all(handle(writer.into()), pattern(1 << 20), move |_d, _io, _b, r| end(r.err()));
+    let end = put("signal_each");
+    // One that nobody sends, and that does nothing by itself.
+    let signals = &[Signal::URG];
+    io.signal_each((), signals, |(), _io, _s| Next::Stop, move |(), _io, r| end(r.err()));
+    (one, two)
 }
 
 #[test]

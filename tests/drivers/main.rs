@@ -29,6 +29,7 @@ mod scene;
 #[path = "../common/scratch.rs"]
 mod scratch;
 mod send;
+mod signal;
 mod start;
 mod system;
 mod table;
@@ -126,6 +127,11 @@ fn files_and_paths() {
 #[test]
 fn what_the_loop_does_itself() {
     compare(Family::Own);
+}
+
+#[test]
+fn hearing_of_signals() {
+    compare(Family::Signal);
 }
 
 #[test]

@@ -19,11 +19,19 @@ const NO_ADDRESS: &str = "a receive has a connection, and no address to go to";
 pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
     use Situation::*;
     let flow = operation.is_flow();
-    let end = operation.of(["0 []", "UnexpectedEof []", "0 [][]", "end ok", "end ok"]);
+    let end = operation.of([
+        "0 []",
+        "UnexpectedEof []",
+        "0 [][]",
+        "end ok",
+        "end ok",
+        "0 []",
+        "UnexpectedEof []",
+    ]);
     match situation {
         Ordinary => common::ordinary(operation),
         Waited => common::waited(operation),
-        EmptyBuffer if operation == Operation::RecvExact => is(nothing_wanted, "ok []"),
+        EmptyBuffer if is_exact(operation) => is(nothing_wanted, "ok []"),
         EmptyBuffer => Cell::No("to receive nothing is to have a buffer without room"),
         NoRoom if flow => is(empty_pool, "[hello, w]; [orld]; end ok"),
         NoRoom => is(no_room, operation.fails(NO_ROOM)),
@@ -53,6 +61,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
             Cell::No("it sends nothing that a peer could leave unread")
         }
         Foreign => common::foreign(operation),
+        OtherKind if reads(operation) => is(no_socket, operation.done()),
         OtherKind => is(no_socket, operation.fails("ENOTSOCK")),
         TwoInOrder => is(two, operation.of(TWO)),
         AtCapacity => common::at_capacity(operation),
@@ -66,46 +75,64 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
     }
 }
 
-const MORE_THAN_FITS: [&str; 5] = [
+const MORE_THAN_FITS: [&str; 7] = [
     "8 [hello, w]; 4 [orld]",
     "ok [hello]; ok [, wor]",
     "8 [hel][lo, w]; 4 [orl][d]",
     "[hello, w]; [orld]; end ok; end ok",
     "[hello, w]; [orld]; end ok; end ok",
+    "8 [hello, w]; 4 [orld]",
+    "ok [hello]; ok [, wor]",
 ];
 
-const DATA_THEN_END: [&str; 5] = [
+const DATA_THEN_END: [&str; 7] = [
     "5 [hello]; 0 []",
     "UnexpectedEof [hello]; UnexpectedEof []",
     "5 [hel][lo]; 0 [][]",
     "[hello]; end ok; end ok",
     "[hello]; end ok; end ok",
+    "5 [hello]; 0 []",
+    "UnexpectedEof [hello]; UnexpectedEof []",
 ];
 
-const DATA_THEN_RESET: [&str; 5] = [
+const DATA_THEN_RESET: [&str; 7] = [
     "5 [hello]; ECONNRESET []",
     "ECONNRESET [hello]; UnexpectedEof []",
     "5 [hel][lo]; ECONNRESET [][]",
     "[hello]; end ECONNRESET; end ok",
     "[hello]; end ECONNRESET; end ok",
+    "5 [hello]; ECONNRESET []",
+    "ECONNRESET [hello]; UnexpectedEof []",
 ];
 
 /// A receive stops short of the urgent byte, which is not among the data (tcp(7)).
-const URGENT_DATA: [&str; 5] = [
+const URGENT_DATA: [&str; 7] = [
     "3 [hel]; 2 [lo]",
     "ok [hello]; UnexpectedEof []",
     "3 [hel][]; 2 [lo][]",
     "[hel]; [lo]; end ok; end ok",
     "[hel]; [lo]; end ok; end ok",
+    "3 [hel]; 2 [lo]",
+    "ok [hello]; UnexpectedEof []",
 ];
 
-const TWO: [&str; 5] = [
+const TWO: [&str; 7] = [
     "one 5 [hello]; two 5 [world]",
     "one ok [hello]; two ok [world]",
     "one 5 [hel][lo]; two 5 [wor][ld]",
     "one [hello]; one end ok; two [world]; two end ok",
     "one [hello]; one end ok; two [world]; two end ok",
+    "one 5 [hello]; two 5 [world]",
+    "one ok [hello]; two ok [world]",
 ];
+
+fn reads(operation: Operation) -> bool {
+    matches!(operation, Operation::Read | Operation::ReadExact)
+}
+
+fn is_exact(operation: Operation) -> bool {
+    matches!(operation, Operation::RecvExact | Operation::ReadExact)
+}
 
 fn later(b: &Bench, operation: Operation) -> Scene {
     let mut scene = Scene::of(b, operation, When::Later);
@@ -128,7 +155,7 @@ fn nothing_wanted(b: Bench, operation: Operation) {
 
 fn no_room(b: Bench, operation: Operation) {
     let mut scene = Scene::of(&b, operation, When::There);
-    scene.room = if operation == Operation::RecvExact { 3 } else { 0 };
+    scene.room = if is_exact(operation) { 3 } else { 0 };
     go(&b, operation, &mut scene);
     scene.room = 8;
     b.io.recv(b.context(scene.on.as_ref(), ""), b.room(8), |_context, _io, buf, _result| {

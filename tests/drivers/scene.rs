@@ -13,7 +13,7 @@ use tigereye::{AsSource, BufferPool, Trigger};
 use crate::bench::{Bench, HANG, Kept, shown};
 use crate::files::Ground;
 use crate::patient::read_some;
-use crate::system::{has, is_at_rest, settle};
+use crate::system::{has, is_at_rest, raise, settle};
 use crate::table::{Family, Operation};
 
 /// Whether what an operation is to wait for is there from the start.
@@ -157,7 +157,7 @@ impl Scene {
         let sends = operation.family() == Family::Send || operation == Operation::Writable;
         match operation.family() {
             Family::Connect => scene.expect_connections(),
-            Family::Own | Family::Post => {}
+            Family::Own | Family::Signal | Family::Post => {}
             Family::Files => scene.lay(b, operation),
             _ if operation.accepts() => scene.listen(b),
             Family::Listen => unreachable!("all of them accept"),
@@ -284,6 +284,8 @@ impl Scene {
             trigger.pull();
         } else if let Some(release) = self.release.take() {
             release.send(()).unwrap();
+        } else if operation.family() == Family::Signal {
+            raise();
         } else {
             b.put("nothing can be made to arrive");
         }

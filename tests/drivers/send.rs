@@ -22,13 +22,15 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
     let broken = operation.fails("EPIPE");
     // Of a send with nobody to tell, how the connection is afterwards: its peer's end shows too.
     let silent = operation == Operation::SendDetached;
+    let writes = matches!(operation, Operation::Write | Operation::WriteAll);
     let after_the_end = if silent { "shut" } else { done };
     match situation {
         Ordinary => is(ordinary, format!("{done}; the peer has [hello]")),
         Waited => is(waited, format!("{done}; the peer has [hello]")),
-        EmptyBuffer => {
-            is(empty, operation.of(["0 []", "ok []", "open", "0 [][]", "ok [][]", "0 []"]))
-        }
+        EmptyBuffer => is(
+            empty,
+            operation.of(["0 []", "ok []", "open", "0 [][]", "ok [][]", "0 []", "0 []", "ok []"]),
+        ),
         NoRoom => Cell::No("a send needs no room: it takes what its buffer holds"),
         MoreThanFits => is(more_than_fits, operation.of(MORE_THAN_FITS)),
         EndOfStream => is(end_of_stream, format!("{after_the_end}; {broken}")),
@@ -55,6 +57,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         CancelledUnread => unread(cancelled_unread, operation, ""),
         Foreign => common::foreign(operation),
         OtherKind if silent => is(no_socket, ""),
+        OtherKind if writes => is(no_socket, done),
         OtherKind => is(no_socket, operation.fails("ENOTSOCK")),
         TwoInOrder => is(two, operation.of(TWO)),
         AtCapacity if silent => Cell::Differs {
@@ -86,6 +89,8 @@ fn unread(run: Run, operation: Operation, closed: &str) -> Cell {
         "60000 [abc][59997]; ",
         "ok [abc][59997]; ",
         "60000 [60000]; ",
+        "60000 [60000]; ",
+        "ok [60000]; ",
     ]);
     let copied = format!("{said}{closed}the peer has [60000]");
     if operation != Operation::SendZeroCopy {
@@ -96,22 +101,26 @@ fn unread(run: Run, operation: Operation, closed: &str) -> Cell {
     either(run, [copied, kept], reason)
 }
 
-const MORE_THAN_FITS: [&str; 6] = [
+const MORE_THAN_FITS: [&str; 8] = [
     "some [262144], which the peer has",
     "ok [262144], which the peer has",
     "open, which the peer has",
     "some [abc][262141], which the peer has",
     "ok [abc][262141], which the peer has",
     "some [262144], which the peer has",
+    "some [262144], which the peer has",
+    "ok [262144], which the peer has",
 ];
 
-const TWO: [&str; 6] = [
+const TWO: [&str; 8] = [
     "one 5 [hello]; two 5 [world]; the peer has [helloworld]",
     "one ok [hello]; two ok [world]; the peer has [helloworld]",
     "the peer has [helloworld]",
     "one 5 [hel][lo]; two 5 [wor][ld]; the peer has [helloworld]",
     "one ok [hel][lo]; two ok [wor][ld]; the peer has [helloworld]",
     "one 5 [hello]; two 5 [world]; the peer has [helloworld]",
+    "one 5 [hello]; two 5 [world]; the peer has [helloworld]",
+    "one ok [hello]; two ok [world]; the peer has [helloworld]",
 ];
 
 fn ordinary(b: Bench, operation: Operation) {

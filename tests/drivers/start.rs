@@ -5,12 +5,13 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tigereye::{ConnectOptions, Io, Next, Op, PoolBuf, TcpStream};
+use tigereye::{ConnectOptions, Io, Next, Op, PoolBuf, Signal, TcpStream};
 
 use crate::bench::{Bench, Context, came, came_all, ended, failure, over, shown};
 use crate::bench::{HANG, Outcome};
 use crate::files;
 use crate::scene::{Scene, When};
+use crate::system::raise;
 use crate::table::{Family, Operation};
 
 /// Where `ConnectFrom` connects from: Linux has all of 127.0.0.0/8 on its loopback.
@@ -66,6 +67,7 @@ pub(crate) fn start(b: &Bench, operation: Operation, scene: &mut Scene) -> Op {
         Family::Ready => b.io.writable(context, ended),
         Family::Own => own(b, operation, scene, context),
         Family::Files => files::start(b, operation, scene, context),
+        Family::Signal => listen_to_signals(b, scene, context),
         Family::Post => unreachable!("a post is no operation"),
     };
     scene.awaited = scene.when == When::Later;
@@ -127,6 +129,8 @@ fn receive(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> 
     match operation {
         Operation::Recv => b.io.recv(context, room(), came),
         Operation::RecvExact => b.io.recv_exact(context, room(), scene.exact, came),
+        Operation::Read => b.io.read(context, room(), came),
+        Operation::ReadExact => b.io.read_exact(context, room(), scene.exact, came),
         Operation::RecvVectored => {
             let first = scene.room.min(3);
             let bufs = vec![b.room(first), b.room(scene.room - first)];
@@ -156,6 +160,8 @@ fn send(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op 
         Operation::Send => b.io.send(context, whole(), came),
         Operation::SendAll => b.io.send_all(context, whole(), came),
         Operation::SendDetached => b.io.send_detached(&context, whole()),
+        Operation::Write => b.io.write(context, whole(), came),
+        Operation::WriteAll => b.io.write_all(context, whole(), came),
         Operation::SendVectored => b.io.send_vectored(context, parts(), came_all),
         Operation::SendAllVectored => b.io.send_all_vectored(context, parts(), came_all),
         _ => b.io.send_zero_copy(context, whole(), came),
@@ -169,6 +175,19 @@ fn halve(b: &Bench, operation: Operation, context: Context) -> Op {
         Operation::ShutdownBoth => b.io.shutdown(context, Shutdown::Both, ended),
         _ => b.io.close(context, ended),
     }
+}
+
+fn listen_to_signals(b: &Bench, scene: &Scene, context: Context) -> Op {
+    let next = next(scene);
+    let each = move |context: &mut Context, _io: &Io, signal: Signal| {
+        context.put(signal);
+        next
+    };
+    let op = b.io.signal_each(context, &[Signal::USR1], each, over);
+    if scene.when == When::There {
+        raise();
+    }
+    op
 }
 
 fn own(b: &Bench, operation: Operation, scene: &mut Scene, context: Context) -> Op {

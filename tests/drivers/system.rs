@@ -1,5 +1,5 @@
 //! What the tests ask of the system beside the library.
-#![expect(unsafe_code, reason = "poll(2), and a socket option that no crate wraps")]
+#![expect(unsafe_code, reason = "poll(2), raise(3), and a socket option that no crate wraps")]
 
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
@@ -26,6 +26,12 @@ pub(crate) fn settle(fd: &impl AsRawFd, events: i16) {
 
 pub(crate) fn has(fd: &impl AsRawFd, events: i16) -> bool {
     poll(fd, events, 0) & events != 0
+}
+
+/// Sends the calling thread a signal, which has been handled when this returns.
+pub(crate) fn raise() {
+    // SAFETY: a plain call.
+    assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
 }
 
 /// Whether nothing that was sent is on its way any more: it has arrived, or there is no room for it.

@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, files, halves, listen, own, post, ready, receive, send};
+use crate::{connect, files, halves, listen, own, post, ready, receive, send, signal};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -33,12 +33,16 @@ listed! {
         RecvVectored,
         RecvEach,
         RecvPaused,
+        Read,
+        ReadExact,
         Send,
         SendAll,
         SendDetached,
         SendVectored,
         SendAllVectored,
         SendZeroCopy,
+        Write,
+        WriteAll,
         ShutdownRead,
         ShutdownWrite,
         ShutdownBoth,
@@ -75,6 +79,8 @@ listed! {
         Next,
         Event,
         Offload,
+        SignalEach,
+        SignalPaused,
         Post,
     }
 }
@@ -167,6 +173,7 @@ pub(crate) enum Family {
     Ready,
     Files,
     Own,
+    Signal,
     Post,
 }
 
@@ -235,6 +242,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Ready => ready::cell(operation, situation),
         Family::Files => files::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
+        Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
     }
 }
@@ -245,10 +253,11 @@ impl Operation {
         match self {
             Accept | AcceptEach | AcceptPaused => Family::Listen,
             Connect | ConnectFrom | ConnectHost => Family::Connect,
-            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused => Family::Receive,
-            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy => {
-                Family::Send
+            Recv | RecvExact | RecvVectored | RecvEach | RecvPaused | Read | ReadExact => {
+                Family::Receive
             }
+            Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
+            | Write | WriteAll => Family::Send,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Open | OpenBeneath | OpenDirectory | ReadAt | ReadExactAt | ReadVectoredAt
@@ -256,6 +265,7 @@ impl Operation {
             | Allocate | Sync | SyncData | SyncRange | Metadata | MetadataAt | Rename
             | HardLink | Symlink | RemoveFile | RemoveDirectory | CreateDirectory => Family::Files,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
+            SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
         }
     }
@@ -280,13 +290,23 @@ impl Operation {
 
     pub(crate) fn is_flow(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused)
+        matches!(
+            self,
+            AcceptEach
+                | AcceptPaused
+                | RecvEach
+                | RecvPaused
+                | TickEach
+                | TickPaused
+                | SignalEach
+                | SignalPaused
+        )
     }
 
     /// Whether its flow is paused when it waits.
     pub(crate) fn is_paused(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptPaused | RecvPaused | TickPaused)
+        matches!(self, AcceptPaused | RecvPaused | TickPaused | SignalPaused)
     }
 
     /// What it says when all went well.
@@ -296,8 +316,8 @@ impl Operation {
             Accept => "connection",
             AcceptEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Send | SendZeroCopy | ReadAt | WriteAt | Append => "5 [hello]",
-            RecvExact | SendAll | ReadExactAt | WriteAllAt => "ok [hello]",
+            Recv | Read | Send | SendZeroCopy | Write | ReadAt | WriteAt | Append => "5 [hello]",
+            RecvExact | ReadExact | SendAll | WriteAll | ReadExactAt | WriteAllAt => "ok [hello]",
             RecvVectored | SendVectored | ReadVectoredAt | WriteVectoredAt => "5 [hel][lo]",
             SendAllVectored | WriteAllVectoredAt => "ok [hel][lo]",
             Open | OpenBeneath => "a file",
@@ -306,6 +326,7 @@ impl Operation {
             RecvEach | RecvPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
+            SignalEach | SignalPaused => "SIGUSR1; end ok",
             Next => "called",
             Offload => "7",
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | SetLen
@@ -318,16 +339,17 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | ReadAt | ReadExactAt => format!("{error} []"),
+            Recv | RecvExact | Read | ReadExact | ReadAt | ReadExactAt => format!("{error} []"),
             RecvVectored | ReadVectoredAt => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy | WriteAt | WriteAllAt | Append => {
+            Send | SendAll | SendZeroCopy | Write | WriteAll | WriteAt | WriteAllAt | Append => {
                 format!("{error} [hello]")
             }
             SendVectored | SendAllVectored | WriteVectoredAt | WriteAllVectoredAt => {
                 format!("{error} [hel][lo]")
             }
             SendDetached => "shut".into(),
-            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused => {
+            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused
+            | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
             Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::{Interest, Way};
 use crate::core::owned;
 use crate::driver::{directory, is_seekable};
+use crate::net::attempt::{Attempt, read_on_pool, write_on_pool};
 use crate::net::{Borrowed, borrow, system};
 use crate::offload::{Calls, LentFd, close_for_result};
 use crate::op::recv::TRANSFER_MAX;
@@ -93,6 +94,42 @@ impl Place<'_> {
             return Start::Ready(self.call(send));
         }
         self.transfer(Interest::Writable, len, send)
+    }
+
+    /// Reads from a descriptor of any kind into `room`, which is not empty.
+    pub(crate) fn read(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
+        let fd = self.fd;
+        let start = self.attempt_any(Interest::Readable, || Attempt::read(fd, room));
+        start.unwrap_or_else(|| self.offload(read_on_pool(fd, room)))
+    }
+
+    /// Writes some bytes to a descriptor of any kind.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Start {
+        let fd = self.fd;
+        let start = self.attempt_any(Interest::Writable, || Attempt::write(fd, bytes));
+        start.unwrap_or_else(|| self.offload(write_on_pool(fd, bytes)))
+    }
+
+    /// As [`attempt`](Place::attempt), of what may block; nothing where it is for the pool.
+    fn attempt_any(
+        &mut self,
+        interest: Interest,
+        attempt: impl FnOnce() -> Attempt,
+    ) -> Option<Start> {
+        if !self.is_worth_trying(interest) {
+            return Some(Start::Await(interest));
+        }
+        *self.system_calls += 1;
+        match attempt() {
+            Attempt::Done(result) => Some(Start::Ready(result)),
+            Attempt::WouldBlock => {
+                if let Some(way) = self.way(interest) {
+                    way.blocked = !way.ended;
+                }
+                Some(Start::Await(interest))
+            }
+            Attempt::MayBlock => None,
+        }
     }
 
     /// Which of these events there are now, as poll(2) has them; 0 for none.

@@ -9,6 +9,9 @@ use std::io;
 
 use io_uring::{IoUring, Probe, opcode};
 
+use super::Waker;
+use crate::net::system;
+
 /// What the ring can do.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "independent abilities")]
@@ -27,6 +30,8 @@ pub(crate) struct Features {
     pub(crate) skip_success: bool,
     /// Waiting need not count as I/O wait (6.15).
     pub(crate) no_iowait: bool,
+    /// A write need not raise SIGPIPE (6.18).
+    pub(crate) write_no_signal: bool,
     /// Those of [`OPTIONAL`] that it has.
     pub(crate) operations: Operations,
 }
@@ -71,7 +76,7 @@ const ENTRIES_MIN: u32 = 8;
 
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
 /// What can be masked, beside the operations of [`OPTIONAL`].
-const MASKABLE: [&str; 10] = [
+const MASKABLE: [&str; 11] = [
     "accept_multishot",
     "recv_multishot",
     "send_zero_copy",
@@ -81,6 +86,7 @@ const MASKABLE: [&str; 10] = [
     "defer_taskrun",
     "coop_taskrun",
     "no_iowait",
+    "write_no_signal",
     "ext_arg",
 ];
 
@@ -152,9 +158,16 @@ fn build_without(entries: u32, mask: &Mask<'_>) -> io::Result<(IoUring, Features
         taskrun_flag: level <= 1,
         skip_success: params.is_feature_skip_cqe_on_success() && mask.allows("skip_success"),
         no_iowait: params.is_feature_no_iowait() && mask.allows("no_iowait"),
+        write_no_signal: mask.allows("write_no_signal") && writes_without_signal(),
         operations: Operations::which(|name, code| probe.is_supported(code) && mask.allows(name)),
     };
     Ok((ring, features))
+}
+
+/// Whether a write takes the flag: adding nothing to a counter tells.
+fn writes_without_signal() -> bool {
+    let wrote = |counter: Waker| counter.write_with(system::NO_SIGNAL);
+    Waker::new().is_ok_and(wrote)
 }
 
 /// What the kernel knows; an error if it lacks something without which there is no loop.
@@ -244,6 +257,7 @@ mod tests {
                     lacks("buf_rings", some.buf_rings, all.buf_rings);
                     lacks("skip_success", some.skip_success, all.skip_success);
                     lacks("no_iowait", some.no_iowait, all.no_iowait);
+                    lacks("write_no_signal", some.write_no_signal, all.write_no_signal);
                     for (operation, code) in OPTIONAL {
                         lacks(operation, some.operations.has(code), all.operations.has(code));
                     }

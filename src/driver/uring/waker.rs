@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::net::system;
 
 /// Shared by the loop and its remotes. Source: eventfd(2).
 #[derive(Debug)]
@@ -26,6 +28,11 @@ impl Waker {
     pub(crate) fn wake(&self) {
         // It fails only when the counter is full, and then the loop has been woken.
         let _ = (&self.eventfd).write(&1u64.to_ne_bytes());
+    }
+
+    /// Adds nothing, with flags of pwritev2(2); says whether the kernel took them.
+    pub(super) fn write_with(&self, flags: i32) -> bool {
+        system::write_with(self.eventfd.as_fd(), &[0; 8], flags).is_ok()
     }
 
     pub(crate) fn drain(&self) {

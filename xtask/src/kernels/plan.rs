@@ -90,6 +90,7 @@ pub(super) const KERNELS: &[Kernel] = &[
 
 /// Test programs that are not for booted kernels. All others that cargo builds are.
 pub(super) const LEFT_OUT: &[(&str, &str)] = &[
+    ("tee", "starts an example, which is not in the machine"),
     ("web_server", "starts browsers and other clients, which are not linked statically"),
     ("examples", "starts programs that are not taken along"),
     ("drivers", "compares sends with outcomes that emulated 6.1 does not have yet, which is open"),

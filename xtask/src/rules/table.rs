@@ -320,6 +320,23 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "p35_no_send_raises_a_signal",
     ),
     change(
+        "P35: a signal that a write raised is not taken away",
+        &[edit("src/net/sigpipe.rs", "if raised && !pended && pends()", "if false")],
+        "lib",
+        "net::sigpipe::tests::p35_a_signal_that_pended_before_still_does",
+    ),
+    change(
+        "a wake tells of one signal alone",
+        &[Edit {
+            file: "src/op/signal_each.rs",
+            after: "fn uring",
+            find: "self.listener.has_heard()",
+            replace: "false",
+        }],
+        SUITE,
+        "signals::signals_that_come_together_are_told_once_each_in_order",
+    ),
+    change(
         "P37: accepting ends when no descriptor is left",
         &[edit("src/op/accept.rs", "if is_exhausted(result)", "if false")],
         "exhaustion",

@@ -1,0 +1,67 @@
+//! Hearing of signals: a receive from the socket to which their handlers send a byte.
+//!
+//! Sources: recv(2), io_uring_prep_recv(3), signal(7).
+
+use std::mem::MaybeUninit;
+
+#[cfg(target_os = "linux")]
+use io_uring::{opcode, types};
+
+use super::{Completion, Direction, Multishot, Op, Rearm, Start};
+use crate::Io;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
+use crate::signal::{Listener, Signal};
+
+/// Bytes that are received at once; they say only that there is news.
+const BYTES: usize = 64;
+
+pub(crate) struct SignalEach {
+    listener: Listener,
+    bytes: [MaybeUninit<u8>; BYTES],
+}
+
+impl SignalEach {
+    pub(crate) fn new(listener: Listener) -> SignalEach {
+        SignalEach { listener, bytes: [MaybeUninit::uninit(); BYTES] }
+    }
+}
+
+impl Multishot for SignalEach {
+    type Item = Signal;
+    const DIRECTION: Direction = Direction::In;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        if self.listener.has_heard() {
+            return Start::Ready(0);
+        }
+        let (at, len) = (self.bytes.as_mut_ptr().cast(), BYTES as u32);
+        place.submit(opcode::Recv::new(types::Fd(place.fd), at, len).build())
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        if self.listener.has_heard() {
+            return Start::Ready(0);
+        }
+        place.recv(&mut self.bytes)
+    }
+
+    fn item(&mut self, _io: &Io, completion: Completion) -> Option<Signal> {
+        if completion.result < 0 {
+            return None;
+        }
+        self.listener.take()
+    }
+
+    fn ended(&mut self, _io: &Io, _op: Op, result: i32) -> Rearm {
+        match -result {
+            libc::EAGAIN | libc::EINTR => Rearm::Again,
+            _ if result >= 0 => Rearm::Again,
+            _ => Rearm::Done(result),
+        }
+    }
+
+    fn discard(&mut self, _completion: Completion) {}
+}
