@@ -6,7 +6,7 @@
 //!  block   0   1   2   3     read in any order
 //!          │   │   │   │
 //!          ▼   ▼   ▼   ▼
-//!          written one after another, on the loop's pool: a pipe may be full, a terminal stopped
+//!          written one after another
 //!          │
 //!          └──▶ its buffer reads block 4
 //! ```
@@ -15,12 +15,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use tigereye::{AsSource, File, Io, OpenOptions, Source};
+use tigereye::{AsSource, Descriptor, File, Io, OpenOptions, Source};
 
 const BLOCK: usize = 128 * 1024;
 /// Blocks that are being read, or wait to be written.
@@ -31,6 +31,7 @@ type Outcome = Rc<RefCell<io::Result<()>>>;
 
 struct Copy {
     file: File,
+    stdout: Rc<Descriptor>,
     state: RefCell<State>,
     outcome: Outcome,
 }
@@ -47,6 +48,15 @@ struct State {
 impl AsSource for Copy {
     fn as_source(&self) -> &Source {
         self.file.as_source()
+    }
+}
+
+/// The other end of a copy.
+struct Output(Rc<Copy>);
+
+impl AsSource for Output {
+    fn as_source(&self) -> &Source {
+        self.0.stdout.as_source()
     }
 }
 
@@ -73,13 +83,9 @@ fn write_next(io: &Io, copy: Rc<Copy>) {
         state.writing = true;
         buf
     };
-    let write = move || {
-        let mut stdout = io::stdout().lock();
-        (stdout.write_all(&buf).and_then(|()| stdout.flush()), buf)
-    };
-    io.offload(copy, write, |copy, io, result| match result {
-        Err(error) | Ok((Err(error), _)) => copy.fail(error),
-        Ok((Ok(()), buf)) => written(io, copy, buf),
+    io.write_all(Output(copy), buf, |Output(copy), io, buf, result| match result {
+        Ok(()) => written(io, copy, buf),
+        Err(error) => copy.fail(error),
     });
 }
 
@@ -109,12 +115,13 @@ impl Copy {
     }
 }
 
-fn cat(io: &Io, path: &Path) -> io::Result<()> {
+fn cat(io: &Io, path: &Path, stdout: &Rc<Descriptor>) -> io::Result<()> {
     let outcome: Outcome = Rc::new(RefCell::new(Ok(())));
     let options = OpenOptions::new().read(true);
-    io.open(Rc::clone(&outcome), path, &options, |outcome, io, file| match file {
+    let context = (Rc::clone(&outcome), Rc::clone(stdout));
+    io.open(context, path, &options, |(outcome, stdout), io, file| match file {
         Ok(file) => {
-            let copy = Rc::new(Copy { file, state: RefCell::default(), outcome });
+            let copy = Rc::new(Copy { file, stdout, state: RefCell::default(), outcome });
             for block in 0..AT_ONCE {
                 read(io, Rc::clone(&copy), block, Vec::with_capacity(BLOCK));
             }
@@ -126,8 +133,13 @@ fn cat(io: &Io, path: &Path) -> io::Result<()> {
 }
 
 fn main() -> ExitCode {
-    let io = match Io::new() {
-        Ok(io) => io,
+    let begin = || -> io::Result<_> {
+        let io = Io::new()?;
+        let stdout = Rc::new(tigereye::stdout(&io)?);
+        Ok((io, stdout))
+    };
+    let (io, stdout) = match begin() {
+        Ok(begun) => begun,
         Err(error) => {
             eprintln!("cat: {error}");
             return ExitCode::FAILURE;
@@ -136,7 +148,7 @@ fn main() -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for path in std::env::args_os().skip(1) {
         let path = Path::new(&path);
-        if let Err(error) = cat(&io, path) {
+        if let Err(error) = cat(&io, path, &stdout) {
             eprintln!("cat: {}: {error}", path.display());
             code = ExitCode::FAILURE;
         }
