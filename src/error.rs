@@ -18,11 +18,13 @@ pub(crate) const TIMED_OUT: i32 = -5003;
 pub(crate) const NO_ROOM: i32 = -5004;
 /// The stream ended before an exact receive was whole.
 pub(crate) const UNEXPECTED_END: i32 = -5005;
+/// Descriptors were to go without a byte.
+pub(crate) const NO_BYTE: i32 = -5010;
 
 /// A write of some bytes did none.
 pub(crate) const WROTE_NOTHING: i32 = -5006;
 /// The system appends only to files that were opened for that.
-pub(crate) const NOT_APPENDING: i32 = -5007;
+pub(crate) const NOT_APPENDING: i32 = -5011;
 
 /// What the library says when no system did; the payload of such an [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,7 @@ enum Refusal {
     Foreign,
     NoRoom,
     NotAppending,
+    NoByte,
 }
 
 impl fmt::Display for Refusal {
@@ -42,6 +45,7 @@ impl fmt::Display for Refusal {
             Refusal::Foreign => "the handle belongs to another loop",
             Refusal::NoRoom => "the buffer has no room to receive into",
             Refusal::NotAppending => "this system appends to files that were opened with append",
+            Refusal::NoByte => "descriptors go with at least one byte",
         })
     }
 }
@@ -58,6 +62,7 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         FOREIGN => io::Error::new(io::ErrorKind::InvalidInput, Refusal::Foreign),
         NO_ROOM => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoRoom),
         NOT_APPENDING => io::Error::new(io::ErrorKind::Unsupported, Refusal::NotAppending),
+        NO_BYTE => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoByte),
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
         WROTE_NOTHING => io::ErrorKind::WriteZero.into(),

@@ -13,6 +13,7 @@
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::Io;
 use crate::core::Core;
@@ -127,6 +128,15 @@ impl Source {
         Source { core: Rc::clone(&io.core), id }
     }
 
+    /// As [`new`](Source::new), of a stream whose data has no boundaries: TCP's.
+    pub(crate) fn without_boundaries(io: &Io, fd: RawFd) -> Source {
+        let source = Source::new(io, fd);
+        if let Some(driver) = &mut io.core.state.borrow_mut().driver {
+            driver.has_no_boundaries(source.id.index);
+        }
+        source
+    }
+
     /// The name of the handle in `io`, or nothing if it belongs to another loop.
     #[inline]
     pub(crate) fn id(&self, io: &Io) -> Option<HandleId> {
@@ -138,6 +148,11 @@ impl Source {
         let mut state = self.core.state.borrow_mut();
         let handle = state.handles.find(self.id)?;
         (handle.closer == OPEN).then_some(handle.fd)
+    }
+
+    /// The time of the handle's loop after `delay`.
+    pub(crate) fn deadline_ns(&self, delay: Duration) -> u64 {
+        self.core.clock.deadline_ns(delay)
     }
 
     /// A duplicate of the descriptor, which lives as long as it is wanted.

@@ -104,8 +104,9 @@ pub use fs::{
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{
-    ConnectOptions, Descriptor, Keepalive, ListenOptions, TcpListener, TcpStream, stderr, stdin,
-    stdout,
+    ConnectOptions, Delivery, Descriptor, Keepalive, ListenOptions, PeerCredentials, TcpListener,
+    TcpStream, ToUnixAddress, UnixAddress, UnixListenOptions, UnixListener, UnixStream, stderr,
+    stdin, stdout,
 };
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};

@@ -6,12 +6,13 @@ mod counting;
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use counting::{unwatch, watch};
-use tigereye::{AsSource, BufferPool, File, Io, Next, OpenOptions, Source, TcpStream};
+use tigereye::{AsSource, BufferPool, File, Io, Next, OpenOptions, Source, TcpStream, UnixStream};
 
 const MESSAGE_BYTES: usize = 64;
 const WARM_MESSAGES: usize = 2_000;
@@ -198,6 +199,67 @@ fn contexts_of_500_bytes(io: &Io, calls: &Rc<Cell<usize>>) {
     }
 }
 
+/// One descriptor that goes round and round between two ends.
+struct Passing {
+    ends: [Rc<UnixStream>; 2],
+    left: usize,
+    allocations: Rc<Cell<usize>>,
+}
+
+impl Passing {
+    fn pass(
+        mut self,
+        io: &Io,
+        mut message: Vec<u8>,
+        descriptors: Vec<OwnedFd>,
+        room: Vec<OwnedFd>,
+    ) {
+        match self.left {
+            OPERATIONS => watch(),
+            0 => return self.allocations.set(unwatch()),
+            _ => {}
+        }
+        self.left -= 1;
+        let near = Rc::clone(&self.ends[0]);
+        message.push(1);
+        io.send_with_descriptors(
+            near,
+            message,
+            descriptors,
+            |_near, io, mut message, sent, result| {
+                result.expect("there is room");
+                message.clear();
+                let far = Rc::clone(&self.ends[1]);
+                io.recv_with_descriptors(
+                    far,
+                    message,
+                    room,
+                    |_far, io, mut message, passed, result| {
+                        result.expect("it was sent");
+                        message.clear();
+                        let mut room = sent;
+                        room.clear();
+                        self.pass(io, message, passed, room);
+                    },
+                );
+            },
+        );
+    }
+}
+
+fn passing() -> usize {
+    let io = Io::new().expect("a loop");
+    let (near, far) = UnixStream::pair(&io).expect("a pair");
+    let allocations = Rc::new(Cell::new(usize::MAX));
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    let ends = [near, far].map(Rc::new);
+    let left = WARM_MESSAGES + OPERATIONS;
+    let passing = Passing { ends, left, allocations: Rc::clone(&allocations) };
+    passing.pass(&io, Vec::with_capacity(1), vec![reader.into()], Vec::with_capacity(1));
+    io.run().expect("the loop runs");
+    allocations.get()
+}
+
 /// A file that is read from, and opened again and again.
 struct Reader {
     file: File,
@@ -277,6 +339,7 @@ fn the_steady_state_allocates_nothing() {
     assert_eq!(echo::<0>(), 0, "recv and send_all with one vector");
     assert_eq!(echo::<500>(), 0, "recv and send_all with a context of 500 bytes");
     assert_eq!(echo_from_pool(), 0, "recv_each and send of its buffers");
+    assert_eq!(passing(), 0, "a descriptor that is passed on and on");
     assert_eq!(second_round(timeouts_that_fire), 0, "timeouts that fire");
     assert_eq!(second_round(timeouts_that_are_cancelled), 0, "timeouts that are cancelled");
     assert_eq!(second_round(nexts), 0, "next");

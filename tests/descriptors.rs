@@ -15,7 +15,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use alone::alone;
-use tigereye::{BufferPool, Io, ListenOptions, Next, OpenOptions, TcpListener, TcpStream};
+use tigereye::{
+    BufferPool, Io, ListenOptions, Next, OpenOptions, TcpListener, TcpStream, UnixListener,
+    UnixStream,
+};
 
 const HANG: Duration = Duration::from_secs(300);
 
@@ -267,6 +270,76 @@ fn p17_p38_no_descriptor_is_for_other_programs() {
     assert_eq!(streams.len(), 4, "both ends of two connections, one of them by accept_each");
     assert_eq!(inherited(), before, "everything is close-on-exec");
     drop(opened);
+}
+
+#[test]
+fn p17_p38_no_descriptor_of_unix_sockets_is_for_other_programs() {
+    if !alone("p17_p38_no_descriptor_of_unix_sockets_is_for_other_programs", &[]) {
+        return;
+    }
+    let before = inherited();
+    let path = std::env::temp_dir().join(format!("tigereye-{}.sock", std::process::id()));
+    let io = Io::new().unwrap();
+    let listener = UnixListener::bind(&io, &path).unwrap();
+    let kept = Rc::new(Cell::new(Vec::new()));
+    let ends = Rc::clone(&kept);
+    io.connect_unix((), &path, move |(), io, result| {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let passed = vec![reader.into()];
+        io.send_with_descriptors(result.unwrap(), "x", passed, move |stream, _, _, _, result| {
+            result.unwrap();
+            ends.set(vec![stream]);
+        });
+    });
+    let passed = Rc::new(Cell::new(Vec::new()));
+    let put = Rc::clone(&passed);
+    io.accept_unix(listener, move |_listener, io, result| {
+        let (buf, room) = (Vec::with_capacity(1), Vec::with_capacity(1));
+        io.recv_with_descriptors(result.unwrap().0, buf, room, move |_, _, _, all, result| {
+            result.unwrap();
+            put.set(all);
+        });
+    });
+    io.run_for(HANG).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let (_near, _far) = UnixStream::pair(&io).unwrap();
+    let (passed, kept) = (passed.take(), kept.take());
+    assert_eq!((passed.len(), kept.len()), (1, 1));
+    assert_eq!(inherited(), before, "everything is close-on-exec");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn p22_descriptors_that_the_process_has_no_room_for_are_told_of() {
+    const NAME: &str = "p22_descriptors_that_the_process_has_no_room_for_are_told_of";
+    if !alone(NAME, &[]) {
+        return;
+    }
+    let io = Io::new().unwrap();
+    let (near, far) = UnixStream::pair(&io).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let passed = (0..8).map(|_| writer.try_clone().unwrap().into()).collect();
+    drop(writer);
+    io.send_with_descriptors(near, "x", passed, |near, _io, _buf, _passed, result| {
+        result.unwrap();
+        near.into_std().map(drop).unwrap();
+    });
+    io.run_for(HANG).unwrap();
+    // All but three of what is left.
+    let mut files = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        files.push(file);
+    }
+    files.truncate(files.len() - 3);
+    let room = (Vec::with_capacity(1), Vec::with_capacity(8));
+    io.recv_with_descriptors(far, room.0, room.1, |_far, _io, buf, passed, result| {
+        let delivery = result.unwrap();
+        assert_eq!((buf.len(), delivery.bytes, delivery.descriptors_cut), (1, 1, true));
+        assert_eq!(passed.len(), 3);
+    });
+    io.run_for(HANG).unwrap();
+    drop(files);
+    assert_eq!(reader.read(&mut [0; 1]).unwrap(), 0, "what found no room is closed");
 }
 
 #[test]

@@ -199,6 +199,16 @@ impl Driver {
         }
     }
 
+    /// What a new handle receives is one row of bytes, without boundaries.
+    #[inline]
+    pub(crate) fn has_no_boundaries(&mut self, handle: u32) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(_) => {}
+            Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
+        }
+    }
+
     /// A handle on which nothing is pending is about to be closed or given away.
     #[inline]
     pub(crate) fn forget(&mut self, fd: RawFd, handle: u32) {

@@ -1,7 +1,5 @@
 //! Socket addresses as the kernel has them, at an address that an operation keeps.
 
-use std::net::SocketAddr;
-
 use socket2::{SockAddr, SockAddrStorage};
 
 /// An address that the kernel writes.
@@ -36,12 +34,12 @@ impl RawAddress {
         ((&raw mut self.storage).cast(), &raw mut self.len)
     }
 
-    /// What the kernel wrote, if it is an Internet address.
+    /// What the kernel wrote.
     #[expect(unsafe_code, reason = "the length was written by the kernel")]
-    pub(crate) fn get(self) -> Option<SocketAddr> {
+    pub(crate) fn get(self) -> SockAddr {
         let len = self.len.min(self.storage.size_of());
         // SAFETY: the storage was zeroed or written by the kernel, which also gave the length,
         // cut here to the storage's own.
-        unsafe { SockAddr::new(self.storage, len) }.as_socket()
+        unsafe { SockAddr::new(self.storage, len) }
     }
 }

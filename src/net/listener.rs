@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::ListenOptions;
-use super::address::RawAddress;
-use super::stream::{adopt, borrow, into_blocking, not_open};
+use super::stream::{Stream, adopt, into_blocking, socket};
 use crate::handle::Source;
 use crate::op::accept::{Accept, AcceptEach};
 use crate::{AsSource, Io, Next, Op, TcpStream};
@@ -67,9 +66,8 @@ impl TcpListener {
     /// # Errors
     /// `NotConnected` when it is closed; what getsockname(2) says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let socket = self.source.fd().ok_or_else(not_open)?;
-        let address = borrow(&socket).local_addr()?;
-        address.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+        let address = socket(&self.source)?.local_addr()?;
+        TcpStream::address(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 }
 
@@ -86,7 +84,7 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<(TcpStream, SocketAddr)>) + 'static,
     {
-        self.submit_on(Accept { address: RawAddress::empty() }, listener, callback)
+        self.submit_on(Accept::new(), listener, callback)
     }
 
     /// Accepts connections until `each` returns [`Next::Stop`], the operation is cancelled, or the
@@ -104,6 +102,6 @@ impl Io {
         F: FnMut(&mut C, &Io, TcpStream) -> Next + 'static,
         D: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_each_on(AcceptEach, listener, each, done)
+        self.submit_each_on(AcceptEach::new(), listener, each, done)
     }
 }

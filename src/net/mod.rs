@@ -1,17 +1,25 @@
-//! The network: TCP listeners and streams.
+//! The network: listeners and streams, of TCP and of Unix sockets.
 
 pub(crate) mod address;
 pub(crate) mod attempt;
 mod descriptor;
+mod descriptors;
 mod host;
 mod listener;
 mod options;
 mod sigpipe;
 mod stream;
 pub(crate) mod system;
+mod unix_address;
+mod unix_listener;
+mod unix_stream;
 
 pub use descriptor::{Descriptor, stderr, stdin, stdout};
+pub use descriptors::Delivery;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions};
 pub use stream::TcpStream;
-pub(crate) use stream::{Borrowed, adopt, borrow, into_owned};
+pub(crate) use stream::{Borrowed, Stream, adopt, borrow, into_owned, socket};
+pub use unix_address::{ToUnixAddress, UnixAddress};
+pub use unix_listener::{UnixListenOptions, UnixListener};
+pub use unix_stream::{PeerCredentials, UnixStream};

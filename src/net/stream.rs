@@ -8,7 +8,7 @@ use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::{SockRef, Socket};
+use socket2::{SockAddr, SockRef, Socket};
 
 use super::{ConnectOptions, Keepalive, system};
 use crate::buf::bytes;
@@ -83,11 +83,54 @@ pub(crate) fn borrow(fd: &RawFd) -> Borrowed {
     Borrowed(ManuallyDrop::new(unsafe { Socket::from_raw_fd(*fd) }))
 }
 
-impl TcpStream {
-    pub(crate) fn from_fd(io: &Io, fd: OwnedFd) -> TcpStream {
-        TcpStream { source: Source::new(io, fd.into_raw_fd()) }
+/// The socket of a handle, while it is open.
+pub(crate) fn socket(source: &Source) -> io::Result<Borrowed> {
+    source.fd().map(|fd| borrow(&fd)).ok_or_else(not_open)
+}
+
+/// Sends what the system takes at once.
+pub(crate) fn send_now(source: &Source, bytes: &[u8]) -> io::Result<usize> {
+    socket(source)?.send_with_flags(bytes, libc::MSG_DONTWAIT | system::SEND_FLAGS)
+}
+
+/// A kind of stream, as it is made of a socket that was accepted or connected.
+pub(crate) trait Stream: Sized + 'static {
+    type Address;
+    /// Whether one entry of io_uring accepts all connections, and ends when the listener is shut
+    /// down.
+    #[cfg(target_os = "linux")]
+    const ACCEPTS_MULTISHOT: bool;
+    fn from_fd(io: &Io, fd: OwnedFd) -> Self;
+    /// The address, if it is of this kind.
+    fn address(raw: SockAddr) -> Option<Self::Address>;
+    fn peer(&self) -> io::Result<Self::Address>;
+    /// Accepts a connection, without waiting.
+    fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)>;
+}
+
+impl Stream for TcpStream {
+    type Address = SocketAddr;
+    #[cfg(target_os = "linux")]
+    const ACCEPTS_MULTISHOT: bool = true;
+
+    fn from_fd(io: &Io, fd: OwnedFd) -> TcpStream {
+        TcpStream { source: Source::without_boundaries(io, fd.into_raw_fd()) }
     }
 
+    fn address(raw: SockAddr) -> Option<SocketAddr> {
+        raw.as_socket()
+    }
+
+    fn peer(&self) -> io::Result<SocketAddr> {
+        self.peer_addr()
+    }
+
+    fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+        system::accept(listener)
+    }
+}
+
+impl TcpStream {
     /// Takes over a stream of the standard library.
     ///
     /// # Errors
@@ -107,17 +150,13 @@ impl TcpStream {
         into_blocking(&self.source).map(std::net::TcpStream::from)
     }
 
-    fn socket(&self) -> io::Result<Borrowed> {
-        self.source.fd().map(|fd| borrow(&fd)).ok_or_else(not_open)
-    }
-
     /// The peer's address.
     ///
     /// # Errors
     /// `NotConnected` when it is closed; what getpeername(2) says.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        let address = self.socket()?.peer_addr()?;
-        address.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+        let address = socket(&self.source)?.peer_addr()?;
+        TcpStream::address(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// The local address.
@@ -125,8 +164,8 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed; what getsockname(2) says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let address = self.socket()?.local_addr()?;
-        address.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+        let address = socket(&self.source)?.local_addr()?;
+        TcpStream::address(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// `TCP_NODELAY` (tcp(7)): small segments go out at once.
@@ -134,7 +173,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.socket()?.set_tcp_nodelay(nodelay)
+        socket(&self.source)?.set_tcp_nodelay(nodelay)
     }
 
     /// Probes for a peer that is gone, or no longer.
@@ -142,7 +181,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
-        let socket = self.socket()?;
+        let socket = socket(&self.source)?;
         match keepalive {
             Some(keepalive) => keepalive.apply(&SockRef::from(&*socket)),
             None => socket.set_keepalive(false),
@@ -157,7 +196,7 @@ impl TcpStream {
     /// # Platform
     /// Linux has it. On other systems it is an error of kind `Unsupported`.
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let socket = self.socket()?;
+        let socket = socket(&self.source)?;
         system::set_user_timeout(&socket, timeout)
     }
 
@@ -166,7 +205,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.socket()?.set_linger(linger)
+        socket(&self.source)?.set_linger(linger)
     }
 
     /// Sends what the system takes at once and returns how much that was; it never blocks and
@@ -176,7 +215,7 @@ impl TcpStream {
     /// `WouldBlock` when the system takes nothing now; `NotConnected` when it is closed; what
     /// send(2) says.
     pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket()?.send_with_flags(bytes, libc::MSG_DONTWAIT | system::SEND_FLAGS)
+        send_now(&self.source, bytes)
     }
 
     /// Operations in flight on this stream, those that queue behind others included.
@@ -428,7 +467,7 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
     {
-        self.submit_on(SendZeroCopy { buf }, stream, move |stream, io, (buf, result)| {
+        self.submit_on(SendZeroCopy::new(buf), stream, move |stream, io, (buf, result)| {
             callback(stream, io, buf, result);
         })
     }

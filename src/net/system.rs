@@ -1,9 +1,15 @@
 //! What systems do differently, or what no crate wraps: one small function each.
 #![expect(unsafe_code, reason = "system calls that no crate wraps in this form")]
 
+#[cfg(target_os = "linux")]
+use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+#[cfg(target_os = "linux")]
+use std::os::unix::ffi::OsStrExt;
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+use std::ptr;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
@@ -68,6 +74,27 @@ pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
     Ok((stream, peer))
 }
 
+/// Accepts a connection of Unix sockets. Linux says that it would block of a listener that was shut
+/// down too, at which nobody will come.
+#[cfg(target_os = "linux")]
+pub(crate) fn accept_unix(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    accept(listener).map_err(|error| {
+        let blocks = error.kind() == io::ErrorKind::WouldBlock;
+        let events = || poll_now(listener.as_raw_fd(), PEER_ENDED).unwrap_or(0);
+        if blocks && events() & PEER_ENDED != 0 {
+            io::Error::from_raw_os_error(libc::EINVAL)
+        } else {
+            error
+        }
+    })
+}
+
+/// Accepts a connection of Unix sockets.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn accept_unix(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
+    accept(listener)
+}
+
 /// `TCP_USER_TIMEOUT`, which Linux has.
 #[cfg(target_os = "linux")]
 pub(crate) fn set_user_timeout(socket: &Socket, timeout: Option<Duration>) -> io::Result<()> {
@@ -97,6 +124,101 @@ pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
 #[cfg(target_os = "freebsd")]
 pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_port_lb(true)
+}
+
+/// An abstract name: a NUL stands before it, where a path would begin (unix(7)).
+#[cfg(target_os = "linux")]
+pub(crate) fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
+    if name.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an abstract name has a byte"));
+    }
+    let path = [b"\0", name].concat();
+    SockAddr::unix(OsStr::from_bytes(&path))
+}
+
+/// Other systems know sockets by their files alone.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn abstract_address(_name: &[u8]) -> io::Result<SockAddr> {
+    let message = "this system has no abstract names of Unix sockets";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+/// User, group and process at the other end of a Unix socket. Of a process in another name space
+/// Linux gives the number 0.
+#[cfg(target_os = "linux")]
+pub(crate) fn peer_credentials(socket: &Socket) -> io::Result<(u32, u32, Option<u32>)> {
+    let mut who = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    option(socket, (libc::SOL_SOCKET, libc::SO_PEERCRED), &mut who)?;
+    Ok((who.uid, who.gid, u32::try_from(who.pid).ok().filter(|&pid| pid != 0)))
+}
+
+/// User, group and process at the other end of a Unix socket.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn peer_credentials(socket: &Socket) -> io::Result<(u32, u32, Option<u32>)> {
+    let (mut uid, mut gid) = (0, 0);
+    // SAFETY: both numbers live during the call.
+    match unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut uid, &raw mut gid) } {
+        0 => Ok((uid, gid, peer_process(socket))),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(target_vendor = "apple")]
+fn peer_process(socket: &Socket) -> Option<u32> {
+    let mut pid: libc::pid_t = 0;
+    option(socket, (libc::SOL_LOCAL, libc::LOCAL_PEERPID), &mut pid).ok()?;
+    u32::try_from(pid).ok()
+}
+
+/// Where a system has no such option.
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn peer_process(_socket: &Socket) -> Option<u32> {
+    None
+}
+
+/// Reads a socket's option, of a type that the system fills whole (getsockopt(2)).
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn option<T: Copy>(socket: &Socket, (level, name): (i32, i32), value: &mut T) -> io::Result<()> {
+    let mut len = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    let at = ptr::from_mut(value).cast();
+    // SAFETY: the value lives during the call, and is as long as the system is told; it has no
+    // invalid bit patterns (numbers, and structures of numbers).
+    match unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, at, &raw mut len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// For a receive of descriptors: they are close-on-exec from the start (P17).
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) const RECV_DESCRIPTORS_FLAGS: i32 = libc::MSG_CMSG_CLOEXEC;
+/// macOS has no such flag: see [`close_on_exec`].
+#[cfg(target_vendor = "apple")]
+pub(crate) const RECV_DESCRIPTORS_FLAGS: i32 = 0;
+
+/// The receive has seen to it.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) fn close_on_exec(_descriptor: &OwnedFd) {}
+
+/// Of a descriptor that was just received. A child that another thread starts just now may inherit
+/// it.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn close_on_exec(descriptor: &OwnedFd) {
+    // SAFETY: plain arguments; a descriptor that is open has flags (fcntl(2)).
+    let _ = unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
+/// For how many descriptors a receive has room that wants so many. Linux closes those that find
+/// none.
+#[cfg(target_os = "linux")]
+pub(crate) fn descriptors_asked_for(wanted: usize) -> usize {
+    wanted
+}
+
+/// Others may leave them open, under numbers that nobody is told: so there is room for all.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn descriptors_asked_for(_wanted: usize) -> usize {
+    crate::op::descriptors::DESCRIPTORS_MAX
 }
 
 /// Closes a descriptor and says how that went. It is gone whatever that is (close(2)).

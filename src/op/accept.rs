@@ -3,19 +3,19 @@
 //! Sources: accept(2), io_uring_prep_accept(3), io_uring_prep_multishot_accept(3).
 
 use std::io;
-use std::net::SocketAddr;
+use std::marker::PhantomData;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
 use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
+use crate::Io;
 use crate::driver::readiness::{self, Interest};
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::net::Stream;
 use crate::net::address::RawAddress;
-use crate::net::system;
-use crate::{Io, TcpStream};
 
 #[cfg(target_os = "linux")]
 const FLAGS: i32 = libc::SOCK_CLOEXEC;
@@ -52,12 +52,19 @@ pub(crate) fn is_exhausted(result: i32) -> bool {
     matches!(-result, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
 }
 
-pub(crate) struct Accept {
-    pub(crate) address: RawAddress,
+pub(crate) struct Accept<S> {
+    address: RawAddress,
+    stream: PhantomData<S>,
 }
 
-impl Operation for Accept {
-    type Output = io::Result<(TcpStream, SocketAddr)>;
+impl<S> Accept<S> {
+    pub(crate) fn new() -> Accept<S> {
+        Accept { address: RawAddress::empty(), stream: PhantomData }
+    }
+}
+
+impl<S: Stream> Operation for Accept<S> {
+    type Output = io::Result<(S, S::Address)>;
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
@@ -70,7 +77,7 @@ impl Operation for Accept {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let address = &mut self.address;
         place.attempt(Interest::Readable, |listener| {
-            let (stream, peer) = system::accept(listener)?;
+            let (stream, peer) = S::accept(listener)?;
             *address = RawAddress::from(peer);
             Ok(stream.into_raw_fd() as usize)
         })
@@ -83,10 +90,10 @@ impl Operation for Accept {
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
         let fd = descriptor(result?.cast_signed())
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-        let stream = TcpStream::from_fd(io, fd);
-        match self.address.get() {
+        let stream = S::from_fd(io, fd);
+        match S::address(self.address.get()) {
             Some(address) => Ok((stream, address)),
-            None => stream.peer_addr().map(|address| (stream, address)),
+            None => stream.peer().map(|address| (stream, address)),
         }
     }
 
@@ -96,16 +103,22 @@ impl Operation for Accept {
 }
 
 /// One multishot accept where the kernel has it (5.19+), else an accept after another.
-pub(crate) struct AcceptEach;
+pub(crate) struct AcceptEach<S>(PhantomData<S>);
 
-impl Multishot for AcceptEach {
-    type Item = TcpStream;
+impl<S> AcceptEach<S> {
+    pub(crate) fn new() -> AcceptEach<S> {
+        AcceptEach(PhantomData)
+    }
+}
+
+impl<S: Stream> Multishot for AcceptEach<S> {
+    type Item = S;
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let fd = types::Fd(place.fd);
-        place.submit(if place.features().accept_multishot {
+        place.submit(if S::ACCEPTS_MULTISHOT && place.features().accept_multishot {
             opcode::AcceptMulti::new(fd).flags(FLAGS).build()
         } else {
             let nobody = std::ptr::null_mut();
@@ -115,13 +128,13 @@ impl Multishot for AcceptEach {
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         place.attempt(Interest::Readable, |listener| {
-            let (stream, _peer) = system::accept(listener)?;
+            let (stream, _peer) = S::accept(listener)?;
             Ok(stream.into_raw_fd() as usize)
         })
     }
 
-    fn item(&mut self, io: &Io, completion: Completion) -> Option<TcpStream> {
-        descriptor(completion.result).map(|fd| TcpStream::from_fd(io, fd))
+    fn item(&mut self, io: &Io, completion: Completion) -> Option<S> {
+        descriptor(completion.result).map(|fd| S::from_fd(io, fd))
     }
 
     fn ended(&mut self, io: &Io, op: Op, result: i32) -> Rearm {

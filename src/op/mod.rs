@@ -18,10 +18,12 @@
 //! |---|---|---|---|
 //! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
 //! | connect | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
+//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect |
 //! | recv, recv_exact | `recv.rs` | `RECV` | recv |
 //! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv |
 //! | send, send_all, send_detached | `send.rs` | `SEND` | send |
 //! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
+//! | send and recv, with descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg |
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
@@ -65,7 +67,9 @@ pub(crate) mod allocate;
 pub(crate) mod append;
 pub(crate) mod close;
 pub(crate) mod connect;
+pub(crate) mod connect_unix;
 pub(crate) mod create_directory;
+pub(crate) mod descriptors;
 pub(crate) mod hard_link;
 pub(crate) mod metadata;
 pub(crate) mod open;

@@ -1,7 +1,8 @@
 //! Sending a large buffer without copying it into the kernel.
 //!
 //! It completes twice: the count first, then the notice that the buffer is free (`F_NOTIF`); the
-//! loop waits for the second. On loopback the kernel copies all the same.
+//! loop waits for the second. On loopback the kernel copies all the same. A kind of socket that
+//! cannot (Unix) says `EOPNOTSUPP`, and is sent to as ever.
 //! Source: io_uring_prep_send_zc(3), kernel 6.0+.
 
 use std::io;
@@ -19,7 +20,15 @@ use crate::driver::uring;
 use crate::{Io, IoBuf};
 
 pub(crate) struct SendZeroCopy<B> {
-    pub(crate) buf: B,
+    buf: B,
+    /// The socket cannot do it without a copy.
+    copies: bool,
+}
+
+impl<B> SendZeroCopy<B> {
+    pub(crate) fn new(buf: B) -> SendZeroCopy<B> {
+        SendZeroCopy { buf, copies: false }
+    }
 }
 
 impl<B: IoBuf> Operation for SendZeroCopy<B> {
@@ -30,7 +39,7 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let (at, len) = (self.buf.as_ptr(), clamp(self.buf.len()));
         let (fd, flags) = (types::Fd(place.fd), libc::MSG_NOSIGNAL);
-        place.submit(if place.features().send_zero_copy {
+        place.submit(if place.features().send_zero_copy && !self.copies {
             opcode::SendZc::new(fd, at, len).flags(flags).build()
         } else {
             opcode::Send::new(fd, at, len).flags(flags).build()
@@ -42,6 +51,9 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
     }
 
     fn step(&mut self, result: i32) -> Step {
+        if result == -libc::EOPNOTSUPP && !std::mem::replace(&mut self.copies, true) {
+            return Step::Again;
+        }
         Step::Done(result)
     }
 

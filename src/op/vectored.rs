@@ -41,7 +41,7 @@ impl Message {
 }
 
 /// What a call returned that gives a size, or an error.
-pub(super) fn sized(result: isize) -> io::Result<usize> {
+pub(crate) fn sized(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 

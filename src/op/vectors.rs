@@ -10,7 +10,7 @@ use std::ptr;
 use super::recv::{TRANSFER_MAX, written};
 use crate::{IoBuf, IoBufMut};
 
-pub(crate) const VECTORS_MAX: usize = 16;
+const VECTORS_MAX: usize = 16;
 
 const EMPTY: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
 

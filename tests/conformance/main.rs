@@ -17,6 +17,7 @@ mod huge;
 mod life;
 mod multishot;
 mod options;
+mod passing;
 mod paths;
 #[path = "../common/patient.rs"]
 mod patient;
@@ -32,6 +33,7 @@ mod storm;
 mod stream;
 mod tcp;
 mod timers;
+mod unix;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;

@@ -126,6 +126,8 @@ pub(crate) fn run_cancelled_when_ready(b: Bench, operation: Operation) {
     match operation.family() {
         Family::Listen | Family::Receive => scene.left(&b, operation),
         Family::Send => scene.tail(&b),
+        Family::Unix if operation.receives() => scene.left(&b, operation),
+        Family::Unix if operation != Operation::ConnectUnix => scene.tail(&b),
         _ => {}
     }
 }

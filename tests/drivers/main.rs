@@ -33,6 +33,7 @@ mod signal;
 mod start;
 mod system;
 mod table;
+mod unix;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -122,6 +123,11 @@ fn readiness_of_descriptors() {
 #[test]
 fn files_and_paths() {
     compare(Family::Files);
+}
+
+#[test]
+fn unix_sockets() {
+    compare(Family::Unix);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tigereye::{AsSource, BufferPool, Trigger};
 use crate::bench::{Bench, HANG, Kept, shown};
 use crate::files::Ground;
 use crate::patient::read_some;
+use crate::scratch::Scratch;
 use crate::system::{has, is_at_rest, raise, settle};
 use crate::table::{Family, Operation};
 
@@ -30,7 +31,9 @@ pub(crate) struct Scene {
     /// The handle that the operation uses, and a second descriptor of it to look at.
     pub(crate) on: Option<Rc<dyn AsSource>>,
     pub(crate) watch: Option<Socket>,
-    pub(crate) peer: Option<TcpStream>,
+    pub(crate) peer: Option<Socket>,
+    /// Where the file of a Unix socket is.
+    pub(crate) directory: Option<Scratch>,
     /// What lies in the way of what is sent.
     pub(crate) in_the_way: usize,
     /// Where to connect to, and who is there.
@@ -40,6 +43,8 @@ pub(crate) struct Scene {
     pub(crate) bytes: Vec<u8>,
     pub(crate) room: usize,
     pub(crate) exact: usize,
+    /// For how many passed descriptors there is room.
+    pub(crate) descriptors: usize,
     pub(crate) pool: Option<BufferPool>,
     /// Whether received buffers are kept, and those that were.
     pub(crate) keeps: bool,
@@ -133,12 +138,14 @@ impl Scene {
             on: None,
             watch: None,
             peer: None,
+            directory: None,
             in_the_way: 0,
             address: any(),
             listener: None,
             bytes: b"hello".to_vec(),
             room: 8,
             exact: 5,
+            descriptors: 1,
             pool: None,
             keeps: false,
             kept: Kept::default(),
@@ -159,6 +166,7 @@ impl Scene {
             Family::Connect => scene.expect_connections(),
             Family::Own | Family::Signal | Family::Post => {}
             Family::Files => scene.lay(b, operation),
+            Family::Unix => scene.unix(b, operation),
             _ if operation.accepts() => scene.listen(b),
             Family::Listen => unreachable!("all of them accept"),
             _ if sends && when == When::Later => scene.fill(b),
@@ -205,7 +213,7 @@ impl Scene {
         far.set_nodelay(true).unwrap();
         self.watch = Some(near.try_clone().unwrap().into());
         self.on = Some(Rc::new(tigereye::TcpStream::from_std(&b.io, near).unwrap()));
-        self.peer = Some(far);
+        self.peer = Some(far.into());
         self.pool = Some(BufferPool::new(&b.io, 4, 8).unwrap());
     }
 
@@ -236,7 +244,7 @@ impl Scene {
         self.take(b, near.into(), far.into());
     }
 
-    pub(crate) fn peer(&mut self) -> &mut TcpStream {
+    pub(crate) fn peer(&mut self) -> &mut Socket {
         self.peer.as_mut().unwrap()
     }
 
@@ -264,13 +272,15 @@ impl Scene {
 
     /// The peer goes, with a reset.
     pub(crate) fn reset(&mut self) {
-        reset(self.peer.take().unwrap());
+        reset(self.peer.take().unwrap().into());
         self.settle(libc::POLLERR);
     }
 
     /// What the operation waits for comes about; the system has it.
     pub(crate) fn arrive(&mut self, b: &Bench, operation: Operation) {
-        if operation.accepts() {
+        if self.directory.is_some() || operation == Operation::RecvDescriptors {
+            self.unix_arrive(operation);
+        } else if operation.accepts() {
             let client = TcpStream::connect(self.address).unwrap();
             self.others.push(Box::new(client));
             if !self.awaited {

@@ -67,6 +67,7 @@ pub(crate) fn start(b: &Bench, operation: Operation, scene: &mut Scene) -> Op {
         Family::Ready => b.io.writable(context, ended),
         Family::Own => own(b, operation, scene, context),
         Family::Files => files::start(b, operation, scene, context),
+        Family::Unix => crate::unix::begin(b, operation, scene, context),
         Family::Signal => listen_to_signals(b, scene, context),
         Family::Post => unreachable!("a post is no operation"),
     };

@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 
-use socket2::Socket;
+use socket2::{MsgHdr, Socket};
 
 use crate::bench::HANG;
 
@@ -45,4 +45,19 @@ pub(crate) fn is_at_rest(socket: &Socket) -> bool {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     // SAFETY: zero is a valid value of each of its fields, and so is what the kernel wrote.
     unsafe { info.assume_init() }.tcpi_unacked == 0
+}
+
+/// Sends bytes with one descriptor, through a Unix socket (cmsg(3)).
+pub(crate) fn send_with_descriptor(socket: &Socket, bytes: &[u8], descriptor: &impl AsRawFd) {
+    let head = size_of::<libc::cmsghdr>() + size_of::<i32>();
+    let mut control = head.to_ne_bytes().to_vec();
+    for value in [libc::SOL_SOCKET, libc::SCM_RIGHTS, descriptor.as_raw_fd(), 0] {
+        control.extend(value.to_ne_bytes());
+    }
+    let bufs = [std::io::IoSlice::new(bytes)];
+    let message = MsgHdr::new().with_buffers(&bufs).with_control(&control);
+    assert_eq!(
+        socket.sendmsg(&message, libc::MSG_NOSIGNAL).expect("the peer is there"),
+        bytes.len()
+    );
 }

@@ -4,7 +4,7 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, files, halves, listen, own, post, ready, receive, send, signal};
+use crate::{connect, files, halves, listen, own, post, ready, receive, send, signal, unix};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -79,6 +79,13 @@ listed! {
         Next,
         Event,
         Offload,
+        AcceptUnix,
+        AcceptUnixEach,
+        ConnectUnix,
+        RecvUnix,
+        RecvDescriptors,
+        SendUnix,
+        SendDescriptors,
         SignalEach,
         SignalPaused,
         Post,
@@ -173,6 +180,7 @@ pub(crate) enum Family {
     Ready,
     Files,
     Own,
+    Unix,
     Signal,
     Post,
 }
@@ -242,6 +250,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Ready => ready::cell(operation, situation),
         Family::Files => files::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
+        Family::Unix => unix::cell(operation, situation),
         Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
     }
@@ -265,6 +274,8 @@ impl Operation {
             | Allocate | Sync | SyncData | SyncRange | Metadata | MetadataAt | Rename
             | HardLink | Symlink | RemoveFile | RemoveDirectory | CreateDirectory => Family::Files,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
+            AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
+            | SendDescriptors => Family::Unix,
             SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
         }
@@ -280,12 +291,16 @@ impl Operation {
     }
 
     pub(crate) fn accepts(self) -> bool {
-        self.family() == Family::Listen
+        use Operation::*;
+        self.family() == Family::Listen || matches!(self, AcceptUnix | AcceptUnixEach)
     }
 
     /// Whether it waits for something that comes in.
     pub(crate) fn receives(self) -> bool {
-        self.accepts() || self.family() == Family::Receive || self == Operation::Readable
+        use Operation::*;
+        self.accepts()
+            || self.family() == Family::Receive
+            || matches!(self, Readable | RecvUnix | RecvDescriptors)
     }
 
     pub(crate) fn is_flow(self) -> bool {
@@ -293,6 +308,7 @@ impl Operation {
         matches!(
             self,
             AcceptEach
+                | AcceptUnixEach
                 | AcceptPaused
                 | RecvEach
                 | RecvPaused
@@ -313,10 +329,12 @@ impl Operation {
     pub(crate) fn done(self) -> &'static str {
         use Operation::*;
         match self {
-            Accept => "connection",
-            AcceptEach | AcceptPaused => "connection; end ok",
-            Connect | ConnectFrom | ConnectHost => "connected",
-            Recv | Read | Send | SendZeroCopy | Write | ReadAt | WriteAt | Append => "5 [hello]",
+            Accept | AcceptUnix => "connection",
+            AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
+            Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
+            Recv | Read | Send | SendZeroCopy | Write | ReadAt | WriteAt | Append | RecvUnix
+            | SendUnix => "5 [hello]",
+            RecvDescriptors | SendDescriptors => "5 [hello] 1",
             RecvExact | ReadExact | SendAll | WriteAll | ReadExactAt | WriteAllAt => "ok [hello]",
             RecvVectored | SendVectored | ReadVectoredAt | WriteVectoredAt => "5 [hel][lo]",
             SendAllVectored | WriteAllVectoredAt => "ok [hel][lo]",
@@ -339,24 +357,31 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | Read | ReadExact | ReadAt | ReadExactAt => format!("{error} []"),
+            Recv | RecvExact | Read | ReadExact | ReadAt | ReadExactAt | RecvUnix => {
+                format!("{error} []")
+            }
+            RecvDescriptors => format!("{error} [] 0"),
+            SendDescriptors => format!("{error} [hello] 1"),
             RecvVectored | ReadVectoredAt => format!("{error} [][]"),
-            Send | SendAll | SendZeroCopy | Write | WriteAll | WriteAt | WriteAllAt | Append => {
+            Send | SendAll | SendZeroCopy | Write | WriteAll | WriteAt | WriteAllAt | Append
+            | SendUnix => {
                 format!("{error} [hello]")
             }
             SendVectored | SendAllVectored | WriteVectoredAt | WriteAllVectoredAt => {
                 format!("{error} [hel][lo]")
             }
             SendDetached => "shut".into(),
-            AcceptEach | AcceptPaused | RecvEach | RecvPaused | TickEach | TickPaused
-            | SignalEach | SignalPaused => {
+            AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | TickEach
+            | TickPaused | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
-            Accept | Connect | ConnectFrom | ConnectHost | ShutdownRead | ShutdownWrite
-            | ShutdownBoth | Close | Readable | Writable | Open | OpenBeneath | OpenDirectory
-            | SetLen | Allocate | Sync | SyncData | SyncRange | Metadata | MetadataAt | Rename
-            | HardLink | Symlink | RemoveFile | RemoveDirectory | CreateDirectory | Timeout
-            | Next | Event | Offload | Post => error.into(),
+            Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
+            | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Open
+            | OpenBeneath | OpenDirectory | SetLen | Allocate | Sync | SyncData | SyncRange
+            | Metadata | MetadataAt | Rename | HardLink | Symlink | RemoveFile
+            | RemoveDirectory | CreateDirectory | Timeout | Next | Event | Offload | Post => {
+                error.into()
+            }
         }
     }
 }

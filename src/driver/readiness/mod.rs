@@ -9,7 +9,7 @@
 //!     is closed or given away: it is taken back before the descriptor is.
 //! I2. An edge is lost only by a call that found nothing more: a direction counts as blocked after
 //!     a call that would have blocked or was short, until the next event, and never once its end
-//!     was announced (P70, P74).
+//!     was announced (P70, P74). A short receive says so only of a stream without boundaries.
 //! I3. Waiters of one direction are woken together, in the order in which they came (P73).
 //! I4. Events name handles, and are turned into completions before anything else runs: no event
 //!     outlives its handle (P71), and one for nobody, or for a successor, costs a try.
@@ -181,8 +181,7 @@ struct Watch {
 }
 
 impl Watch {
-    const NEW: Watch =
-        Watch { registered: false, ways: [Way::idle(TELLS_OF_URGENT_DATA), Way::idle(true)] };
+    const NEW: Watch = Watch { registered: false, ways: [Way::idle(false), Way::idle(true)] };
 
     fn way(&mut self, interest: Interest) -> &mut Way {
         &mut self.ways[interest as usize]
@@ -244,6 +243,15 @@ impl<P: Poller> Readiness<P> {
         make_room(&mut self.watches, handle);
         let ways = self.watches.get_mut(handle as usize).map(|watch| &mut watch.ways);
         Place { fd, op, ways, system_calls: &mut self.system_calls, calls }
+    }
+
+    /// What a handle receives is one row of bytes: a receive that is short has had all of them. With
+    /// boundaries, as descriptors make them in the data of a Unix socket, more may lie behind one.
+    #[inline]
+    pub(crate) fn has_no_boundaries(&mut self, handle: u32) {
+        make_room(&mut self.watches, handle);
+        self.watches[handle as usize].way(Interest::Readable).short_calls_end =
+            TELLS_OF_URGENT_DATA;
     }
 
     /// Lets an operation wait until its handle is ready.

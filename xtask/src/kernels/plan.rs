@@ -93,6 +93,8 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("tee", "starts an example, which is not in the machine"),
     ("web_server", "starts browsers and other clients, which are not linked statically"),
     ("examples", "starts programs that are not taken along"),
+    ("chat", "starts an example, which is not in the machine"),
+    ("tcp_proxy", "starts an example, which is not in the machine"),
     ("drivers", "compares sends with outcomes that emulated 6.1 does not have yet, which is open"),
 ];
 

@@ -293,6 +293,34 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "ends::p22_rule7_an_accepted_connection_that_nobody_took_is_closed",
     ),
     change(
+        "P22: passed descriptors that nobody took stay open",
+        &[edit("src/op/descriptors.rs", "unpack(drop)", "unpack(std::mem::forget)")],
+        SUITE,
+        "passing::p22_rule7_descriptors_that_nobody_took_are_closed",
+    ),
+    change(
+        "P45: a NUL in a path",
+        &[edit("src/net/unix_address.rs", "|| bytes.contains(&0)", "")],
+        SUITE,
+        "unix::p45_a_path_that_no_address_can_be_is_refused",
+    ),
+    change(
+        "P45: the file of a socket in use is replaced",
+        &[edit(
+            "src/net/unix_listener.rs",
+            "asked == Err(io::ErrorKind::ConnectionRefused)",
+            "asked != Ok(())",
+        )],
+        SUITE,
+        "unix::p45_a_file_that_is_in_use_is_never_replaced",
+    ),
+    change(
+        "P17: passed descriptors are inherited",
+        &[edit("src/net/system.rs", "i32 = libc::MSG_CMSG_CLOEXEC", "i32 = 0")],
+        "descriptors",
+        "p17_p38_no_descriptor_of_unix_sockets_is_for_other_programs",
+    ),
+    change(
         "P24: a panic ends the end of the loop",
         &[edit(
             END,
@@ -393,6 +421,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[edit(READINESS, "if event.urgent {", "if false {")],
         SUITE,
         "edges::p70_what_follows_urgent_data_is_received",
+    ),
+    readiness(
+        "P70: a short receive leaves nothing, whatever the data's boundaries",
+        &[edit(READINESS, "Way::idle(false), Way::idle(true)", "Way::idle(true), Way::idle(true)")],
+        SUITE,
+        "passing::p70_bytes_behind_descriptors_are_received_without_another_event",
     ),
     readiness(
         "P70: an event leaves the direction blocked",

@@ -1,0 +1,116 @@
+//! Addresses of Unix sockets.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use socket2::SockAddr;
+
+use super::system;
+
+/// The address of a Unix socket: the path of its file, an abstract name (Linux), or nothing, as a
+/// client mostly has it (unix(7)).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UnixAddress(pub(crate) SockAddr);
+
+impl UnixAddress {
+    /// The address of a socket's file.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the path is empty, has a NUL, or is longer than the system takes: 107
+    /// bytes on Linux, 103 on macOS and FreeBSD (`sun_path`, unix(7)).
+    pub fn from_path(path: impl AsRef<Path>) -> io::Result<UnixAddress> {
+        let path = path.as_ref();
+        let bytes = path.as_os_str().as_bytes();
+        // Either would be another address to the system: a shorter path, an abstract name, none.
+        if bytes.is_empty() || bytes.contains(&0) {
+            let message = "the path of a Unix socket is not empty and has no NUL";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        SockAddr::unix(path).map(UnixAddress)
+    }
+
+    /// A name of its own name space, which has no file and goes when its last socket is closed.
+    /// Any bytes will do, NUL too.
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")] {
+    /// use tigereye::{Io, UnixAddress, UnixListener};
+    ///
+    /// let io = Io::new()?;
+    /// let name = UnixAddress::from_abstract_name(format!("example-{}", std::process::id()))?;
+    /// let listener = UnixListener::bind(&io, &name)?;
+    /// assert_eq!(listener.local_addr()?, name);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidInput` when the name is empty or longer than 107 bytes.
+    ///
+    /// # Platform
+    /// Linux has them. On other systems it is an error of kind `Unsupported`.
+    pub fn from_abstract_name(name: impl AsRef<[u8]>) -> io::Result<UnixAddress> {
+        system::abstract_address(name.as_ref()).map(UnixAddress)
+    }
+
+    /// The path of the socket's file, if the address is one.
+    pub fn as_path(&self) -> Option<&Path> {
+        self.0.as_pathname()
+    }
+
+    /// The abstract name, if the address is one.
+    pub fn as_abstract_name(&self) -> Option<&[u8]> {
+        self.0.as_abstract_namespace()
+    }
+
+    /// Whether it names nobody: the socket was not bound.
+    pub fn is_unnamed(&self) -> bool {
+        self.as_path().is_none() && self.as_abstract_name().is_none()
+    }
+}
+
+/// What can be made an address of a Unix socket: paths, and an address itself.
+pub trait ToUnixAddress {
+    /// The address.
+    ///
+    /// # Errors
+    /// As [`UnixAddress::from_path`].
+    fn to_unix_address(&self) -> io::Result<UnixAddress>;
+}
+
+impl ToUnixAddress for UnixAddress {
+    fn to_unix_address(&self) -> io::Result<UnixAddress> {
+        Ok(self.clone())
+    }
+}
+
+impl ToUnixAddress for Path {
+    fn to_unix_address(&self) -> io::Result<UnixAddress> {
+        UnixAddress::from_path(self)
+    }
+}
+
+impl ToUnixAddress for PathBuf {
+    fn to_unix_address(&self) -> io::Result<UnixAddress> {
+        UnixAddress::from_path(self)
+    }
+}
+
+impl ToUnixAddress for str {
+    fn to_unix_address(&self) -> io::Result<UnixAddress> {
+        UnixAddress::from_path(self)
+    }
+}
+
+impl ToUnixAddress for String {
+    fn to_unix_address(&self) -> io::Result<UnixAddress> {
+        UnixAddress::from_path(self)
+    }
+}
+
+impl<T: ToUnixAddress + ?Sized> ToUnixAddress for &T {
+    fn to_unix_address(&self) -> io::Result<UnixAddress> {
+        (**self).to_unix_address()
+    }
+}

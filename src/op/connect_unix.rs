@@ -1,0 +1,95 @@
+//! Connecting a Unix socket, which the operation owns until it is connected.
+//!
+//! Nothing is on its way in such a connect: when connect(2) returns it is connected, or it failed.
+//! Where the backlog is full, Linux answers `EAGAIN` to a socket that does not block, and there is
+//! nothing to wait for: an unconnected socket counts as writable. io_uring would leave a kernel
+//! thread waiting for each (P16). So both drivers make the call, and try again by a timer.
+//!
+//! Sources: connect(2), "EAGAIN"; unix(7).
+
+use std::io;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use super::{Direction, Operation, Start, Step};
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
+#[cfg(target_os = "linux")]
+use crate::net::borrow;
+use crate::net::{Stream, UnixAddress, socket};
+use crate::{AsSource, Io, UnixStream};
+
+/// The first pause before the next try; each is twice as long as the one before.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(32);
+
+pub(crate) struct ConnectUnix {
+    /// The socket, which does not block, and where to; or why there is none.
+    parts: io::Result<(UnixStream, UnixAddress)>,
+    /// How long it waits when the backlog is full.
+    pause: Duration,
+    /// It waits.
+    paused: bool,
+}
+
+impl ConnectUnix {
+    pub(crate) fn new(io: &Io, address: io::Result<UnixAddress>) -> ConnectUnix {
+        let parts = address.and_then(|address| {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            socket.set_nonblocking(true)?;
+            Ok((UnixStream::from_fd(io, socket.into()), address))
+        });
+        ConnectUnix { parts, pause: PAUSE_MIN, paused: false }
+    }
+
+    pub(crate) fn stream(&self) -> Option<&UnixStream> {
+        self.parts.as_ref().ok().map(|(stream, _address)| stream)
+    }
+
+    fn attempt(&mut self, connect: impl FnOnce(&UnixAddress) -> i32) -> Start {
+        let Ok((stream, address)) = &self.parts else { return Start::Ready(0) };
+        let result = connect(address);
+        if result != -libc::EAGAIN {
+            return Start::Ready(result);
+        }
+        let deadline_ns = stream.as_source().deadline_ns(self.pause);
+        self.pause = PAUSE_MAX.min(self.pause * 2);
+        self.paused = true;
+        Start::Timer(deadline_ns)
+    }
+}
+
+impl Operation for ConnectUnix {
+    type Output = io::Result<UnixStream>;
+    const DIRECTION: Direction = Direction::None;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        self.attempt(|address| match borrow(&place.fd).connect(&address.0) {
+            Ok(()) => 0,
+            Err(error) => -error.raw_os_error().unwrap_or(libc::EINVAL),
+        })
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        self.attempt(|address| place.call(|socket| socket.connect(&address.0).map(|()| 0)))
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        let paused = std::mem::replace(&mut self.paused, false);
+        if paused && result == 0 { Step::Again } else { Step::Done(result) }
+    }
+
+    fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
+        let (stream, _address) = self.parts?;
+        result?;
+        if !io.core.driver.kind.wants_nonblocking() {
+            socket(stream.as_source())?.set_nonblocking(false)?;
+        }
+        Ok(stream)
+    }
+
+    fn discard(self, _result: i32) {}
+}
