@@ -346,7 +346,7 @@ fn parts_of_a_file_are_synced() {
 #[cfg(target_pointer_width = "64")]
 const LONG: usize = 1 << 32;
 /// What Linux moves in one call (read(2)).
-#[cfg(target_pointer_width = "64")]
+#[cfg(all(target_pointer_width = "64", target_os = "linux"))]
 const MOST: usize = 0x7fff_f000;
 
 #[cfg(target_pointer_width = "64")]
