@@ -18,7 +18,7 @@ use crate::net::borrow;
 use crate::offload::JobId;
 use crate::op::{Completion, Direction, MORE, Op, Start};
 use crate::remote::Message;
-use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, STOPPED, Slot, SlotRef, State};
+use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, STOPPED, Slot, SlotRef, State};
 use crate::state::{Loop, StartFn};
 
 pub(crate) type LoopMailbox = Mailbox<Message, Waker>;
@@ -148,6 +148,14 @@ impl Core {
     #[inline]
     pub(crate) fn flags(&self, slot: SlotRef) -> u8 {
         self.state.borrow_mut().slots.header_of(slot).flags
+    }
+
+    /// Whether the socket that an operation uses is connected.
+    #[cold]
+    pub(crate) fn has_peer(&self, op: Op) -> bool {
+        let mut state = self.state.borrow_mut();
+        let handle = state.slots.header(op.index).handle;
+        handle != NONE && borrow(&state.handles.get(handle).fd).peer_addr().is_ok()
     }
 
     /// An item's callback wants no more.

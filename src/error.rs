@@ -20,11 +20,14 @@ pub(crate) const NO_ROOM: i32 = -5004;
 pub(crate) const UNEXPECTED_END: i32 = -5005;
 /// Descriptors were to go without a byte.
 pub(crate) const NO_BYTE: i32 = -5010;
-
 /// A write of some bytes did none.
 pub(crate) const WROTE_NOTHING: i32 = -5006;
 /// The system appends only to files that were opened for that.
 pub(crate) const NOT_APPENDING: i32 = -5011;
+/// The system does not split a buffer into datagrams.
+pub(crate) const NO_SEGMENTS: i32 = -5020;
+/// The socket is not one of datagrams.
+pub(crate) const NO_DATAGRAMS: i32 = -5021;
 
 /// What the library says when no system did; the payload of such an [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,8 @@ enum Refusal {
     NoRoom,
     NotAppending,
     NoByte,
+    NoSegments,
+    NoDatagrams,
 }
 
 impl fmt::Display for Refusal {
@@ -46,6 +51,8 @@ impl fmt::Display for Refusal {
             Refusal::NoRoom => "the buffer has no room to receive into",
             Refusal::NotAppending => "this system appends to files that were opened with append",
             Refusal::NoByte => "descriptors go with at least one byte",
+            Refusal::NoSegments => "this system does not split a buffer into datagrams",
+            Refusal::NoDatagrams => "the socket is not one of datagrams with Internet addresses",
         })
     }
 }
@@ -63,6 +70,8 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         NO_ROOM => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoRoom),
         NOT_APPENDING => io::Error::new(io::ErrorKind::Unsupported, Refusal::NotAppending),
         NO_BYTE => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoByte),
+        NO_SEGMENTS => io::Error::new(io::ErrorKind::Unsupported, Refusal::NoSegments),
+        NO_DATAGRAMS => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoDatagrams),
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
         WROTE_NOTHING => io::ErrorKind::WriteZero.into(),

@@ -137,6 +137,15 @@ impl Source {
         source
     }
 
+    /// As [`new`](Source::new), of a socket of datagrams: an error on it is over when it is told.
+    pub(crate) fn of_datagrams(io: &Io, fd: RawFd) -> Source {
+        let source = Source::new(io, fd);
+        if let Some(driver) = &mut io.core.state.borrow_mut().driver {
+            driver.carries_datagrams(source.id.index);
+        }
+        source
+    }
+
     /// The name of the handle in `io`, or nothing if it belongs to another loop.
     #[inline]
     pub(crate) fn id(&self, io: &Io) -> Option<HandleId> {

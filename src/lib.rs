@@ -104,9 +104,9 @@ pub use fs::{
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{
-    ConnectOptions, Delivery, Descriptor, Keepalive, ListenOptions, PeerCredentials, TcpListener,
-    TcpStream, ToUnixAddress, UnixAddress, UnixListenOptions, UnixListener, UnixStream, stderr,
-    stdin, stdout,
+    ConnectOptions, Datagram, Delivery, Descriptor, Keepalive, ListenOptions, PeerCredentials,
+    Received, TcpListener, TcpStream, ToUnixAddress, UdpOptions, UdpSocket, UnixAddress,
+    UnixListenOptions, UnixListener, UnixStream, stderr, stdin, stdout,
 };
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};

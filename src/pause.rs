@@ -91,10 +91,11 @@ impl Loop {
 }
 
 impl crate::Io {
-    /// Pauses a flow: `accept_each`, `recv_each`, `tick_each` or `signal_each`. Until [`resume`](crate::Io::resume)
-    /// its callbacks do not run. What had arrived when the pause took effect is kept and comes
-    /// first afterwards; what arrives later stays with the system, so a sender is held up by flow
-    /// control and connections wait in the backlog. Ticks that are missed are counted.
+    /// Pauses a flow: `accept_each`, `recv_each`, `recv_from_each`, `tick_each` or `signal_each`.
+    /// Until [`resume`](crate::Io::resume) its callbacks do not run. What had arrived when the pause took
+    /// effect is kept and comes first afterwards; what arrives later stays with the system, so a
+    /// sender is held up by flow control, connections wait in the backlog, and datagrams in the
+    /// socket while it has room. Ticks that are missed are counted.
     ///
     /// A cancel, a deadline or a close of the handle ends the pause, and then the operation. Does
     /// nothing when the operation has ended, is paused already, or is not a flow.

@@ -12,7 +12,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use counting::{unwatch, watch};
-use tigereye::{AsSource, BufferPool, File, Io, Next, OpenOptions, Source, TcpStream, UnixStream};
+use tigereye::{
+    AsSource, BufferPool, File, Io, Next, OpenOptions, Source, TcpStream, UdpSocket, UnixStream,
+};
 
 const MESSAGE_BYTES: usize = 64;
 const WARM_MESSAGES: usize = 2_000;
@@ -129,6 +131,49 @@ fn echo_from_pool() -> usize {
     );
     io.run().expect("the loop runs");
     peer.join().expect("the peer is content");
+    allocations.get().expect("the window was closed")
+}
+
+/// A client sends a datagram and receives its echo, again and again.
+fn ping(io: &Io, client: Rc<UdpSocket>, server: SocketAddr, buf: Vec<u8>, mut window: Window) {
+    io.send_to(client, buf, server, move |client, io, mut buf, result| {
+        assert_eq!(result.expect("it is sent"), MESSAGE_BYTES);
+        buf.clear();
+        io.recv_from(client, buf, move |client, io, buf, result| {
+            let received = result.expect("it is answered");
+            assert_eq!((received.from, received.len), (server, MESSAGE_BYTES));
+            window.received(received.len);
+            if window.allocations.get().is_some() {
+                return io.stop();
+            }
+            ping(io, client, server, buf, window);
+        });
+    });
+}
+
+fn datagrams() -> usize {
+    let io = Io::new().expect("a loop");
+    let pool = BufferPool::new(&io, 16, 4096).expect("a pool");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let [client, server] =
+        [(); 2].map(|()| Rc::new(UdpSocket::bind(&io, any).expect("a port is free")));
+    let address = server.local_addr().expect("it is bound");
+    io.recv_from_each(
+        server,
+        &pool,
+        |server, io, datagram| {
+            let from = datagram.from;
+            io.send_to(Rc::clone(server), datagram, from, |_server, _io, _datagram, result| {
+                assert_eq!(result.expect("it is sent"), MESSAGE_BYTES);
+            });
+            Next::Continue
+        },
+        |_server, _io, _result| {},
+    );
+    let allocations = Rc::new(Cell::new(None));
+    let window = Window { received: 0, allocations: Rc::clone(&allocations) };
+    ping(&io, client, address, vec![7; MESSAGE_BYTES], window);
+    io.run().expect("the loop runs");
     allocations.get().expect("the window was closed")
 }
 
@@ -339,6 +384,7 @@ fn the_steady_state_allocates_nothing() {
     assert_eq!(echo::<0>(), 0, "recv and send_all with one vector");
     assert_eq!(echo::<500>(), 0, "recv and send_all with a context of 500 bytes");
     assert_eq!(echo_from_pool(), 0, "recv_each and send of its buffers");
+    assert_eq!(datagrams(), 0, "send_to, recv_from and recv_from_each");
     assert_eq!(passing(), 0, "a descriptor that is passed on and on");
     assert_eq!(second_round(timeouts_that_fire), 0, "timeouts that fire");
     assert_eq!(second_round(timeouts_that_are_cancelled), 0, "timeouts that are cancelled");

@@ -1,94 +1,66 @@
-//! The small examples, as processes.
+//! The small examples, each as a process of its own, with a client of the standard library.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-#[allow(dead_code, reason = "other tests use more of it")]
-#[path = "common/scratch.rs"]
-mod scratch;
-
-use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use scratch::Scratch;
+/// Longer than any answer takes, on the busiest machine.
+const HANG: Duration = Duration::from_secs(120);
 
-/// The example beside this test: `target/…/deps/examples-…` and `target/…/examples/…`.
-fn example(name: &str) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile.join("examples").join(name);
-    // `cargo test` builds it, but `cargo test --test examples` does not.
-    let source = format!("{}/examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
-    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let is_new = modified(&binary) >= modified(Path::new(&source));
-    assert!(is_new, "`cargo build --example {name}` makes {}", binary.display());
-    Command::new(binary)
+/// An example that runs, and where it listens; it ends with this value.
+struct Server {
+    process: Child,
+    address: SocketAddr,
 }
 
-/// As in the example.
-const BLOCK: usize = 128 * 1024;
-
-fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at % 251) as u8).collect()
-}
-
-#[test]
-fn cat_copies_files_in_order() {
-    let scratch = Scratch::new();
-    let (mut cat, mut expected) = (example("cat"), Vec::new());
-    for len in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 4 * BLOCK, 9 * BLOCK + 7] {
-        let contents = bytes(len);
-        cat.arg(scratch.file(&len.to_string(), &contents));
-        expected.extend(contents);
+impl Server {
+    fn start(name: &str) -> Server {
+        // The examples are beside the tests: `target/…/deps/examples-…`, `target/…/examples/echo`.
+        let test = std::env::current_exe().unwrap();
+        let binary = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+        let mut command = Command::new(&binary);
+        let process = command.arg("127.0.0.1:0").stdout(Stdio::piped()).spawn();
+        let mut process = process.unwrap_or_else(|error| {
+            panic!("`cargo build --examples` makes {}: {error}", binary.display())
+        });
+        let mut line = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening ").unwrap().parse().unwrap();
+        Server { process, address }
     }
-    let output = cat.output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    assert!(output.status.success());
-    assert!(output.stdout == expected, "{} bytes of {}", output.stdout.len(), expected.len());
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 #[test]
-fn cat_says_what_it_cannot_copy_and_goes_on() {
-    let scratch = Scratch::new();
-    let file = scratch.file("file", b"whole");
-    let output = example("cat").arg(scratch.join("nothing")).arg("/").arg(&file).output().unwrap();
-    assert_eq!(output.stdout, b"whole");
-    assert_eq!(output.status.code(), Some(1));
-    let complaints = String::from_utf8(output.stderr).unwrap();
-    let lines: Vec<&str> = complaints.lines().collect();
-    assert!(lines[0].contains("nothing: No such file"), "{complaints}");
-    assert!(lines[1].starts_with("cat: /: Is a directory"), "{complaints}");
-    assert_eq!(lines.len(), 2);
-}
-
-#[test]
-fn cat_ends_when_its_reader_goes() {
-    let scratch = Scratch::new();
-    let file = scratch.file("file", &bytes(100 * BLOCK));
-    let mut cat = example("cat");
-    cat.arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = cat.spawn().unwrap();
-    process.stdout.take().unwrap().read_exact(&mut [0; 10]).unwrap();
-    let output = process.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Broken pipe"));
-}
-
-#[test]
-fn list_shows_names_and_kinds_in_order() {
-    let scratch = Scratch::new();
-    scratch.file("b", b"12345");
-    fs::create_dir(scratch.join("a")).unwrap();
-    std::os::unix::fs::symlink("nowhere", scratch.join("c")).unwrap();
-    let output = example("list").arg(scratch.path()).output().unwrap();
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<Vec<&str>> =
-        text.lines().map(|line| line.split_ascii_whitespace().collect()).collect();
-    let kinds_and_names: Vec<_> = lines.iter().map(|line| (line[0], line[3])).collect();
-    assert_eq!(kinds_and_names, [("d", "a"), ("-", "b"), ("l", "c")]);
-    assert_eq!(lines[1][2], "5");
-    let output = example("list").arg(scratch.join("b")).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Not a directory"));
+fn udp_echo_answers_each_client() {
+    let server = Server::start("udp_echo");
+    let clients = [(); 2].map(|()| {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(HANG)).unwrap();
+        client
+    });
+    let mut buf = [0; 4096];
+    for message in [&b"one"[..], b"", b"three", &[7; 1900]] {
+        for client in &clients {
+            client.send_to(message, server.address).unwrap();
+        }
+        for client in &clients {
+            let (len, from) = client.recv_from(&mut buf).unwrap();
+            assert_eq!((&buf[..len], from), (message, server.address));
+        }
+    }
+    // What is cut is not answered, and what comes after it is.
+    clients[0].send_to(&[7; 2000], server.address).unwrap();
+    clients[0].send_to(b"after", server.address).unwrap();
+    let len = clients[0].recv(&mut buf).unwrap();
+    assert_eq!(&buf[..len], b"after");
 }

@@ -19,6 +19,7 @@ pub mod micro;
 pub mod readiness;
 pub mod server;
 pub mod service;
+pub mod storage;
 pub mod sys;
 pub mod trial;
 pub mod tuning;

@@ -11,8 +11,8 @@ mod pool;
 mod region;
 
 pub use aligned::AlignedBuf;
-pub(crate) use pool::PoolShared;
 pub use pool::{BufferPool, PoolBuf};
+pub(crate) use pool::{PoolShared, Taken};
 pub(crate) use region::Region;
 
 /// The bytes of a buffer.

@@ -243,6 +243,11 @@ impl PoolShared {
         self.stock.borrow().ring.as_ref().map(ProvidedRing::group)
     }
 
+    /// Bytes of a buffer.
+    pub(crate) fn size(&self) -> usize {
+        self.stock.borrow().size as usize
+    }
+
     pub(crate) fn belongs_to(&self, io: &Io) -> bool {
         Rc::ptr_eq(&self.core, &io.core)
     }

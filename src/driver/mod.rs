@@ -209,6 +209,15 @@ impl Driver {
         }
     }
 
+    /// A new handle is a socket of datagrams.
+    pub(crate) fn carries_datagrams(&mut self, handle: u32) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(_) => {}
+            Driver::Readiness(readiness) => readiness.carries_datagrams(handle),
+        }
+    }
+
     /// A handle on which nothing is pending is about to be closed or given away.
     #[inline]
     pub(crate) fn forget(&mut self, fd: RawFd, handle: u32) {

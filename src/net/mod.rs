@@ -1,7 +1,8 @@
-//! The network: listeners and streams, of TCP and of Unix sockets.
+//! The network: listeners and streams, of TCP and of Unix sockets, and UDP sockets.
 
 pub(crate) mod address;
 pub(crate) mod attempt;
+mod datagram;
 mod descriptor;
 mod descriptors;
 mod host;
@@ -10,16 +11,20 @@ mod options;
 mod sigpipe;
 mod stream;
 pub(crate) mod system;
+mod udp;
 mod unix_address;
 mod unix_listener;
 mod unix_stream;
 
+pub(crate) use datagram::Address;
+pub use datagram::{Datagram, Received};
 pub use descriptor::{Descriptor, stderr, stdin, stdout};
 pub use descriptors::Delivery;
 pub use listener::TcpListener;
-pub use options::{ConnectOptions, Keepalive, ListenOptions};
+pub use options::{ConnectOptions, Keepalive, ListenOptions, UdpOptions};
 pub use stream::TcpStream;
 pub(crate) use stream::{Borrowed, Stream, adopt, borrow, into_owned, socket};
+pub use udp::UdpSocket;
 pub use unix_address::{ToUnixAddress, UnixAddress};
 pub use unix_listener::{UnixListenOptions, UnixListener};
 pub use unix_stream::{PeerCredentials, UnixStream};

@@ -1,4 +1,4 @@
-//! Options of listeners and connections.
+//! Options of listeners, connections and UDP sockets.
 
 use std::io;
 use std::net::SocketAddr;
@@ -182,6 +182,72 @@ impl ConnectOptions {
             socket.set_reuse_address(true)?;
             socket.bind(&SockAddr::from(local))?;
         }
+        Ok(socket)
+    }
+}
+
+/// How to bind a UDP socket; see [`UdpSocket::bind_with`](crate::UdpSocket::bind_with).
+#[derive(Debug, Clone, Default)]
+pub struct UdpOptions {
+    reuse_address: bool,
+    reuse_port: bool,
+    only_v6: Option<bool>,
+    recv_buffer: Option<usize>,
+    send_buffer: Option<usize>,
+}
+
+impl UdpOptions {
+    /// The defaults: an address of its own, the system's buffers.
+    pub fn new() -> UdpOptions {
+        UdpOptions::default()
+    }
+
+    /// `SO_REUSEADDR` (socket(7)): several sockets have the address, for multicast; of other
+    /// datagrams, each goes to one of them.
+    pub fn reuse_address(mut self, reuse: bool) -> UdpOptions {
+        self.reuse_address = reuse;
+        self
+    }
+
+    /// `SO_REUSEPORT` (socket(7)): several sockets share the port.
+    ///
+    /// # Platform
+    /// Linux and FreeBSD (there with `SO_REUSEPORT_LB`) spread the senders over them, those of one
+    /// address always to the same socket. macOS gives all to one.
+    pub fn reuse_port(mut self, reuse: bool) -> UdpOptions {
+        self.reuse_port = reuse;
+        self
+    }
+
+    /// `IPV6_V6ONLY` (ipv6(7)): whether an IPv6 socket takes IPv6 alone; else as the system has it.
+    pub fn only_v6(mut self, only: bool) -> UdpOptions {
+        self.only_v6 = Some(only);
+        self
+    }
+
+    /// `SO_RCVBUF` in bytes (socket(7)): what does not fit is lost.
+    pub fn recv_buffer(mut self, bytes: usize) -> UdpOptions {
+        self.recv_buffer = Some(bytes);
+        self
+    }
+
+    /// `SO_SNDBUF` in bytes (socket(7)).
+    pub fn send_buffer(mut self, bytes: usize) -> UdpOptions {
+        self.send_buffer = Some(bytes);
+        self
+    }
+
+    pub(crate) fn bind(&self, address: SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_reuse_address(self.reuse_address)?;
+        if self.reuse_port {
+            system::share_port(&socket)?;
+        }
+        if let (Some(only), true) = (self.only_v6, address.is_ipv6()) {
+            socket.set_only_v6(only)?;
+        }
+        set_buffers(&socket, self.recv_buffer, self.send_buffer)?;
+        socket.bind(&SockAddr::from(address))?;
         Ok(socket)
     }
 }

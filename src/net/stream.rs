@@ -22,6 +22,7 @@ use crate::op::recv::{Recv, RecvExact};
 use crate::op::recv_each::RecvEach;
 use crate::op::send::{Send, SendAll, SendDetached};
 use crate::op::send_zero_copy::SendZeroCopy;
+use crate::op::supply::Supply;
 use crate::op::vectored::{Message, RecvVectored, SendVectored};
 use crate::op::{shutdown, user_space::Failed};
 use crate::state::Target;
@@ -335,7 +336,7 @@ impl Io {
         if !pool.shared.belongs_to(self) {
             return self.submit(Failed(crate::error::FOREIGN), stream, done);
         }
-        let row = RecvEach::new(&pool.shared);
+        let row = RecvEach { supply: Supply::new(&pool.shared) };
         self.submit_each_on(row, stream, each, done)
     }
 

@@ -10,11 +10,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 use std::ptr;
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
-use socket2::SockRef;
-use socket2::{SockAddr, Socket};
+use socket2::{Domain, SockRef, Type};
+use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use super::sigpipe;
 
@@ -219,6 +221,128 @@ pub(crate) fn descriptors_asked_for(wanted: usize) -> usize {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn descriptors_asked_for(_wanted: usize) -> usize {
     crate::op::descriptors::DESCRIPTORS_MAX
+}
+
+/// Whether the kernel splits a buffer into datagrams (`UDP_SEGMENT`, udp(7), Linux 4.18): found out
+/// once.
+#[cfg(target_os = "linux")]
+pub(crate) fn splits_datagrams() -> bool {
+    static SPLITS: OnceLock<bool> = OnceLock::new();
+    *SPLITS.get_or_init(|| {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None);
+        socket.is_ok_and(|socket| set_udp_option(&socket, libc::UDP_SEGMENT, 0).is_ok())
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn splits_datagrams() -> bool {
+    false
+}
+
+#[cfg(target_os = "linux")]
+fn set_udp_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let (fd, len) = (socket.as_raw_fd(), size_of_val(&value) as libc::socklen_t);
+    // SAFETY: the value and its length are valid for the call.
+    let result =
+        unsafe { libc::setsockopt(fd, libc::SOL_UDP, option, (&raw const value).cast(), len) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Writes the control message that has a message split into datagrams of `segment` bytes. The
+/// header names room for it.
+#[cfg(target_os = "linux")]
+pub(crate) fn put_segment(header: &mut libc::msghdr, segment: u16) {
+    // SAFETY: the header is valid, and names its control buffer and the length of that.
+    let control = unsafe { libc::CMSG_FIRSTHDR(header) };
+    assert!(!control.is_null(), "an envelope has room for a control message");
+    // SAFETY: so there is room for a message's header there, which is all that is written.
+    let message = unsafe { &mut *control };
+    message.cmsg_level = libc::SOL_UDP;
+    message.cmsg_type = libc::UDP_SEGMENT;
+    // SAFETY: it computes a length.
+    message.cmsg_len = unsafe { libc::CMSG_LEN(size_of::<u16>() as u32) } as _;
+    // SAFETY: the data follows the header; the room is for a number of eight bytes.
+    let data = unsafe { libc::CMSG_DATA(control) };
+    // SAFETY: as above.
+    unsafe { data.cast::<u16>().write_unaligned(segment) };
+    // SAFETY: it computes a length.
+    header.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<u16>() as u32) } as _;
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn put_segment(_header: &mut libc::msghdr, _segment: u16) {}
+
+/// The length of the datagrams that the kernel joined, which the first control message may say.
+#[cfg(target_os = "linux")]
+pub(crate) fn segment(header: &libc::msghdr) -> Option<u16> {
+    // SAFETY: the header is valid, and its control buffer holds what the kernel wrote.
+    let control = unsafe { libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: it is null, or the kernel wrote a message's header there.
+    let message = unsafe { control.as_ref() }?;
+    // SAFETY: it computes a length.
+    let len = unsafe { libc::CMSG_LEN(size_of::<libc::c_int>() as u32) } as usize;
+    let is_ours = message.cmsg_level == libc::SOL_UDP && message.cmsg_type == libc::UDP_GRO;
+    if !is_ours || (message.cmsg_len as usize) < len {
+        return None;
+    }
+    // SAFETY: the data follows the header, and is as long as was just asked.
+    let data = unsafe { libc::CMSG_DATA(control) };
+    // SAFETY: as above.
+    let segment = unsafe { data.cast::<libc::c_int>().read_unaligned() };
+    u16::try_from(segment).ok().filter(|&segment| segment > 0)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn segment(_header: &libc::msghdr) -> Option<u16> {
+    None
+}
+
+/// `UDP_GRO` (udp(7), Linux 5.0).
+#[cfg(target_os = "linux")]
+pub(crate) fn join_datagrams(socket: &Socket, join: bool) -> io::Result<()> {
+    set_udp_option(socket, libc::UDP_GRO, libc::c_int::from(join)).map_err(|error| {
+        match error.raw_os_error() {
+            Some(libc::ENOPROTOOPT) => no_gro(),
+            _ => error,
+        }
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn join_datagrams(_socket: &Socket, _join: bool) -> io::Result<()> {
+    Err(no_gro())
+}
+
+fn no_gro() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "this system has no UDP_GRO")
+}
+
+/// Takes the peer from a socket of datagrams: by a connect to an address of no family (connect(2)).
+pub(crate) fn disconnect(socket: &Socket) -> io::Result<()> {
+    let mut address = SockAddrStorage::zeroed();
+    // SAFETY: it is one of the system's address structures.
+    let nobody = unsafe { address.view_as::<libc::sockaddr>() };
+    nobody.sa_family = libc::AF_UNSPEC as _;
+    let len = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: the structure and its length are valid for the call.
+    match unsafe { libc::connect(socket.as_raw_fd(), &raw const *nobody, len) } {
+        0 => Ok(()),
+        _ => disconnected(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn disconnected(error: io::Error) -> io::Result<()> {
+    Err(error)
+}
+
+/// macOS and FreeBSD complain of the address when they have done it (connect(2)).
+#[cfg(not(target_os = "linux"))]
+fn disconnected(error: io::Error) -> io::Result<()> {
+    match error.raw_os_error() {
+        Some(libc::EAFNOSUPPORT) => Ok(()),
+        _ => Err(error),
+    }
 }
 
 /// Closes a descriptor and says how that went. It is gone whatever that is (close(2)).

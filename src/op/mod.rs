@@ -25,6 +25,9 @@
 //! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
 //! | send and recv, with descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg |
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
+//! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg |
+//! | recv_from | `recv_from.rs` | `RECVMSG` | recvmsg |
+//! | recv_from_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg |
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
@@ -70,6 +73,7 @@ pub(crate) mod connect;
 pub(crate) mod connect_unix;
 pub(crate) mod create_directory;
 pub(crate) mod descriptors;
+pub(crate) mod envelope;
 pub(crate) mod hard_link;
 pub(crate) mod metadata;
 pub(crate) mod open;
@@ -78,14 +82,18 @@ pub(crate) mod read;
 pub(crate) mod read_at;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
+pub(crate) mod recv_from;
+pub(crate) mod recv_from_each;
 pub(crate) mod remove;
 pub(crate) mod rename;
 pub(crate) mod send;
 pub(crate) mod send_file;
+pub(crate) mod send_to;
 pub(crate) mod send_zero_copy;
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
 pub(crate) mod signal_each;
+pub(crate) mod supply;
 pub(crate) mod symlink;
 pub(crate) mod sync;
 pub(crate) mod sync_range;

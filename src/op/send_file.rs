@@ -40,6 +40,7 @@ pub(crate) struct SendFile {
     sent: u64,
     /// Until nothing is left.
     all: bool,
+    /// io_uring was asked to wait until the socket is writable.
     polling: bool,
 }
 

@@ -33,6 +33,8 @@ mod storm;
 mod stream;
 mod tcp;
 mod timers;
+mod udp;
+mod udp_socket;
 mod unix;
 
 use std::cell::{Cell, RefCell};

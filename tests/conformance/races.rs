@@ -8,7 +8,9 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tigereye::{BufferPool, Descriptor, Io, Next, Signal, TcpListener, TcpStream, is_cancelled};
+use tigereye::{
+    BufferPool, Descriptor, Io, Next, Signal, TcpListener, TcpStream, UdpSocket, is_cancelled,
+};
 
 use crate::patient::read_some;
 use crate::{HANG, Log, Random, any, finish, pair, pattern, shared_pair, small_pair, std_pair};
@@ -312,7 +314,7 @@ fn assert_closed(mut far: std::net::TcpStream) {
     }
 }
 
-const KINDS: u32 = 19;
+const KINDS: u32 = 21;
 
 /// Starts one of each kind that can wait, all of which wait while the value returned lives.
 fn start_all_kinds(
@@ -359,6 +361,11 @@ fn start_all_kinds(
     let end = put("recv_each");
     let (pool, (stream, four)) = (BufferPool::new(io, 2, 16).unwrap(), pair(io));
     io.recv_each(stream, &pool, |_s, _io, _b| Next::Stop, move |_s, _io, r| end(r.err()));
+    let (end, socket) = (put("recv_from"), UdpSocket::bind(io, any()).unwrap());
+    io.recv_from(socket, Vec::with_capacity(1), move |_s, _io, _b, r| end(r.err()));
+    let (end, socket) = (put("recv_from_each"), UdpSocket::bind(io, any()).unwrap());
+    let wide = BufferPool::new(io, 2, 100).unwrap();
+    io.recv_from_each(socket, &wide, |_s, _io, _d| Next::Stop, move |_s, _io, r| end(r.err()));
     (far, peer, [one, two, three, four], trigger, pool, start_with_descriptors(io, log))
 }
 

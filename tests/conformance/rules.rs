@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tigereye::{
-    BufferPool, ConnectOptions, Io, Next, Op, TcpListener, TcpStream, is_at_capacity, is_cancelled,
+    BufferPool, ConnectOptions, Io, Next, Op, TcpListener, TcpStream, UdpSocket, is_at_capacity,
+    is_cancelled,
 };
 
 use crate::{HANG, Log, any, finish, pair, pattern, shared_pair, small_pair};
@@ -91,12 +92,37 @@ fn start_what_accepts_and_connects(io: &Io, names: &Names) -> u32 {
     6
 }
 
+/// As above, for datagrams.
+fn start_what_has_datagrams(io: &Io, names: &Names) -> u32 {
+    let socket = Rc::new(UdpSocket::bind(io, any()).unwrap());
+    let (address, pool) = (socket.local_addr().unwrap(), BufferPool::new(io, 4, 100).unwrap());
+    let std = std::net::UdpSocket::bind(any()).unwrap();
+    std.send_to(b"there already", address).unwrap();
+    let log = names.clone();
+    let buf = Vec::with_capacity(16);
+    io.recv_from(Rc::clone(&socket), buf, move |_s, _io, _buf, _result| log.put("recv_from"));
+    let (log, item) = (names.clone(), |_s: &mut Rc<UdpSocket>, _io: &Io, _datagram| Next::Stop);
+    io.recv_from_each(Rc::clone(&socket), &pool, item, move |_s, _io, _result| {
+        log.put("recv_from_each");
+    });
+    let log = names.clone();
+    io.send_to(Rc::clone(&socket), "x", address, move |_s, _io, _buf, _result| {
+        log.put("send_to");
+    });
+    let log = names.clone();
+    io.send_segments(socket, "xyz", 2, Some(address), move |_s, _io, _buf, _result| {
+        log.put("send_segments");
+    });
+    4
+}
+
 #[test]
 fn rule1_one_callback_and_never_inside_the_submitting_call() {
     let io = Io::new().unwrap();
     let names = Log::new();
     let mut count = start_what_is_done_at_once(&io, &names);
     count += start_what_accepts_and_connects(&io, &names);
+    count += start_what_has_datagrams(&io, &names);
     assert_eq!(names.take(), [""; 0], "never inside the call");
     finish(&io);
     let mut all = names.take();

@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{AsSource, Builder, DriverKind, Io, IoBuf, IoBufMut, PoolBuf, Source};
+use tigereye::{AsSource, Builder, DriverKind, Io, IoBuf, IoBufMut, PoolBuf, Received, Source};
 
 /// Longer than any cell takes, on the busiest machine: what is in flight after it hangs.
 pub(crate) const HANG: Duration = Duration::from_secs(120);
@@ -218,6 +218,12 @@ impl Outcome for () {
 impl Outcome for usize {
     fn text(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Outcome for Received {
+    fn text(&self) -> String {
+        format!("{}{}", self.len, if self.truncated { " cut" } else { "" })
     }
 }
 

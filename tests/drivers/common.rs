@@ -124,7 +124,7 @@ pub(crate) fn run_cancelled_when_ready(b: Bench, operation: Operation) {
     b.io.cancel(op);
     conclude(&b, operation, &scene);
     match operation.family() {
-        Family::Listen | Family::Receive => scene.left(&b, operation),
+        Family::Listen | Family::Receive | Family::ReceiveFrom => scene.left(&b, operation),
         Family::Send => scene.tail(&b),
         Family::Unix if operation.receives() => scene.left(&b, operation),
         Family::Unix if operation != Operation::ConnectUnix => scene.tail(&b),

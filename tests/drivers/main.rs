@@ -25,10 +25,12 @@ mod patient;
 mod post;
 mod ready;
 mod receive;
+mod receive_from;
 mod scene;
 #[path = "../common/scratch.rs"]
 mod scratch;
 mod send;
+mod send_to;
 mod signal;
 mod start;
 mod system;
@@ -108,6 +110,16 @@ fn receiving() {
 #[test]
 fn sending() {
     compare(Family::Send);
+}
+
+#[test]
+fn receiving_datagrams() {
+    compare(Family::ReceiveFrom);
+}
+
+#[test]
+fn sending_datagrams() {
+    compare(Family::SendTo);
 }
 
 #[test]

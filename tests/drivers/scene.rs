@@ -1,14 +1,15 @@
 //! What an operation meets: handles, peers, and how to bring about what it waits for.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
-use tigereye::{AsSource, BufferPool, Trigger};
+use tigereye::{AsSource, BufferPool, Datagram, Trigger};
 
 use crate::bench::{Bench, HANG, Kept, shown};
 use crate::files::Ground;
@@ -32,23 +33,28 @@ pub(crate) struct Scene {
     pub(crate) on: Option<Rc<dyn AsSource>>,
     pub(crate) watch: Option<Socket>,
     pub(crate) peer: Option<Socket>,
+    /// The other end where there is no connection: datagrams.
+    pub(crate) far: Option<UdpSocket>,
     /// Where the file of a Unix socket is.
     pub(crate) directory: Option<Scratch>,
     /// What lies in the way of what is sent.
     pub(crate) in_the_way: usize,
-    /// Where to connect to, and who is there.
+    /// Where to connect to, or to send a datagram to, and who is there.
     pub(crate) address: SocketAddr,
     pub(crate) listener: Option<TcpListener>,
     /// What to send; the room to receive into; how much of it exactly.
     pub(crate) bytes: Vec<u8>,
     pub(crate) room: usize,
     pub(crate) exact: usize,
+    /// Into how long datagrams it is split.
+    pub(crate) segment: u16,
     /// For how many passed descriptors there is room.
     pub(crate) descriptors: usize,
     pub(crate) pool: Option<BufferPool>,
     /// Whether received buffers are kept, and those that were.
     pub(crate) keeps: bool,
     pub(crate) kept: Kept,
+    pub(crate) kept_datagrams: Rc<RefCell<Vec<Datagram>>>,
     /// Whether a flow stops at its first item.
     pub(crate) stops: bool,
     pub(crate) name: &'static str,
@@ -138,6 +144,7 @@ impl Scene {
             on: None,
             watch: None,
             peer: None,
+            far: None,
             directory: None,
             in_the_way: 0,
             address: any(),
@@ -145,10 +152,12 @@ impl Scene {
             bytes: b"hello".to_vec(),
             room: 8,
             exact: 5,
+            segment: 8,
             descriptors: 1,
             pool: None,
             keeps: false,
             kept: Kept::default(),
+            kept_datagrams: Rc::default(),
             stops: true,
             name: "",
             ground: None,
@@ -166,6 +175,7 @@ impl Scene {
             Family::Connect => scene.expect_connections(),
             Family::Own | Family::Signal | Family::Post => {}
             Family::Files => scene.lay(b, operation),
+            Family::ReceiveFrom | Family::SendTo => scene.datagrams(b),
             Family::Unix => scene.unix(b, operation),
             _ if operation.accepts() => scene.listen(b),
             Family::Listen => unreachable!("all of them accept"),
@@ -217,6 +227,34 @@ impl Scene {
         self.pool = Some(BufferPool::new(&b.io, 4, 8).unwrap());
     }
 
+    fn datagrams(&mut self, b: &Bench) {
+        let (near, far) = (UdpSocket::bind(any()).unwrap(), UdpSocket::bind(any()).unwrap());
+        far.set_read_timeout(Some(HANG)).unwrap();
+        self.address = far.local_addr().unwrap();
+        self.watch = Some(near.try_clone().unwrap().into());
+        self.on = Some(Rc::new(tigereye::UdpSocket::from_std(&b.io, near).unwrap()));
+        self.far = Some(far);
+        self.pool = Some(BufferPool::new(&b.io, 4, 72 + 8).unwrap());
+    }
+
+    pub(crate) fn far(&self) -> &UdpSocket {
+        self.far.as_ref().unwrap()
+    }
+
+    /// Has a socket whose peer takes no datagrams, because it wants another peer.
+    pub(crate) fn connect_to_nobody(&self) {
+        self.far().connect(self.address).unwrap();
+        self.watch().connect(&self.address.into()).unwrap();
+    }
+
+    /// A datagram that nobody takes; the system has its error.
+    pub(crate) fn be_refused(&self) {
+        assert_eq!(self.watch().send(b"lost").unwrap(), 4);
+        if !self.awaited {
+            self.settle(libc::POLLERR);
+        }
+    }
+
     /// A connection whose peer does not read and has room for little.
     pub(crate) fn unread(b: &Bench) -> Scene {
         let mut scene = Scene::nothing(When::There);
@@ -254,7 +292,13 @@ impl Scene {
 
     /// The peer writes; the system has it.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        self.peer().write_all(bytes).unwrap();
+        match &self.far {
+            Some(far) => {
+                let near = self.watch().local_addr().unwrap().as_socket().unwrap();
+                assert_eq!(far.send_to(bytes, near).unwrap(), bytes.len());
+            }
+            None => self.peer().write_all(bytes).unwrap(),
+        }
         if !self.awaited {
             self.settle(libc::POLLIN);
         }

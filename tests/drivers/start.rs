@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tigereye::{ConnectOptions, Io, Next, Op, PoolBuf, Signal, TcpStream};
+use tigereye::{ConnectOptions, Datagram, Io, Next, Op, PoolBuf, Signal, TcpStream};
 
 use crate::bench::{Bench, Context, came, came_all, ended, failure, over, shown};
 use crate::bench::{HANG, Outcome};
@@ -62,6 +62,14 @@ pub(crate) fn start(b: &Bench, operation: Operation, scene: &mut Scene) -> Op {
         }
         Family::Receive => receive(b, operation, scene, context),
         Family::Send => send(b, operation, scene, context),
+        Family::ReceiveFrom => receive_from(b, operation, scene, context),
+        Family::SendTo if operation == Operation::SendTo => {
+            b.io.send_to(context, b.holding(&scene.bytes), scene.address, came)
+        }
+        Family::SendTo => {
+            let to = Some(scene.address);
+            b.io.send_segments(context, b.holding(&scene.bytes), scene.segment, to, came)
+        }
         Family::Halves => halve(b, operation, context),
         Family::Ready if operation == Operation::Readable => b.io.readable(context, ended),
         Family::Ready => b.io.writable(context, ended),
@@ -149,6 +157,21 @@ fn receive(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> 
             b.io.recv_each(context, scene.pool.as_ref().unwrap(), each, over)
         }
     }
+}
+
+fn receive_from(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op {
+    if operation == Operation::RecvFrom {
+        return b.io.recv_from(context, b.room(scene.room), came);
+    }
+    let (next, keeps, kept) = (next(scene), scene.keeps, Rc::clone(&scene.kept_datagrams));
+    let each = move |context: &mut Context, _io: &Io, datagram: Datagram| {
+        context.put(shown(&datagram) + if datagram.truncated { " cut" } else { "" });
+        if keeps {
+            kept.borrow_mut().push(datagram);
+        }
+        next
+    };
+    b.io.recv_from_each(context, scene.pool.as_ref().unwrap(), each, over)
 }
 
 fn send(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op {

@@ -4,7 +4,10 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{connect, files, halves, listen, own, post, ready, receive, send, signal, unix};
+use crate::{
+    connect, files, halves, listen, own, post, ready, receive, receive_from, send, send_to, signal,
+    unix,
+};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -43,6 +46,11 @@ listed! {
         SendZeroCopy,
         Write,
         WriteAll,
+        RecvFrom,
+        RecvFromEach,
+        RecvFromPaused,
+        SendTo,
+        SendSegments,
         ShutdownRead,
         ShutdownWrite,
         ShutdownBoth,
@@ -176,6 +184,8 @@ pub(crate) enum Family {
     Connect,
     Receive,
     Send,
+    ReceiveFrom,
+    SendTo,
     Halves,
     Ready,
     Files,
@@ -246,6 +256,8 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Connect => connect::cell(operation, situation),
         Family::Receive => receive::cell(operation, situation),
         Family::Send => send::cell(operation, situation),
+        Family::ReceiveFrom => receive_from::cell(operation, situation),
+        Family::SendTo => send_to::cell(operation, situation),
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
         Family::Files => files::cell(operation, situation),
@@ -267,6 +279,8 @@ impl Operation {
             }
             Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
             | Write | WriteAll => Family::Send,
+            RecvFrom | RecvFromEach | RecvFromPaused => Family::ReceiveFrom,
+            SendTo | SendSegments => Family::SendTo,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Open | OpenBeneath | OpenDirectory | ReadAt | ReadExactAt | ReadVectoredAt
@@ -299,7 +313,7 @@ impl Operation {
     pub(crate) fn receives(self) -> bool {
         use Operation::*;
         self.accepts()
-            || self.family() == Family::Receive
+            || matches!(self.family(), Family::Receive | Family::ReceiveFrom)
             || matches!(self, Readable | RecvUnix | RecvDescriptors)
     }
 
@@ -312,6 +326,8 @@ impl Operation {
                 | AcceptPaused
                 | RecvEach
                 | RecvPaused
+                | RecvFromEach
+                | RecvFromPaused
                 | TickEach
                 | TickPaused
                 | SignalEach
@@ -322,7 +338,7 @@ impl Operation {
     /// Whether its flow is paused when it waits.
     pub(crate) fn is_paused(self) -> bool {
         use Operation::*;
-        matches!(self, AcceptPaused | RecvPaused | TickPaused | SignalPaused)
+        matches!(self, AcceptPaused | RecvPaused | RecvFromPaused | TickPaused | SignalPaused)
     }
 
     /// What it says when all went well.
@@ -333,7 +349,7 @@ impl Operation {
             AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
             Recv | Read | Send | SendZeroCopy | Write | ReadAt | WriteAt | Append | RecvUnix
-            | SendUnix => "5 [hello]",
+            | SendUnix | RecvFrom | SendTo | SendSegments => "5 [hello]",
             RecvDescriptors | SendDescriptors => "5 [hello] 1",
             RecvExact | ReadExact | SendAll | WriteAll | ReadExactAt | WriteAllAt => "ok [hello]",
             RecvVectored | SendVectored | ReadVectoredAt | WriteVectoredAt => "5 [hel][lo]",
@@ -341,7 +357,7 @@ impl Operation {
             Open | OpenBeneath => "a file",
             OpenDirectory => "a directory",
             Metadata | MetadataAt => "a file of 5",
-            RecvEach | RecvPaused => "[hello]; end ok",
+            RecvEach | RecvPaused | RecvFromEach | RecvFromPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
             SignalEach | SignalPaused => "SIGUSR1; end ok",
@@ -357,22 +373,22 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | Read | ReadExact | ReadAt | ReadExactAt | RecvUnix => {
+            Recv | RecvExact | Read | ReadExact | ReadAt | ReadExactAt | RecvUnix | RecvFrom => {
                 format!("{error} []")
             }
             RecvDescriptors => format!("{error} [] 0"),
             SendDescriptors => format!("{error} [hello] 1"),
             RecvVectored | ReadVectoredAt => format!("{error} [][]"),
             Send | SendAll | SendZeroCopy | Write | WriteAll | WriteAt | WriteAllAt | Append
-            | SendUnix => {
+            | SendUnix | SendTo | SendSegments => {
                 format!("{error} [hello]")
             }
             SendVectored | SendAllVectored | WriteVectoredAt | WriteAllVectoredAt => {
                 format!("{error} [hel][lo]")
             }
             SendDetached => "shut".into(),
-            AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | TickEach
-            | TickPaused | SignalEach | SignalPaused => {
+            AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | RecvFromEach
+            | RecvFromPaused | TickEach | TickPaused | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
             Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost

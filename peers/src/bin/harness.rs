@@ -4,7 +4,7 @@
 //! cargo run --release                     everything, tigereye on io_uring beside loops by hand
 //!   --against readiness                   on readiness beside epoll by hand, mio, tokio, libuv
 //!   --driver NAME                         on another driver of tigereye than that comparison's
-//!   --parts echo,http,idle,instructions,micro
+//!   --parts echo,http,idle,instructions,micro,storage
 //!   --sizes 64,16384  --connections 1,64,512  --pipelines 1,16
 //!   --rounds 11  --seconds 0.1  --warm-up 0.03
 //!   --idle 10000                          idle connections
@@ -22,10 +22,10 @@ use tigereye_peers::harness::cell::{Cell, Effort};
 use tigereye_peers::harness::contest::Contest;
 use tigereye_peers::harness::program::{Dialect, Program};
 use tigereye_peers::harness::verdict::{self, Verdict};
-use tigereye_peers::harness::{build, idle, instructions, libuv, machine, micro, table};
+use tigereye_peers::harness::{build, idle, instructions, libuv, machine, micro, storage, table};
 use tigereye_peers::sys::process;
 
-const PARTS: &[&str] = &["echo", "http", "idle", "instructions", "micro"];
+const PARTS: &[&str] = &["echo", "http", "idle", "instructions", "micro", "storage"];
 /// Connections under which instructions are counted.
 const INSTRUCTIONS_AT: [u32; 2] = [1, 64];
 
@@ -172,6 +172,16 @@ fn measure_micro(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()
     Ok(())
 }
 
+fn measure_storage(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()> {
+    // Beside the results: a folder for temporary files is often no disk.
+    let folder = std::path::Path::new(&plan.out).with_extension("files");
+    let figures = storage::measure(plan.effort.rounds, plan.effort.seconds, &folder)?;
+    table::micro(&figures);
+    let rows: Vec<Value> = figures.iter().map(|figure| figure.to_json()).collect();
+    results.insert("storage".to_owned(), Value::Array(rows));
+    Ok(())
+}
+
 fn main() -> io::Result<()> {
     let mut plan = Plan::from_args();
     build::peers()?;
@@ -196,6 +206,9 @@ fn main() -> io::Result<()> {
     }
     if plan.has("micro") {
         measure_micro(&plan, &mut results)?;
+    }
+    if plan.has("storage") {
+        measure_storage(&plan, &mut results)?;
     }
     if let Some(folder) = std::path::Path::new(&plan.out).parent() {
         std::fs::create_dir_all(folder)?;

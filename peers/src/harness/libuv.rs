@@ -16,18 +16,6 @@ fn version() -> io::Result<Option<String>> {
     Ok(output.status.success().then_some(version))
 }
 
-/// Installs it from Debian, if this process may; says whether something may have changed.
-fn install() -> bool {
-    let apt = |flags: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(flags);
-        command.status().is_ok_and(|status| status.success())
-    };
-    // Without lists of packages the first cannot know it.
-    let flags = ["install", "-q", "-y", "--no-install-recommends", PACKAGE];
-    process::is_root() && (apt(&flags) || (apt(&["update", "-q"]) && apt(&flags)))
-}
-
 /// Sees to it that libuv's server can run, if it is to. Gives the version; where there is none, its
 /// rows are taken out of the list, and that is said.
 pub fn provide(servers: &mut Vec<Program>) -> io::Result<Option<String>> {
@@ -36,7 +24,7 @@ pub fn provide(servers: &mut Vec<Program>) -> io::Result<Option<String>> {
         return Ok(None);
     }
     let mut found = version()?;
-    if found.is_none() && install() {
+    if found.is_none() && process::install(PACKAGE) {
         build::peers()?;
         found = version()?;
     }

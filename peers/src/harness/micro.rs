@@ -23,16 +23,28 @@ pub struct Figure {
     pub ways: Vec<Way>,
 }
 
+/// Runs a program to its end, and gives what it printed.
+pub type Run<'r> = &'r dyn Fn() -> io::Result<Vec<Value>>;
+
 /// Runs all programs in turn, `rounds` times, with tigereye on `driver`.
 pub fn measure(rounds: u32, scale: f64, driver: &str) -> io::Result<Vec<Figure>> {
+    let run = |&(program, own): &(&str, &str)| {
+        let mut flags = flags([("--scale", scale.to_string())]);
+        flags.extend(own.replace("DRIVER", driver).split_whitespace().map(str::to_owned));
+        lines(program, &flags)
+    };
+    let runs: Vec<_> = MICROS.iter().map(|program| move || run(program)).collect();
+    let runs: Vec<Run<'_>> = runs.iter().map(|run| run as Run<'_>).collect();
+    in_turn(rounds, &runs)
+}
+
+/// Runs programs in turn, `rounds` times, and compares what they found.
+pub fn in_turn(rounds: u32, runs: &[Run<'_>]) -> io::Result<Vec<Figure>> {
     let mut figures: Vec<Figure> = Vec::new();
     for round in 0..rounds as usize {
-        for turn in 0..MICROS.len() {
+        for turn in 0..runs.len() {
             // Another one is first in every round.
-            let (program, own) = MICROS[(round + turn) % MICROS.len()];
-            let mut flags = flags([("--scale", scale.to_string())]);
-            flags.extend(own.replace("DRIVER", driver).split_whitespace().map(str::to_owned));
-            for line in lines(program, &flags)? {
+            for line in runs[(round + turn) % runs.len()]()? {
                 let text = |name: &str| line[name].as_str().unwrap_or("?").to_owned();
                 let ns = line["ns"].as_f64().unwrap_or(f64::NAN);
                 record(&mut figures, &text("figure"), &text("by"), ns);
@@ -62,7 +74,7 @@ fn record(figures: &mut Vec<Figure>, name: &str, by: &str, ns: f64) {
 
 impl Figure {
     fn compare(&mut self) {
-        let by_hand = self.ways.iter().filter(|way| way.by != "tigereye");
+        let by_hand = self.ways.iter().filter(|way| !way.by.starts_with("tigereye"));
         let best = by_hand.min_by(|a, b| a.ns().median.total_cmp(&b.ns().median));
         let Some(best) = best.map(|way| way.rounds.clone()) else { return };
         for way in &mut self.ways {

@@ -10,5 +10,6 @@ pub mod machine;
 pub mod micro;
 pub mod program;
 pub mod stats;
+pub mod storage;
 pub mod table;
 pub mod verdict;

@@ -272,6 +272,14 @@ impl Drop for Idlers {
     }
 }
 
+/// Runs a program that is no peer of ours to its end, on the server's core, and returns the JSON
+/// that it printed.
+pub fn json(program: &str, flags: &[String]) -> io::Result<Value> {
+    let _turn = turn()?;
+    let printed = output(SERVER_CORE, Command::new(program).args(flags))?;
+    Ok(serde_json::from_slice(&printed)?)
+}
+
 /// Runs a program of small measurements to its end, on the server's core, and returns its lines.
 pub fn lines(program: &str, flags: &[String]) -> io::Result<Vec<Value>> {
     let _turn = turn()?;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::{Command, Stdio};
 
 /// Keeps the calling thread on one core. Threads and processes it starts inherit that.
 pub fn pin(core: usize) -> io::Result<()> {
@@ -160,4 +161,18 @@ pub fn timerfd_arm(fd: std::os::fd::RawFd, ns: u64) -> io::Result<()> {
     // SAFETY: `timer` is a live local that the call reads; the old value is not asked for.
     check(unsafe { libc::timerfd_settime(fd, 0, &raw const timer, std::ptr::null_mut()) })?;
     Ok(())
+}
+
+/// Installs a package of Debian's, if this process may; says whether something may have changed.
+#[must_use]
+pub fn install(package: &str) -> bool {
+    let apt = |flags: &[&str]| {
+        let mut command = Command::new("apt-get");
+        // What it says is not part of a table.
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(flags).stdout(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    // Without lists of packages the first cannot know it.
+    let flags = ["install", "-q", "-y", "--no-install-recommends", package];
+    is_root() && (apt(&flags) || (apt(&["update", "-q"]) && apt(&flags)))
 }

@@ -240,6 +240,27 @@ impl<'r> Port<'r> {
         self.push(&entry.build().user_data(tag));
     }
 
+    /// Reads a whole slot from `offset` of a file.
+    #[inline]
+    pub fn read_at(&mut self, fd: RawFd, slot: u32, offset: u64, tag: u64) {
+        let len = self.arena.slot_size();
+        let entry = opcode::Read::new(Fd(fd), self.arena.address(slot, 0, len), len);
+        self.push(&entry.offset(offset).build().user_data(tag));
+    }
+
+    /// Writes a whole slot to `offset` of a file.
+    pub fn write_at(&mut self, fd: RawFd, slot: u32, offset: u64, tag: u64) {
+        let len = self.arena.slot_size();
+        let entry = opcode::Write::new(Fd(fd), self.arena.address(slot, 0, len), len);
+        self.push(&entry.offset(offset).build().user_data(tag));
+    }
+
+    /// Has a file's contents written to its disk.
+    pub fn sync_data(&mut self, fd: RawFd, tag: u64) {
+        let entry = opcode::Fsync::new(Fd(fd)).flags(types::FsyncFlags::DATASYNC);
+        self.push(&entry.build().user_data(tag));
+    }
+
     /// Completes when the descriptor is readable; again and again if `multi`.
     pub fn poll_in(&mut self, fd: RawFd, multi: bool, tag: u64) {
         let entry = opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32).multi(multi);

@@ -176,12 +176,15 @@ impl Waiters {
 #[derive(Clone, Copy)]
 struct Watch {
     registered: bool,
+    /// It is a socket of datagrams: an error is over when it is told.
+    datagrams: bool,
     /// In, out.
     ways: [Way; 2],
 }
 
 impl Watch {
-    const NEW: Watch = Watch { registered: false, ways: [Way::idle(false), Way::idle(true)] };
+    const NEW: Watch =
+        Watch { registered: false, datagrams: false, ways: [Way::idle(false), Way::idle(true)] };
 
     fn way(&mut self, interest: Interest) -> &mut Way {
         &mut self.ways[interest as usize]
@@ -304,6 +307,12 @@ impl<P: Poller> Readiness<P> {
         watch.ways.iter_mut().any(|way| way.remove(op, &mut self.waiters))
     }
 
+    /// A new handle is a socket of datagrams.
+    pub(crate) fn carries_datagrams(&mut self, handle: u32) {
+        make_room(&mut self.watches, handle);
+        self.watches[handle as usize].datagrams = true;
+    }
+
     /// A handle is about to be closed or given away: nothing is pending on it.
     pub(crate) fn forget(&mut self, fd: RawFd, handle: u32) {
         let Some(watch) = self.watches.get_mut(handle as usize) else { return };
@@ -330,11 +339,11 @@ impl<P: Poller> Readiness<P> {
                 watch.way(Interest::Readable).short_calls_end = false;
             }
             for (way, news) in watch.ways.iter_mut().zip([event.readable, event.writable]) {
-                if !news.ready && !news.ended {
+                if !news.ready && !news.ended && !event.failed {
                     continue;
                 }
                 way.blocked = false;
-                if news.ended {
+                if news.ended || event.failed && !watch.datagrams {
                     way.ended = true;
                 }
                 while let Some(op) = way.dequeue(waiters) {

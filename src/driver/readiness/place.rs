@@ -91,7 +91,11 @@ impl Place<'_> {
         let len = bytes.len().min(TRANSFER_MAX);
         let send = |socket: &Borrowed| system::send(socket, &bytes[..len]);
         if bytes.is_empty() {
-            return Start::Ready(self.call(send));
+            return match self.call(send) {
+                // An empty datagram takes room as well.
+                result if would_block(result) => Start::Await(Interest::Writable),
+                result => Start::Ready(result),
+            };
         }
         self.transfer(Interest::Writable, len, send)
     }
@@ -161,13 +165,24 @@ impl Place<'_> {
             return Start::Await(interest);
         }
         let result = self.call(call);
-        if result == -libc::EAGAIN || result == -libc::EWOULDBLOCK {
+        if would_block(result) {
             if let Some(way) = self.way(interest) {
                 way.blocked = !way.ended;
             }
             return Start::Await(interest);
         }
         Start::Ready(result)
+    }
+
+    /// As [`attempt`](Place::attempt), of a call that receives a datagram. Nothing comes to a socket
+    /// that was shut down: that is its result.
+    pub(crate) fn recv_datagram(
+        &mut self,
+        call: impl FnMut(&Borrowed) -> io::Result<usize>,
+    ) -> Start {
+        let start = self.attempt(Interest::Readable, call);
+        let ended = self.way(Interest::Readable).is_some_and(|way| way.ended);
+        if ended && matches!(start, Start::Await(_)) { Start::Ready(0) } else { start }
     }
 
     /// As [`attempt`](Place::attempt), of a call that moves up to `len` bytes of a stream: one that
@@ -189,6 +204,10 @@ impl Place<'_> {
         }
         start
     }
+}
+
+fn would_block(result: i32) -> bool {
+    result == -libc::EAGAIN || result == -libc::EWOULDBLOCK
 }
 
 #[cold]

@@ -21,6 +21,8 @@ pub(crate) struct Event {
     pub(super) handle: u32,
     pub(super) readable: News,
     pub(super) writable: News,
+    /// A call, whichever way, will say what has failed.
+    pub(super) failed: bool,
     /// Urgent data is among what can be received.
     pub(super) urgent: bool,
 }
@@ -95,17 +97,11 @@ impl Poller for MioPoller {
         for event in &self.events {
             // The number is one that `register` was given, or that of the waker, which is nobody's.
             let Ok(handle) = u32::try_from(event.token().0) else { continue };
-            let failed = event.is_error();
             each(Event {
                 handle,
-                readable: News {
-                    ready: event.is_readable(),
-                    ended: failed || event.is_read_closed(),
-                },
-                writable: News {
-                    ready: event.is_writable(),
-                    ended: failed || event.is_write_closed(),
-                },
+                readable: News { ready: event.is_readable(), ended: event.is_read_closed() },
+                writable: News { ready: event.is_writable(), ended: event.is_write_closed() },
+                failed: event.is_error(),
                 urgent: event.is_priority(),
             });
         }

@@ -77,7 +77,7 @@ fn op(index: u32) -> Op {
 impl Readiness<Told> {
     /// Has the poller tell of a handle; who tries again then, in order.
     fn tell(&mut self, handle: u32, readable: News, writable: News) -> Vec<u32> {
-        self.poller.events.push(Event { handle, readable, writable, urgent: false });
+        self.poller.events.push(Event { handle, readable, writable, failed: false, urgent: false });
         self.woken()
     }
 
@@ -211,7 +211,8 @@ fn p70_urgent_data_ends_a_receive_short_of_what_follows() {
     let mut driver = driver();
     driver.waits(1, near.as_raw_fd(), 0, Interest::Readable);
     arrive(&near, &mut far, b"ab");
-    driver.poller.events.push(Event { handle: 0, readable: READY, writable: READY, urgent: true });
+    let (readable, writable) = (READY, READY);
+    driver.poller.events.push(Event { handle: 0, readable, writable, failed: false, urgent: true });
     assert_eq!(driver.woken(), [1]);
     assert_eq!(try_recv(&mut driver, &near, 8), Some(2));
     let calls = driver.system_calls();

@@ -90,9 +90,10 @@ pub(super) const KERNELS: &[Kernel] = &[
 
 /// Test programs that are not for booted kernels. All others that cargo builds are.
 pub(super) const LEFT_OUT: &[(&str, &str)] = &[
+    ("examples", "starts the examples, which are not among what is linked statically"),
     ("tee", "starts an example, which is not in the machine"),
     ("web_server", "starts browsers and other clients, which are not linked statically"),
-    ("examples", "starts programs that are not taken along"),
+    ("file_examples", "starts programs that are not taken along"),
     ("chat", "starts an example, which is not in the machine"),
     ("tcp_proxy", "starts an example, which is not in the machine"),
     ("drivers", "compares sends with outcomes that emulated 6.1 does not have yet, which is open"),

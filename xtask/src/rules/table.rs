@@ -454,7 +454,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     readiness(
         "P74: an end without readiness is no news",
-        &[edit(READINESS, "if !news.ready && !news.ended {", "if !news.ready {")],
+        &[edit(READINESS, "if !news.ready && !news.ended &&", "if !news.ready &&")],
         "lib",
         "driver::readiness::tests::p74_an_end_without_readiness_wakes",
     ),
@@ -535,6 +535,30 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[edit("src/op/poll.rs", "match place.poll(self.events()) {", "match 0 {")],
         SUITE,
         "edges::p72_regular_files_and_devices_are_ready_at_once",
+    ),
+    readiness(
+        "P70, P44: a short datagram counts as the last one",
+        &[edit(READINESS, "[Way::idle(false), Way::idle(true)]", "[Way::idle(true); 2]")],
+        SUITE,
+        "udp::p70_datagrams_that_wait_are_received_without_another_event",
+    ),
+    change(
+        "P44: an error of an earlier datagram ends a server's flow",
+        &[edit("src/op/recv_from_each.rs", "&& !io.core.has_peer(op)", "&& io.core.has_peer(op)")],
+        SUITE,
+        "udp::p44_an_error_of_an_earlier_datagram_does_not_end_a_servers_flow",
+    ),
+    readiness(
+        "P44: an empty datagram ends a flow",
+        &[edit("src/op/supply.rs", "if result == 0 {", "if result == 1 {")],
+        SUITE,
+        "udp::p44_a_flow_has_empty_datagrams_as_items",
+    ),
+    change(
+        "P44: a cut datagram says nothing of it",
+        &[edit("src/op/envelope.rs", "& libc::MSG_TRUNC != 0", "& libc::MSG_TRUNC < 0")],
+        SUITE,
+        "udp::p44_a_cut_datagram_says_so",
     ),
     readiness(
         "P35: a send raises SIGPIPE",

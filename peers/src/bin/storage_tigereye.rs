@@ -1,0 +1,121 @@
+//! The measurements of files on tigereye; `storage` says what they are. `--driver NAME` forces one
+//! of its drivers.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use tigereye::{AlignedBuf, AsSource, Builder, DriverKind, File, Io, Source};
+use tigereye_peers::args::Args;
+use tigereye_peers::driver;
+use tigereye_peers::micro::report;
+use tigereye_peers::storage::{self, BLOCK, DEPTHS, Meter, Offsets, Work};
+
+/// What the reads of a figure share.
+struct Reads {
+    file: File,
+    offsets: RefCell<Offsets>,
+    meter: RefCell<Meter>,
+    error: Cell<Option<io::Error>>,
+}
+
+/// One of them.
+struct Reader(Rc<Reads>);
+
+impl AsSource for Reader {
+    fn as_source(&self) -> &Source {
+        self.0.file.as_source()
+    }
+}
+
+impl Reader {
+    fn start(self, io: &Io, mut buf: AlignedBuf) {
+        buf.clear();
+        let offset = self.0.offsets.borrow_mut().next_offset();
+        io.read_at(self, buf, offset, |reader, io, buf, result| match result {
+            Ok(count) if count == BLOCK as usize => {
+                if reader.0.meter.borrow_mut().go_on() {
+                    reader.start(io, buf);
+                }
+            }
+            Ok(_) => reader.0.error.set(Some(io::ErrorKind::UnexpectedEof.into())),
+            Err(error) => reader.0.error.set(Some(error)),
+        });
+    }
+}
+
+fn reads(builder: &Builder, by: &str, work: &Work, direct: bool, depth: u32) -> io::Result<()> {
+    let io = builder.clone().build()?;
+    let (file, blocks) = work.open(direct)?;
+    let reads = Rc::new(Reads {
+        file: File::from_std(&io, file),
+        offsets: RefCell::new(Offsets::new(blocks)),
+        meter: RefCell::new(Meter::new(work.time)),
+        error: Cell::new(None),
+    });
+    for _ in 0..depth {
+        let buf = AlignedBuf::with_capacity(BLOCK as usize)?;
+        Reader(Rc::clone(&reads)).start(&io, buf);
+    }
+    io.run()?;
+    report(&storage::read_name(direct, depth), by, reads.meter.borrow().ns());
+    reads.error.take().map_or(Ok(()), Err)
+}
+
+/// A file that is appended to.
+struct Log {
+    file: File,
+    offset: u64,
+    meter: Meter,
+    by: &'static str,
+}
+
+impl AsSource for Log {
+    fn as_source(&self) -> &Source {
+        self.file.as_source()
+    }
+}
+
+impl Log {
+    fn append(self, io: &Io, buf: AlignedBuf) {
+        let offset = self.offset;
+        io.write_all_at(self, buf, offset, |log, io, buf, result| {
+            result.expect("the log is written");
+            io.sync_data(log, |mut log, io, result| {
+                result.expect("the log is synced");
+                log.offset += u64::from(BLOCK);
+                if log.meter.go_on() {
+                    log.append(io, buf);
+                } else {
+                    report(storage::APPEND, log.by, log.meter.ns());
+                }
+            });
+        });
+    }
+}
+
+fn appends(builder: &Builder, by: &'static str, work: &Work) -> io::Result<()> {
+    let io = builder.clone().build()?;
+    let file = File::from_std(&io, work.create_log()?);
+    let mut buf = AlignedBuf::with_capacity(BLOCK as usize)?;
+    buf.extend_from_slice(&[b'x'; BLOCK as usize]);
+    Log { file, offset: 0, meter: Meter::new(work.time), by }.append(&io, buf);
+    io.run()
+}
+
+fn main() -> io::Result<()> {
+    let mut args = Args::from_env();
+    let work = Work::from_args(&mut args);
+    let builder = driver::builder(&mut args);
+    args.finish();
+    let by = match builder.clone().build()?.driver().kind {
+        DriverKind::Uring => "tigereye",
+        DriverKind::Readiness => "tigereye on readiness",
+        _ => "tigereye on another driver",
+    };
+    for direct in [false, true] {
+        for depth in DEPTHS {
+            reads(&builder, by, &work, direct, depth)?;
+        }
+    }
+    appends(&builder, by, &work)
+}

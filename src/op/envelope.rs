@@ -1,0 +1,165 @@
+//! What goes with a datagram in sendmsg(2) and recvmsg(2): an address, and a control message that
+//! says how long its segments are. It lies in the operation's record, at an address that stays.
+//!
+//! Sources: udp(7), "UDP_SEGMENT" and "UDP_GRO"; cmsg(3).
+#![expect(unsafe_code, reason = "message headers are zeroed as C wants them")]
+
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use socket2::{SockAddr, SockAddrStorage};
+
+use super::vectored::sized;
+use crate::error::NO_SEGMENTS;
+use crate::net::{Borrowed, system};
+
+/// Room for one control message with a number in it, aligned for its header.
+type Control = [u64; 3];
+/// Bytes of it.
+pub(super) const CONTROL_LEN: u32 = 24;
+const _: () = assert!(CONTROL_LEN as usize == size_of::<Control>());
+
+pub(crate) struct Envelope {
+    header: libc::msghdr,
+    vector: libc::iovec,
+    /// Of whom it goes to, or comes from.
+    address: SockAddrStorage,
+    /// Bytes of the address that it goes to; none on a connected socket.
+    address_len: libc::socklen_t,
+    /// Into how long pieces it is to be split.
+    segment: Option<u16>,
+    control: Control,
+}
+
+impl Envelope {
+    /// For a datagram that comes in.
+    pub(crate) fn empty() -> Envelope {
+        // SAFETY: zero is a valid value of the C structure: null pointers and no lengths.
+        let header = unsafe { MaybeUninit::zeroed().assume_init() };
+        Envelope {
+            header,
+            vector: libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 },
+            address: SockAddrStorage::zeroed(),
+            address_len: 0,
+            segment: None,
+            control: [0; 3],
+        }
+    }
+
+    /// For a datagram that goes to `to`, or on a connected socket to its peer; for several, when it
+    /// is to be split.
+    pub(crate) fn addressed(to: Option<SockAddr>, segment: Option<u16>) -> Envelope {
+        let mut envelope = Envelope { segment, ..Envelope::empty() };
+        if let Some(to) = to {
+            envelope.address_len = to.len();
+            envelope.address = to.as_storage();
+        }
+        envelope
+    }
+
+    fn hold(&mut self, at: *mut u8, len: usize) {
+        self.vector = libc::iovec { iov_base: at.cast(), iov_len: len };
+        self.header.msg_iov = &raw mut self.vector;
+        self.header.msg_iovlen = 1;
+    }
+
+    /// The header of a message that sends these bytes.
+    pub(crate) fn for_send(&mut self, bytes: &[u8]) -> Result<*const libc::msghdr, i32> {
+        self.hold(bytes.as_ptr().cast_mut(), bytes.len());
+        if self.address_len > 0 {
+            self.header.msg_name = (&raw mut self.address).cast();
+            self.header.msg_namelen = self.address_len;
+        }
+        if let Some(segment) = self.segment {
+            if !system::splits_datagrams() {
+                return Err(NO_SEGMENTS);
+            }
+            if segment == 0 {
+                return Err(-libc::EINVAL);
+            }
+            self.header.msg_control = self.control.as_mut_ptr().cast();
+            self.header.msg_controllen = CONTROL_LEN as _;
+            system::put_segment(&mut self.header, segment);
+        }
+        Ok(&raw const self.header)
+    }
+
+    /// The header of a message that receives into so many bytes from `at` on.
+    pub(crate) fn for_receive(&mut self, at: *mut u8, len: usize) -> *mut libc::msghdr {
+        self.hold(at, len);
+        self.header.msg_name = (&raw mut self.address).cast();
+        self.header.msg_namelen = self.address.size_of();
+        self.header.msg_control = self.control.as_mut_ptr().cast();
+        self.header.msg_controllen = CONTROL_LEN as _;
+        self.header.msg_flags = 0;
+        &raw mut self.header
+    }
+
+    /// The header of messages that are received into provided buffers, each with an address of so
+    /// many bytes and a control message before it.
+    #[cfg(target_os = "linux")]
+    pub(super) fn for_many(&mut self, address_len: u32) -> *const libc::msghdr {
+        self.header.msg_namelen = address_len;
+        self.header.msg_controllen = CONTROL_LEN as _;
+        &raw const self.header
+    }
+
+    /// What [`for_many`](Envelope::for_many) asked for.
+    #[cfg(target_os = "linux")]
+    pub(super) fn header(&self) -> &libc::msghdr {
+        &self.header
+    }
+
+    /// Who sent what was received. Without an address it is of no family.
+    pub(crate) fn sender(&mut self) -> SockAddr {
+        let address = mem::replace(&mut self.address, SockAddrStorage::zeroed());
+        let len = self.header.msg_namelen.min(address.size_of());
+        // SAFETY: the storage was zeroed, or written by the kernel, which also gave the length, cut
+        // here to the storage's own.
+        unsafe { SockAddr::new(address, len) }
+    }
+
+    /// Whether what was received did not fit.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.header.msg_flags & libc::MSG_TRUNC != 0
+    }
+
+    /// The length of the datagrams that were received as one.
+    pub(crate) fn segment(&self) -> Option<u16> {
+        system::segment(&self.header)
+    }
+}
+
+/// An address as the kernel wrote it, in a buffer.
+#[cfg(target_os = "linux")]
+pub(super) fn address(bytes: &[u8]) -> SockAddr {
+    let mut address = SockAddrStorage::zeroed();
+    let len = bytes.len().min(address.size_of() as usize);
+    // SAFETY: any bytes are a valid value of the storage, which is at least so long.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut address).cast(), len) };
+    // SAFETY: as in `sender`.
+    unsafe { SockAddr::new(address, len as libc::socklen_t) }
+}
+
+/// The length of datagrams that were received as one, from the control message in a buffer.
+#[cfg(target_os = "linux")]
+pub(super) fn segment_in(control: &[u8]) -> Option<u16> {
+    let mut header = Envelope::empty().header;
+    header.msg_control = control.as_ptr().cast_mut().cast();
+    header.msg_controllen = control.len() as _;
+    system::segment(&header)
+}
+
+/// sendmsg(2), of a header that an envelope has just given out.
+pub(super) fn send(socket: &Borrowed, header: *const libc::msghdr) -> io::Result<usize> {
+    // SAFETY: the header and what it refers to are the operation's, and stay during the call.
+    sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_FLAGS) })
+}
+
+/// recvmsg(2), into a header that an envelope has just given out.
+pub(super) fn receive(socket: &Borrowed, header: *mut libc::msghdr) -> io::Result<usize> {
+    // SAFETY: as for `send`.
+    sized(unsafe { libc::recvmsg(socket.as_raw_fd(), header, 0) })
+}

@@ -1,0 +1,193 @@
+//! Receiving datagrams again and again into the buffers of a pool; an idle socket holds none.
+//!
+//! ```text
+//!   a buffer:   ┌───────────────── HEAD ─────────────────┬─────────────────────┐
+//!               │ how much ─ sender ─ length of segments │ datagram, or a part │
+//!               └────────────────────────────────────────┴─────────────────────┘
+//! ```
+//!
+//! The kernel writes the head where it has multishot receives. In all other ways the head lies in
+//! the operation, and its room is left free all the same: where a datagram is cut does not depend
+//! on the way. How buffers are come by is as in `recv_each.rs`.
+//!
+//! An empty datagram is an item. What is the end of a stream (nothing, and from nobody) is here
+//! that of a socket which was shut down.
+//! Sources: io_uring_prep_recvmsg_multishot(3), kernel 6.0+; recvmsg(2); udp(7), "Error handling".
+
+use std::net::SocketAddr;
+
+#[cfg(target_os = "linux")]
+use io_uring::squeue::Flags;
+#[cfg(target_os = "linux")]
+use io_uring::types::RecvMsgOut;
+#[cfg(target_os = "linux")]
+use io_uring::{opcode, types};
+use socket2::SockAddr;
+
+use super::envelope::{self, Envelope};
+use super::supply::Supply;
+use super::{Completion, Direction, Multishot, Op, Rearm, Start};
+use crate::Io;
+use crate::buf::PoolBuf;
+use crate::driver::readiness::{self, Interest};
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
+use crate::net::{Address, Datagram};
+
+/// Bytes for a sender: an IPv6 address takes 28.
+const SENDER_LEN: u32 = 32;
+/// Bytes of a buffer that are before the datagram. So it begins at a multiple of eight.
+const HEAD_LEN: u32 = 16 + SENDER_LEN + envelope::CONTROL_LEN;
+pub(crate) const HEAD: usize = HEAD_LEN as usize;
+
+pub(crate) struct RecvFromEach {
+    supply: Supply,
+    envelope: Envelope,
+    /// Bytes of a buffer for the datagram.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
+    room: usize,
+    /// The kernel writes the head.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
+    multishot: bool,
+    /// The socket was shut down.
+    ended: bool,
+}
+
+impl RecvFromEach {
+    /// `room` is what the head leaves of a buffer.
+    pub(crate) fn new(supply: Supply, room: usize) -> RecvFromEach {
+        let envelope = Envelope::empty();
+        RecvFromEach { supply, envelope, room, multishot: false, ended: false }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn without_ring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        let fd = types::Fd(place.fd);
+        if !self.supply.readable {
+            let events = libc::POLLIN.unsigned_abs();
+            return place.submit(opcode::PollAdd::new(fd, u32::from(events)).build());
+        }
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
+        let room = &mut taken.room()[HEAD..];
+        let header = self.envelope.for_receive(room.as_mut_ptr().cast(), room.len());
+        let entry = opcode::RecvMsg::new(fd, header);
+        place.submit(entry.flags(libc::MSG_DONTWAIT.cast_unsigned()).build())
+    }
+
+    /// The datagram in a buffer that the kernel wrote a head to.
+    #[cfg(target_os = "linux")]
+    fn with_head(&mut self, buf: PoolBuf) -> Option<Datagram> {
+        let received = RecvMsgOut::parse(&buf, self.envelope.header()).ok()?;
+        let from = envelope::address(received.name_data());
+        let truncated = received.is_payload_truncated();
+        let segment = envelope::segment_in(received.control_data());
+        self.datagram(Some(buf), HEAD, &from, (truncated, segment))
+    }
+
+    /// The datagram whose head is in the operation.
+    fn without_head(&mut self, buf: Option<PoolBuf>, start: usize) -> Option<Datagram> {
+        let (truncated, segment) = (self.envelope.is_cut(), self.envelope.segment());
+        let from = self.envelope.sender();
+        self.datagram(buf, start, &from, (truncated, segment))
+    }
+
+    fn datagram(
+        &mut self,
+        buf: Option<PoolBuf>,
+        start: usize,
+        from: &SockAddr,
+        (truncated, segment): (bool, Option<u16>),
+    ) -> Option<Datagram> {
+        let from = SocketAddr::of(from);
+        self.ended |= from.is_none();
+        from.map(|from| Datagram { from, truncated, segment, buf, start })
+    }
+}
+
+impl Multishot for RecvFromEach {
+    type Item = Datagram;
+    const DIRECTION: Direction = Direction::In;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        let Some(group) = self.supply.group() else { return self.without_ring(place) };
+        let fd = types::Fd(place.fd);
+        self.multishot = place.features().recv_multishot;
+        place.submit(if self.multishot {
+            let header = self.envelope.for_many(SENDER_LEN);
+            opcode::RecvMsgMulti::new(fd, header, group).build()
+        } else {
+            let header = self.envelope.for_receive(std::ptr::null_mut(), self.room);
+            let entry = opcode::RecvMsg::new(fd, header).buf_group(group).build();
+            entry.flags(Flags::BUFFER_SELECT)
+        })
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        if !place.is_worth_trying(Interest::Readable) {
+            return Start::Await(Interest::Readable);
+        }
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
+        let room = &mut taken.room()[HEAD..];
+        let header = self.envelope.for_receive(room.as_mut_ptr().cast(), room.len());
+        let start = place.recv_datagram(|socket| envelope::receive(socket, header));
+        self.supply.tried(taken, &start);
+        start
+    }
+
+    fn item(&mut self, _io: &Io, completion: Completion) -> Option<Datagram> {
+        let len = u32::try_from(completion.result).ok();
+        match (completion.buffer(), len) {
+            #[cfg(target_os = "linux")]
+            (Some(id), Some(len)) if self.multishot => {
+                let buf = self.supply.received(id, len);
+                self.with_head(buf)
+            }
+            (Some(id), Some(len)) => {
+                let buf = self.supply.received(id, len);
+                self.without_head(Some(buf), 0)
+            }
+            (Some(id), None) => {
+                self.supply.unfilled(id);
+                None
+            }
+            (None, len) => {
+                // An empty datagram may leave a buffer in its ring.
+                let in_ring = len == Some(0) && self.supply.has_ring();
+                let buf = self.supply.filled(len.map(|len| len + HEAD_LEN));
+                self.supply.void_promise();
+                if buf.is_some() || in_ring { self.without_head(buf, HEAD) } else { None }
+            }
+        }
+    }
+
+    fn ended(&mut self, io: &Io, op: Op, result: i32) -> Rearm {
+        if self.ended {
+            return Rearm::Done(0);
+        }
+        if is_of_an_earlier_send(-result) && !io.core.has_peer(op) {
+            return Rearm::Again;
+        }
+        self.supply.ended_never(op, result)
+    }
+
+    fn discard(&mut self, completion: Completion) {
+        self.supply.discard(completion);
+    }
+}
+
+/// Whether an error may have come in an ICMP message (icmp_err_convert and icmpv6_err_convert in
+/// Linux). A socket without a peer receives from many, and goes on.
+fn is_of_an_earlier_send(code: i32) -> bool {
+    matches!(
+        code,
+        libc::ECONNREFUSED
+            | libc::ECONNRESET
+            | libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::ENOPROTOOPT
+            | libc::EPROTO
+            | libc::EMSGSIZE
+    )
+}

@@ -1,0 +1,57 @@
+//! Sending a datagram, or several that the kernel splits one buffer into.
+//!
+//! A datagram goes as a whole or not at all, so there is no rest to send.
+//! Sources: sendmsg(2), io_uring_prep_sendmsg(3); udp(7), "UDP_SEGMENT".
+
+use std::io;
+
+#[cfg(target_os = "linux")]
+use io_uring::{opcode, types};
+
+use super::envelope::{self, Envelope};
+use super::{Direction, Operation, Start, Step};
+use crate::buf::bytes;
+use crate::driver::readiness::{self, Interest};
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
+use crate::{Io, IoBuf};
+
+pub(crate) struct SendTo<B> {
+    pub(crate) buf: B,
+    pub(crate) envelope: Envelope,
+}
+
+impl<B: IoBuf> Operation for SendTo<B> {
+    type Output = (B, io::Result<usize>);
+    const DIRECTION: Direction = Direction::Out;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        match self.envelope.for_send(bytes(&self.buf)) {
+            Ok(header) => {
+                let flags = libc::MSG_NOSIGNAL.cast_unsigned();
+                place.submit(opcode::SendMsg::new(types::Fd(place.fd), header).flags(flags).build())
+            }
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        match self.envelope.for_send(bytes(&self.buf)) {
+            Ok(header) => {
+                place.attempt(Interest::Writable, |socket| envelope::send(socket, header))
+            }
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        Step::Done(result)
+    }
+
+    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        (self.buf, result.map(|count| count as usize))
+    }
+
+    fn discard(self, _result: i32) {}
+}
