@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::driver::{DriverInfo, Place, Waker};
+use crate::error::is_of_the_system;
 use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::Mailbox;
 use crate::net::borrow;
@@ -168,6 +169,17 @@ impl Core {
             state.cancel_in_driver(op.index);
         }
         state.resume(op.index);
+    }
+
+    /// A sync of this handle ended with an error: where it is the system's, its terms may keep it. A
+    /// cancelled one did nothing, nor did one for which the pool had no thread.
+    #[cold]
+    pub(crate) fn sync_failed(&self, id: HandleId, result: i32) {
+        let did_nothing = [-libc::ECANCELED, -libc::EINTR, -libc::EAGAIN].contains(&result);
+        let mut state = self.state.borrow_mut();
+        if is_of_the_system(result) && !did_nothing && state.handles.find(id).is_some() {
+            state.handles.terms.sync_failed(id.index, result);
+        }
     }
 
     /// Lets nothing more through a stream, unless it is closed.

@@ -28,6 +28,41 @@ pub(crate) const NOT_APPENDING: i32 = -5011;
 pub(crate) const NO_SEGMENTS: i32 = -5020;
 /// The socket is not one of datagrams.
 pub(crate) const NO_DATAGRAMS: i32 = -5021;
+/// Direct I/O that does not start or end where it may. Below it, one for each power of two …
+const MISALIGNED: i32 = -6000;
+/// … of each kind.
+const MISALIGNED_KIND: i32 = 64;
+
+/// What does not lie where Direct I/O needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misaligned {
+    Address,
+    Length,
+    Offset,
+}
+
+/// The result of a transfer that had to be a multiple of `multiple`, a power of two.
+#[cold]
+pub(crate) fn misaligned(what: Misaligned, multiple: usize) -> i32 {
+    MISALIGNED - what as i32 * MISALIGNED_KIND - multiple.trailing_zeros().cast_signed()
+}
+
+/// What a result says is misaligned, and the power of two that it had to be a multiple of.
+pub(crate) fn what_is_misaligned(result: i32) -> Option<(Misaligned, u32)> {
+    let below = MISALIGNED.wrapping_sub(result);
+    let what = match below.div_euclid(MISALIGNED_KIND) {
+        0 => Misaligned::Address,
+        1 => Misaligned::Length,
+        2 => Misaligned::Offset,
+        _ => return None,
+    };
+    Some((what, below.unsigned_abs() % MISALIGNED_KIND.unsigned_abs()))
+}
+
+/// Whether a result is an error that the system gave, and not the library.
+pub(crate) fn is_of_the_system(result: i32) -> bool {
+    (AT_CAPACITY + 1..0).contains(&result)
+}
 
 /// What the library says when no system did; the payload of such an [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +72,7 @@ enum Refusal {
     Foreign,
     NoRoom,
     NotAppending,
+    Misaligned(Misaligned, u32),
     NoByte,
     NoSegments,
     NoDatagrams,
@@ -45,6 +81,15 @@ enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Refusal::Misaligned(what, power) => {
+                let what = match what {
+                    Misaligned::Address => "the buffer's address",
+                    Misaligned::Length => "the number of bytes",
+                    Misaligned::Offset => "the offset",
+                };
+                let multiple = 1_u64 << power;
+                return write!(f, "Direct I/O: {what} must be a multiple of {multiple}");
+            }
             Refusal::AtCapacity => "the loop's capacity of operations is reached",
             Refusal::Closed => "the handle is closed",
             Refusal::Foreign => "the handle belongs to another loop",
@@ -75,7 +120,12 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
         WROTE_NOTHING => io::ErrorKind::WriteZero.into(),
-        code => io::Error::from_raw_os_error(code.wrapping_neg()),
+        code => match what_is_misaligned(code) {
+            Some((what, power)) => {
+                io::Error::new(io::ErrorKind::InvalidInput, Refusal::Misaligned(what, power))
+            }
+            None => io::Error::from_raw_os_error(code.wrapping_neg()),
+        },
     }
 }
 
@@ -123,5 +173,14 @@ mod tests {
         assert!(is_cancelled(&from_raw(-libc::ECANCELED)));
         assert_eq!(from_raw(TIMED_OUT).kind(), io::ErrorKind::TimedOut);
         assert_eq!(to_result(7).unwrap(), 7);
+        let error = from_raw(misaligned(Misaligned::Offset, 4096));
+        assert_eq!(error.to_string(), "Direct I/O: the offset must be a multiple of 4096");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let largest = misaligned(Misaligned::Length, 1 << (usize::BITS - 1));
+        assert_eq!(what_is_misaligned(largest), Some((Misaligned::Length, usize::BITS - 1)));
+        for code in [AT_CAPACITY, WROTE_NOTHING, 0, 1, i32::MIN, i32::MAX] {
+            assert_eq!((what_is_misaligned(code), is_of_the_system(code)), (None, false));
+        }
+        assert!(is_of_the_system(-libc::EIO) && !is_of_the_system(largest));
     }
 }

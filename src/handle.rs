@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use crate::Io;
 use crate::core::Core;
+use crate::fs::{AllTerms, Terms};
 use crate::offload::LentFd;
 use crate::slot::NONE;
 
@@ -49,11 +50,13 @@ const _: () = assert!(size_of::<Handle>() == 32);
 pub(crate) struct Handles {
     entries: Vec<Handle>,
     free: u32,
+    /// What those ask that have more to ask than a descriptor: files.
+    pub(crate) terms: AllTerms,
 }
 
 impl Handles {
     pub(crate) fn new() -> Handles {
-        Handles { entries: Vec::new(), free: NONE }
+        Handles { entries: Vec::new(), free: NONE, terms: AllTerms::default() }
     }
 
     pub(crate) fn insert(&mut self, fd: RawFd) -> HandleId {
@@ -105,6 +108,7 @@ impl Handles {
         handle.fd = -1;
         handle.queues[0].head = free;
         self.free = index;
+        self.terms.forget(index);
     }
 }
 
@@ -177,6 +181,21 @@ impl Source {
     pub(crate) fn in_flight(&self) -> u32 {
         let mut state = self.core.state.borrow_mut();
         state.handles.find(self.id).map_or(0, |handle| handle.pending)
+    }
+
+    /// What the handle asks of operations; nothing, once it is closed.
+    pub(crate) fn terms(&self) -> Terms {
+        let mut state = self.core.state.borrow_mut();
+        let is_there = state.handles.find(self.id).is_some();
+        if is_there { state.handles.terms.of(self.id.index) } else { Terms::default() }
+    }
+
+    /// Says what the handle, which is open, asks of operations.
+    pub(crate) fn set_terms(&self, terms: Terms) {
+        let mut state = self.core.state.borrow_mut();
+        if state.handles.find(self.id).is_some() {
+            state.handles.terms.set(self.id.index, terms);
+        }
     }
 
     /// Takes the descriptor away from the loop, unless something is pending on it.

@@ -219,7 +219,8 @@ impl Loop {
         let header = self.slots.header_of(slot);
         let op = header.op();
         let Some(driver) = &mut self.driver else { return Some(error::CLOSED) };
-        match start(slot.as_ptr(), &mut driver.place(op, fd, header.handle, &self.calls)) {
+        let (calls, terms) = (&self.calls, &self.handles.terms);
+        match start(slot.as_ptr(), &mut driver.place(op, fd, header.handle, calls, terms)) {
             Start::Timer(deadline_ns) => {
                 assert!(!header.has_timer, "a timer is started when it has fired");
                 header.state = State::Timer;
@@ -281,8 +282,8 @@ impl Loop {
             return 0;
         }
         let Some(Driver::Readiness(readiness)) = &mut self.driver else { return 0 };
-        let start =
-            send_rest(bytes, &mut readiness.place(Op::ENDED, handle.fd, id.index, &self.calls));
+        let (fd, calls, terms) = (handle.fd, &self.calls, &self.handles.terms);
+        let start = send_rest(bytes, &mut readiness.place(Op::ENDED, fd, id.index, calls, terms));
         let Start::Ready(count) = start else { return 0 };
         // An error has no count.
         let sent = usize::try_from(count).unwrap_or(0);

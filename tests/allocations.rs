@@ -7,13 +7,15 @@ use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use counting::{unwatch, watch};
 use tigereye::{
-    AsSource, BufferPool, File, Io, Next, OpenOptions, Source, TcpStream, UdpSocket, UnixStream,
+    AlignedBuf, AsSource, BufferPool, DataFile, DataFileOptions, DirectIo, File, Io, Next,
+    OpenOptions, Source, TcpStream, UdpSocket, UnixStream,
 };
 
 const MESSAGE_BYTES: usize = 64;
@@ -179,8 +181,7 @@ fn datagrams() -> usize {
 
 /// Runs `round` twice on one loop; counts the second time. It must have `OPERATIONS` callbacks.
 fn second_round(round: fn(&Io, &Rc<Cell<usize>>)) -> usize {
-    // To start a thread allocates, and a pool that may have more starts one whenever its others
-    // happen to be busy.
+    // With more threads, one may start in the second round for the first time.
     let io = Io::builder().pool_threads(1).build().expect("a loop");
     let calls = Rc::new(Cell::new(0));
     round(&io, &calls);
@@ -376,6 +377,76 @@ fn paths(io: &Io, calls: &Rc<Cell<usize>>) {
     };
 }
 
+/// A data file that is written past the cache, where it can be, synced now and then, and opened
+/// again.
+struct Writer {
+    file: DataFile,
+    path: Rc<Path>,
+    calls: Rc<Cell<usize>>,
+}
+
+impl AsSource for Writer {
+    fn as_source(&self) -> &Source {
+        self.file.as_source()
+    }
+}
+
+thread_local! {
+    /// What is written …
+    static BLOCK: Cell<Option<AlignedBuf>> = const { Cell::new(None) };
+    /// … and where to.
+    static PATH: Rc<Path> = {
+        let name = format!("tigereye-allocations-{}", std::process::id());
+        Rc::from(std::env::temp_dir().join(name))
+    };
+}
+
+impl Writer {
+    /// What comes next, by the number of callbacks so far.
+    fn go_on(self, io: &Io, buf: AlignedBuf) {
+        let call = self.calls.get() + 1;
+        self.calls.set(call);
+        if call == OPERATIONS {
+            return BLOCK.set(Some(buf));
+        }
+        if call.is_multiple_of(1000) {
+            let Writer { file, path, calls } = self;
+            drop(file);
+            return Writer::open(io, path, calls, buf);
+        }
+        if call.is_multiple_of(200) {
+            io.sync_data(self, |writer, io, result| {
+                result.expect("the disk works");
+                writer.go_on(io, buf);
+            });
+            return;
+        }
+        let offset = call as u64 % 16 * 4096;
+        io.write_all_at(self, buf, offset, |writer, io, buf, result| {
+            result.expect("there is room");
+            writer.go_on(io, buf);
+        });
+    }
+
+    fn open(io: &Io, path: Rc<Path>, calls: Rc<Cell<usize>>, buf: AlignedBuf) {
+        let options = DataFileOptions::new(1 << 16).create(true).direct(DirectIo::Optional);
+        let at = Rc::clone(&path);
+        io.open_data_file((path, calls), &*at, &options, |(path, calls), io, file| {
+            Writer { file: file.expect("it opens"), path, calls }.go_on(io, buf);
+        });
+    }
+}
+
+/// The first round leaves its buffer and its path to the second one.
+fn writes_and_syncs(io: &Io, calls: &Rc<Cell<usize>>) {
+    let buf = BLOCK.take().unwrap_or_else(|| {
+        let mut buf = AlignedBuf::with_capacity(4096).expect("memory");
+        buf.resize(4096);
+        buf
+    });
+    Writer::open(io, PATH.with(Rc::clone), Rc::clone(calls), buf);
+}
+
 #[test]
 fn the_steady_state_allocates_nothing() {
     watch();
@@ -393,4 +464,7 @@ fn the_steady_state_allocates_nothing() {
     assert_eq!(second_round(contexts_of_500_bytes), 0, "spilled blocks");
     assert_eq!(second_round(reads_and_opens), 0, "files");
     assert_eq!(second_round(paths), 0, "paths");
+    let data_files = second_round(writes_and_syncs);
+    std::fs::remove_file(PATH.with(Rc::clone)).expect("it was made");
+    assert_eq!(data_files, 0, "data files");
 }

@@ -126,7 +126,13 @@ fn raise_limit() -> usize {
 
 const CLIENTS: usize = 10_000;
 
-/// Not a test: the process that holds the clients' ends, and resets them all by ending.
+/// So many are reset before the system has heard of all of them. On the loopback, packets wait for
+/// the receiving side in a queue of 1000 (`net.core.netdev_max_backlog`). What does not fit is
+/// dropped, and nobody says a reset again. Linux 4.9 to 6.4 leaves the queue to a thread, once that
+/// was woken, and on a busy machine it waits for a processor (commit d15121be7485).
+const BURST: usize = 500;
+
+/// Not a test: the process that holds the clients' ends, and resets a burst of them for every byte.
 #[test]
 #[ignore = "the other half of p48_ten_thousand_connections_reset_at_once"]
 fn clients_that_reset() {
@@ -138,10 +144,11 @@ fn clients_that_reset() {
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
         stream
     };
-    let clients: Vec<_> = (0..count).map(connect).collect();
-    // Until the server has them all.
-    assert_eq!(std::io::stdin().read(&mut [0; 1]).unwrap(), 1);
-    drop(clients);
+    let mut clients: Vec<_> = (0..count).map(connect).collect();
+    while !clients.is_empty() {
+        std::io::stdin().read_exact(&mut [0; 1]).unwrap();
+        clients.truncate(clients.len().saturating_sub(BURST));
+    }
 }
 
 fn spawn_clients(address: SocketAddr) -> std::process::Child {
@@ -154,17 +161,31 @@ fn spawn_clients(address: SocketAddr) -> std::process::Child {
         .unwrap()
 }
 
-/// How many connections of a port the system holds for established. While others come and go it may
-/// name one twice. Source: proc_net(5).
-fn connected(port: u16) -> usize {
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+/// How many connections of a port the system holds for established, where it tells. While others
+/// come and go it may name one twice. Source: proc_net(5).
+fn connected(port: u16) -> Option<usize> {
+    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
     let peer = |line: &str| {
         let mut fields = line.split_ascii_whitespace().skip(1);
         let (local, peer, state) = (fields.next()?, fields.next()?, fields.next()?);
         let is_one = local.ends_with(&format!(":{port:04X}")) && state == "01";
         is_one.then(|| peer.to_owned())
     };
-    table.lines().filter_map(peer).collect::<BTreeSet<_>>().len()
+    Some(table.lines().filter_map(peer).collect::<BTreeSet<_>>().len())
+}
+
+/// Has the clients reset all their connections to a port, until the system has heard of each.
+fn reset_all(clients: &mut std::process::Child, port: u16, count: usize) {
+    let (mut stdin, begin) = (clients.stdin.take().unwrap(), Instant::now());
+    let mut left = count;
+    while left > 0 {
+        stdin.write_all(b"x").unwrap();
+        left = left.saturating_sub(BURST);
+        while let Some(open) = connected(port).filter(|&open| open != left) {
+            assert!(begin.elapsed() < HANG, "{open} are open to the system, not {left}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 #[test]
@@ -202,12 +223,10 @@ fn p48_ten_thousand_connections_reset_at_once() {
     let mut clients = spawn_clients(address);
     io.run_for(HANG).unwrap();
     assert_eq!((accepted.get(), ended.get()), (count, 0), "all are there, and wait");
-    assert_eq!(connected(address.port()), count);
-    clients.stdin.take().unwrap().write_all(b"x").unwrap();
+    // The loop does not turn meanwhile: it finds them all at once.
+    reset_all(&mut clients, address.port(), count);
     io.run_for(HANG).unwrap();
-    // Whether a reset was lost, which the system sends once, or the loop was not told of it.
-    let open = connected(address.port());
-    assert_eq!((ended.get(), io.in_flight()), (count, 0), "{open} are open to the system");
+    assert_eq!((ended.get(), io.in_flight()), (count, 0));
     assert!(clients.wait().unwrap().success());
     // The listener went with its operation, the child's pipe with the child.
     assert_eq!(descriptors(), before - 1);

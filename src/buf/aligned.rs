@@ -1,17 +1,19 @@
-//! A buffer that starts on a page.
+//! A buffer that starts on a page, or at a multiple of something else.
 #![expect(unsafe_code, reason = "what the driver wrote becomes visible")]
 
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::slice;
 
-use super::{IoBuf, IoBufMut, Region};
+use super::{IoBuf, IoBufMut, PAGE, Region};
 
-/// Bytes that start on a page (4,096 bytes) and stay where they are, with a fixed capacity.
+/// Bytes that start on a page (4,096 bytes), or at a multiple of what was asked for, and stay where
+/// they are, with a fixed capacity.
 ///
 /// The kernel copies large transfers from and to pages, and on some processors a copy runs at
 /// twice the speed where both sides start alike. A `Vec` of that size starts a few bytes into a
-/// page. Receiving appends behind the bytes that are there, as it does to a `Vec`.
+/// page. Receiving and reading append behind the bytes that are there, as they do to a `Vec`. Direct
+/// I/O ([`OpenOptions::direct`](crate::OpenOptions::direct)) takes no buffer that is not aligned.
 ///
 /// ```
 /// use tigereye::AlignedBuf;
@@ -32,10 +34,20 @@ impl AlignedBuf {
     /// # Errors
     /// `InvalidInput` for no bytes at all; `OutOfMemory`.
     pub fn with_capacity(capacity: usize) -> io::Result<AlignedBuf> {
-        if capacity == 0 {
+        AlignedBuf::with_alignment(capacity, PAGE)
+    }
+
+    /// As [`with_capacity`](AlignedBuf::with_capacity); its first byte is at a multiple of
+    /// `alignment`, in bytes.
+    ///
+    /// # Errors
+    /// `InvalidInput` for no bytes at all, and for an alignment that is not a power of two;
+    /// `OutOfMemory`.
+    pub fn with_alignment(capacity: usize, alignment: usize) -> io::Result<AlignedBuf> {
+        if capacity == 0 || !alignment.is_power_of_two() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(AlignedBuf { memory: Region::new(1, capacity)?, len: 0 })
+        Ok(AlignedBuf { memory: Region::aligned(1, capacity, alignment)?, len: 0 })
     }
 
     /// How many bytes fit in all.
@@ -52,6 +64,17 @@ impl AlignedBuf {
     /// Forgets all bytes behind the first `len`.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+    }
+
+    /// Makes it `len` bytes long, or as long as its capacity, and says how long that is. What is added
+    /// is zeroes: so what was filled in becomes whole blocks.
+    pub fn resize(&mut self, len: usize) -> usize {
+        let before = self.len;
+        self.len = len.min(self.capacity());
+        if let Some(added) = self.get_mut(before..) {
+            added.fill(0);
+        }
+        self.len
     }
 
     /// Appends as many of `bytes` as fit, and says how many that were.
@@ -139,6 +162,21 @@ mod tests {
             buf.clear();
             assert!(buf.is_empty());
         }
+        let mut buf = AlignedBuf::with_capacity(10).unwrap();
+        buf.extend_from_slice(b"abcdef");
+        buf.truncate(3);
+        assert_eq!((buf.resize(5), &buf[..]), (5, &b"abc\0\0"[..]));
+        assert_eq!((buf.resize(99), buf.resize(1), &buf[..]), (10, 1, &b"a"[..]));
+        for alignment in [1, 2, 512, 1 << 16] {
+            let buf = AlignedBuf::with_alignment(3, alignment).unwrap();
+            assert_eq!((IoBuf::as_ptr(&buf).addr() % alignment, buf.capacity()), (0, 3));
+        }
+        for alignment in [0, 3, 4097] {
+            let error = AlignedBuf::with_alignment(1, alignment).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+        let huge = AlignedBuf::with_alignment(usize::MAX, 1 << (usize::BITS - 1)).unwrap_err();
+        assert_eq!(huge.kind(), io::ErrorKind::OutOfMemory);
         let none = AlignedBuf::with_capacity(0).unwrap_err();
         assert_eq!(none.kind(), io::ErrorKind::InvalidInput);
     }

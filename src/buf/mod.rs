@@ -13,7 +13,7 @@ mod region;
 pub use aligned::AlignedBuf;
 pub use pool::{BufferPool, PoolBuf};
 pub(crate) use pool::{PoolShared, Taken};
-pub(crate) use region::Region;
+pub(crate) use region::{PAGE, Region};
 
 /// The bytes of a buffer.
 #[inline]

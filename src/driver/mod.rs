@@ -6,6 +6,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fs::AllTerms;
 use crate::mailbox::Wake;
 use crate::offload::{Calls, LentFd};
 use crate::op::{Completion, Op};
@@ -104,12 +105,13 @@ impl Driver {
         fd: RawFd,
         handle: u32,
         calls: &'a Calls,
+        terms: &'a AllTerms,
     ) -> Place<'a> {
         match self {
             #[cfg(target_os = "linux")]
-            Driver::Uring(uring) => Place::Uring(uring.place(op, fd, handle, calls)),
+            Driver::Uring(uring) => Place::Uring(uring.place(op, fd, handle, calls, terms)),
             Driver::Readiness(readiness) => {
-                Place::Readiness(readiness.place(op, fd, handle, calls))
+                Place::Readiness(readiness.place(op, fd, handle, calls, terms))
             }
         }
     }

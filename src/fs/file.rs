@@ -1,8 +1,9 @@
 //! A file, and its operations.
 
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 
+use super::Terms;
 use crate::handle::Source;
 use crate::net::into_owned;
 use crate::op::allocate::Allocate;
@@ -16,7 +17,10 @@ use crate::op::sync::Sync;
 use crate::op::sync_range::SyncRange;
 use crate::op::vectored_at::{ReadVectoredAt, WriteVectoredAt};
 use crate::op::write_at::{WriteAllAt, WriteAt};
-use crate::{AsSource, At, Directory, Io, IoBuf, IoBufMut, Metadata, Op, OpenOptions};
+use crate::{
+    AsSource, At, DirectAlignment, DirectIo, Directory, Io, IoBuf, IoBufMut, Metadata, Op,
+    OpenOptions,
+};
 
 /// An open file. Any number of operations may be in flight on it at once, in no order among each
 /// other: share it as `Rc<File>`.
@@ -70,6 +74,27 @@ impl File {
         File { source: Source::new(io, descriptor.into_raw_fd()) }
     }
 
+    /// Takes over a descriptor that was just opened, and has it go past the cache where that is
+    /// asked for.
+    pub(crate) fn opened(io: &Io, descriptor: OwnedFd, direct: DirectIo) -> io::Result<File> {
+        let direct = direct.apply(descriptor.as_fd())?;
+        Ok(File::with_terms(io, descriptor, Terms::new(direct, false)))
+    }
+
+    pub(crate) fn with_terms(io: &Io, descriptor: OwnedFd, terms: Terms) -> File {
+        let file = File::from_fd(io, descriptor);
+        if terms != Terms::default() {
+            file.source.set_terms(terms);
+        }
+        file
+    }
+
+    /// What reads and writes are to be aligned to, where they go past the system's cache
+    /// ([`OpenOptions::direct`]); `None` where they do not.
+    pub fn direct_alignment(&self) -> Option<DirectAlignment> {
+        self.source.terms().direct
+    }
+
     /// Gives the file to the standard library.
     ///
     /// # Errors
@@ -107,8 +132,9 @@ impl Io {
     /// # Errors
     /// In the callback: `InvalidInput` for options that contradict each other and for a path with a
     /// NUL in it, `Unsupported` for limits to its path ([`OpenOptions::beneath`]) where the system has
-    /// none, and what open(2) or openat2(2) says. An open that was cancelled after it had succeeded in the
-    /// system gives the file all the same.
+    /// none, and where [direct](OpenOptions::direct) transfers are required and the file has none (one
+    /// that this call made stays), and what open(2) or openat2(2) says. An open that was cancelled
+    /// after it had succeeded in the system gives the file all the same.
     ///
     /// # Platform
     /// To open the end of a pipe that has no other end yet waits for one; with the readiness driver
@@ -149,8 +175,8 @@ impl Io {
     /// and grows by the result.
     ///
     /// # Errors
-    /// In the callback: `InvalidInput` when the buffer has no room or the offset is over
-    /// `i64::MAX`, `NotSeekable` where the handle has no offsets (a pipe, a terminal, a socket),
+    /// In the callback: `InvalidInput` when the buffer has no room, the offset is over `i64::MAX` or
+    /// a [direct](OpenOptions::direct) read is not aligned, `NotSeekable` where the handle has no offsets (a pipe, a terminal, a socket),
     /// and what pread(2) says.
     pub fn read_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
     where
@@ -219,8 +245,9 @@ impl Io {
     /// file that was opened with [`append`](OpenOptions::append) is written at its end instead.
     ///
     /// # Errors
-    /// In the callback: `InvalidInput` when the offset is over `i64::MAX`, `NotSeekable` where the
-    /// handle has no offsets, `StorageFull`, `FileTooLarge` beyond what the file system or the
+    /// In the callback: `InvalidInput` when the offset is over `i64::MAX` or a
+    /// [direct](OpenOptions::direct) write is not aligned, `NotSeekable` where the handle has no
+    /// offsets, `StorageFull`, `FileTooLarge` beyond what the file system or the
     /// process's limit allows, and what pwrite(2) says.
     pub fn write_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
     where
@@ -471,7 +498,8 @@ impl Io {
     ///
     /// # Errors
     /// In the callback, what fsync(2) says. What was not written may be lost then, although a
-    /// second call succeeds: the system drops it (P50).
+    /// second call succeeds: the system drops it (P50). A [`DataFile`](crate::DataFile) keeps failing.
+    /// Syncs of a handle run one after another, in the order in which they were started.
     ///
     /// # Platform
     /// On macOS it is `F_FULLFSYNC`, for fsync(2) leaves it in the disk's own memory.
@@ -480,7 +508,8 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_on(Sync { data_only: false }, file, callback)
+        let handle = file.as_source().id(self);
+        self.submit_on(Sync { handle, data_only: false }, file, callback)
     }
 
     /// As [`sync`](Io::sync), without what is known about the file beyond its contents and length,
@@ -493,8 +522,10 @@ impl Io {
         C: AsSource + 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        self.submit_on(Sync { data_only: true }, file, callback)
+        let handle = file.as_source().id(self);
+        self.submit_on(Sync { handle, data_only: true }, file, callback)
     }
+
     /// Writes what the system holds of `len` bytes from `offset` on to the disk, and waits for it; a
     /// `len` of zero is all from there on (sync_file_range(2)). It makes nothing certain: the file's
     /// length, where its bytes are on the disk, and what the disk holds in its own memory are not

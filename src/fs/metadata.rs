@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::DirectAlignment;
+
 /// What the system knows of a file, as [`Io::metadata`](crate::Io::metadata) and
 /// [`Io::metadata_at`](crate::Io::metadata_at) found it: what [`std::fs::Metadata`] has, by the same
 /// names, and what statx(2) knows beyond that.
@@ -22,7 +24,7 @@ pub struct Metadata {
     pub(crate) changed: SystemTime,
     pub(crate) created: Option<SystemTime>,
     pub(crate) mount_id: Option<u64>,
-    pub(crate) direct_io: Option<DirectIo>,
+    pub(crate) direct_alignment: Option<DirectAlignment>,
 }
 
 /// What a file is.
@@ -45,20 +47,6 @@ pub enum FileType {
     CharacterDevice,
     /// Something else, such as an eventfd.
     Unknown,
-}
-
-/// What Direct I/O (`O_DIRECT`) on a file must be aligned to, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DirectIo {
-    /// The file has no Direct I/O.
-    Unsupported,
-    /// It has.
-    Aligned {
-        /// For the address of a buffer.
-        memory: u32,
-        /// For the offset in the file, and the length of a read or write.
-        offset: u32,
-    },
 }
 
 impl Metadata {
@@ -170,12 +158,13 @@ impl Metadata {
         self.mount_id
     }
 
-    /// What Direct I/O on it must be aligned to, where the system tells.
+    /// What [direct](crate::OpenOptions::direct) transfers must be aligned to, where the file has them
+    /// and the system tells.
     ///
     /// # Platform
     /// Linux, from 6.1 on, of files and disks on file systems that tell; `None` elsewhere.
-    pub fn direct_io(&self) -> Option<DirectIo> {
-        self.direct_io
+    pub fn direct_alignment(&self) -> Option<DirectAlignment> {
+        self.direct_alignment
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::DirectIo;
+
 /// Options for opening a file: those of [`std::fs::OpenOptions`], with the same meaning.
 ///
 /// ```
@@ -23,6 +25,7 @@ pub struct OpenOptions {
     custom_flags: i32,
     /// What the path may not lead through: the flags of openat2(2).
     resolve: u64,
+    direct: DirectIo,
 }
 
 // From linux/openat2.h; they are the same on all processors.
@@ -50,6 +53,7 @@ impl OpenOptions {
             mode: 0o666,
             custom_flags: 0,
             resolve: 0,
+            direct: DirectIo::Off,
         }
     }
 
@@ -168,6 +172,48 @@ impl OpenOptions {
 
     pub(crate) fn resolve(&self) -> u64 {
         self.resolve
+    }
+
+    /// Past the system's cache, where the disk can: buffers, offsets and lengths are to be aligned as
+    /// [`File::direct_alignment`](crate::File::direct_alignment) says, and what is not is an error of
+    /// kind `InvalidInput` that names it. An [`AlignedBuf`](crate::AlignedBuf) is. A read across the
+    /// end of the file is short; a write is of whole blocks, and
+    /// [`set_len`](crate::Io::set_len) cuts off what was too much.
+    ///
+    /// ```
+    /// use tigereye::{AlignedBuf, DirectIo, Io, OpenOptions};
+    ///
+    /// let io = Io::new()?;
+    /// # let directory = std::env::temp_dir().join(format!("tigereye-direct-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("file");
+    /// let options = OpenOptions::new().write(true).create(true).direct(DirectIo::Optional);
+    /// io.open((), &path, &options, |(), io, file| {
+    ///     let file = file.unwrap();
+    ///     let block = file.direct_alignment().map_or(1, |alignment| alignment.offset);
+    ///     let mut buf = AlignedBuf::with_capacity(4096).unwrap();
+    ///     buf.extend_from_slice(b"hello");
+    ///     buf.resize(5_usize.next_multiple_of(block));
+    ///     io.write_all_at(file, buf, 0, |_file, _io, _buf, result| result.unwrap());
+    /// });
+    /// io.run()?;
+    /// # std::fs::remove_dir_all(&directory)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Platform
+    /// `O_DIRECT`, with the alignment that statx(2) tells from Linux 6.1 on; before that, and where a
+    /// file system does not tell, 4,096 bytes are assumed, or the logical blocks of a disk. On macOS
+    /// it is `F_NOCACHE`, which needs no alignment. tmpfs takes the flag from Linux 6.6 on, and has
+    /// nothing but the cache.
+    #[must_use]
+    pub fn direct(mut self, direct: DirectIo) -> OpenOptions {
+        self.direct = direct;
+        self
+    }
+
+    pub(crate) fn wants_direct(&self) -> DirectIo {
+        self.direct
     }
 
     pub(crate) fn permissions(&self) -> u32 {

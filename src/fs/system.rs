@@ -7,15 +7,17 @@ use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 
 use rustix::fd::AsFd;
+#[cfg(not(target_vendor = "apple"))]
+use rustix::fs::FileType;
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 use rustix::fs::RenameFlags;
-use rustix::fs::{AtFlags, Mode, OFlags, RawMode};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RawMode};
 #[cfg(target_os = "linux")]
-use rustix::fs::{FallocateFlags, StatxFlags, StatxTimestamp};
+use rustix::fs::{StatxFlags, StatxTimestamp};
 use rustix::io::Errno;
 
-use super::metadata::{DirectIo, Metadata, time};
-use super::{Allocation, Renaming};
+use super::metadata::{Metadata, time};
+use super::{Allocation, DirectAlignment, Renaming};
 #[cfg(not(target_os = "linux"))]
 use crate::error;
 use crate::offload::LentFd;
@@ -183,7 +185,7 @@ pub(crate) fn allocate(
     if allocation == Allocation::KeepLen {
         return Err(Errno::NOSYS.into());
     }
-    Ok(rustix::fs::fallocate(fd, rustix::fs::FallocateFlags::empty(), offset, len)?)
+    Ok(rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len)?)
 }
 
 /// `F_PREALLOCATE` adds to what a file has at its end; holes before that stay.
@@ -263,10 +265,6 @@ pub(crate) fn stat(fd: LentFd, path: Option<&CStr>, follow: bool) -> io::Result<
 pub(crate) fn metadata(raw: &RawMetadata) -> Metadata {
     let has = |flag: StatxFlags| raw.stx_mask & flag.bits() != 0;
     let of = |at: &StatxTimestamp| time(at.tv_sec, at.tv_nsec);
-    let direct_io = match (raw.stx_dio_mem_align, raw.stx_dio_offset_align) {
-        (_, 0) => DirectIo::Unsupported,
-        (memory, offset) => DirectIo::Aligned { memory, offset },
-    };
     Metadata {
         mode: u32::from(raw.stx_mode),
         uid: raw.stx_uid,
@@ -283,7 +281,7 @@ pub(crate) fn metadata(raw: &RawMetadata) -> Metadata {
         changed: of(&raw.stx_ctime),
         created: has(StatxFlags::BTIME).then(|| of(&raw.stx_btime)),
         mount_id: has(StatxFlags::MNT_ID).then_some(raw.stx_mnt_id),
-        direct_io: has(StatxFlags::DIOALIGN).then_some(direct_io),
+        direct_alignment: told_alignment(raw).filter(|_| has(StatxFlags::DIOALIGN)),
     }
 }
 
@@ -306,6 +304,86 @@ pub(crate) fn metadata(raw: &RawMetadata) -> Metadata {
         changed: time(raw.st_ctime as i64, raw.st_ctime_nsec as u32),
         created: Some(time(raw.st_birthtime as i64, raw.st_birthtime_nsec as u32)),
         mount_id: None,
-        direct_io: None::<DirectIo>,
+        direct_alignment: None,
+    }
+}
+
+/// A safe assumption where the system does not tell: no disk has larger logical blocks.
+#[cfg(not(target_vendor = "apple"))]
+const BLOCK: usize = 4096;
+
+/// Has a file's transfers go past the cache of pages: their alignment, or nothing where the file
+/// has no Direct I/O. It is set behind the open, for an open that names `O_DIRECT` and fails has made
+/// the file by then.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) fn set_direct(fd: impl AsFd) -> io::Result<Option<DirectAlignment>> {
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode);
+    // To a pipe, `O_DIRECT` says something else.
+    if !matches!(kind, FileType::RegularFile | FileType::BlockDevice) {
+        return Ok(None);
+    }
+    let Some(alignment) = direct_alignment(&fd, kind) else { return Ok(None) };
+    let flags = rustix::fs::fcntl_getfl(&fd)?;
+    match rustix::fs::fcntl_setfl(&fd, flags | OFlags::DIRECT) {
+        Ok(()) => Ok(Some(alignment)),
+        Err(Errno::INVAL) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// macOS moves what it can past the cache, and asks for no alignment (fcntl(2) there).
+#[cfg(target_vendor = "apple")]
+pub(crate) fn set_direct(fd: impl AsFd) -> io::Result<Option<DirectAlignment>> {
+    rustix::fs::fcntl_nocache(fd, true)?;
+    Ok(Some(DirectAlignment { memory: 1, offset: 1 }))
+}
+
+/// What Direct I/O on this file asks for, and nothing where it is known to have none.
+#[cfg(target_os = "linux")]
+fn direct_alignment(fd: impl AsFd, kind: FileType) -> Option<DirectAlignment> {
+    let logical = match kind {
+        FileType::BlockDevice => rustix::fs::ioctl_blksszget(&fd).ok(),
+        _ => None,
+    };
+    let block = logical.map_or(BLOCK, |size| size as usize);
+    let assumed = DirectAlignment { memory: block, offset: block };
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    // Kernel 6.1+ (statx(2)), and not for every file system.
+    match rustix::fs::statx(fd, c"", flags, StatxFlags::DIOALIGN) {
+        Ok(told) if told.stx_mask & StatxFlags::DIOALIGN.bits() != 0 => told_alignment(&told),
+        _ => Some(assumed),
+    }
+}
+
+/// The alignment that statx(2) tells; zeroes say that the file has no Direct I/O.
+#[cfg(target_os = "linux")]
+fn told_alignment(told: &RawMetadata) -> Option<DirectAlignment> {
+    let memory = told.stx_dio_mem_align as usize;
+    let offset = told.stx_dio_offset_align as usize;
+    let powers = memory.is_power_of_two() && offset.is_power_of_two();
+    powers.then_some(DirectAlignment { memory, offset })
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn direct_alignment(_fd: impl AsFd, _kind: FileType) -> Option<DirectAlignment> {
+    Some(DirectAlignment { memory: BLOCK, offset: BLOCK })
+}
+
+/// Reserves blocks of the disk for the first `size` bytes of a file. The file's own size may stay as
+/// it is.
+///
+/// # Errors
+/// `Unsupported` where the file system cannot; what fallocate(2) says.
+pub(crate) fn reserve(fd: impl AsFd, size: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    let flags = FallocateFlags::KEEP_SIZE;
+    #[cfg(not(target_os = "linux"))]
+    let flags = FallocateFlags::empty();
+    match rustix::fs::fallocate(fd, flags, 0, size) {
+        // posix_fallocate(2) of FreeBSD says the latter.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        result => Ok(result?),
     }
 }

@@ -36,6 +36,9 @@ impl Operation for Allocate {
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        if let Some(failed) = place.terms().failed() {
+            return Start::Ready(failed);
+        }
         if !place.has(opcode::Fallocate::CODE) {
             return place.offload(self.call(place.lent_fd()));
         }
@@ -45,6 +48,9 @@ impl Operation for Allocate {
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        if let Some(failed) = place.terms().failed() {
+            return Start::Ready(failed);
+        }
         place.offload(self.call(place.lent_fd()))
     }
 

@@ -13,7 +13,7 @@ use crate::buf::bytes;
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::fs::system;
+use crate::fs::{Terms, system};
 use crate::offload::Lent;
 use crate::{Io, IoBuf};
 
@@ -22,10 +22,12 @@ pub(crate) struct Append<B> {
 }
 
 impl<B: IoBuf> Append<B> {
-    /// What one call may write.
-    fn part(&self) -> &[u8] {
+    /// What one call may write; or the result, where the file does not take it. Whether its end is
+    /// where a direct write may start is for the system to say.
+    fn part(&self, terms: Terms) -> Result<&[u8], i32> {
         let bytes = bytes(&self.buf);
-        &bytes[..bytes.len().min(TRANSFER_MAX)]
+        let part = &bytes[..bytes.len().min(TRANSFER_MAX)];
+        terms.failed().or_else(|| terms.refuses(part, 0)).map_or(Ok(part), Err)
     }
 }
 
@@ -35,10 +37,11 @@ impl<B: IoBuf> Operation for Append<B> {
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
-        if !place.is_seekable() {
-            return Start::Ready(-libc::ESPIPE);
-        }
-        let part = self.part();
+        let part = match self.part(place.terms()) {
+            Ok(_) if !place.is_seekable() => return Start::Ready(-libc::ESPIPE),
+            Ok(part) => part,
+            Err(result) => return Start::Ready(result),
+        };
         let len = u32::try_from(part.len()).unwrap_or(u32::MAX);
         // At an offset, so that the file's own position stays where it is (P18).
         let entry = opcode::Write::new(types::Fd(place.fd), part.as_ptr(), len).offset(0);
@@ -46,7 +49,10 @@ impl<B: IoBuf> Operation for Append<B> {
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        let (fd, bytes) = (place.lent_fd(), Lent::new(self.part()));
+        let (fd, bytes) = match self.part(place.terms()) {
+            Ok(part) => (place.lent_fd(), Lent::new(part)),
+            Err(result) => return Start::Ready(result),
+        };
         place.offload(move || system::append(fd, &bytes))
     }
 

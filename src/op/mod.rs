@@ -32,6 +32,7 @@
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
 //! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 |
+//! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync |
 //! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read |
 //! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write |
 //! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread |
@@ -77,6 +78,7 @@ pub(crate) mod envelope;
 pub(crate) mod hard_link;
 pub(crate) mod metadata;
 pub(crate) mod open;
+pub(crate) mod open_data_file;
 pub(crate) mod poll;
 pub(crate) mod read;
 pub(crate) mod read_at;
@@ -155,6 +157,8 @@ pub(crate) enum Step {
     Done(i32),
     /// It does, with this result, and nothing may follow on this stream.
     Broken(i32, HandleId),
+    /// It does, with this error, and what was written to this file may not last.
+    Unsynced(i32, HandleId),
     /// It must be started once more, for the rest.
     Again,
 }
@@ -339,6 +343,11 @@ where
                 Step::Broken(result, handle) => {
                     // Before what is queued behind it may start.
                     io.core.shut_down(handle);
+                    break result;
+                }
+                Step::Unsynced(result, handle) => {
+                    // As above: a sync that follows could succeed.
+                    io.core.sync_failed(handle, result);
                     break result;
                 }
                 Step::Again => match io.core.start_again(slot, Self::start, O::DIRECTION) {

@@ -17,7 +17,7 @@ use crate::driver::uring;
 use crate::fs::path::CPath;
 use crate::fs::system;
 use crate::offload::{Lent, LentFd};
-use crate::{File, Io, OpenOptions};
+use crate::{DirectIo, File, Io, OpenOptions};
 
 pub(crate) struct Open {
     /// What to open, or why there is nothing.
@@ -30,6 +30,7 @@ struct How {
     mode: u32,
     /// What the path may not lead through (openat2(2)); zero for no limits.
     resolve: u64,
+    direct: DirectIo,
     /// All of that, where io_uring reads it.
     #[cfg(target_os = "linux")]
     raw: types::OpenHow,
@@ -47,6 +48,7 @@ impl Open {
                 flags,
                 mode,
                 resolve,
+                direct: options.wants_direct(),
                 #[cfg(target_os = "linux")]
                 raw,
             })
@@ -93,9 +95,10 @@ impl Operation for Open {
     }
 
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
-        self.how?;
+        let direct = self.how?.direct;
         let file = descriptor(result?.cast_signed()).ok_or(io::ErrorKind::Other)?;
-        Ok(File::from_fd(io, file))
+        // No call that waits for a disk: it asks for what is known of an open file, and sets a flag.
+        File::opened(io, file, direct)
     }
 
     fn discard(self, result: i32) {

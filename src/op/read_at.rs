@@ -15,7 +15,7 @@ use crate::buf::room;
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::error::{NO_ROOM, UNEXPECTED_END};
+use crate::error::{NO_ROOM, UNEXPECTED_END, what_is_misaligned};
 use crate::offload::LentMut;
 use crate::{Io, IoBufMut};
 
@@ -30,6 +30,9 @@ pub(crate) fn span(len: usize, offset: u64) -> Result<usize, i32> {
 /// A read of one call, by io_uring.
 #[cfg(target_os = "linux")]
 fn submit(place: &mut uring::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u64) -> Start {
+    if let Some(refused) = place.terms().refuses(room, offset) {
+        return Start::Ready(refused);
+    }
     if !place.is_seekable() {
         return Start::Ready(-libc::ESPIPE);
     }
@@ -40,6 +43,9 @@ fn submit(place: &mut uring::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u6
 
 /// A read of one call, by the pool.
 fn offload(place: &mut readiness::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u64) -> Start {
+    if let Some(refused) = place.terms().refuses(room, offset) {
+        return Start::Ready(refused);
+    }
     let (fd, mut room) = (place.lent_fd(), LentMut::new(room));
     place.offload(move || {
         let (read, _rest) = rustix::io::pread(fd, &mut *room, offset)?;
@@ -134,6 +140,10 @@ impl<B: IoBufMut> Operation for ReadExactAt<B> {
     }
 
     fn step(&mut self, result: i32) -> Step {
+        if self.read > 0 && what_is_misaligned(result).is_some() {
+            // A direct read moves whole blocks, but for the last one of a file (P52).
+            return Step::Done(UNEXPECTED_END);
+        }
         if result < 0 || self.read == self.wanted {
             return Step::Done(result);
         }

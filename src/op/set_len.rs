@@ -12,6 +12,7 @@ use crate::Io;
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::fs::Terms;
 use crate::offload::LentFd;
 
 pub(crate) struct SetLen {
@@ -19,9 +20,10 @@ pub(crate) struct SetLen {
 }
 
 impl SetLen {
-    /// The result, where the length is more than any file has.
-    fn refused(&self) -> Option<Start> {
-        i64::try_from(self.len).is_err().then_some(Start::Ready(-libc::EINVAL))
+    /// The result, where a sync has failed, or the length is more than any file has.
+    fn refused(&self, terms: Terms) -> Option<Start> {
+        let too_long = i64::try_from(self.len).is_err().then_some(-libc::EINVAL);
+        terms.failed().or(too_long).map(Start::Ready)
     }
 
     fn call(&self, fd: LentFd) -> impl FnMut() -> io::Result<usize> + Send + 'static {
@@ -36,7 +38,7 @@ impl Operation for SetLen {
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
-        if let Some(refused) = self.refused() {
+        if let Some(refused) = self.refused(place.terms()) {
             return refused;
         }
         if !place.has(opcode::Ftruncate::CODE) {
@@ -46,7 +48,7 @@ impl Operation for SetLen {
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        self.refused().unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
+        self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -1,5 +1,8 @@
 //! Writing what the system holds of a file to the disk.
 //!
+//! One at a time on a handle: of two that run at once the system tells one of a failure, and the
+//! other, which succeeds, may be the first to complete (P50). So they queue, as sends do.
+//!
 //! Sources: fsync(2), io_uring_prep_fsync(3), fcntl(2) of macOS.
 
 use std::io;
@@ -13,30 +16,41 @@ use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::system;
+use crate::handle::HandleId;
 
 pub(crate) struct Sync {
+    pub(crate) handle: Option<HandleId>,
     /// Not its times and the like.
     pub(crate) data_only: bool,
 }
 
 impl Operation for Sync {
     type Output = io::Result<()>;
-    const DIRECTION: Direction = Direction::None;
+    const DIRECTION: Direction = Direction::Out;
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        if let Some(failed) = place.terms().failed() {
+            return Start::Ready(failed);
+        }
         let mut flags = types::FsyncFlags::empty();
         flags.set(types::FsyncFlags::DATASYNC, self.data_only);
         place.submit(opcode::Fsync::new(types::Fd(place.fd)).flags(flags).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        if let Some(failed) = place.terms().failed() {
+            return Start::Ready(failed);
+        }
         let (fd, data_only) = (place.lent_fd(), self.data_only);
         place.offload(move || system::sync(fd, data_only).map(|()| 0))
     }
 
     fn step(&mut self, result: i32) -> Step {
-        Step::Done(result)
+        match self.handle {
+            Some(handle) if result < 0 => Step::Unsynced(result, handle),
+            _ => Step::Done(result),
+        }
     }
 
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {

@@ -12,7 +12,7 @@ use crate::Io;
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::fs::system;
+use crate::fs::{Terms, system};
 use crate::offload::LentFd;
 
 #[derive(Clone, Copy)]
@@ -22,10 +22,11 @@ pub(crate) struct SyncRange {
 }
 
 impl SyncRange {
-    /// The result, where no file has such a range.
-    fn refused(self) -> Option<Start> {
+    /// The result, where no file has such a range, or a sync of this one has failed.
+    fn refused(self, terms: Terms) -> Option<Start> {
         let end = self.offset.checked_add(self.len).map(i64::try_from);
-        (!matches!(end, Some(Ok(_)))).then_some(Start::Ready(-libc::EINVAL))
+        let beyond = (!matches!(end, Some(Ok(_)))).then_some(-libc::EINVAL);
+        terms.failed().or(beyond).map(Start::Ready)
     }
 
     fn call(self, fd: LentFd) -> impl FnMut() -> io::Result<usize> + Send + 'static {
@@ -39,7 +40,7 @@ impl Operation for SyncRange {
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
-        if let Some(refused) = self.refused() {
+        if let Some(refused) = self.refused(place.terms()) {
             return refused;
         }
         match u32::try_from(self.len) {
@@ -53,7 +54,7 @@ impl Operation for SyncRange {
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        self.refused().unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
+        self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -17,6 +17,7 @@ use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{NO_ROOM, WROTE_NOTHING};
+use crate::fs::Terms;
 use crate::offload::Lent;
 use crate::{Io, IoBuf, IoBufMut};
 
@@ -36,14 +37,14 @@ impl<B: IoBufMut> ReadVectoredAt<B> {
         ReadVectoredAt { bufs, offset, vectors: Vectors::new() }
     }
 
-    /// Names the room; or says the result, where there is none.
-    fn describe(&mut self) -> Result<&Vectors, i32> {
+    /// Names the room; or says the result, where there is none that the file takes.
+    fn describe(&mut self, terms: Terms) -> Result<&Vectors, i32> {
         if self.bufs.iter_mut().all(|buf| buf.writable().1 == 0) {
             // Zero bytes would read as the end of the file.
             return Err(NO_ROOM);
         }
         self.vectors.name_room(&mut self.bufs, span(usize::MAX, self.offset)?);
-        Ok(&self.vectors)
+        self.vectors.refused(terms, self.offset).map_or(Ok(&self.vectors), Err)
     }
 }
 
@@ -54,7 +55,7 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let offset = self.offset;
-        let (vectors, count) = match self.describe() {
+        let (vectors, count) = match self.describe(place.terms()) {
             Ok(_) if !place.is_seekable() => return Start::Ready(-libc::ESPIPE),
             Ok(vectors) => vectors.as_raw(),
             Err(result) => return Start::Ready(result),
@@ -65,7 +66,7 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let (fd, offset) = (place.lent_fd(), signed(self.offset));
-        let vectors = match self.describe() {
+        let vectors = match self.describe(place.terms()) {
             Ok(vectors) => Lent::new(vectors),
             Err(result) => return Start::Ready(result),
         };
@@ -104,14 +105,15 @@ impl<B: IoBuf> WriteVectoredAt<B> {
     }
 
     /// Names what is to be written yet, and says where to; or the result, where that cannot be.
-    fn describe(&mut self) -> Result<(&Vectors, u64), i32> {
+    fn describe(&mut self, terms: Terms) -> Result<(&Vectors, u64), i32> {
         let offset = self.offset.saturating_add(self.written as u64);
         self.vectors.name_bytes(&self.bufs, self.written, span(usize::MAX, offset)?);
         if self.vectors.len() == 0 && len_of_all(&self.bufs) > self.written {
             // Beyond the largest offset; no file is that long.
             return Err(-libc::EFBIG);
         }
-        Ok((&self.vectors, offset))
+        let refused = terms.failed().or_else(|| self.vectors.refused(terms, offset));
+        refused.map_or(Ok((&self.vectors, offset)), Err)
     }
 }
 
@@ -121,7 +123,7 @@ impl<B: IoBuf> Operation for WriteVectoredAt<B> {
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
-        let ((vectors, count), offset) = match self.describe() {
+        let ((vectors, count), offset) = match self.describe(place.terms()) {
             Ok(_) if !place.is_seekable() => return Start::Ready(-libc::ESPIPE),
             Ok((vectors, offset)) => (vectors.as_raw(), offset),
             Err(result) => return Start::Ready(result),
@@ -132,7 +134,7 @@ impl<B: IoBuf> Operation for WriteVectoredAt<B> {
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let fd = place.lent_fd();
-        let (vectors, offset) = match self.describe() {
+        let (vectors, offset) = match self.describe(place.terms()) {
             Ok((vectors, offset)) => (Lent::new(vectors), signed(offset)),
             Err(result) => return Start::Ready(result),
         };

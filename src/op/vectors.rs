@@ -8,6 +8,7 @@
 use std::ptr;
 
 use super::recv::{TRANSFER_MAX, written};
+use crate::fs::Terms;
 use crate::{IoBuf, IoBufMut};
 
 const VECTORS_MAX: usize = 16;
@@ -68,6 +69,14 @@ impl Vectors {
     /// Bytes of all vectors.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// The result, where one of them, or the offset, is not as Direct I/O on the file asks for.
+    pub(crate) fn refused(&self, terms: Terms, offset: u64) -> Option<i32> {
+        let vectors = &self.vectors[..self.count];
+        vectors
+            .iter()
+            .find_map(|vector| terms.refuses_at(vector.iov_base.addr(), vector.iov_len, offset))
     }
 
     /// The vectors for a call, and how many: an empty one where there are none, for some systems

@@ -34,6 +34,9 @@ use crate::{Io, IoBuf};
 /// A write of one call, of some bytes.
 #[cfg(target_os = "linux")]
 fn submit(place: &mut uring::Place<'_>, bytes: &[u8], asked: &mut Asked) -> Start {
+    if let Some(failed) = place.terms().failed() {
+        return Start::Ready(failed);
+    }
     let kind = system::kind(LentFd::new(place.fd));
     let has_flag = place.features().write_no_signal;
     if !has_flag && kind == Kind::Pipe {

@@ -14,6 +14,7 @@ use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::WROTE_NOTHING;
+use crate::fs::Terms;
 use crate::offload::Lent;
 use crate::{Io, IoBuf};
 
@@ -26,9 +27,17 @@ fn part(bytes: &[u8], offset: u64) -> Result<&[u8], i32> {
     }
 }
 
+/// The result, where the file does not take this write.
+fn refused(terms: Terms, bytes: &[u8], offset: u64) -> Option<i32> {
+    terms.failed().or_else(|| terms.refuses(bytes, offset))
+}
+
 /// A write of one call, by io_uring.
 #[cfg(target_os = "linux")]
 fn submit(place: &mut uring::Place<'_>, bytes: &[u8], offset: u64) -> Start {
+    if let Some(refused) = refused(place.terms(), bytes, offset) {
+        return Start::Ready(refused);
+    }
     if !place.is_seekable() {
         return Start::Ready(-libc::ESPIPE);
     }
@@ -39,6 +48,9 @@ fn submit(place: &mut uring::Place<'_>, bytes: &[u8], offset: u64) -> Start {
 
 /// A write of one call, by the pool.
 fn offload(place: &mut readiness::Place<'_>, bytes: &[u8], offset: u64) -> Start {
+    if let Some(refused) = refused(place.terms(), bytes, offset) {
+        return Start::Ready(refused);
+    }
     let (fd, bytes) = (place.lent_fd(), Lent::new(bytes));
     place.offload(move || Ok(rustix::io::pwrite(fd, &bytes, offset)?))
 }

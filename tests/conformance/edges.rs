@@ -115,10 +115,11 @@ fn p74_a_half_closed_stream_still_sends() {
     io.run_for(Duration::from_millis(5)).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
     let eof = log.clone();
-    io.recv(Rc::clone(&stream), Vec::with_capacity(1), move |_stream, _io, _buf, result| {
+    io.recv(Rc::clone(&stream), Vec::with_capacity(1), move |_stream, io, _buf, result| {
         eof.put(result.unwrap() == 0);
+        io.stop();
     });
-    io.run_for(Duration::from_millis(5)).unwrap();
+    run_until_stop(&io);
     assert!(log.one(), "the end is received while the send waits");
     let reader = std::thread::spawn(move || {
         let bytes = read(&mut peer, 4 << 20);

@@ -6,8 +6,10 @@
 #[path = "../common/alone.rs"]
 mod alone;
 mod closing;
+mod data_files;
 mod descriptors;
 mod detached;
+mod direct;
 mod edges;
 mod ends;
 mod file_parts;

@@ -78,6 +78,9 @@ fn p12_an_empty_pool_makes_no_busy_loop() {
         },
         move |_stream, _io, result| end.put(result),
     );
+    while held.len() < 4 {
+        io.run_for(Duration::from_millis(1)).unwrap();
+    }
     io.run_for(Duration::from_millis(30)).unwrap();
     assert_eq!((held.len(), ends.len()), (4, 0));
     let before = io.statistics().system_calls;
@@ -173,6 +176,9 @@ fn recv_each_cancelled_while_it_waits_for_a_buffer() {
         },
         move |_stream, _io, result| end.put(result),
     );
+    while held.len() < 1 {
+        io.run_for(Duration::from_millis(1)).unwrap();
+    }
     io.run_for(Duration::from_millis(10)).unwrap();
     io.cancel(op);
     finish(&io);

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{DirectIo, File, FileType, Io, Metadata, Op, OpenOptions, Renaming, is_cancelled};
+use tigereye::{
+    DirectAlignment, File, FileType, Io, Metadata, Op, OpenOptions, Renaming, is_cancelled,
+};
 
 use crate::files::{directory, open, read_write, stuck};
 use crate::scratch::Scratch;
@@ -301,7 +303,7 @@ fn what_is_known_of_a_file_is_what_std_knows() {
         let own = result(&io, |log| io.metadata_at(log, path, true, put)).unwrap();
         assert_same(&own, &fs::metadata(path).unwrap());
         assert_eq!(own.mount_id().is_some(), cfg!(target_os = "linux"));
-        if let Some(DirectIo::Aligned { memory, offset }) = own.direct_io() {
+        if let Some(DirectAlignment { memory, offset }) = own.direct_alignment() {
             assert!(memory.is_power_of_two() && offset.is_power_of_two(), "{memory}, {offset}");
         }
     }

@@ -10,9 +10,9 @@ use crate::scene::{Scene, When};
 use crate::start::{conclude, go, start};
 use crate::table::{Cell, Family, Operation, either, is};
 
-const CLOSED: &str = "NotConnected: the handle is closed";
-const FOREIGN: &str = "InvalidInput: the handle belongs to another loop";
-const FULL: &str = "QuotaExceeded: the loop's capacity of operations is reached";
+pub(crate) const CLOSED: &str = "NotConnected: the handle is closed";
+pub(crate) const FOREIGN: &str = "InvalidInput: the handle belongs to another loop";
+pub(crate) const FULL: &str = "QuotaExceeded: the loop's capacity of operations is reached";
 
 /// An operation that waits, as the system sees it.
 pub(crate) fn waiting(b: &Bench, operation: Operation) -> (Scene, Op) {

@@ -16,6 +16,7 @@
 mod bench;
 mod common;
 mod connect;
+mod data_file;
 mod files;
 mod halves;
 mod listen;
@@ -155,6 +156,11 @@ fn hearing_of_signals() {
 #[test]
 fn posting() {
     compare(Family::Post);
+}
+
+#[test]
+fn opening_data_files() {
+    compare(Family::DataFile);
 }
 
 /// A cell that is not compared, or not strictly, says why.

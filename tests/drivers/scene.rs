@@ -173,7 +173,7 @@ impl Scene {
         let sends = operation.family() == Family::Send || operation == Operation::Writable;
         match operation.family() {
             Family::Connect => scene.expect_connections(),
-            Family::Own | Family::Signal | Family::Post => {}
+            Family::Own | Family::Signal | Family::Post | Family::DataFile => {}
             Family::Files => scene.lay(b, operation),
             Family::ReceiveFrom | Family::SendTo => scene.datagrams(b),
             Family::Unix => scene.unix(b, operation),

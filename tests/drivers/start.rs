@@ -78,6 +78,7 @@ pub(crate) fn start(b: &Bench, operation: Operation, scene: &mut Scene) -> Op {
         Family::Unix => crate::unix::begin(b, operation, scene, context),
         Family::Signal => listen_to_signals(b, scene, context),
         Family::Post => unreachable!("a post is no operation"),
+        Family::DataFile => unreachable!("its cells start it"),
     };
     scene.awaited = scene.when == When::Later;
     if operation.is_paused() {

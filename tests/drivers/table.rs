@@ -5,8 +5,8 @@ use tigereye::DriverKind;
 
 use crate::bench::Bench;
 use crate::{
-    connect, files, halves, listen, own, post, ready, receive, receive_from, send, send_to, signal,
-    unix,
+    connect, data_file, files, halves, listen, own, post, ready, receive, receive_from, send,
+    send_to, signal, unix,
 };
 
 /// An enumeration with a list of what is in it, and its names.
@@ -97,6 +97,7 @@ listed! {
         SignalEach,
         SignalPaused,
         Post,
+        OpenDataFile,
     }
 }
 
@@ -193,6 +194,7 @@ pub(crate) enum Family {
     Unix,
     Signal,
     Post,
+    DataFile,
 }
 
 /// Why a situation of files has no sense for what is none.
@@ -265,6 +267,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Unix => unix::cell(operation, situation),
         Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
+        Family::DataFile => data_file::cell(situation),
     }
 }
 
@@ -292,6 +295,7 @@ impl Operation {
             | SendDescriptors => Family::Unix,
             SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
+            OpenDataFile => Family::DataFile,
         }
     }
 
@@ -363,6 +367,7 @@ impl Operation {
             SignalEach | SignalPaused => "SIGUSR1; end ok",
             Next => "called",
             Offload => "7",
+            OpenDataFile => "a new file of 4096",
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | SetLen
             | Allocate | Sync | SyncData | SyncRange | Rename | HardLink | Symlink | RemoveFile
             | RemoveDirectory | CreateDirectory | Timeout | Event | Post => "ok",
@@ -392,12 +397,11 @@ impl Operation {
                 format!("end {error}")
             }
             Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
-            | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Open
-            | OpenBeneath | OpenDirectory | SetLen | Allocate | Sync | SyncData | SyncRange
-            | Metadata | MetadataAt | Rename | HardLink | Symlink | RemoveFile
-            | RemoveDirectory | CreateDirectory | Timeout | Next | Event | Offload | Post => {
-                error.into()
-            }
+            | OpenDataFile | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable
+            | Writable | Open | OpenBeneath | OpenDirectory | SetLen | Allocate | Sync
+            | SyncData | SyncRange | Metadata | MetadataAt | Rename | HardLink | Symlink
+            | RemoveFile | RemoveDirectory | CreateDirectory | Timeout | Next | Event | Offload
+            | Post => error.into(),
         }
     }
 }

@@ -21,6 +21,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fs::AllTerms;
 use crate::offload::Calls;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
@@ -242,10 +243,11 @@ impl<P: Poller> Readiness<P> {
         fd: RawFd,
         handle: u32,
         calls: &'a Calls,
+        terms: &'a AllTerms,
     ) -> Place<'a> {
         make_room(&mut self.watches, handle);
         let ways = self.watches.get_mut(handle as usize).map(|watch| &mut watch.ways);
-        Place { fd, op, ways, system_calls: &mut self.system_calls, calls }
+        Place { fd, op, ways, handle, system_calls: &mut self.system_calls, calls, terms }
     }
 
     /// What a handle receives is one row of bytes: a receive that is short has had all of them. With

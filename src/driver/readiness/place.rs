@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::{Interest, Way};
 use crate::core::owned;
 use crate::driver::{directory, is_seekable};
+use crate::fs::{AllTerms, Terms};
 use crate::net::attempt::{Attempt, read_on_pool, write_on_pool};
 use crate::net::{Borrowed, borrow, system};
 use crate::offload::{Calls, LentFd, close_for_result};
@@ -18,10 +19,12 @@ use crate::op::{Op, Start};
 pub(crate) struct Place<'a> {
     pub(super) fd: RawFd,
     pub(super) op: Op,
+    pub(super) handle: u32,
     /// In, out; an operation that has no handle waits for none.
     pub(super) ways: Option<&'a mut [Way; 2]>,
     pub(super) system_calls: &'a mut u64,
     pub(super) calls: &'a Calls,
+    pub(super) terms: &'a AllTerms,
 }
 
 impl Place<'_> {
@@ -33,6 +36,11 @@ impl Place<'_> {
     /// The directory that a path starts in, for a call on the pool.
     pub(crate) fn lent_directory(&self) -> LentFd {
         LentFd::new(directory(self.fd))
+    }
+
+    /// What the handle asks of its operations.
+    pub(crate) fn terms(&self) -> Terms {
+        self.terms.of(self.handle)
     }
 
     /// Makes a call that can block, on the pool.
@@ -109,6 +117,9 @@ impl Place<'_> {
 
     /// Writes some bytes to a descriptor of any kind.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Start {
+        if let Some(failed) = self.terms().failed() {
+            return Start::Ready(failed);
+        }
         let fd = self.fd;
         let start = self.attempt_any(Interest::Writable, || Attempt::write(fd, bytes));
         start.unwrap_or_else(|| self.offload(write_on_pool(fd, bytes)))

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::poller::{Event, MioPoller, News, Poller};
 use super::{Interest, Readiness};
 use crate::driver::Waker;
+use crate::fs::AllTerms;
 use crate::mailbox::Mailbox;
 use crate::offload::{Calls, Pool};
 use crate::op::{Completion, Op, Start, TRY_AGAIN};
@@ -119,7 +120,7 @@ fn arrive(near: &TcpStream, far: &mut TcpStream, bytes: &[u8]) {
 fn try_recv(driver: &mut Readiness<Told>, near: &TcpStream, room: usize) -> Option<i32> {
     let mut buf = vec![MaybeUninit::uninit(); room];
     let calls = calls(driver);
-    match driver.place(op(0), near.as_raw_fd(), 0, &calls).recv(&mut buf) {
+    match driver.place(op(0), near.as_raw_fd(), 0, &calls, &AllTerms::default()).recv(&mut buf) {
         Start::Ready(result) => Some(result),
         Start::Await(Interest::Readable) => None,
         _ => panic!("a receive is done or waits for something to read"),
@@ -191,7 +192,9 @@ fn p74_the_write_side_of_a_half_closed_socket_is_tried_again() {
     let chunk = vec![7; 1 << 20];
     let mut sent = 0;
     let calls = calls(&driver);
-    while let Start::Ready(count) = driver.place(op(0), fd, 0, &calls).send(&chunk) {
+    while let Start::Ready(count) =
+        driver.place(op(0), fd, 0, &calls, &AllTerms::default()).send(&chunk)
+    {
         assert!(count > 0);
         sent += count.unsigned_abs() as usize;
     }
@@ -202,7 +205,10 @@ fn p74_the_write_side_of_a_half_closed_socket_is_tried_again() {
     far.read_exact(&mut all).unwrap();
     assert!(all.iter().all(|&byte| byte == 7));
     assert_eq!(driver.tell(0, NOTHING, READY), [1]);
-    assert!(matches!(driver.place(op(0), fd, 0, &calls).send(b"more"), Start::Ready(4)));
+    assert!(matches!(
+        driver.place(op(0), fd, 0, &calls, &AllTerms::default()).send(b"more"),
+        Start::Ready(4)
+    ));
 }
 
 #[test]

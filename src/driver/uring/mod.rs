@@ -26,6 +26,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use rustix::io::Errno;
 
 use crate::driver::{directory, is_seekable};
+use crate::fs::{AllTerms, Terms};
 use crate::offload::{Calls, LentFd};
 use crate::op::{CANCEL_MISSED, Completion, MORE, Op, Start};
 use crate::queue::Queue;
@@ -58,6 +59,7 @@ pub(crate) struct Place<'a> {
     handle: u32,
     uring: &'a mut Uring,
     calls: &'a Calls,
+    terms: &'a AllTerms,
 }
 
 impl Place<'_> {
@@ -95,6 +97,11 @@ impl Place<'_> {
             known.resize(at + 1, None);
         }
         *known[at].get_or_insert_with(|| is_seekable(self.fd))
+    }
+
+    /// What the handle asks of its operations.
+    pub(crate) fn terms(&self) -> Terms {
+        self.terms.of(self.handle)
     }
 
     /// Submits an entry, which completes the operation.
@@ -225,8 +232,9 @@ impl Uring {
         fd: RawFd,
         handle: u32,
         calls: &'a Calls,
+        terms: &'a AllTerms,
     ) -> Place<'a> {
-        Place { fd, op, handle, uring: self, calls }
+        Place { fd, op, handle, uring: self, calls, terms }
     }
 
     /// A handle is about to be closed or given away.

@@ -94,9 +94,9 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("tee", "starts an example, which is not in the machine"),
     ("web_server", "starts browsers and other clients, which are not linked statically"),
     ("file_examples", "starts programs that are not taken along"),
+    ("key_value", "starts an example, which is not put into the machine"),
     ("chat", "starts an example, which is not in the machine"),
     ("tcp_proxy", "starts an example, which is not in the machine"),
-    ("drivers", "compares sends with outcomes that emulated 6.1 does not have yet, which is open"),
 ];
 
 /// Programs whose time is that of a hundred thousand messages between two threads: they run on one

@@ -35,6 +35,7 @@ const END: &str = "src/end.rs";
 const URING: &str = "src/driver/uring/mod.rs";
 const READINESS: &str = "src/driver/readiness/mod.rs";
 const PLACE: &str = "src/driver/readiness/place.rs";
+const MAKING: &str = "src/fs/making.rs";
 const SUITE: &str = "conformance";
 
 pub(super) const MUTATIONS: &[Mutation] = &[
@@ -629,5 +630,39 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         )],
         SUITE,
         "paths::an_open_keeps_to_the_limits_of_its_path",
+    ),
+    change(
+        "P50: a data file forgets that a sync failed",
+        &[edit(
+            CORE,
+            "state.handles.terms.sync_failed(id.index, result);",
+            "let _kept = id.index;",
+        )],
+        "data_file",
+        "p50_a_sync_that_failed_stays_failed_until_the_file_is_opened_again",
+    ),
+    change(
+        "P52: what is misaligned goes to the system",
+        &[edit("src/fs/terms.rs", "Some(misaligned(wrong.0, wrong.1))", "None")],
+        SUITE,
+        "direct::p52_what_is_misaligned_is_refused_with_what_is_wrong_and_nothing_is_done",
+    ),
+    change(
+        "P52: a handle has the alignment of the one before it",
+        &[edit("src/handle.rs", "self.terms.forget(index);", "")],
+        SUITE,
+        "direct::a_handles_number_used_again_has_no_past_alignment",
+    ),
+    change(
+        "P53: a data file that is half made stays",
+        &[edit(MAKING, "=> drop(self.remove(directory)),", "=> {}")],
+        "data_file",
+        "p53_a_disk_that_is_full_leaves_no_half_made_file",
+    ),
+    change(
+        "P54: a data file is not locked",
+        &[edit(MAKING, "FlockOperation::NonBlockingLockExclusive", "FlockOperation::Unlock")],
+        SUITE,
+        "data_files::p54_a_second_open_would_block_whoever_makes_it",
     ),
 ];

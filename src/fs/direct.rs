@@ -1,0 +1,36 @@
+//! Direct I/O: past the system's cache of pages.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use super::{DirectAlignment, system};
+
+/// Whether reads and writes go past the system's cache, straight between the buffer and the disk
+/// (`O_DIRECT` of open(2)): for [`OpenOptions::direct`](crate::OpenOptions::direct) and
+/// [`DataFileOptions::direct`](crate::DataFileOptions::direct).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DirectIo {
+    /// Through the cache.
+    #[default]
+    Off,
+    /// Past it where the file system can, else through it.
+    /// [`direct_alignment`](crate::File::direct_alignment) says which.
+    Optional,
+    /// Past it, or an error of kind `Unsupported`.
+    Required,
+}
+
+impl DirectIo {
+    /// Has a file that was just opened go past the cache, if that is asked for; its alignment.
+    pub(super) fn apply(self, fd: BorrowedFd<'_>) -> io::Result<Option<DirectAlignment>> {
+        if self == DirectIo::Off {
+            return Ok(None);
+        }
+        let direct = system::set_direct(fd)?;
+        if direct.is_none() && self == DirectIo::Required {
+            let message = "the file system has no Direct I/O for this file";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
+        Ok(direct)
+    }
+}

@@ -1,0 +1,54 @@
+//! Opening or making a data file: on every driver, one call on the pool (`fs/making.rs`).
+
+use std::io;
+
+use super::accept::descriptor;
+use super::{Direction, Operation, Start, Step};
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
+use crate::fs::How;
+#[cfg(target_os = "linux")]
+use crate::offload::LentFd;
+use crate::offload::LentMut;
+use crate::{DataFile, Io};
+
+pub(crate) struct OpenDataFile {
+    /// What to open, or why there is nothing.
+    pub(crate) how: io::Result<How>,
+}
+
+impl Operation for OpenDataFile {
+    type Output = io::Result<DataFile>;
+    const DIRECTION: Direction = Direction::None;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        let Ok(how) = &mut self.how else { return Start::Ready(0) };
+        let (directory, mut how) = (LentFd::new(place.directory()), LentMut::new(how));
+        place.offload_open(move || how.call(directory))
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        let Ok(how) = &mut self.how else { return Start::Ready(0) };
+        let (directory, mut how) = (place.lent_directory(), LentMut::new(how));
+        place.offload_open(move || how.call(directory))
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        Step::Done(result)
+    }
+
+    fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
+        let how = self.how?;
+        let opened = result.map_err(|error| how.failure.unwrap_or(error))?;
+        let file = descriptor(opened.cast_signed()).ok_or(io::ErrorKind::Other)?;
+        Ok(DataFile::new(io, file, &how.made))
+    }
+
+    fn discard(self, result: i32) {
+        if self.how.is_ok() {
+            drop(descriptor(result));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The key-value example is killed again and again: whatever it has acknowledged is there afterwards,
+//! and nothing that was never put.
+//!
+//! `TIGEREYE_TEST_KILLS` says how often (CI: 1,000), `TIGEREYE_TEST_SEED` which run to repeat.
+#![allow(clippy::disallowed_methods, reason = "a seed from the clock, and threads of its own")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "common/scratch.rs"]
+mod scratch;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::SystemTime;
+
+use scratch::Scratch;
+
+const KEYS: u64 = 40;
+const MEBIBYTES: &str = "4";
+/// A log that is fuller than this is given up, for one that has room.
+const FULL: usize = 3 << 20;
+
+/// A small seeded generator (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+fn variable(name: &str) -> Option<u64> {
+    Some(std::env::var(name).ok()?.parse().expect("a number"))
+}
+
+/// The example beside this test.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let binary = test.parent().and_then(Path::parent).unwrap().join("examples/key_value");
+    // `cargo test` builds it, but `cargo test --test key_value` does not.
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/key_value.rs");
+    let is_new = modified(&binary) >= modified(&source);
+    assert!(is_new, "`cargo build --example key_value` makes {}", binary.display());
+    binary
+}
+
+struct Store {
+    child: Child,
+    /// None, once it has been taken by whoever writes.
+    input: Option<ChildStdin>,
+    output: Lines<BufReader<ChildStdout>>,
+    /// How much of the log was taken when it started.
+    used: usize,
+}
+
+impl Store {
+    fn start(path: &Path) -> Store {
+        let mut command = Command::new(binary());
+        command.arg(path).arg(MEBIBYTES).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let input = child.stdin.take();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = output.next().expect("it starts").unwrap();
+        let used = ready.strip_prefix("ready ").expect(&ready).parse().unwrap();
+        Store { child, input, output, used }
+    }
+
+    fn ask(&mut self, line: &str) -> String {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+        self.output.next().expect("it answers").unwrap()
+    }
+
+    fn get(&mut self, key: &str) -> Option<String> {
+        match self.ask(&format!("get {key}")).as_str() {
+            "-" => None,
+            answer => Some(answer.strip_prefix("= ").expect(answer).into()),
+        }
+    }
+
+    /// Ends it in order.
+    fn end(mut self) {
+        drop(self.input.take());
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Kills it, and says how many more puts it has acknowledged by then.
+    fn kill(mut self) -> usize {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.output.filter(|line| line.as_ref().is_ok_and(|line| line == "ok")).count()
+    }
+}
+
+type Values = BTreeMap<String, String>;
+
+fn key(number: u64) -> String {
+    format!("key-{number}")
+}
+
+/// Puts, one after another, of which no two have the same value.
+fn puts(random: &mut Random, round: u64, count: u64) -> Vec<(String, String)> {
+    let put = |number| {
+        let len = random.below(if number % 10 == 0 { 20_000 } else { 200 });
+        let filler: String = (0..len).map(|_| char::from(b'a' + random.below(26) as u8)).collect();
+        (key(random.below(KEYS)), format!("{round}.{number}.{filler}"))
+    };
+    (0..count).map(put).collect()
+}
+
+/// What the store holds is what was acknowledged, and then perhaps what came next, in order: gives
+/// it.
+#[track_caller]
+fn check(store: &mut Store, mut values: Values, after: &[(String, String)]) -> Values {
+    let pair = |key: String| Some((key.clone(), store.get(&key)?));
+    let held: Values = (0..KEYS).map(key).filter_map(pair).collect();
+    for (key, value) in after {
+        if values == held {
+            return held;
+        }
+        values.insert(key.clone(), value.clone());
+    }
+    for number in (0..KEYS).map(key) {
+        assert_eq!(held.get(&number), values.get(&number), "{number}");
+    }
+    held
+}
+
+/// Floods the store with puts, and kills it some time after so many were acknowledged. Gives how
+/// many of them were.
+fn flood(mut store: Store, puts: &[(String, String)], wanted: usize, spins: u64) -> usize {
+    let mut input = store.input.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for (key, value) in puts {
+                // It is killed meanwhile: the pipe breaks.
+                if writeln!(input, "put {key} {value}").is_err() {
+                    return;
+                }
+            }
+        });
+        for _ in 0..wanted {
+            let answer = store.output.next().expect("it lives").unwrap();
+            assert_eq!(answer, "ok");
+        }
+        (0..spins).for_each(|_| std::hint::spin_loop());
+        wanted + store.kill()
+    })
+}
+
+#[test]
+fn what_was_acknowledged_survives_every_kill() {
+    let kills = variable("TIGEREYE_TEST_KILLS").unwrap_or(30);
+    let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let seed = variable("TIGEREYE_TEST_SEED").unwrap_or_else(|| clock().as_micros() as u64);
+    println!("TIGEREYE_TEST_SEED={seed}");
+    let (mut random, scratch) = (Random(seed), Scratch::new());
+    let (mut path, mut values, mut after) = (scratch.path().join("log"), Values::new(), Vec::new());
+    let mut total = 0;
+    for round in 0..kills {
+        let mut store = Store::start(&path);
+        values = check(&mut store, values, &after);
+        if store.used > FULL {
+            store.end();
+            fs::remove_file(&path).unwrap();
+            path = scratch.join(&format!("log-{round}"));
+            values = Values::new();
+            store = Store::start(&path);
+        }
+        let mut puts = puts(&mut random, round, 600);
+        let (wanted, spins) = (random.below(300) as usize, random.below(200_000));
+        let acknowledged = flood(store, &puts, wanted, spins);
+        after = puts.split_off(acknowledged);
+        values.extend(puts);
+        total += acknowledged;
+    }
+    let mut store = Store::start(&path);
+    check(&mut store, values, &after);
+    store.end();
+    println!("{kills} kills, {total} puts acknowledged");
+}
+
+#[test]
+fn recovery_stops_at_the_first_torn_record_and_goes_on_from_there() {
+    let scratch = Scratch::new();
+    let path = scratch.join("log");
+    let mut store = Store::start(&path);
+    let mut ends = Vec::new();
+    for number in 0..4 {
+        assert_eq!(store.ask(&format!("put {} {number}", key(number))), "ok");
+        ends.push(fs::read(&path).unwrap().iter().rposition(|byte| *byte != 0).unwrap());
+    }
+    store.end();
+    // The second one is torn; those that lie behind it are whole.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[ends[1]] ^= 1;
+    scratch.file("log", &bytes);
+    let mut store = Store::start(&path);
+    assert_eq!(store.get(&key(0)).as_deref(), Some("0"));
+    let behind = |store: &mut Store| [store.get(&key(2)), store.get(&key(3))];
+    assert_eq!((store.get(&key(1)), behind(&mut store)), (None, [None, None]));
+    // Behind the new run's own record, up to where the last one of the old run begins, which does
+    // not come back with it.
+    assert_eq!(store.ask(&format!("put {} 1", key(1))), "ok");
+    store.end();
+    let mut store = Store::start(&path);
+    assert_eq!(store.get(&key(1)).as_deref(), Some("1"));
+    assert_eq!(behind(&mut store), [None, None]);
+    store.end();
+}
+
+#[test]
+fn a_full_log_says_so_and_keeps_what_it_has() {
+    let scratch = Scratch::new();
+    let path = scratch.join("log");
+    let mut store = Store::start(&path);
+    let value = "x".repeat(60_000);
+    let mut count = 0;
+    while store.ask(&format!("put {} {value}{count}", key(0))) == "ok" {
+        count += 1;
+    }
+    assert_eq!(store.get(&key(0)), Some(format!("{value}{}", count - 1)));
+    assert!((60..70).contains(&count), "{count} of 60,000 bytes in 4 MiB");
+    store.end();
+}
