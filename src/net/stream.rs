@@ -453,7 +453,8 @@ impl Io {
         })
     }
 
-    /// Sends from `buf` without copying it into the kernel where that is supported (Linux 6.0);
+    /// Sends from `buf`, perhaps not all of it, without copying it into the kernel where that is
+    /// supported (Linux 6.0);
     /// the callback comes when the kernel no longer needs the buffer, which is when the peer has
     /// acknowledged what was sent of it. Until then a cancel or a deadline changes nothing, and the
     /// next send waits; a close does not. It pays for buffers of many

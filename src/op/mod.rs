@@ -16,14 +16,14 @@
 //!
 //! | row | file | io_uring | epoll, kqueue |
 //! |---|---|---|---|
-//! | accept, accept_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
-//! | connect | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
+//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
+//! | connect, connect_with, connect_host | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
 //! | connect_unix | `connect_unix.rs` | none: it makes the call | connect |
 //! | recv, recv_exact | `recv.rs` | `RECV` | recv |
 //! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv |
 //! | send, send_all, send_detached | `send.rs` | `SEND` | send |
-//! | recv and send, vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
-//! | send and recv, with descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg |
+//! | recv_vectored, send_vectored, send_all_vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
+//! | send_with_descriptors, recv_with_descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg |
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
 //! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg |
 //! | recv_from | `recv_from.rs` | `RECVMSG` | recvmsg |
@@ -37,7 +37,7 @@
 //! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write |
 //! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread |
 //! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite |
-//! | read and write at, vectored | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev |
+//! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev |
 //! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write |
 //! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate |
 //! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` |

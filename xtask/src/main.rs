@@ -2,6 +2,7 @@
 
 mod cross;
 mod kernels;
+mod operations;
 mod pitfalls;
 mod process;
 mod programs;
@@ -24,6 +25,8 @@ Commands of the project: cargo xtask COMMAND
   cross --list        names them, and what is linked
   pitfalls            checks that docs/pitfalls.md lists the tests that there are
   pitfalls --write    writes the list again
+  operations          checks that the table of operations has all of them, and that the README has it
+  operations --write  writes the README's again
   kernels [VERSION…]  boots old Linux kernels of Debian's in an emulator and runs the tests in each, on
                       each driver that it allows; --driver NAME picks a driver, --short leaves out
                       what takes minutes
@@ -69,6 +72,8 @@ fn command() -> Result<(), String> {
         ["kernels", ref options @ ..] if !options.iter().any(is_help) => {
             kernels::command(&root(), options)
         }
+        ["operations"] => operations::check(&root()),
+        ["operations", "--write"] => operations::write(&root()),
         ["pitfalls"] => pitfalls::check(&root()),
         ["pitfalls", "--write"] => pitfalls::write(&root()),
         [] | ["help" | "--help" | "-h", ..] | [_, "--help" | "-h"] => {
