@@ -12,13 +12,13 @@ use tigereye::{Directory, File, Io, OpenOptions, is_cancelled};
 use crate::scratch::Scratch;
 use crate::{Counted, Log, finish, pattern};
 
-fn read_write() -> OpenOptions {
+pub(crate) fn read_write() -> OpenOptions {
     OpenOptions::new().read(true).write(true)
 }
 
 /// Opens what is there.
 #[track_caller]
-fn open(io: &Io, path: &PathBuf, options: &OpenOptions) -> Rc<File> {
+pub(crate) fn open(io: &Io, path: &PathBuf, options: &OpenOptions) -> Rc<File> {
     let log = Log::new();
     io.open(log.clone(), path, options, |log, _io, result| log.put(result));
     finish(io);
@@ -247,7 +247,7 @@ fn p57_bad_paths_are_ordinary_errors() {
 
 /// Opens a directory.
 #[track_caller]
-fn directory(io: &Io, path: &std::path::Path) -> Directory {
+pub(crate) fn directory(io: &Io, path: &std::path::Path) -> Directory {
     let log = Log::new();
     io.open_directory(log.clone(), path, |log, _io, result| log.put(result));
     finish(io);

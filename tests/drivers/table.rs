@@ -5,8 +5,8 @@ use tigereye::DriverKind;
 
 use crate::bench::Bench;
 use crate::{
-    connect, data_file, halves, listen, own, post, ready, receive, receive_from, send, send_to,
-    signal, unix,
+    connect, data_file, files, halves, listen, own, post, ready, receive, receive_from, send,
+    send_to, signal, unix,
 };
 
 /// An enumeration with a list of what is in it, and its names.
@@ -57,6 +57,30 @@ listed! {
         Close,
         Readable,
         Writable,
+        Open,
+        OpenBeneath,
+        OpenDirectory,
+        ReadAt,
+        ReadExactAt,
+        ReadVectoredAt,
+        WriteAt,
+        WriteAllAt,
+        WriteVectoredAt,
+        WriteAllVectoredAt,
+        Append,
+        SetLen,
+        Allocate,
+        Sync,
+        SyncData,
+        SyncRange,
+        Metadata,
+        MetadataAt,
+        Rename,
+        HardLink,
+        Symlink,
+        RemoveFile,
+        RemoveDirectory,
+        CreateDirectory,
         Timeout,
         TickEach,
         TickPaused,
@@ -144,6 +168,14 @@ listed! {
         NoListener,
         /// The peer takes nothing in.
         NobodyReads,
+        /// The file ends within what is to be read, or before what is to be written.
+        EndOfFile,
+        /// An offset or a length that no file has.
+        BeyondAnyFile,
+        /// A directory where a file was meant, or the other way round.
+        WrongKind,
+        /// Nothing is where the path leads.
+        Missing,
     }
 }
 
@@ -157,12 +189,16 @@ pub(crate) enum Family {
     SendTo,
     Halves,
     Ready,
+    Files,
     Own,
     Unix,
     Signal,
     Post,
     DataFile,
 }
+
+/// Why a situation of files has no sense for what is none.
+pub(crate) const NO_FILE: &str = "it has to do with no file";
 
 pub(crate) type Run = fn(Bench, Operation);
 
@@ -226,6 +262,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::SendTo => send_to::cell(operation, situation),
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
+        Family::Files => files::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
         Family::Unix => unix::cell(operation, situation),
         Family::Signal => signal::cell(operation, situation),
@@ -249,6 +286,10 @@ impl Operation {
             SendTo | SendSegments => Family::SendTo,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
+            Open | OpenBeneath | OpenDirectory | ReadAt | ReadExactAt | ReadVectoredAt
+            | WriteAt | WriteAllAt | WriteVectoredAt | WriteAllVectoredAt | Append | SetLen
+            | Allocate | Sync | SyncData | SyncRange | Metadata | MetadataAt | Rename
+            | HardLink | Symlink | RemoveFile | RemoveDirectory | CreateDirectory => Family::Files,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
             AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
             | SendDescriptors => Family::Unix,
@@ -311,12 +352,15 @@ impl Operation {
             Accept | AcceptUnix => "connection",
             AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
-            Recv | Read | Send | SendZeroCopy | Write | RecvUnix | SendUnix | RecvFrom | SendTo
-            | SendSegments => "5 [hello]",
+            Recv | Read | Send | SendZeroCopy | Write | ReadAt | WriteAt | Append | RecvUnix
+            | SendUnix | RecvFrom | SendTo | SendSegments => "5 [hello]",
             RecvDescriptors | SendDescriptors => "5 [hello] 1",
-            RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
-            RecvVectored | SendVectored => "5 [hel][lo]",
-            SendAllVectored => "ok [hel][lo]",
+            RecvExact | ReadExact | SendAll | WriteAll | ReadExactAt | WriteAllAt => "ok [hello]",
+            RecvVectored | SendVectored | ReadVectoredAt | WriteVectoredAt => "5 [hel][lo]",
+            SendAllVectored | WriteAllVectoredAt => "ok [hel][lo]",
+            Open | OpenBeneath => "a file",
+            OpenDirectory => "a directory",
+            Metadata | MetadataAt => "a file of 5",
             RecvEach | RecvPaused | RecvFromEach | RecvFromPaused => "[hello]; end ok",
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
@@ -324,8 +368,9 @@ impl Operation {
             Next => "called",
             Offload => "7",
             OpenDataFile => "a new file of 4096",
-            ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Timeout
-            | Event | Post => "ok",
+            ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | SetLen
+            | Allocate | Sync | SyncData | SyncRange | Rename | HardLink | Symlink | RemoveFile
+            | RemoveDirectory | CreateDirectory | Timeout | Event | Post => "ok",
         }
     }
 
@@ -333,22 +378,30 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | Read | ReadExact | RecvUnix | RecvFrom => format!("{error} []"),
-            RecvVectored => format!("{error} [][]"),
+            Recv | RecvExact | Read | ReadExact | ReadAt | ReadExactAt | RecvUnix | RecvFrom => {
+                format!("{error} []")
+            }
             RecvDescriptors => format!("{error} [] 0"),
             SendDescriptors => format!("{error} [hello] 1"),
-            Send | SendAll | SendZeroCopy | SendTo | SendSegments | Write | WriteAll | SendUnix => {
+            RecvVectored | ReadVectoredAt => format!("{error} [][]"),
+            Send | SendAll | SendZeroCopy | Write | WriteAll | WriteAt | WriteAllAt | Append
+            | SendUnix | SendTo | SendSegments => {
                 format!("{error} [hello]")
             }
-            SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
+            SendVectored | SendAllVectored | WriteVectoredAt | WriteAllVectoredAt => {
+                format!("{error} [hel][lo]")
+            }
             SendDetached => "shut".into(),
             AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | RecvFromEach
             | RecvFromPaused | TickEach | TickPaused | SignalEach | SignalPaused => {
                 format!("end {error}")
             }
             Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
-            | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable
-            | Timeout | Next | Event | Offload | Post | OpenDataFile => error.into(),
+            | OpenDataFile | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable
+            | Writable | Open | OpenBeneath | OpenDirectory | SetLen | Allocate | Sync
+            | SyncData | SyncRange | Metadata | MetadataAt | Rename | HardLink | Symlink
+            | RemoveFile | RemoveDirectory | CreateDirectory | Timeout | Next | Event | Offload
+            | Post => error.into(),
         }
     }
 }

@@ -68,14 +68,24 @@ impl Place<'_> {
         &self.uring.features
     }
 
-    /// The descriptor, for a call on the pool.
-    pub(crate) fn lent_fd(&self) -> LentFd {
-        LentFd::new(self.fd)
+    /// Whether the ring has an operation that a kernel may lack.
+    pub(crate) fn has(&self, code: u8) -> bool {
+        self.uring.features.operations.has(code)
     }
 
     /// The directory that a path starts in.
     pub(crate) fn directory(&self) -> RawFd {
         directory(self.fd)
+    }
+
+    /// The descriptor, for a call on the pool.
+    pub(crate) fn lent_fd(&self) -> LentFd {
+        LentFd::new(self.fd)
+    }
+
+    /// The directory that a path starts in, for a call on the pool.
+    pub(crate) fn lent_directory(&self) -> LentFd {
+        LentFd::new(self.directory())
     }
 
     /// Whether the descriptor has offsets: io_uring ignores one where it has none, instead of
