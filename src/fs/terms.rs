@@ -38,6 +38,7 @@ impl Terms {
 
     /// The result of a transfer that cannot be right: the kernel's own answer would not say what is
     /// wrong with it (P52).
+    #[inline]
     pub(crate) fn refuses<T>(&self, memory: &[T], offset: u64) -> Option<i32> {
         self.refuses_at(memory.as_ptr().addr(), size_of_val(memory), offset)
     }
@@ -77,6 +78,7 @@ pub(crate) struct AllTerms {
 }
 
 impl AllTerms {
+    #[inline]
     pub(crate) fn of(&self, handle: u32) -> Terms {
         self.by_handle.get(handle as usize).copied().unwrap_or_default()
     }

@@ -90,13 +90,20 @@ impl Place<'_> {
 
     /// Whether the descriptor has offsets: io_uring ignores one where it has none, instead of
     /// saying so (P55). Asked once a handle.
+    #[inline]
     pub(crate) fn is_seekable(&mut self) -> bool {
+        let known = self.uring.seekable.get(self.handle as usize).copied().flatten();
+        known.unwrap_or_else(|| self.learn_whether_seekable())
+    }
+
+    #[cold]
+    fn learn_whether_seekable(&mut self) -> bool {
         let at = self.handle as usize;
         let known = &mut self.uring.seekable;
         if at >= known.len() {
             known.resize(at + 1, None);
         }
-        *known[at].get_or_insert_with(|| is_seekable(self.fd))
+        *known[at].insert(is_seekable(self.fd))
     }
 
     /// What the handle asks of its operations.
