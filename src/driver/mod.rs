@@ -221,6 +221,7 @@ impl Driver {
     }
 
     /// Has the system keep a handle's file at hand, where the driver has that; says whether it does.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring's alone"))]
     pub(crate) fn register(&mut self, fd: RawFd, handle: u32) -> io::Result<bool> {
         match self {
             #[cfg(target_os = "linux")]
