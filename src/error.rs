@@ -22,6 +22,8 @@ pub(crate) const UNEXPECTED_END: i32 = -5005;
 pub(crate) const NO_BYTE: i32 = -5010;
 /// A write of some bytes did none.
 pub(crate) const WROTE_NOTHING: i32 = -5006;
+/// The system appends only to files that were opened for that.
+pub(crate) const NOT_APPENDING: i32 = -5011;
 /// The system does not split a buffer into datagrams.
 pub(crate) const NO_SEGMENTS: i32 = -5020;
 /// The socket is not one of datagrams.
@@ -69,6 +71,7 @@ enum Refusal {
     Closed,
     Foreign,
     NoRoom,
+    NotAppending,
     Misaligned(Misaligned, u32),
     NoByte,
     NoSegments,
@@ -91,6 +94,7 @@ impl fmt::Display for Refusal {
             Refusal::Closed => "the handle is closed",
             Refusal::Foreign => "the handle belongs to another loop",
             Refusal::NoRoom => "the buffer has no room to receive into",
+            Refusal::NotAppending => "this system appends to files that were opened with append",
             Refusal::NoByte => "descriptors go with at least one byte",
             Refusal::NoSegments => "this system does not split a buffer into datagrams",
             Refusal::NoDatagrams => "the socket is not one of datagrams with such addresses",
@@ -109,6 +113,7 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         CLOSED => io::Error::new(io::ErrorKind::NotConnected, Refusal::Closed),
         FOREIGN => io::Error::new(io::ErrorKind::InvalidInput, Refusal::Foreign),
         NO_ROOM => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoRoom),
+        NOT_APPENDING => io::Error::new(io::ErrorKind::Unsupported, Refusal::NotAppending),
         NO_BYTE => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoByte),
         NO_SEGMENTS => io::Error::new(io::ErrorKind::Unsupported, Refusal::NoSegments),
         NO_DATAGRAMS => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoDatagrams),

@@ -99,7 +99,8 @@ pub use builder::Builder;
 pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
 pub use fs::{
-    At, DataFile, DataFileOptions, DirectAlignment, DirectIo, Directory, File, OpenOptions,
+    Allocation, At, DataFile, DataFileOptions, DirectAlignment, DirectIo, Directory, File,
+    FileType, Metadata, OpenOptions, Renaming,
 };
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};

@@ -406,6 +406,31 @@ fn reads_and_opens(io: &Io, calls: &Rc<Cell<usize>>) {
     });
 }
 
+/// Asks of a file, and tries what its path does not allow; of each of four in turn.
+fn paths(io: &Io, calls: &Rc<Cell<usize>>) {
+    let calls = Rc::clone(calls);
+    let goes_on = |calls: Rc<Cell<usize>>, io: &Io| {
+        calls.set(calls.get() + 1);
+        if calls.get() < OPERATIONS {
+            paths(io, &calls);
+        }
+    };
+    let nowhere = "/proc/nobody/is/here";
+    let ended = move |calls, io: &Io, result: std::io::Result<()>| {
+        assert!(result.is_err());
+        goes_on(calls, io);
+    };
+    match calls.get() % 4 {
+        0 => io.metadata_at(calls, SOME_FILE, true, move |calls, io, result| {
+            assert!(result.expect("the file is there").is_file());
+            goes_on(calls, io);
+        }),
+        1 => io.rename(calls, nowhere, nowhere, ended),
+        2 => io.remove_file(calls, nowhere, ended),
+        _ => io.symlink(calls, nowhere, nowhere, ended),
+    };
+}
+
 /// A data file that is written past the cache, where it can be, synced now and then, and opened
 /// again.
 struct Writer {
@@ -493,6 +518,7 @@ fn the_steady_state_allocates_nothing() {
     assert_eq!(second_round(nexts_in_a_chain), 0, "next inside next");
     assert_eq!(second_round(contexts_of_500_bytes), 0, "spilled blocks");
     assert_eq!(second_round(reads_and_opens), 0, "files");
+    assert_eq!(second_round(paths), 0, "paths");
     let data_files = second_round(writes_and_syncs);
     std::fs::remove_file(PATH.with(Rc::clone)).expect("it was made");
     assert_eq!(data_files, 0, "data files");

@@ -1,6 +1,6 @@
 //! Descriptors: as many after as before, and none for other programs. Each test has the process to
 //! itself, for they count them all.
-#![allow(clippy::disallowed_methods, reason = "tests have clocks of their own")]
+#![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "common/alone.rs"]
@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use alone::alone;
 use tigereye::{
-    BufferPool, Io, ListenOptions, Next, TcpListener, TcpStream, UnixListener, UnixStream,
+    BufferPool, Io, ListenOptions, Next, OpenOptions, TcpListener, TcpStream, UnixListener,
+    UnixStream,
 };
 
 const HANG: Duration = Duration::from_secs(300);
@@ -271,10 +272,23 @@ fn p17_p38_no_descriptor_is_for_other_programs() {
     });
     io.run_for(HANG).unwrap();
     io.offload((), || (), |(), _io, result| result.unwrap());
+    let opened = Rc::new(Cell::new(Vec::new()));
+    for limited in [false, true] {
+        let options = OpenOptions::new().read(true).no_magic_links(limited);
+        io.open(Rc::clone(&opened), "/dev/null", &options, move |opened, _io, result| {
+            // Where there is no openat2, there is nothing to inherit.
+            let mut all = opened.take();
+            all.extend(result.ok());
+            opened.set(all);
+        });
+    }
     io.run_for(HANG).unwrap();
+    let opened = opened.take();
+    assert!(!opened.is_empty());
     let streams = streams.take();
     assert_eq!(streams.len(), 4, "both ends of two connections, one of them by accept_each");
     assert_eq!(inherited(), before, "everything is close-on-exec");
+    drop(opened);
 }
 
 #[test]
@@ -377,5 +391,42 @@ fn p22_races_of_cancels_leave_no_descriptor() {
         drop(io);
         while listener.accept().is_ok() {}
         assert_eq!(descriptors(), before, "in round {round}");
+    }
+}
+
+#[test]
+fn p22_cancelled_opens_leave_no_descriptor() {
+    if !alone("p22_cancelled_opens_leave_no_descriptor", &[]) {
+        return;
+    }
+    let before = descriptors();
+    for round in 0..500_u32 {
+        let io = Io::new().unwrap();
+        let options = OpenOptions::new().read(true);
+        let mut ops = Vec::new();
+        for options in [&options, &options.clone().no_magic_links(true)] {
+            ops.push(io.open((), "/dev/null", options, |(), _io, _result| {}));
+        }
+        ops.push(io.open_directory((), "/", |(), _io, _result| {}));
+        for _ in 0..round % 4 {
+            io.poll().unwrap();
+        }
+        match round % 3 {
+            0 => ops.into_iter().for_each(|op| io.cancel(op)),
+            1 => ops.into_iter().for_each(|op| io.deadline(op, Duration::ZERO)),
+            _ => {}
+        }
+        // Half of the loops end with the opens under way, however often they were turned.
+        if round % 8 < 4 {
+            io.run_for(HANG).unwrap();
+            assert_eq!(io.in_flight(), 0);
+        }
+        drop(io);
+        // A thread of the pool lets go of what wakes its loop a moment after it has told its result.
+        let begin = Instant::now();
+        while descriptors() != before {
+            assert!(begin.elapsed() < HANG, "{} in round {round}, not {before}", descriptors());
+            std::thread::yield_now();
+        }
     }
 }

@@ -3,11 +3,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{Io, Next, TcpListener};
+use tigereye::{Io, Next, OpenOptions, TcpListener};
 
 #[expect(unsafe_code, reason = "setrlimit(2)")]
 fn limit_descriptors() {
@@ -19,26 +20,44 @@ fn limit_descriptors() {
 
 /// With no descriptor left, whatever needs one says so.
 fn assert_exhausted(io: &Io, listener: &Rc<TcpListener>, files: &mut Vec<File>) {
-    let exhausted = |error: std::io::Error| error.raw_os_error() == Some(libc::EMFILE);
-    assert!(exhausted(Io::new().unwrap_err()));
+    let exhausted = |error: &std::io::Error| error.raw_os_error() == Some(libc::EMFILE);
+    assert!(exhausted(&Io::new().unwrap_err()));
     let address = listener.local_addr().unwrap();
-    assert!(exhausted(TcpListener::bind(io, address).unwrap_err()));
+    assert!(exhausted(&TcpListener::bind(io, address).unwrap_err()));
     let count = Rc::new(Cell::new(0));
     io.connect(Rc::clone(&count), address, move |count, _io, result| {
-        assert!(exhausted(result.unwrap_err()));
+        assert!(exhausted(&result.unwrap_err()));
         count.set(count.get() + 1);
     });
     let context = Rc::clone(&count);
     io.accept(Rc::clone(listener), move |_listener, _io, result| {
-        assert!(exhausted(result.unwrap_err()), "a single accept is told");
+        assert!(exhausted(&result.unwrap_err()), "a single accept is told");
         context.set(context.get() + 1);
     });
+    for limited in [false, true] {
+        let options = OpenOptions::new().read(true).no_magic_links(limited);
+        io.open(Rc::clone(&count), "/dev/null", &options, move |count, _io, result| {
+            // Where there is no openat2, no descriptor is asked for.
+            let error = result.unwrap_err();
+            assert!(exhausted(&error) || (limited && error.kind() == ErrorKind::Unsupported));
+            count.set(count.get() + 1);
+        });
+    }
+    io.open_directory(Rc::clone(&count), "/dev", move |count, _io, result| {
+        assert!(exhausted(&result.unwrap_err()));
+        count.set(count.get() + 1);
+    });
+    // What needs no descriptor goes on.
+    io.metadata_at(Rc::clone(&count), "/dev/null", true, |count, _io, result| {
+        result.unwrap();
+        count.set(count.get() + 1);
+    });
     io.run_for(Duration::from_secs(120)).unwrap();
-    assert_eq!(count.get(), 2);
+    assert_eq!(count.get(), 6);
     // A loop that gets some of what it needs gives that back.
     let free = files.pop();
     for _ in 0..10 {
-        assert!(exhausted(Io::new().unwrap_err()));
+        assert!(exhausted(&Io::new().unwrap_err()));
     }
     drop(free);
     files.extend(File::open("/dev/null"));

@@ -19,7 +19,7 @@ use std::rc::Rc;
 
 use limit::limit;
 use seccomp::forbid;
-use tigereye::{DriverKind, Io, Next, TcpListener};
+use tigereye::{DriverKind, Io, Next, OpenOptions, TcpListener};
 
 const DRIVER: &str = "TIGEREYE_DRIVER";
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
@@ -227,5 +227,30 @@ fn a_wrong_name_in_the_environment_is_not_passed_over() {
         let error = Io::new().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("telepathy"), "{error}");
+    }
+}
+
+/// A filter that forbids openat2, as older ones of containers do: limits to a path are an error.
+#[test]
+fn p07_without_openat2_limits_of_a_path_are_unsupported() {
+    let name = "p07_without_openat2_limits_of_a_path_are_unsupported";
+    if !alone(name, (WITHOUT, "openat2")) {
+        return;
+    }
+    forbid(libc::SYS_openat2, libc::ENOSYS);
+    for kind in [DriverKind::Uring, DriverKind::Readiness] {
+        let Ok(io) = Io::builder().driver(kind).build() else { continue };
+        let called = Rc::new(Cell::new(0));
+        let limited = OpenOptions::new().read(true).beneath(true);
+        io.open(Rc::clone(&called), "Cargo.toml", &limited, |called, io, result| {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Unsupported);
+            let free = OpenOptions::new().read(true);
+            io.open(called, "/dev/null", &free, |called, _io, result| {
+                result.unwrap();
+                called.set(1);
+            });
+        });
+        io.run().unwrap();
+        assert_eq!(called.get(), 1);
     }
 }

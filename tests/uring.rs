@@ -7,6 +7,9 @@
 mod alone;
 #[path = "common/limit.rs"]
 mod limit;
+#[allow(dead_code, reason = "other tests use more of it")]
+#[path = "common/scratch.rs"]
+mod scratch;
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Write};
@@ -16,7 +19,8 @@ use std::time::Duration;
 
 use alone::alone;
 use limit::limit;
-use tigereye::{DriverKind, Io, TcpStream};
+use scratch::Scratch;
+use tigereye::{Allocation, DriverKind, Io, OpenOptions, TcpStream};
 
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
 
@@ -108,4 +112,79 @@ fn p16_urgent_bytes_make_no_kernel_threads() {
     }
     io.run_for(Duration::from_millis(20)).unwrap();
     assert_eq!(threads(), before);
+}
+
+/// Whether the kernel's ring has all operations on files: those of 6.9.
+fn has_all_of_files() -> bool {
+    let ring = io_uring::IoUring::new(2).unwrap();
+    let mut probe = io_uring::Probe::new();
+    ring.submitter().register_probe(&mut probe).unwrap();
+    probe.is_supported(io_uring::opcode::Ftruncate::CODE)
+}
+
+#[test]
+fn p59_what_the_ring_does_with_files_needs_no_pool() {
+    if !alone("p59_what_the_ring_does_with_files_needs_no_pool", &[(WITHOUT, "")]) {
+        return;
+    }
+    if !has_all_of_files() {
+        eprintln!("SKIPPED: an older kernel's ring lacks operations on files");
+        return;
+    }
+    let io = Io::builder().driver(DriverKind::Uring).pool_threads(1).build().unwrap();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let wait = move || {
+        let _ = released.recv();
+    };
+    io.offload((), wait, |(), _io, result| result.unwrap());
+    let scratch = Scratch::new();
+    let done = Rc::new(Cell::new(0));
+    let context = || Rc::clone(&done);
+    let ended = |done: Rc<Cell<u32>>, _io: &Io, result: std::io::Result<()>| {
+        result.unwrap();
+        done.set(done.get() + 1);
+    };
+    // One after another: the next one needs what the one before has made.
+    let until = |count| {
+        while done.get() < count {
+            io.run_once().unwrap();
+        }
+    };
+    let path = scratch.file("file", b"hello");
+    let (made, two, three) = (scratch.join("made"), scratch.join("two"), scratch.join("three"));
+    io.create_directory(context(), &made, 0o700, ended);
+    io.hard_link(context(), &path, &two, ended);
+    io.symlink(context(), "file", &three, ended);
+    until(3);
+    io.rename(context(), &two, &scratch.join("four"), ended);
+    io.remove_file(context(), &three, ended);
+    io.remove_directory(context(), &made, ended);
+    io.metadata_at(context(), &path, true, |done, _io, result| {
+        result.unwrap();
+        done.set(done.get() + 1);
+    });
+    until(7);
+    let options = OpenOptions::new().write(true).no_magic_links(true);
+    io.open(context(), &path, &options, |done, io, file| {
+        let file = Rc::new(file.unwrap());
+        let ended = |done: &Rc<Cell<u32>>| {
+            let done = Rc::clone(done);
+            move |_file, _io: &Io, result: std::io::Result<()>| {
+                result.unwrap();
+                done.set(done.get() + 1);
+            }
+        };
+        io.set_len(Rc::clone(&file), 3, ended(&done));
+        io.allocate(Rc::clone(&file), 0, 8, Allocation::KeepLen, ended(&done));
+        io.sync_range(Rc::clone(&file), 0, 0, ended(&done));
+        let written = ended(&done);
+        io.append(Rc::clone(&file), "x", move |file, io, _buf, result| {
+            written(file, io, result.map(drop));
+        });
+        let known = ended(&done);
+        io.metadata(file, move |file, io, result| known(file, io, result.map(drop)));
+    });
+    until(12);
+    drop(release);
+    io.run().unwrap();
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use crate::fs::path::CPath;
+use crate::fs::path::{CPath, CPaths};
 use crate::handle::Source;
 use crate::state::Target;
 use crate::{AsSource, File, Io};
@@ -68,6 +68,23 @@ impl At<'_> {
 
     pub(crate) fn path(&self) -> io::Result<CPath> {
         CPath::new(self.path)
+    }
+
+    /// This and another path for one operation, and what that is pending on.
+    pub(crate) fn with(&self, to: &At<'_>, io: &Io) -> (Target, io::Result<CPaths>) {
+        let id = |at: &At<'_>| at.directory.map(|directory| directory.as_source().id(io));
+        let paths = || {
+            if let (Some(one), Some(other)) = (id(self), id(to))
+                && one != other
+            {
+                let message = "both paths must start in the same directory";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
+            let (from_here, to_here) = (self.directory.is_some(), to.directory.is_some());
+            Ok(CPaths { from: self.path()?, to: to.path()?, from_here, to_here })
+        };
+        let target = if self.directory.is_some() { self.target(io) } else { to.target(io) };
+        (target, paths())
     }
 }
 

@@ -6,14 +6,20 @@ use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 use super::Terms;
 use crate::handle::Source;
 use crate::net::into_owned;
+use crate::op::allocate::Allocate;
+use crate::op::append::Append;
+use crate::op::metadata::Stat;
 use crate::op::open::Open;
 use crate::op::read_at::{ReadAt, ReadExactAt};
 use crate::op::send_file::SendFile;
 use crate::op::set_len::SetLen;
 use crate::op::sync::Sync;
+use crate::op::sync_range::SyncRange;
+use crate::op::vectored_at::{ReadVectoredAt, WriteVectoredAt};
 use crate::op::write_at::{WriteAllAt, WriteAt};
 use crate::{
-    AsSource, At, DirectAlignment, DirectIo, Directory, Io, IoBuf, IoBufMut, Op, OpenOptions,
+    AsSource, At, DirectAlignment, DirectIo, Directory, Io, IoBuf, IoBufMut, Metadata, Op,
+    OpenOptions,
 };
 
 /// An open file. Any number of operations may be in flight on it at once, in no order among each
@@ -109,6 +115,27 @@ impl File {
     pub fn in_flight(&self) -> u32 {
         self.source.in_flight()
     }
+
+    /// Registers the file with io_uring, until it is closed or given away: the kernel then finds it
+    /// without counting a reference for each read, write and sync at an offset, which saves some
+    /// hundredths of the time of a read from memory (docs/performance.md). Says whether it is
+    /// registered: a loop has places for 1024 files (fewer where the process may have fewer
+    /// descriptors), and on readiness there are none. Nothing else changes.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed, and what io_uring_register(2) says.
+    pub fn register(&self) -> io::Result<bool> {
+        self.source.register()
+    }
+}
+
+/// What room reserved beyond a file's end does to its length ([`Io::allocate`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allocation {
+    /// The file grows to it; what is added reads as zeroes.
+    Grow,
+    /// The length stays: later writes there find the room.
+    KeepLen,
 }
 
 impl Io {
@@ -116,9 +143,10 @@ impl Io {
     ///
     /// # Errors
     /// In the callback: `InvalidInput` for options that contradict each other and for a path with a
-    /// NUL in it, `Unsupported` where [direct](OpenOptions::direct) transfers are required and the
-    /// file has none (one that this call made stays), and what open(2) says. An open that was cancelled after it had succeeded in the
-    /// system gives the file all the same.
+    /// NUL in it, `Unsupported` for limits to its path ([`OpenOptions::beneath`]) where the system has
+    /// none, and where [direct](OpenOptions::direct) transfers are required and the file has none (one
+    /// that this call made stays), and what open(2) or openat2(2) says. An open that was cancelled
+    /// after it had succeeded in the system gives the file all the same.
     ///
     /// # Platform
     /// To open the end of a pipe that has no other end yet waits for one; with the readiness driver
@@ -197,6 +225,34 @@ impl Io {
         self.submit_on(row, file, move |file, io, (buf, result)| callback(file, io, buf, result))
     }
 
+    /// Reads into several buffers, one behind the other, from `offset` on (preadv(2)): at most what
+    /// fits, perhaps less. One call fills at most 16 buffers.
+    ///
+    /// # Errors
+    /// As [`read_at`](Io::read_at).
+    ///
+    /// ```
+    /// use tigereye::{File, Io};
+    ///
+    /// let io = Io::new()?;
+    /// let file = File::from_std(&io, std::fs::File::open("/dev/zero")?);
+    /// let bufs = vec![Vec::with_capacity(2), Vec::with_capacity(3)];
+    /// io.read_vectored_at(file, bufs, 0, |_file, _io, bufs, result| {
+    ///     assert_eq!((result.unwrap(), bufs), (5, vec![vec![0; 2], vec![0; 3]]));
+    /// });
+    /// io.run()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn read_vectored_at<C, B, F>(&self, file: C, bufs: Vec<B>, offset: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBufMut,
+        F: FnOnce(C, &Io, Vec<B>, io::Result<usize>) + 'static,
+    {
+        let row = ReadVectoredAt::new(bufs, offset);
+        self.submit_on(row, file, move |file, io, (bufs, result)| callback(file, io, bufs, result))
+    }
+
     /// Writes from `buf` to `offset` on: at least one byte (unless it is empty), perhaps not all. A
     /// file that was opened with [`append`](OpenOptions::append) is written at its end instead.
     ///
@@ -229,6 +285,158 @@ impl Io {
     {
         let row = WriteAllAt::new(buf, offset);
         self.submit_on(row, file, move |file, io, (buf, result)| callback(file, io, buf, result))
+    }
+
+    /// Writes several buffers, one behind the other, to `offset` on (pwritev(2)): at least one byte
+    /// (unless all are empty), perhaps not all. One call writes at most 16 buffers.
+    ///
+    /// # Errors
+    /// As [`write_at`](Io::write_at).
+    pub fn write_vectored_at<C, B, F>(&self, file: C, bufs: Vec<B>, offset: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, Vec<B>, io::Result<usize>) + 'static,
+    {
+        let row = WriteVectoredAt::new(bufs, offset, false);
+        self.submit_on(row, file, move |file, io, (bufs, result)| callback(file, io, bufs, result))
+    }
+
+    /// Writes all bytes of several buffers, one behind the other, to `offset` on. After an error it
+    /// is not known how much of it was written.
+    ///
+    /// # Errors
+    /// As [`write_at`](Io::write_at).
+    ///
+    /// ```
+    /// use tigereye::{File, Io};
+    ///
+    /// let io = Io::new()?;
+    /// let file = std::fs::File::options().write(true).open("/dev/null")?;
+    /// let bufs = vec!["one", "two"];
+    /// io.write_all_vectored_at(File::from_std(&io, file), bufs, 0, |_file, _io, _bufs, result| {
+    ///     result.unwrap();
+    /// });
+    /// io.run()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn write_all_vectored_at<C, B, F>(
+        &self,
+        file: C,
+        bufs: Vec<B>,
+        offset: u64,
+        callback: F,
+    ) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, Vec<B>, io::Result<()>) + 'static,
+    {
+        let row = WriteVectoredAt::new(bufs, offset, true);
+        self.submit_on(row, file, move |file, io, (bufs, result)| {
+            callback(file, io, bufs, result.map(drop));
+        })
+    }
+
+    /// Writes from `buf` to the end of the file, wherever that is by then, in one step: what others
+    /// append meanwhile comes before or after it. At least one byte is written (unless it is empty),
+    /// perhaps not all.
+    ///
+    /// # Errors
+    /// In the callback: as [`write_at`](Io::write_at).
+    ///
+    /// # Platform
+    /// On Linux the file may have been opened in any way that allows writing (`RWF_APPEND`,
+    /// pwritev2(2)). Elsewhere only a file that was opened with [`append`](OpenOptions::append) has
+    /// it; another is an error of kind `Unsupported`.
+    ///
+    /// ```
+    /// use tigereye::{Io, OpenOptions};
+    ///
+    /// let io = Io::new()?;
+    /// # let path = std::env::temp_dir().join(format!("tigereye-append-{}", std::process::id()));
+    /// io.open((), &path, &OpenOptions::new().append(true).create(true), |(), io, file| {
+    ///     io.append(file.unwrap(), "a line\n", |_file, _io, _buf, result| {
+    ///         assert_eq!(result.unwrap(), 7);
+    ///     });
+    /// });
+    /// io.run()?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn append<C, B, F>(&self, file: C, buf: B, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
+    {
+        self.submit_on(Append { buf }, file, move |file, io, (buf, result)| {
+            callback(file, io, buf, result);
+        })
+    }
+
+    /// Has the file system reserve room for `len` bytes from `offset` on, so that writes there find
+    /// it (fallocate(2)). What is there stays, and what was a hole reads as zeroes.
+    ///
+    /// # Errors
+    /// In the callback: `Unsupported` where the file system cannot (`EOPNOTSUPP`), `StorageFull`,
+    /// `InvalidInput` when `len` is zero or either is over `i64::MAX`, `FileTooLarge`, and what
+    /// fallocate(2) says. After an error part of the room may have been reserved.
+    ///
+    /// # Platform
+    /// FreeBSD has [`Allocation::Grow`] alone (posix_fallocate(2)). macOS reserves room at the end of
+    /// a file and not in its holes (`F_PREALLOCATE`), and another program that makes the file longer
+    /// meanwhile may have it cut.
+    ///
+    /// ```
+    /// use tigereye::{Allocation, File, Io};
+    ///
+    /// let io = Io::new()?;
+    /// # let path = std::env::temp_dir().join(format!("tigereye-allocate-{}", std::process::id()));
+    /// let file = File::from_std(&io, std::fs::File::create(&path)?);
+    /// io.allocate(file, 0, 1 << 20, Allocation::Grow, |_file, _io, result| match result {
+    ///     Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {}
+    ///     result => result.unwrap(),
+    /// });
+    /// io.run()?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn allocate<C, F>(
+        &self,
+        file: C,
+        offset: u64,
+        len: u64,
+        allocation: Allocation,
+        callback: F,
+    ) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        self.submit_on(Allocate { offset, len, allocation }, file, callback)
+    }
+
+    /// Asks what the system knows of an open file or [`Directory`].
+    ///
+    /// # Errors
+    /// In the callback, what statx(2) says.
+    ///
+    /// ```
+    /// use tigereye::{File, Io};
+    ///
+    /// let io = Io::new()?;
+    /// let file = File::from_std(&io, std::fs::File::open("/dev/null")?);
+    /// io.metadata(file, |_file, _io, result| assert!(!result.unwrap().is_file()));
+    /// io.run()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn metadata<C, F>(&self, file: C, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<Metadata>) + 'static,
+    {
+        self.submit_on(Stat::new(Ok(None), true), file, callback)
     }
 
     /// Cuts the file to `len` bytes, or makes it so long; what is added reads as zeroes
@@ -328,5 +536,36 @@ impl Io {
     {
         let handle = file.as_source().id(self);
         self.submit_on(Sync { handle, data_only: true }, file, callback)
+    }
+
+    /// Writes what the system holds of `len` bytes from `offset` on to the disk, and waits for it; a
+    /// `len` of zero is all from there on (sync_file_range(2)). It makes nothing certain: the file's
+    /// length, where its bytes are on the disk, and what the disk holds in its own memory are not
+    /// written. It keeps the work of a later [`sync_data`](Io::sync_data) small.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` when the range ends beyond `i64::MAX`, `NotSeekable` for what
+    /// is no file, and what sync_file_range(2) says.
+    ///
+    /// # Platform
+    /// Systems other than Linux do [`sync_data`](Io::sync_data) instead.
+    ///
+    /// ```
+    /// use tigereye::{File, Io};
+    ///
+    /// let io = Io::new()?;
+    /// # let path = std::env::temp_dir().join(format!("tigereye-range-{}", std::process::id()));
+    /// let file = File::from_std(&io, std::fs::File::create(&path)?);
+    /// io.sync_range(file, 0, 1 << 20, |_file, _io, result| result.unwrap());
+    /// io.run()?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn sync_range<C, F>(&self, file: C, offset: u64, len: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        self.submit_on(SyncRange { offset, len }, file, callback)
     }
 }

@@ -23,8 +23,16 @@ pub struct OpenOptions {
     create_new: bool,
     mode: u32,
     custom_flags: i32,
+    /// What the path may not lead through: the flags of openat2(2).
+    resolve: u64,
     direct: DirectIo,
 }
+
+// From linux/openat2.h; they are the same on all processors.
+const NO_XDEV: u64 = 0x01;
+const NO_MAGICLINKS: u64 = 0x02;
+const NO_SYMLINKS: u64 = 0x04;
+const BENEATH: u64 = 0x08;
 
 impl Default for OpenOptions {
     fn default() -> OpenOptions {
@@ -44,6 +52,7 @@ impl OpenOptions {
             create_new: false,
             mode: 0o666,
             custom_flags: 0,
+            resolve: 0,
             direct: DirectIo::Off,
         }
     }
@@ -102,6 +111,67 @@ impl OpenOptions {
     pub fn custom_flags(mut self, flags: i32) -> OpenOptions {
         self.custom_flags = flags;
         self
+    }
+
+    /// Only by a path that stays below the directory that it starts in: an absolute path, a `..`
+    /// that leaves it and a link to elsewhere are errors of kind `CrossesDevices` (`EXDEV`). It holds
+    /// whatever others rename meanwhile, as no check of the path by itself does.
+    ///
+    /// # Platform
+    /// This and the three limits below are openat2(2), from Linux 5.6 on; elsewhere to open with one
+    /// of them is an error of kind `Unsupported`.
+    ///
+    /// ```
+    /// use std::rc::Rc;
+    /// use tigereye::{Io, OpenOptions};
+    ///
+    /// let io = Io::new()?;
+    /// io.open_directory((), "/dev", |(), io, directory| {
+    ///     let directory = Rc::new(directory.unwrap());
+    ///     let options = OpenOptions::new().read(true).beneath(true);
+    ///     io.open(Rc::clone(&directory), directory.at("null"), &options, |_, _io, file| {
+    ///         file.unwrap();
+    ///     });
+    ///     io.open(Rc::clone(&directory), directory.at("../etc"), &options, |_, _io, file| {
+    ///         file.unwrap_err();
+    ///     });
+    /// });
+    /// io.run()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn beneath(self, beneath: bool) -> OpenOptions {
+        self.limit(BENEATH, beneath)
+    }
+
+    /// Only by a path with no symbolic link in it: one is an error of kind `FilesystemLoop`
+    /// (`ELOOP`).
+    #[must_use]
+    pub fn no_symlinks(self, no_symlinks: bool) -> OpenOptions {
+        self.limit(NO_SYMLINKS, no_symlinks)
+    }
+
+    /// Only by a path with none of the links in it that lead to open files, as in `/proc/self/fd`:
+    /// one is an error of kind `FilesystemLoop` (`ELOOP`).
+    #[must_use]
+    pub fn no_magic_links(self, no_magic_links: bool) -> OpenOptions {
+        self.limit(NO_MAGICLINKS, no_magic_links)
+    }
+
+    /// Only by a path that stays on the mount where it starts: leaving it is an error of kind
+    /// `CrossesDevices` (`EXDEV`).
+    #[must_use]
+    pub fn no_mount_crossing(self, no_mount_crossing: bool) -> OpenOptions {
+        self.limit(NO_XDEV, no_mount_crossing)
+    }
+
+    fn limit(mut self, flag: u64, on: bool) -> OpenOptions {
+        self.resolve = if on { self.resolve | flag } else { self.resolve & !flag };
+        self
+    }
+
+    pub(crate) fn resolve(&self) -> u64 {
+        self.resolve
     }
 
     /// Past the system's cache, where the disk can: buffers, offsets and lengths are to be aligned as

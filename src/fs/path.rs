@@ -40,6 +40,23 @@ impl CPath {
     }
 }
 
+/// Two paths of one operation, and where each starts.
+pub(crate) struct CPaths {
+    pub(crate) from: CPath,
+    pub(crate) to: CPath,
+    /// In the directory that the operation is pending on, not in the working directory.
+    pub(crate) from_here: bool,
+    pub(crate) to_here: bool,
+}
+
+impl CPaths {
+    /// Where each starts: in the operation's directory, or in that of the process.
+    pub(crate) fn directories<T: Copy>(&self, here: T, working: T) -> (T, T) {
+        let of = |is_here: bool| if is_here { here } else { working };
+        (of(self.from_here), of(self.to_here))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,9 +38,14 @@ impl Terms {
 
     /// The result of a transfer that cannot be right: the kernel's own answer would not say what is
     /// wrong with it (P52).
+    #[inline]
     pub(crate) fn refuses<T>(&self, memory: &[T], offset: u64) -> Option<i32> {
+        self.refuses_at(memory.as_ptr().addr(), size_of_val(memory), offset)
+    }
+
+    /// As [`refuses`](Terms::refuses), of so many bytes that start there.
+    pub(crate) fn refuses_at(&self, start: usize, len: usize, offset: u64) -> Option<i32> {
         let DirectAlignment { memory: to_start, offset: to_move } = self.direct?;
-        let (start, len) = (memory.as_ptr().addr(), size_of_val(memory));
         let wrong = if !offset.is_multiple_of(to_move as u64) {
             (Misaligned::Offset, to_move)
         } else if !len.is_multiple_of(to_move) {
@@ -73,6 +78,7 @@ pub(crate) struct AllTerms {
 }
 
 impl AllTerms {
+    #[inline]
     pub(crate) fn of(&self, handle: u32) -> Terms {
         self.by_handle.get(handle as usize).copied().unwrap_or_default()
     }

@@ -32,14 +32,24 @@
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
-//! | open, open_directory | `open.rs` | `OPENAT` | pool: openat |
+//! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 |
 //! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync |
 //! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read |
 //! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write |
 //! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread |
 //! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite |
+//! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev |
+//! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write |
 //! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate |
 //! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` |
+//! | sync_range | `sync_range.rs` | `SYNC_FILE_RANGE` | pool: sync_file_range; as sync_data |
+//! | allocate | `allocate.rs` | `FALLOCATE` | pool: fallocate, posix_fallocate, `F_PREALLOCATE` |
+//! | metadata, metadata_at | `metadata.rs` | `STATX` | pool: statx; fstat, fstatat |
+//! | rename, rename_with | `rename.rs` | `RENAMEAT` | pool: renameat2, renameatx_np, renameat |
+//! | hard_link | `hard_link.rs` | `LINKAT` from 5.15, else pool | pool: linkat |
+//! | symlink | `symlink.rs` | `SYMLINKAT` from 5.15, else pool | pool: symlinkat |
+//! | remove_file, remove_directory | `remove.rs` | `UNLINKAT` | pool: unlinkat |
+//! | create_directory | `create_directory.rs` | `MKDIRAT` from 5.15, else pool | pool: mkdirat |
 //! | signal_each | `signal_each.rs` | `RECV` | recv |
 //! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
 //! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
@@ -58,11 +68,16 @@ use crate::pause::was_paused;
 use crate::slot::{self, STOPPED, Slot, SlotRef};
 
 pub(crate) mod accept;
+pub(crate) mod allocate;
+pub(crate) mod append;
 pub(crate) mod close;
 pub(crate) mod connect;
 pub(crate) mod connect_unix;
+pub(crate) mod create_directory;
 pub(crate) mod descriptors;
 pub(crate) mod envelope;
+pub(crate) mod hard_link;
+pub(crate) mod metadata;
 pub(crate) mod open;
 pub(crate) mod open_data_file;
 pub(crate) mod poll;
@@ -72,6 +87,8 @@ pub(crate) mod recv;
 pub(crate) mod recv_each;
 pub(crate) mod recv_from;
 pub(crate) mod recv_from_each;
+pub(crate) mod remove;
+pub(crate) mod rename;
 pub(crate) mod retry;
 pub(crate) mod send;
 pub(crate) mod send_file;
@@ -82,10 +99,14 @@ pub(crate) mod set_len;
 pub(crate) mod shutdown;
 pub(crate) mod signal_each;
 pub(crate) mod supply;
+pub(crate) mod symlink;
 pub(crate) mod sync;
+pub(crate) mod sync_range;
 pub(crate) mod tries;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
+pub(crate) mod vectored_at;
+mod vectors;
 pub(crate) mod write;
 pub(crate) mod write_at;
 

@@ -1,11 +1,13 @@
 //! Opening a file.
 //!
-//! Sources: open(2), io_uring_prep_openat(3).
+//! Sources: open(2), openat2(2), io_uring_prep_openat(3), io_uring_prep_openat2(3), kernel 5.6+.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
+use rustix::io::Errno;
 
 use super::accept::descriptor;
 use super::{Direction, Operation, Start, Step};
@@ -13,7 +15,8 @@ use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPath;
-use crate::offload::Lent;
+use crate::fs::system;
+use crate::offload::{Lent, LentFd};
 use crate::{DirectIo, File, Io, OpenOptions};
 
 pub(crate) struct Open {
@@ -25,16 +28,40 @@ struct How {
     path: CPath,
     flags: i32,
     mode: u32,
+    /// What the path may not lead through (openat2(2)); zero for no limits.
+    resolve: u64,
     direct: DirectIo,
+    /// All of that, where io_uring reads it.
+    #[cfg(target_os = "linux")]
+    raw: types::OpenHow,
 }
 
 impl Open {
     pub(crate) fn new(path: io::Result<CPath>, options: &OpenOptions) -> Open {
+        let (mode, resolve) = (options.permissions(), options.resolve());
         let how = path.and_then(|path| {
-            let (mode, direct) = (options.permissions(), options.wants_direct());
-            Ok(How { path, flags: options.flags()?, mode, direct })
+            let flags = options.flags()?;
+            #[cfg(target_os = "linux")]
+            let raw = types::OpenHow::new();
+            Ok(How {
+                path,
+                flags,
+                mode,
+                resolve,
+                direct: options.wants_direct(),
+                #[cfg(target_os = "linux")]
+                raw,
+            })
         });
         Open { how }
+    }
+}
+
+impl How {
+    fn call(&self, directory: LentFd) -> impl FnMut() -> Result<OwnedFd, Errno> + Send + 'static {
+        let path = Lent::new(self.path.as_c_str());
+        let (flags, mode, resolve) = (self.flags, self.mode, self.resolve);
+        move || system::open(directory, &path, flags, mode, resolve)
     }
 }
 
@@ -44,17 +71,23 @@ impl Operation for Open {
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
-        let Ok(How { path, flags, mode, .. }) = &self.how else { return Start::Ready(0) };
-        let (directory, path) = (types::Fd(place.directory()), path.as_c_str().as_ptr());
-        place.submit(opcode::OpenAt::new(directory, path).flags(*flags).mode(*mode).build())
+        let Ok(how) = &mut self.how else { return Start::Ready(0) };
+        let (directory, path) = (types::Fd(place.directory()), how.path.as_c_str().as_ptr());
+        if how.resolve == 0 {
+            let entry = opcode::OpenAt::new(directory, path).flags(how.flags).mode(how.mode);
+            return place.submit(entry.build());
+        }
+        if !place.has(opcode::OpenAt2::CODE) {
+            return place.offload_open(how.call(place.lent_directory()));
+        }
+        let (flags, mode) = system::open_how(how.flags, how.mode);
+        how.raw = types::OpenHow::new().flags(flags).mode(mode).resolve(how.resolve);
+        place.submit(opcode::OpenAt2::new(directory, path, &raw const how.raw).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        let Ok(How { path, flags, mode, .. }) = &self.how else { return Start::Ready(0) };
-        let (directory, path) = (place.lent_directory(), Lent::new(path.as_c_str()));
-        let flags = rustix::fs::OFlags::from_bits_retain(flags.cast_unsigned());
-        let mode = rustix::fs::Mode::from_raw_mode(*mode as rustix::fs::RawMode);
-        place.offload_open(move || rustix::fs::openat(directory, &*path, flags, mode))
+        let Ok(how) = &self.how else { return Start::Ready(0) };
+        place.offload_open(how.call(place.lent_directory()))
     }
 
     fn step(&mut self, result: i32) -> Step {

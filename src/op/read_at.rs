@@ -7,7 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 
 #[cfg(target_os = "linux")]
-use io_uring::{opcode, types};
+use io_uring::opcode;
 
 use super::recv::{TRANSFER_MAX, written};
 use super::{Direction, Operation, Start, Step};
@@ -21,6 +21,7 @@ use crate::{Io, IoBufMut};
 
 /// How many of `len` bytes one call at `offset` may move; or the result, where there can be none.
 /// An offset is signed in the kernel, and −1 means the file's own position (P18, P56).
+#[inline]
 pub(crate) fn span(len: usize, offset: u64) -> Result<usize, i32> {
     let left = u64::try_from(i64::MAX).unwrap_or(u64::MAX).checked_sub(offset);
     let left = usize::try_from(left.ok_or(-libc::EINVAL)?).unwrap_or(usize::MAX);
@@ -29,6 +30,7 @@ pub(crate) fn span(len: usize, offset: u64) -> Result<usize, i32> {
 
 /// A read of one call, by io_uring.
 #[cfg(target_os = "linux")]
+#[inline]
 fn submit(place: &mut uring::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u64) -> Start {
     if let Some(refused) = place.terms().refuses(room, offset) {
         return Start::Ready(refused);
@@ -37,8 +39,8 @@ fn submit(place: &mut uring::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u6
         return Start::Ready(-libc::ESPIPE);
     }
     let len = u32::try_from(room.len()).unwrap_or(u32::MAX);
-    let entry = opcode::Read::new(types::Fd(place.fd), room.as_mut_ptr().cast(), len);
-    place.submit(entry.offset(offset).build())
+    let at = room.as_mut_ptr().cast();
+    place.submit_file(|fd| opcode::Read::new(fd, at, len).offset(offset).build())
 }
 
 /// A read of one call, by the pool.
@@ -59,6 +61,7 @@ pub(crate) struct ReadAt<B> {
 }
 
 impl<B: IoBufMut> ReadAt<B> {
+    #[inline]
     fn room(&mut self) -> Result<&mut [MaybeUninit<u8>], i32> {
         match room(&mut self.buf) {
             // Zero bytes would read as the end of the file.
@@ -76,6 +79,7 @@ impl<B: IoBufMut> Operation for ReadAt<B> {
     const DIRECTION: Direction = Direction::None;
 
     #[cfg(target_os = "linux")]
+    #[inline]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let offset = self.offset;
         self.room().map_or_else(Start::Ready, |room| submit(place, room, offset))

@@ -41,7 +41,7 @@ impl Operation for SetLen {
         if let Some(refused) = self.refused(place.terms()) {
             return refused;
         }
-        if !place.features().ftruncate {
+        if !place.has(opcode::Ftruncate::CODE) {
             return place.offload(self.call(place.lent_fd()));
         }
         place.submit(opcode::Ftruncate::new(types::Fd(place.fd), self.len).build())

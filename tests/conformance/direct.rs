@@ -127,6 +127,44 @@ fn p52_what_is_misaligned_is_refused_with_what_is_wrong_and_nothing_is_done() {
 }
 
 #[test]
+fn p52_each_of_several_buffers_is_aligned_or_refused() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.join("file");
+    let Some((file, alignment)) = open_direct(&io, &path) else { return };
+    let block = alignment.offset;
+    let ones = || holding(alignment, &vec![1; block]);
+    let write = |bufs, offset| {
+        let log = Log::new();
+        let put = log.clone();
+        let done = move |_file, _io: &Io, _bufs, result| put.put(result);
+        io.write_all_vectored_at(Rc::clone(&file), bufs, offset, done);
+        finish(&io);
+        log.one()
+    };
+    let length = format!("the number of bytes must be a multiple of {block}");
+    let bufs = vec![ones().slice(..), ones().slice(..block - 1)];
+    refused(write(bufs, 0).unwrap_err(), &length);
+    let offset = format!("the offset must be a multiple of {block}");
+    refused(write(vec![ones().slice(..)], 1).unwrap_err(), &offset);
+    assert_eq!(fs::read(&path).unwrap(), b"", "nothing was written");
+    write(vec![ones().slice(..), ones().slice(..)], 0).unwrap();
+    let log = Log::new();
+    let put = log.clone();
+    let bufs = vec![holding(alignment, &[]), holding(alignment, &[])];
+    io.read_vectored_at(Rc::clone(&file), bufs, 0, move |_file, _io, bufs, result| {
+        put.put((result.unwrap(), bufs[0].len() + bufs[1].len()));
+    });
+    finish(&io);
+    assert_eq!(log.one(), (2 * block, 2 * block));
+    let log = Log::new();
+    let put = log.clone();
+    let short = ones().slice(..block - 1);
+    io.append(file, short, move |_file, _io, _buf, result| put.put(result));
+    finish(&io);
+    refused(log.one().unwrap_err(), &length);
+}
+
+#[test]
 fn p52_the_last_short_block_is_read_as_far_as_it_goes() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let path = scratch.join("file");

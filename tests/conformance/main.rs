@@ -12,6 +12,7 @@ mod detached;
 mod direct;
 mod edges;
 mod ends;
+mod file_parts;
 mod files;
 mod flow;
 mod huge;
@@ -19,6 +20,7 @@ mod life;
 mod multishot;
 mod options;
 mod passing;
+mod paths;
 #[path = "../common/patient.rs"]
 mod patient;
 mod pressure;

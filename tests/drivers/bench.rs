@@ -236,7 +236,14 @@ pub(crate) fn said<T: Outcome>(result: &io::Result<T>) -> String {
 
 pub(crate) fn failure(error: &io::Error) -> String {
     let name = match (error.raw_os_error(), error.get_ref()) {
+        (Some(libc::EPERM), _) => "EPERM",
         (Some(libc::EPIPE), _) => "EPIPE",
+        (Some(libc::EBADF), _) => "EBADF",
+        (Some(libc::EEXIST), _) => "EEXIST",
+        (Some(libc::EISDIR), _) => "EISDIR",
+        (Some(libc::ENOENT), _) => "ENOENT",
+        (Some(libc::ENOTDIR), _) => "ENOTDIR",
+        (Some(libc::ESPIPE), _) => "ESPIPE",
         (Some(libc::EINVAL), _) => "EINVAL",
         (Some(libc::ENOTCONN), _) => "ENOTCONN",
         (Some(libc::ENOTSOCK), _) => "ENOTSOCK",

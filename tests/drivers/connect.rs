@@ -8,7 +8,7 @@ use crate::bench::Bench;
 use crate::common;
 use crate::scene::{Scene, When, given_up, refusing, reset};
 use crate::start::{connect, go};
-use crate::table::{Cell, Operation, Situation, either, is};
+use crate::table::{Cell, NO_FILE, Operation, Situation, either, is};
 
 const NO_BUFFER: &str = "a connect has no buffer";
 const NOT_YET: &str = "there is no connection before it is connected";
@@ -48,6 +48,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         }
         NoListener => is(no_listener, "ECONNREFUSED"),
         NobodyReads => Cell::No("a connect sends no data"),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

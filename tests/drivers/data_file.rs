@@ -54,13 +54,16 @@ pub(crate) fn cell(situation: Situation) -> Cell {
         ClosedBefore => is(closed_before, CLOSED),
         ClosedWhile => is(|b, _| when_stuck(b, close), "ECANCELED; closed; 0 made"),
         Foreign => is(foreign, FOREIGN),
-        OtherKind => is(other_kind, "error 20"),
+        OtherKind => is(other_kind, "ENOTDIR"),
         TwoInOrder => Cell::No("calls on the pool run side by side: they have no order"),
         AtCapacity => is(at_capacity, format!("{FULL}; other ECANCELED; 0 made")),
         Stopped => Cell::No("only a flow is stopped: this has one result"),
         LoopDropped => is(loop_dropped, "0 left; 0 made"),
         LoopDroppedWhenDone => is(loop_dropped_when_done, "0 left; 0 left; 0 left"),
-        BadAddress => is(bad_path, "InvalidInput: the path has a NUL in it; error 2"),
+        BadAddress => is(bad_path, "InvalidInput: the path has a NUL in it; ENOENT"),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => {
+            Cell::No("its own tests have files of the wrong size and kind, and none at all")
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::bench::{Bench, came, shown};
 use crate::common;
 use crate::scene::{Scene, When};
 use crate::start::{go, start};
-use crate::table::{Cell, Operation, Run, Situation, either, is};
+use crate::table::{Cell, NO_FILE, Operation, Run, Situation, either, is};
 
 const NO_BUFFER: &str = "it has no buffer";
 const NEVER_WAITS: &str = "a shutdown never waits for anything";
@@ -78,6 +78,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         LoopDroppedWhenDone => common::loop_dropped_when_done(operation),
         Refused | BadAddress | NoListener => Cell::No(NO_ADDRESS),
         NobodyReads => is(nobody_reads, "ok"),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::bench::Bench;
 use crate::common;
 use crate::scene::{Scene, When, any, reset};
 use crate::start::{go, start};
-use crate::table::{Cell, Operation, Situation, is};
+use crate::table::{Cell, NO_FILE, Operation, Situation, is};
 
 const NO_BUFFER: &str = "an accept has no buffer";
 const THE_CONNECTIONS: &str = "what a connection carries does not concern its listener";
@@ -57,6 +57,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Refused | BadAddress => Cell::No(NO_ADDRESS),
         NoListener => Cell::No("a listener that is shut down is the cell of the own half"),
         NobodyReads => Cell::No("an accept sends nothing"),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

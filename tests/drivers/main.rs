@@ -17,6 +17,7 @@ mod bench;
 mod common;
 mod connect;
 mod data_file;
+mod files;
 mod halves;
 mod listen;
 mod own;
@@ -27,7 +28,6 @@ mod ready;
 mod receive;
 mod receive_from;
 mod scene;
-#[allow(dead_code, reason = "the conformance tests use more of it")]
 #[path = "../common/scratch.rs"]
 mod scratch;
 mod send;
@@ -132,6 +132,11 @@ fn shutting_down_and_closing() {
 #[test]
 fn readiness_of_descriptors() {
     compare(Family::Ready);
+}
+
+#[test]
+fn files_and_paths() {
+    compare(Family::Files);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::bench::Bench;
 use crate::common;
 use crate::scene::{Scene, When};
 use crate::start::start;
-use crate::table::{Cell, Operation, Situation, either, is};
+use crate::table::{Cell, NO_FILE, Operation, Situation, either, is};
 
 const NO_BUFFER: &str = "it has no buffer";
 const NO_CONNECTION: &str = "it has no connection and no handle";
@@ -60,6 +60,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         }
         LoopDroppedWhenDone => common::loop_dropped_when_done(operation),
         Refused | BadAddress | NoListener | NobodyReads => Cell::No(NO_CONNECTION),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

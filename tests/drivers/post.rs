@@ -25,7 +25,9 @@ pub(crate) fn cell(situation: Situation) -> Cell {
         | UrgentData | CancelledAtOnce | CancelledWaiting | CancelledWhenDone
         | CancelledWhenReady | DeadlinePasses | DeadlineNotReached | ClosedBefore | ClosedWhile
         | ClosedUnread | CancelledUnread | Foreign | OtherKind | Stopped | Refused | BadAddress
-        | NoListener | NobodyReads => Cell::No(NOTHING_BUT),
+        | NoListener | NobodyReads | EndOfFile | BeyondAnyFile | WrongKind | Missing => {
+            Cell::No(NOTHING_BUT)
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::bench::Bench;
 use crate::common::{self, waiting};
 use crate::scene::{Scene, When};
 use crate::start::{go, start};
-use crate::table::{Cell, Operation, Situation, is};
+use crate::table::{Cell, NO_FILE, Operation, Situation, is};
 
 const NO_BUFFER: &str = "readiness has no buffer";
 const NO_ADDRESS: &str = "readiness has a descriptor, and no address to go to";
@@ -60,6 +60,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         LoopDroppedWhenDone => common::loop_dropped_when_done(operation),
         Refused | BadAddress | NoListener => Cell::No(NO_ADDRESS),
         NobodyReads => Cell::No("a peer that takes nothing in is the cell of one that waited"),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

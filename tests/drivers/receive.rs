@@ -11,7 +11,7 @@ use crate::bench::Bench;
 use crate::common::{self, waiting};
 use crate::scene::{Scene, When};
 use crate::start::{go, start};
-use crate::table::{Cell, Operation, Situation, is};
+use crate::table::{Cell, NO_FILE, Operation, Situation, is};
 
 const NO_ROOM: &str = "InvalidInput: the buffer has no room to receive into";
 const NO_ADDRESS: &str = "a receive has a connection, and no address to go to";
@@ -71,6 +71,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         LoopDroppedWhenDone => common::loop_dropped_when_done(operation),
         Refused | BadAddress | NoListener => Cell::No(NO_ADDRESS),
         NobodyReads => Cell::No("a receive sends nothing"),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

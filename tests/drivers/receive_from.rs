@@ -10,7 +10,7 @@ use crate::bench::Bench;
 use crate::common::{self, waiting};
 use crate::scene::{Scene, When};
 use crate::start::{go, start};
-use crate::table::{Cell, Operation, Run, Situation, either, is};
+use crate::table::{Cell, NO_FILE, Operation, Run, Situation, either, is};
 
 const NO_ROOM: &str = "InvalidInput: the buffer has no room to receive into";
 const NO_STREAM: &str =
@@ -66,6 +66,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         NoListener => is(refused_while, refused),
         BadAddress => Cell::No("a receive has no address to go to"),
         NobodyReads => Cell::No("a receive sends nothing"),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

@@ -12,6 +12,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use tigereye::{AsSource, BufferPool, Trigger};
 
 use crate::bench::{Bench, HANG, Kept, shown};
+use crate::files::Ground;
 use crate::patient::read_some;
 use crate::scratch::Scratch;
 use crate::system::{has, is_at_rest, raise, settle};
@@ -57,6 +58,8 @@ pub(crate) struct Scene {
     /// Whether a flow stops at its first item.
     pub(crate) stops: bool,
     pub(crate) name: &'static str,
+    /// Where the files are.
+    pub(crate) ground: Option<Ground>,
     pub(crate) trigger: Option<Trigger>,
     /// Lets an offloaded call go.
     pub(crate) release: Option<mpsc::Sender<()>>,
@@ -157,6 +160,7 @@ impl Scene {
             kept_datagrams: Rc::default(),
             stops: true,
             name: "",
+            ground: None,
             trigger: None,
             release: None,
             others: Vec::new(),
@@ -171,6 +175,7 @@ impl Scene {
             Family::Connect => scene.expect_connections(),
             Family::Own | Family::Signal | Family::Post | Family::DataFile => {}
             _ if operation.is_of_unix_datagrams() => scene.unix_datagrams(b),
+            Family::Files => scene.lay(b, operation),
             Family::ReceiveFrom | Family::SendTo => scene.datagrams(b),
             Family::UnixDatagram => scene.unix_receiver(b, operation),
             Family::Unix => scene.unix(b, operation),

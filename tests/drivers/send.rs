@@ -12,7 +12,7 @@ use crate::common::{self, waiting};
 use crate::scene::{Scene, When, pattern};
 use crate::start::{conclude, go, start};
 use crate::system::has;
-use crate::table::{Cell, Operation, Run, Situation, either, is};
+use crate::table::{Cell, NO_FILE, Operation, Run, Situation, either, is};
 
 const NO_ADDRESS: &str = "a send has a connection, and no address to go to";
 const MANY: usize = 1 << 18;
@@ -75,6 +75,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         NobodyReads => {
             is(nobody_reads, format!("{}; the peer has []", operation.fails("ECANCELED")))
         }
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::bench::{Bench, shown};
 use crate::common;
 use crate::scene::{Scene, When, pattern};
 use crate::start::{go, start};
-use crate::table::{Cell, Operation, Situation, is};
+use crate::table::{Cell, NO_FILE, Operation, Situation, is};
 
 const NEVER_WAITS: &str = "over loopback a datagram never waits: what finds no room is lost";
 const NO_STREAM: &str =
@@ -48,6 +48,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         NoListener => is(nobody, format!("{done}; {done}")),
         BadAddress => is(bad_address, operation.fails("EINVAL")),
         NobodyReads => Cell::No("a datagram that nobody reads does not hold up the next one"),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::common;
 use crate::scene::{Scene, When};
 use crate::start::start;
 use crate::system::raise;
-use crate::table::{Cell, Operation, Situation, either, is};
+use crate::table::{Cell, NO_FILE, Operation, Situation, either, is};
 
 const NO_BUFFER: &str = "signals have no bytes";
 const NO_CONNECTION: &str = "it has no connection, and no handle of the caller's";
@@ -39,6 +39,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         LoopDropped => common::loop_dropped(operation),
         LoopDroppedWhenDone => common::loop_dropped_when_done(operation),
         Refused | BadAddress | NoListener | NobodyReads => Cell::No(NO_CONNECTION),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

@@ -9,6 +9,7 @@ use tigereye::{ConnectOptions, Datagram, Io, Next, Op, PoolBuf, Signal, TcpStrea
 
 use crate::bench::{Bench, Context, came, came_all, ended, failure, over, shown};
 use crate::bench::{HANG, Outcome};
+use crate::files;
 use crate::scene::{Scene, When};
 use crate::system::raise;
 use crate::table::{Family, Operation};
@@ -73,6 +74,7 @@ pub(crate) fn start(b: &Bench, operation: Operation, scene: &mut Scene) -> Op {
         Family::Ready if operation == Operation::Readable => b.io.readable(context, ended),
         Family::Ready => b.io.writable(context, ended),
         Family::Own => own(b, operation, scene, context),
+        Family::Files => files::start(b, operation, scene, context),
         Family::Unix => crate::unix::begin(b, operation, scene, context),
         Family::UnixDatagram => crate::unix_datagram::begin(b, operation, scene, context),
         Family::Signal => listen_to_signals(b, scene, context),

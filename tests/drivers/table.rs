@@ -5,8 +5,8 @@ use tigereye::DriverKind;
 
 use crate::bench::Bench;
 use crate::{
-    connect, data_file, halves, listen, own, post, ready, receive, receive_from, send, send_to,
-    signal, unix, unix_datagram,
+    connect, data_file, files, halves, listen, own, post, ready, receive, receive_from, send,
+    send_to, signal, unix, unix_datagram,
 };
 
 /// An enumeration with a list of what is in it, and its names.
@@ -59,6 +59,30 @@ listed! {
         Close,
         Readable,
         Writable,
+        Open,
+        OpenBeneath,
+        OpenDirectory,
+        ReadAt,
+        ReadExactAt,
+        ReadVectoredAt,
+        WriteAt,
+        WriteAllAt,
+        WriteVectoredAt,
+        WriteAllVectoredAt,
+        Append,
+        SetLen,
+        Allocate,
+        Sync,
+        SyncData,
+        SyncRange,
+        Metadata,
+        MetadataAt,
+        Rename,
+        HardLink,
+        Symlink,
+        RemoveFile,
+        RemoveDirectory,
+        CreateDirectory,
         Timeout,
         TickEach,
         TickPaused,
@@ -148,6 +172,14 @@ listed! {
         NoListener,
         /// The peer takes nothing in.
         NobodyReads,
+        /// The file ends within what is to be read, or before what is to be written.
+        EndOfFile,
+        /// An offset or a length that no file has.
+        BeyondAnyFile,
+        /// A directory where a file was meant, or the other way round.
+        WrongKind,
+        /// Nothing is where the path leads.
+        Missing,
     }
 }
 
@@ -161,6 +193,7 @@ pub(crate) enum Family {
     SendTo,
     Halves,
     Ready,
+    Files,
     Own,
     Unix,
     UnixDatagram,
@@ -168,6 +201,9 @@ pub(crate) enum Family {
     Post,
     DataFile,
 }
+
+/// Why a situation of files has no sense for what is none.
+pub(crate) const NO_FILE: &str = "it has to do with no file";
 
 pub(crate) type Run = fn(Bench, Operation);
 
@@ -231,6 +267,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::SendTo => send_to::cell(operation, situation),
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
+        Family::Files => files::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
         Family::Unix => unix::cell(operation, situation),
         Family::UnixDatagram => unix_datagram::cell(operation, situation),
@@ -257,6 +294,10 @@ impl Operation {
             SendTo | SendSegments => Family::SendTo,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
+            Open | OpenBeneath | OpenDirectory | ReadAt | ReadExactAt | ReadVectoredAt
+            | WriteAt | WriteAllAt | WriteVectoredAt | WriteAllVectoredAt | Append | SetLen
+            | Allocate | Sync | SyncData | SyncRange | Metadata | MetadataAt | Rename
+            | HardLink | Symlink | RemoveFile | RemoveDirectory | CreateDirectory => Family::Files,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
             AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
             | SendDescriptors => Family::Unix,
@@ -326,12 +367,16 @@ impl Operation {
             Accept | AcceptUnix => "connection",
             AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
-            Recv | Read | Send | SendZeroCopy | Write | RecvUnix | SendUnix | RecvFrom | SendTo
-            | SendSegments | RecvFromUnix | SendToUnix | SendToPeer => "5 [hello]",
+            Recv | Read | Send | SendZeroCopy | Write | ReadAt | WriteAt | Append | RecvUnix
+            | SendUnix | RecvFrom | SendTo | SendSegments | RecvFromUnix | SendToUnix
+            | SendToPeer => "5 [hello]",
             RecvDescriptors | SendDescriptors => "5 [hello] 1",
-            RecvExact | ReadExact | SendAll | WriteAll => "ok [hello]",
-            RecvVectored | SendVectored => "5 [hel][lo]",
-            SendAllVectored => "ok [hel][lo]",
+            RecvExact | ReadExact | SendAll | WriteAll | ReadExactAt | WriteAllAt => "ok [hello]",
+            RecvVectored | SendVectored | ReadVectoredAt | WriteVectoredAt => "5 [hel][lo]",
+            SendAllVectored | WriteAllVectoredAt => "ok [hel][lo]",
+            Open | OpenBeneath => "a file",
+            OpenDirectory => "a directory",
+            Metadata | MetadataAt => "a file of 5",
             RecvEach | RecvPaused | RecvFromEach | RecvFromPaused | RecvFromUnixEach => {
                 "[hello]; end ok"
             }
@@ -341,8 +386,9 @@ impl Operation {
             Next => "called",
             Offload => "7",
             OpenDataFile => "a new file of 4096",
-            ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | Timeout
-            | Event | Post => "ok",
+            ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable | SetLen
+            | Allocate | Sync | SyncData | SyncRange | Rename | HardLink | Symlink | RemoveFile
+            | RemoveDirectory | CreateDirectory | Timeout | Event | Post => "ok",
         }
     }
 
@@ -350,17 +396,20 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | Read | ReadExact | RecvUnix | RecvFrom | RecvFromUnix => {
+            Recv | RecvExact | Read | ReadExact | ReadAt | ReadExactAt | RecvUnix | RecvFrom
+            | RecvFromUnix => {
                 format!("{error} []")
             }
-            RecvVectored => format!("{error} [][]"),
             RecvDescriptors => format!("{error} [] 0"),
             SendDescriptors => format!("{error} [hello] 1"),
-            Send | SendAll | SendZeroCopy | SendTo | SendSegments | Write | WriteAll | SendUnix
-            | SendToUnix | SendToPeer => {
+            RecvVectored | ReadVectoredAt => format!("{error} [][]"),
+            Send | SendAll | SendZeroCopy | Write | WriteAll | WriteAt | WriteAllAt | Append
+            | SendUnix | SendTo | SendSegments | SendToUnix | SendToPeer => {
                 format!("{error} [hello]")
             }
-            SendVectored | SendAllVectored => format!("{error} [hel][lo]"),
+            SendVectored | SendAllVectored | WriteVectoredAt | WriteAllVectoredAt => {
+                format!("{error} [hel][lo]")
+            }
             SendDetached => "shut".into(),
             AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | RecvFromEach
             | RecvFromPaused | RecvFromUnixEach | TickEach | TickPaused | SignalEach
@@ -368,8 +417,11 @@ impl Operation {
                 format!("end {error}")
             }
             Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
-            | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable | Writable
-            | Timeout | Next | Event | Offload | Post | OpenDataFile => error.into(),
+            | OpenDataFile | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable
+            | Writable | Open | OpenBeneath | OpenDirectory | SetLen | Allocate | Sync
+            | SyncData | SyncRange | Metadata | MetadataAt | Rename | HardLink | Symlink
+            | RemoveFile | RemoveDirectory | CreateDirectory | Timeout | Next | Event | Offload
+            | Post => error.into(),
         }
     }
 }

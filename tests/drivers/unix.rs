@@ -15,7 +15,7 @@ use crate::scene::{Scene, When, pattern};
 use crate::scratch::Scratch;
 use crate::start::{conclude, go, start};
 use crate::system::{has, send_with_descriptor};
-use crate::table::{Cell, Operation, Situation, is};
+use crate::table::{Cell, NO_FILE, Operation, Situation, is};
 
 const NO_BUFFER: &str = "it has no buffer";
 const NO_HANDLE: &str = "a connect makes its handle: the caller has none before";
@@ -72,6 +72,7 @@ fn accept(operation: Operation, situation: Situation) -> Cell {
         LoopDropped => common::loop_dropped(operation),
         LoopDroppedWhenDone => common::loop_dropped_when_done(operation),
         Refused | BadAddress | NoListener => Cell::No(NO_ADDRESS),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 
@@ -103,8 +104,9 @@ fn connect(operation: Operation, situation: Situation) -> Cell {
         LoopDropped => common::loop_dropped(operation),
         LoopDroppedWhenDone => common::loop_dropped_when_done(operation),
         Refused => is(refused, "ECONNREFUSED"),
-        BadAddress => is(bad_address, "error 2; InvalidInput; InvalidInput"),
+        BadAddress => is(bad_address, "ENOENT; InvalidInput; InvalidInput"),
         NoListener => is(no_listener_any_more, "ECONNREFUSED"),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 
@@ -150,6 +152,7 @@ fn receive(operation: Operation, situation: Situation) -> Cell {
         LoopDropped => common::loop_dropped(operation),
         LoopDroppedWhenDone => common::loop_dropped_when_done(operation),
         Refused | BadAddress | NoListener => Cell::No(NO_ADDRESS),
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 
@@ -203,6 +206,7 @@ fn send(operation: Operation, situation: Situation) -> Cell {
         NobodyReads => {
             is(nobody_reads, format!("{}; the peer has []", operation.fails("ECANCELED")))
         }
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

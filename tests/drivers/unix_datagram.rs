@@ -13,7 +13,7 @@ use crate::common::{self, waiting};
 use crate::scene::{Scene, When, pattern};
 use crate::scratch::Scratch;
 use crate::start::{conclude, go, start};
-use crate::table::{Cell, Operation, Situation, is};
+use crate::table::{Cell, NO_FILE, Operation, Situation, is};
 
 const NO_STREAM: &str =
     "datagrams are no stream: they have no end, no reset and no halves of a peer";
@@ -72,6 +72,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         NobodyReads => {
             is(nobody_reads, format!("{}; the peer has none", operation.fails("ECANCELED")))
         }
+        EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
 

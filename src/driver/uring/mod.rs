@@ -35,10 +35,12 @@ use crate::slot::SLOTS_MAX;
 pub(crate) mod buf_ring;
 mod enter;
 mod probe;
+mod registered;
 mod waker;
 
 use enter::Entrance;
 pub(crate) use probe::Features;
+use registered::Registered;
 pub(crate) use waker::Waker;
 
 /// Names that no slot has: the driver's own entries.
@@ -68,9 +70,9 @@ impl Place<'_> {
         &self.uring.features
     }
 
-    /// The descriptor, for a call on the pool.
-    pub(crate) fn lent_fd(&self) -> LentFd {
-        LentFd::new(self.fd)
+    /// Whether the ring has an operation that a kernel may lack.
+    pub(crate) fn has(&self, code: u8) -> bool {
+        self.uring.features.operations.has(code)
     }
 
     /// The directory that a path starts in.
@@ -78,15 +80,44 @@ impl Place<'_> {
         directory(self.fd)
     }
 
+    /// The descriptor, for a call on the pool.
+    pub(crate) fn lent_fd(&self) -> LentFd {
+        LentFd::new(self.fd)
+    }
+
+    /// The directory that a path starts in, for a call on the pool.
+    pub(crate) fn lent_directory(&self) -> LentFd {
+        LentFd::new(self.directory())
+    }
+
     /// Whether the descriptor has offsets: io_uring ignores one where it has none, instead of
     /// saying so (P55). Asked once a handle.
+    #[inline]
     pub(crate) fn is_seekable(&mut self) -> bool {
+        let known = self.uring.seekable.get(self.handle as usize).copied().flatten();
+        known.unwrap_or_else(|| self.learn_whether_seekable())
+    }
+
+    #[cold]
+    fn learn_whether_seekable(&mut self) -> bool {
         let at = self.handle as usize;
         let known = &mut self.uring.seekable;
         if at >= known.len() {
             known.resize(at + 1, None);
         }
-        *known[at].get_or_insert_with(|| is_seekable(self.fd))
+        *known[at].insert(is_seekable(self.fd))
+    }
+
+    /// Submits an entry that is made for the handle's file, which may be registered.
+    #[inline]
+    pub(crate) fn submit_file(&mut self, entry: impl FnOnce(types::Fd) -> squeue::Entry) -> Start {
+        match self.uring.registered.of(self.handle) {
+            None => self.submit(entry(types::Fd(self.fd))),
+            Some(place) => {
+                let entry = entry(types::Fd(place.cast_signed()));
+                self.submit(entry.flags(squeue::Flags::FIXED_FILE))
+            }
+        }
     }
 
     /// Whether the handle is known for a socket of datagrams.
@@ -169,6 +200,7 @@ pub(crate) struct Uring {
     seekable: Vec<Option<bool>>,
     /// Which handles are sockets of datagrams, by their numbers.
     datagrams: Vec<bool>,
+    registered: Registered,
     features: Features,
     groups: buf_ring::Groups,
     system_calls: u64,
@@ -202,6 +234,7 @@ impl Uring {
             watch_multishot: true,
             seekable: Vec::new(),
             datagrams: Vec::new(),
+            registered: Registered::default(),
             features,
             groups: buf_ring::Groups::new(),
             system_calls: 0,
@@ -254,6 +287,13 @@ impl Uring {
         if let Some(is_one) = self.datagrams.get_mut(handle as usize) {
             *is_one = false;
         }
+        self.registered.forget(&self.ring.submitter(), handle);
+    }
+
+    /// Registers a handle's file; says whether there was a place left.
+    pub(crate) fn register(&mut self, fd: RawFd, handle: u32) -> io::Result<bool> {
+        self.system_calls += 1;
+        self.registered.add(&self.ring.submitter(), handle, fd)
     }
 
     #[inline]

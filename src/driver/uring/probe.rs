@@ -28,12 +28,45 @@ pub(crate) struct Features {
     pub(crate) taskrun_flag: bool,
     /// A success need not post a completion (5.17).
     pub(crate) skip_success: bool,
-    /// Files can be cut (6.9).
-    pub(crate) ftruncate: bool,
     /// Waiting need not count as I/O wait (6.15).
     pub(crate) no_iowait: bool,
     /// A write need not raise SIGPIPE (6.18).
     pub(crate) write_no_signal: bool,
+    /// Those of [`OPTIONAL`] that it has.
+    pub(crate) operations: Operations,
+}
+
+/// Operations that a kernel may lack, with their names for [`WITHOUT`]: the pool makes their calls
+/// then.
+const OPTIONAL: [(&str, u8); 10] = [
+    ("sync_file_range", opcode::SyncFileRange::CODE), // 5.2
+    ("fallocate", opcode::Fallocate::CODE),           // 5.6
+    ("statx", opcode::Statx::CODE),                   // 5.6
+    ("openat2", opcode::OpenAt2::CODE),               // 5.6
+    ("renameat", opcode::RenameAt::CODE),             // 5.11
+    ("unlinkat", opcode::UnlinkAt::CODE),             // 5.11
+    ("mkdirat", opcode::MkDirAt::CODE),               // 5.15
+    ("symlinkat", opcode::SymlinkAt::CODE),           // 5.15
+    ("linkat", opcode::LinkAt::CODE),                 // 5.15
+    ("ftruncate", opcode::Ftruncate::CODE),           // 6.9
+];
+
+/// A set of operations of io_uring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Operations(u64);
+
+impl Operations {
+    /// The optional ones for which this holds.
+    fn which(holds: impl Fn(&str, u8) -> bool) -> Operations {
+        let held = OPTIONAL.iter().filter(|(name, code)| holds(name, *code));
+        Operations(held.fold(0, |set, (_name, code)| set | 1 << code))
+    }
+
+    /// Whether an optional operation is in it.
+    pub(crate) fn has(self, code: u8) -> bool {
+        debug_assert!(OPTIONAL.iter().any(|(_name, optional)| *optional == code));
+        self.0 & (1 << code) != 0
+    }
 }
 
 /// Flag sets from the best to the plainest.
@@ -42,14 +75,13 @@ const LEVELS: usize = 4;
 const ENTRIES_MIN: u32 = 8;
 
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
-/// What can be masked.
-const MASKABLE: [&str; 12] = [
+/// What can be masked, beside the operations of [`OPTIONAL`].
+const MASKABLE: [&str; 11] = [
     "accept_multishot",
     "recv_multishot",
     "send_zero_copy",
     "buf_rings",
     "skip_success",
-    "ftruncate",
     "no_sqarray",
     "defer_taskrun",
     "coop_taskrun",
@@ -58,6 +90,11 @@ const MASKABLE: [&str; 12] = [
     "ext_arg",
 ];
 
+/// All names that can be masked.
+fn maskable() -> impl Iterator<Item = &'static str> {
+    MASKABLE.into_iter().chain(OPTIONAL.map(|(name, _code)| name))
+}
+
 /// Features to do without although the kernel has them.
 struct Mask<'a>(Vec<&'a str>);
 
@@ -65,10 +102,10 @@ impl<'a> Mask<'a> {
     fn parse(names: &'a str) -> io::Result<Mask<'a>> {
         let names: Vec<&str> =
             names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-        match names.iter().find(|name| !MASKABLE.contains(name)) {
+        match names.iter().find(|&&name| maskable().all(|known| known != name)) {
             None => Ok(Mask(names)),
             Some(name) => {
-                let known = MASKABLE.join(", ");
+                let known = maskable().collect::<Vec<_>>().join(", ");
                 let message = format!("{WITHOUT} has {name:?}, which is none of: {known}");
                 Err(io::Error::new(io::ErrorKind::InvalidInput, message))
             }
@@ -76,7 +113,10 @@ impl<'a> Mask<'a> {
     }
 
     fn allows(&self, name: &str) -> bool {
-        assert!(MASKABLE.contains(&name), "every name that is asked for can be masked");
+        assert!(
+            maskable().any(|known| known == name),
+            "every name that is asked for can be masked"
+        );
         !self.0.contains(&name)
     }
 }
@@ -117,9 +157,9 @@ fn build_without(entries: u32, mask: &Mask<'_>) -> io::Result<(IoUring, Features
         buf_rings: five_nineteen && mask.allows("buf_rings"),
         taskrun_flag: level <= 1,
         skip_success: params.is_feature_skip_cqe_on_success() && mask.allows("skip_success"),
-        ftruncate: probe.is_supported(opcode::Ftruncate::CODE) && mask.allows("ftruncate"),
         no_iowait: params.is_feature_no_iowait() && mask.allows("no_iowait"),
         write_no_signal: mask.allows("write_no_signal") && writes_without_signal(),
+        operations: Operations::which(|name, code| probe.is_supported(code) && mask.allows(name)),
     };
     Ok((ring, features))
 }
@@ -146,6 +186,8 @@ fn probe(ring: &IoUring) -> io::Result<Probe> {
         opcode::OpenAt::CODE,
         opcode::Read::CODE,
         opcode::Write::CODE,
+        opcode::Readv::CODE,
+        opcode::Writev::CODE,
         opcode::Fsync::CODE,
         opcode::PollAdd::CODE,
         opcode::AsyncCancel::CODE,
@@ -200,7 +242,7 @@ mod tests {
     #[test]
     fn p07_each_feature_can_be_masked_alone() {
         let all = features("").unwrap();
-        for name in MASKABLE {
+        for name in maskable() {
             let lacks = |name_of: &str, has: bool, had: bool| {
                 assert_eq!(has, had && name != name_of, "{name_of} without {name}");
             };
@@ -214,9 +256,11 @@ mod tests {
                     lacks("send_zero_copy", some.send_zero_copy, all.send_zero_copy);
                     lacks("buf_rings", some.buf_rings, all.buf_rings);
                     lacks("skip_success", some.skip_success, all.skip_success);
-                    lacks("ftruncate", some.ftruncate, all.ftruncate);
                     lacks("no_iowait", some.no_iowait, all.no_iowait);
                     lacks("write_no_signal", some.write_no_signal, all.write_no_signal);
+                    for (operation, code) in OPTIONAL {
+                        lacks(operation, some.operations.has(code), all.operations.has(code));
+                    }
                     let deferred = name != "defer_taskrun" && name != "coop_taskrun";
                     assert_eq!(some.taskrun_flag, all.taskrun_flag && deferred, "without {name}");
                 }

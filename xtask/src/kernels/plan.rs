@@ -93,6 +93,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("examples", "starts the examples, which are not among what is linked statically"),
     ("tee", "starts an example, which is not in the machine"),
     ("web_server", "starts browsers and other clients, which are not linked statically"),
+    ("file_examples", "starts programs that are not taken along"),
     ("key_value", "starts an example, which is not put into the machine"),
     ("chat", "starts an example, which is not in the machine"),
     ("tcp_proxy", "starts an example, which is not in the machine"),

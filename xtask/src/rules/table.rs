@@ -179,7 +179,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
                 replace: "if in_driver < u32::MAX {
                 return true;",
             },
-            edit(END, "State::Free | State::Driver)", "State::Free)"),
+            edit(END, "State::Free | State::Driver | ", "State::Free | "),
         ],
         program: "graveyard",
         test: "p01_rule7_nothing_is_written_after_the_end_of_a_loop_whose_peers_write",
@@ -615,6 +615,54 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         )],
         "fallback",
         "p07_a_filter_that_forbids_io_uring_leaves_readiness",
+    ),
+    change(
+        "P18: appending moves the file's own position",
+        &[edit(
+            "src/op/append.rs",
+            "part.as_ptr(), len).offset(0)",
+            "part.as_ptr(), len).offset(u64::MAX)",
+        )],
+        SUITE,
+        "file_parts::p18_appending_goes_to_the_end_and_moves_no_position",
+    ),
+    change(
+        "P55: several buffers are read from a pipe as if no offset had been named",
+        &[edit("src/op/vectored_at.rs", "Ok(_) if !place.is_seekable()", "Ok(_) if false")],
+        SUITE,
+        "file_parts::p55_what_has_no_offsets_is_refused_by_all_that_take_them",
+    ),
+    change(
+        "P56: a write beyond any offset writes nothing, and says that it did",
+        &[edit("src/op/vectored_at.rs", "return Err(-libc::EFBIG);", "return Err(0);")],
+        SUITE,
+        "file_parts::p56_offsets_beyond_what_a_file_has_of_all_that_take_them",
+    ),
+    change(
+        "P22: what an open at the end of its loop brings is not closed",
+        &[edit("src/op/open.rs", "drop(descriptor(result));", "let _ = (descriptor, result);")],
+        "descriptors",
+        "p22_cancelled_opens_leave_no_descriptor",
+    ),
+    change(
+        "P57: an empty path means the directory that it starts in",
+        &[edit(
+            "src/fs/system.rs",
+            "Some(path) if follow => (path, AtFlags::empty())",
+            "Some(path) if follow => (path, AtFlags::EMPTY_PATH)",
+        )],
+        SUITE,
+        "paths::p57_bad_paths_are_the_errors_that_std_says",
+    ),
+    change(
+        "limits of a path refuse a mode where no file is made",
+        &[edit(
+            "src/fs/system.rs",
+            "if makes { u64::from(mode) } else { 0 }",
+            "if makes { 0 } else { u64::from(mode) }",
+        )],
+        SUITE,
+        "paths::an_open_keeps_to_the_limits_of_its_path",
     ),
     change(
         "P50: a data file forgets that a sync failed",

@@ -1,0 +1,69 @@
+//! Writing a part of what the system holds of a file to the disk.
+//!
+//! Sources: sync_file_range(2), io_uring_prep_sync_file_range(3), kernel 5.2+.
+
+use std::io;
+
+#[cfg(target_os = "linux")]
+use io_uring::{opcode, types};
+
+use super::{Direction, Operation, Start, Step};
+use crate::Io;
+use crate::driver::readiness;
+#[cfg(target_os = "linux")]
+use crate::driver::uring;
+use crate::fs::{Terms, system};
+use crate::offload::LentFd;
+
+#[derive(Clone, Copy)]
+pub(crate) struct SyncRange {
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
+
+impl SyncRange {
+    /// The result, where no file has such a range, or a sync of this one has failed.
+    fn refused(self, terms: Terms) -> Option<Start> {
+        let end = self.offset.checked_add(self.len).map(i64::try_from);
+        let beyond = (!matches!(end, Some(Ok(_)))).then_some(-libc::EINVAL);
+        terms.failed().or(beyond).map(Start::Ready)
+    }
+
+    fn call(self, fd: LentFd) -> impl FnMut() -> io::Result<usize> + Send + 'static {
+        move || system::sync_range(fd, self.offset, self.len).map(|()| 0)
+    }
+}
+
+impl Operation for SyncRange {
+    type Output = io::Result<()>;
+    const DIRECTION: Direction = Direction::None;
+
+    #[cfg(target_os = "linux")]
+    fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        if let Some(refused) = self.refused(place.terms()) {
+            return refused;
+        }
+        match u32::try_from(self.len) {
+            Ok(len) if place.has(opcode::SyncFileRange::CODE) => {
+                let entry = opcode::SyncFileRange::new(types::Fd(place.fd), len);
+                place.submit(entry.offset(self.offset).flags(system::SYNC_RANGE_FLAGS).build())
+            }
+            // An entry has 32 bits for the length.
+            _ => place.offload(self.call(place.lent_fd())),
+        }
+    }
+
+    fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
+    }
+
+    fn step(&mut self, result: i32) -> Step {
+        Step::Done(result)
+    }
+
+    fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
+        result.map(drop)
+    }
+
+    fn discard(self, _result: i32) {}
+}

@@ -1,0 +1,104 @@
+//! The buffers of one call as the system wants them: shared by all operations on several buffers.
+//!
+//! The vectors are built beside the buffers, inside the operation, when it is started: buffers
+//! and vectors are then where they stay. At most [`VECTORS_MAX`] are used in one call; more make
+//! the transfer short, and so do more bytes than one call takes (P29).
+#![expect(unsafe_code, reason = "vectors go to the thread that makes the call")]
+
+use std::ptr;
+
+use super::recv::{TRANSFER_MAX, written};
+use crate::fs::Terms;
+use crate::{IoBuf, IoBufMut};
+
+const VECTORS_MAX: usize = 16;
+
+const EMPTY: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+
+pub(crate) struct Vectors {
+    vectors: [libc::iovec; VECTORS_MAX],
+    count: usize,
+    /// Bytes of all of them.
+    len: usize,
+}
+
+// SAFETY: a vector is a number here. What it names is the operation's, which leaves it to the call
+// that it has lent its vectors to (lent.rs, I2).
+unsafe impl Sync for Vectors {}
+
+impl Vectors {
+    pub(crate) fn new() -> Vectors {
+        Vectors { vectors: [EMPTY; VECTORS_MAX], count: 0, len: 0 }
+    }
+
+    /// Names where buffers can be written to, up to `len_max` bytes.
+    pub(crate) fn name_room<B: IoBufMut>(&mut self, bufs: &mut [B], len_max: usize) {
+        self.clear();
+        for buf in bufs {
+            let (at, len) = buf.writable();
+            self.push(at, len, len_max);
+        }
+    }
+
+    /// Names the bytes of buffers behind the first `skip`, up to `len_max` bytes.
+    pub(crate) fn name_bytes<B: IoBuf>(&mut self, bufs: &[B], skip: usize, len_max: usize) {
+        self.clear();
+        let mut skip = skip;
+        for buf in bufs {
+            let skipped = skip.min(buf.len());
+            let at = buf.as_ptr().wrapping_add(skipped).cast_mut();
+            self.push(at, buf.len() - skipped, len_max);
+            skip -= skipped;
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.vectors[0], self.count, self.len) = (EMPTY, 0, 0);
+    }
+
+    /// Adds a vector; what does not fit is left out.
+    fn push(&mut self, at: *mut u8, len: usize, len_max: usize) {
+        let len = len.min(len_max.min(TRANSFER_MAX) - self.len);
+        if len > 0 && self.count < VECTORS_MAX {
+            self.vectors[self.count] = libc::iovec { iov_base: at.cast(), iov_len: len };
+            self.count += 1;
+            self.len += len;
+        }
+    }
+
+    /// Bytes of all vectors.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The result, where one of them, or the offset, is not as Direct I/O on the file asks for.
+    pub(crate) fn refused(&self, terms: Terms, offset: u64) -> Option<i32> {
+        let vectors = &self.vectors[..self.count];
+        vectors
+            .iter()
+            .find_map(|vector| terms.refuses_at(vector.iov_base.addr(), vector.iov_len, offset))
+    }
+
+    /// The vectors for a call, and how many: an empty one where there are none, for some systems
+    /// refuse to be given no vector.
+    pub(crate) fn as_raw(&self) -> (*const libc::iovec, i32) {
+        (self.vectors.as_ptr(), if self.count < 2 { 1 } else { self.count as i32 })
+    }
+}
+
+/// Bytes of all buffers.
+pub(crate) fn len_of_all<B: IoBuf>(bufs: &[B]) -> usize {
+    bufs.iter().map(IoBuf::len).fold(0, usize::saturating_add)
+}
+
+/// Makes bytes that a call wrote part of the buffers, which it filled in their order.
+pub(crate) fn written_to_all<B: IoBufMut>(bufs: &mut [B], count: u32) -> usize {
+    let mut left = count;
+    for buf in bufs {
+        let room = u32::try_from(buf.writable().1).unwrap_or(u32::MAX).min(left);
+        written(buf, room);
+        left -= room;
+    }
+    assert!(left == 0, "a driver never writes more than there is room for");
+    count as usize
+}
