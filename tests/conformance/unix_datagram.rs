@@ -601,6 +601,7 @@ fn p141_every_send_on_a_connected_socket_waits_for_its_full_peer_and_is_whole() 
 }
 
 /// One after another, each of another kind; what each says that it sent.
+#[cfg(target_os = "linux")]
 fn start_each_send(io: &Io, client: &Rc<UnixDatagram>, log: &Log<Result<usize>>) {
     let put = || {
         let log = log.clone();

@@ -64,7 +64,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Stopped => Cell::No("only a flow is stopped: this has one result"),
         LoopDropped => common::loop_dropped(operation),
         LoopDroppedWhenDone => common::loop_dropped_when_done(operation),
-        Refused if named => is(not_for_all, operation.fails("error 1")),
+        Refused if named => is(not_for_all, operation.fails("EPERM")),
         Refused => Cell::No("to connect says that a peer wants another one"),
         BadAddress if named => is(bad_address, BAD_ADDRESSES),
         BadAddress => Cell::No("a send to the peer has no address to go to"),
