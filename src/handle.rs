@@ -156,6 +156,11 @@ impl Source {
         Rc::ptr_eq(&self.core, &io.core).then_some(self.id)
     }
 
+    /// The number of the handle in its loop.
+    pub(crate) fn number(&self) -> u32 {
+        self.id.index
+    }
+
     /// The descriptor, while the handle is open.
     pub(crate) fn fd(&self) -> Option<RawFd> {
         let mut state = self.core.state.borrow_mut();
