@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tigereye::{File, Io, Next, TcpStream};
+use tigereye::{Descriptor, File, Io, Next, TcpStream};
 
 const MS: Duration = Duration::from_millis(1);
 const HANG: Duration = Duration::from_secs(120);
@@ -192,6 +192,17 @@ fn send_in_every_way(io: &Io) -> Vec<Option<ErrorKind>> {
     io.send_file(Rc::clone(&stream), &File::from_std(io, program), 0, 1, move |_s, _io, result| {
         end(result.err());
     });
+    // To the socket, and to a pipe that nobody reads.
+    let (pipe, mut writer) = std::io::pipe().unwrap();
+    let (_, nobodys) = std::io::pipe().unwrap();
+    writer.write_all(b"xx").unwrap();
+    let pipe = Descriptor::new(io, pipe.into());
+    let end = put();
+    io.splice(Rc::clone(&stream), &pipe, 1, move |_stream, _io, result| end(result.err()));
+    let end = put();
+    io.splice(Descriptor::new(io, nobodys.into()), &pipe, 1, move |_pipe, _io, result| {
+        end(result.err());
+    });
     io.run_for(HANG).unwrap();
     put()(stream.send_now(b"x").err());
     log.take()
@@ -209,7 +220,7 @@ fn p35_no_send_raises_a_signal() {
     assert_ne!(before, libc::SIG_ERR);
     let io = Io::new().unwrap();
     let kinds = send_in_every_way(&io);
-    assert_eq!(kinds.len(), 8);
+    assert_eq!(kinds.len(), 10);
     assert!(kinds.iter().all(|kind| *kind == Some(ErrorKind::BrokenPipe)), "{kinds:?}");
     let address: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
     assert!(std::net::TcpListener::bind(address).is_ok(), "the process lives");

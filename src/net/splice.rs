@@ -10,7 +10,9 @@ impl Io {
     /// many as are there and find room, at least one, at most `count`; 0 at the end of `from`, or
     /// where `count` is 0. The context names where they go, and the operation takes its place among
     /// the writes there. One of the two must be a pipe: from one socket to another they go by a pipe
-    /// between them. A file is read, or written, at its own position, which moves.
+    /// between them. A file is read, or written, at its own position, which moves; while its bytes are
+    /// in a pipe they are still the file's, and a change of it may show. A pipe is full of so many
+    /// pieces (16, unless it was made larger), however small they are.
     ///
     /// Neither end is set to anything, and `from` may be closed meanwhile; reads from it that run
     /// beside this take what this one then waits for. A cancelled splice has moved nothing. One that

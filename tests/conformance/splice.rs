@@ -436,6 +436,47 @@ fn handles_that_are_closed_or_of_another_loop() {
 }
 
 #[test]
+fn p21_a_cancel_racing_a_splice_loses_no_byte() {
+    let io = Io::new().unwrap();
+    for round in 0..3 {
+        let (from, mut writer) = source(&io);
+        let (mut reader, to) = sink(&io);
+        let thread = std::thread::spawn(move || {
+            for byte in 0..200_u8 {
+                writer.write_all(&[byte]).unwrap();
+                std::thread::yield_now();
+            }
+        });
+        // A pipe is full of a few pieces, however small they are.
+        let reads = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).unwrap();
+            all
+        });
+        let (log, mut moved) = (Log::new(), 0);
+        while moved < 200 {
+            let op = start(&io, Rc::clone(&to), &from, false, &log);
+            (0..round).for_each(|_| io.poll().unwrap());
+            io.cancel(op);
+            finish(&io);
+            match log.one() {
+                Ok(count) => moved += count,
+                Err(error) => assert!(is_cancelled(&error), "{error}"),
+            }
+            // Where it is cancelled before it reached the pool, it never gets anywhere.
+            if round == 0 {
+                start(&io, Rc::clone(&to), &from, false, &log);
+                finish(&io);
+                moved += log.one().unwrap();
+            }
+        }
+        thread.join().unwrap();
+        drop(to);
+        assert!(reads.join().unwrap().into_iter().eq(0..200));
+    }
+}
+
+#[test]
 fn two_from_one_source_move_each_byte_once() {
     let io = Io::new().unwrap();
     let (near, mut far) = std_pair();

@@ -30,13 +30,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
     match situation {
         Ordinary => is(ordinary, format!("{done}; the peer has [hello]")),
         Waited => is(waited, format!("{done}; the peer has [hello]")),
-        EmptyBuffer => is(
-            empty,
-            operation.of([
-                "0 []", "ok []", "open", "0 [][]", "ok [][]", "0 []", "0 []", "ok []", "0", "0",
-                "0", "0",
-            ]),
-        ),
+        EmptyBuffer => is(empty, operation.of(EMPTY)),
         NoRoom => Cell::No("a send needs no room: it takes what its buffer holds"),
         MoreThanFits => is(more_than_fits, operation.of(MORE_THAN_FITS)),
         EndOfStream => is(end_of_stream, format!("{after_the_end}; {broken}")),
@@ -121,6 +115,9 @@ fn unread(run: Run, operation: Operation, closed: &str) -> Cell {
     let reason = "where it does not copy, the system needs the buffer until the peer has read";
     either(run, [copied, kept], reason)
 }
+
+const EMPTY: [&str; 12] =
+    ["0 []", "ok []", "open", "0 [][]", "ok [][]", "0 []", "0 []", "ok []", "0", "0", "0", "0"];
 
 const MORE_THAN_FITS: [&str; 12] = [
     "some [262144], which the peer has",

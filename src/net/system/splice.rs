@@ -136,3 +136,45 @@ mod elsewhere {
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use elsewhere::{check_splice, has_splice, room_to_splice, splice};
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::io::{ErrorKind, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    /// As when somebody else took what poll(2) had seen.
+    #[test]
+    fn p59_a_call_waits_neither_for_a_silent_socket_nor_for_room_in_one() {
+        let (near, far) = pair();
+        let (reader, mut writer) = io::pipe().unwrap();
+        let silent = splice(&near, &writer, 5).unwrap_err();
+        assert_eq!(silent.kind(), ErrorKind::WouldBlock);
+        near.set_nonblocking(true).unwrap();
+        while (&near).write_all(&[0; 65_536]).is_ok() {}
+        near.set_nonblocking(false).unwrap();
+        let mut left = 0;
+        let full = loop {
+            if left == 0 {
+                left = writer.write(&[1; 4096]).unwrap();
+            }
+            match splice(&reader, &near, left) {
+                // What was on its way has made some room.
+                Ok(moved) => left -= moved,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::WouldBlock);
+        assert_eq!(near.read_timeout().unwrap(), None, "they are as they were");
+        assert_eq!(near.write_timeout().unwrap(), None);
+        drop(far);
+    }
+}
