@@ -13,9 +13,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use counting::{unwatch, watch};
+#[cfg(target_os = "linux")]
+use tigereye::Descriptor;
 use tigereye::{
-    AlignedBuf, AsSource, BufferPool, DataFile, DataFileOptions, Descriptor, DirectIo, File, Io,
-    Next, OpenOptions, Source, TcpStream, UdpSocket, UnixStream,
+    AlignedBuf, AsSource, BufferPool, DataFile, DataFileOptions, DirectIo, File, Io, Next,
+    OpenOptions, Source, TcpStream, UdpSocket, UnixStream,
 };
 
 const MESSAGE_BYTES: usize = 64;
