@@ -28,6 +28,8 @@ pub(crate) const NOT_APPENDING: i32 = -5011;
 pub(crate) const NO_SEGMENTS: i32 = -5020;
 /// The socket is not one of datagrams.
 pub(crate) const NO_DATAGRAMS: i32 = -5021;
+/// Urgent data lies before what a splice could move next.
+pub(crate) const URGENT_DATA: i32 = -5030;
 /// Direct I/O that does not start or end where it may. Below it, one for each power of two …
 const MISALIGNED: i32 = -6000;
 /// … of each kind.
@@ -76,6 +78,7 @@ enum Refusal {
     NoByte,
     NoSegments,
     NoDatagrams,
+    UrgentData,
 }
 
 impl fmt::Display for Refusal {
@@ -98,6 +101,7 @@ impl fmt::Display for Refusal {
             Refusal::NoByte => "descriptors go with at least one byte",
             Refusal::NoSegments => "this system does not split a buffer into datagrams",
             Refusal::NoDatagrams => "the socket is not one of datagrams with such addresses",
+            Refusal::UrgentData => "urgent data is in the way: a receive passes it",
         })
     }
 }
@@ -117,6 +121,7 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         NO_BYTE => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoByte),
         NO_SEGMENTS => io::Error::new(io::ErrorKind::Unsupported, Refusal::NoSegments),
         NO_DATAGRAMS => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoDatagrams),
+        URGENT_DATA => io::Error::new(io::ErrorKind::InvalidData, Refusal::UrgentData),
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
         WROTE_NOTHING => io::ErrorKind::WriteZero.into(),

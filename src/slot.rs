@@ -79,7 +79,8 @@ pub(crate) struct Header {
     pub(crate) held: u32,
     /// The first of two results where an operation completes twice.
     pub(crate) result: i32,
-    /// Where in the pool's queue a call of the operation was put.
+    /// Where in the pool's queue a call of the operation was put; or the second handle that it
+    /// waited for last.
     pub(crate) job: u32,
     pub(crate) state: State,
     pub(crate) direction: Direction,

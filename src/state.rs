@@ -244,6 +244,13 @@ impl Loop {
                     self.impatient = true;
                 }
             }
+            Start::AwaitBytes { handle, fd } => {
+                header.state = State::Driver;
+                header.job = handle;
+                if let Err(error) = driver.wait_for(op, fd, handle, Interest::Readable) {
+                    return Some(-error.raw_os_error().unwrap_or(libc::EINVAL));
+                }
+            }
             Start::Await(interest) => {
                 header.state = State::Driver;
                 if let Err(error) = driver.wait_for(op, fd, header.handle, interest) {
@@ -354,7 +361,7 @@ impl Loop {
         let op = header.op();
         if header.state == State::Driver
             && let Some(driver) = &mut self.driver
-            && driver.cancel(op, header.handle)
+            && driver.cancel(op, [header.handle, header.job])
         {
             self.finish_in_user_space(index, -libc::ECANCELED);
         }

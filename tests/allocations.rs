@@ -13,6 +13,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use counting::{unwatch, watch};
+#[cfg(target_os = "linux")]
+use tigereye::Descriptor;
 use tigereye::{
     AlignedBuf, AsSource, BufferPool, DataFile, DataFileOptions, DirectIo, File, Io, Next,
     OpenOptions, Source, TcpStream, UdpSocket, UnixAddress, UnixDatagram, UnixStream,
@@ -406,6 +408,41 @@ fn reads_and_opens(io: &Io, calls: &Rc<Cell<usize>>) {
     });
 }
 
+/// Bytes that go through a pipe, to it and from it in turn.
+#[cfg(target_os = "linux")]
+struct Pipe {
+    ends: [Rc<Descriptor>; 4],
+    calls: Rc<Cell<usize>>,
+}
+
+#[cfg(target_os = "linux")]
+impl Pipe {
+    fn go_on(self, io: &Io) {
+        let [zeroes, writer, reader, null] = &self.ends;
+        let moved = |pipe: Pipe, io: &Io, result: std::io::Result<u64>| {
+            assert_eq!(result.expect("it moves"), 1);
+            pipe.calls.set(pipe.calls.get() + 1);
+            if pipe.calls.get() < OPERATIONS {
+                pipe.go_on(io);
+            }
+        };
+        let (from, to) =
+            if self.calls.get().is_multiple_of(2) { (zeroes, writer) } else { (reader, null) };
+        let (from, to) = (Rc::clone(from), Rc::clone(to));
+        io.splice(to, &*from, 1, move |_to, io, result| moved(self, io, result));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn splices(io: &Io, calls: &Rc<Cell<usize>>) {
+    let own = |fd: OwnedFd| Rc::new(Descriptor::new(io, fd));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let zeroes = std::fs::File::open("/dev/zero").expect("zeroes");
+    let null = std::fs::File::options().write(true).open("/dev/null").expect("a sink");
+    let ends = [own(zeroes.into()), own(writer.into()), own(reader.into()), own(null.into())];
+    Pipe { ends, calls: Rc::clone(calls) }.go_on(io);
+}
+
 /// Asks of a file, and tries what its path does not allow; of each of four in turn.
 fn paths(io: &Io, calls: &Rc<Cell<usize>>) {
     let calls = Rc::clone(calls);
@@ -519,6 +556,8 @@ fn the_steady_state_allocates_nothing() {
     assert_eq!(second_round(contexts_of_500_bytes), 0, "spilled blocks");
     assert_eq!(second_round(reads_and_opens), 0, "files");
     assert_eq!(second_round(paths), 0, "paths");
+    #[cfg(target_os = "linux")]
+    assert_eq!(second_round(splices), 4, "splices, but for the four handles that they share");
     let data_files = second_round(writes_and_syncs);
     std::fs::remove_file(PATH.with(Rc::clone)).expect("it was made");
     assert_eq!(data_files, 0, "data files");

@@ -189,15 +189,17 @@ impl Driver {
     }
 
     /// Asks for an operation back; says whether the driver has let go of it at once, else it
-    /// completes.
-    pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
+    /// completes. It waits for one of these handles, if for any.
+    pub(crate) fn cancel(&mut self, op: Op, handles: [u32; 2]) -> bool {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => {
                 uring.cancel(op);
                 false
             }
-            Driver::Readiness(readiness) => readiness.cancel(op, handle),
+            Driver::Readiness(readiness) => {
+                handles.into_iter().any(|handle| readiness.cancel(op, handle))
+            }
         }
     }
 

@@ -478,7 +478,7 @@ impl Io {
         S: AsSource + ?Sized,
         F: FnOnce(C, &Io, io::Result<u64>) + 'static,
     {
-        let row = SendFile::new(file.as_source().duplicate(), offset, count, false);
+        let row = SendFile::new(self, file.as_source(), offset, count, false);
         self.submit_on(row, stream, callback)
     }
 
@@ -500,7 +500,7 @@ impl Io {
         S: AsSource + ?Sized,
         F: FnOnce(C, &Io, io::Result<u64>) + 'static,
     {
-        let row = SendFile::new(file.as_source().duplicate(), offset, count, true);
+        let row = SendFile::new(self, file.as_source(), offset, count, true);
         self.submit_on(row, stream, callback)
     }
 

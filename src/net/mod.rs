@@ -9,6 +9,7 @@ mod host;
 mod listener;
 mod options;
 mod sigpipe;
+mod splice;
 mod stream;
 pub(crate) mod system;
 mod udp;

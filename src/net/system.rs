@@ -20,6 +20,10 @@ use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use super::sigpipe;
 
+mod splice;
+
+pub(crate) use splice::{check_splice, has_splice, has_urgent_data, room_to_splice, splice};
+
 /// For every send: a peer that is gone is an `EPIPE`, never a signal (P35).
 #[cfg(not(target_vendor = "apple"))]
 pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
@@ -607,7 +611,7 @@ fn raw_send_file(stream: RawFd, file: RawFd, offset: libc::off_t, count: usize) 
     (result, usize::try_from(sent).unwrap_or(0))
 }
 
-/// Has this thread never see SIGPIPE: sendfile(2) has no flag for that (P35). What the system sends
+/// Has this thread never see SIGPIPE: sendfile(2) and splice(2) have no flag for that (P35). What the system sends
 /// stays pending, and is nobody's.
 pub(crate) fn block_sigpipe() {
     let sigpipe = sigpipe::alone();

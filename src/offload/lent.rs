@@ -17,12 +17,13 @@ pub(crate) struct Lent<T: ?Sized>(NonNull<T>);
 /// An exclusive one.
 pub(crate) struct LentMut<T: ?Sized>(NonNull<T>);
 
-/// The descriptor of the operation's handle, or the working directory.
+/// The descriptor of the operation's handle, or of one that its row owns; or the working directory.
 #[derive(Clone, Copy)]
 pub(crate) struct LentFd(RawFd);
 
 impl LentFd {
-    /// Lends what a handle has, which stays open while an operation is pending on it.
+    /// Lends what a handle has, which stays open while an operation is pending on it, or as long as
+    /// the row that owns it is there (I1).
     pub(crate) fn new(fd: RawFd) -> LentFd {
         assert!(fd != -1, "an operation on no handle has none to lend");
         LentFd(fd)
@@ -31,8 +32,8 @@ impl LentFd {
 
 impl AsFd for LentFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: no handle is closed under an operation that is pending on it (handle.rs, I1),
-        // and it is not -1.
+        // SAFETY: no handle is closed under an operation that is pending on it (handle.rs, I1), nor
+        // one that the row owns while its call runs (I1); and it is not -1.
         unsafe { BorrowedFd::borrow_raw(self.0) }
     }
 }

@@ -30,6 +30,7 @@
 //! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg |
 //! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg |
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile |
+//! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
 //! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 |
@@ -56,6 +57,7 @@
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
 
 use std::io;
+use std::os::fd::RawFd;
 
 use crate::Io;
 use crate::driver::Place;
@@ -98,11 +100,13 @@ pub(crate) mod send_zero_copy;
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
 pub(crate) mod signal_each;
+pub(crate) mod splice;
 pub(crate) mod supply;
 pub(crate) mod symlink;
 pub(crate) mod sync;
 pub(crate) mod sync_range;
 pub(crate) mod tries;
+mod two_ends;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
 pub(crate) mod vectored_at;
@@ -145,6 +149,8 @@ pub(crate) enum Start {
     Inline { awaited: bool },
     /// Nobody yet: it is tried again when its handle is ready this way.
     Await(Interest),
+    /// Nobody yet: as above, when a second handle of the loop's is readable, which the row owns.
+    AwaitBytes { handle: u32, fd: RawFd },
     /// The loop's timers, at this time in nanoseconds since the loop's start.
     Timer(u64),
     /// The pool, which has its call in this place of its queue.

@@ -16,44 +16,55 @@
 //! Sources: sendfile(2), `SO_MEMINFO` in linux/sock_diag.h.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
+use super::two_ends::From;
 #[cfg(target_os = "linux")]
-use io_uring::{opcode, types};
-
+use super::two_ends::RoomWait;
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness::{self, Interest};
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::handle::Source;
 use crate::net::system;
-use crate::offload::Lent;
+use crate::offload::LentFd;
 
 /// Most bytes of one call: a peer that takes them as fast as they come must not keep a thread.
 const CALL_MAX: u64 = 1 << 20;
 
 pub(crate) struct SendFile {
     /// The file, or why there is none.
-    file: io::Result<OwnedFd>,
+    file: io::Result<From>,
     offset: u64,
     left: u64,
     sent: u64,
     /// Until nothing is left.
     all: bool,
-    /// io_uring was asked to wait until the socket is writable.
+    /// io_uring was asked to wait until the socket is writable, or a timer.
     polling: bool,
+    #[cfg(target_os = "linux")]
+    room_wait: RoomWait,
 }
 
 /// What one call sends.
 struct Part {
-    file: Lent<OwnedFd>,
+    file: LentFd,
     offset: u64,
     count: usize,
 }
 
 impl SendFile {
-    pub(crate) fn new(file: io::Result<OwnedFd>, offset: u64, count: u64, all: bool) -> SendFile {
-        SendFile { file, offset, left: count, sent: 0, all, polling: false }
+    pub(crate) fn new(io: &Io, file: &Source, offset: u64, count: u64, all: bool) -> SendFile {
+        SendFile {
+            file: From::new(io, file),
+            offset,
+            left: count,
+            sent: 0,
+            all,
+            polling: false,
+            #[cfg(target_os = "linux")]
+            room_wait: RoomWait::default(),
+        }
     }
 
     /// What comes next; or the result, where nothing does.
@@ -66,7 +77,7 @@ impl SendFile {
             return Err(-libc::EINVAL);
         }
         let count = usize::try_from(self.left.min(CALL_MAX)).unwrap_or(usize::MAX).min(room);
-        Ok(Part { file: Lent::new(file), offset: self.offset, count })
+        Ok(Part { file: file.lent_fd(), offset: self.offset, count })
     }
 }
 
@@ -78,17 +89,18 @@ impl Operation for SendFile {
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let room = match system::room_to_send(place.fd) {
             Ok(0) => {
+                let Ok(file) = &self.file else { return Start::Ready(0) };
                 self.polling = true;
-                let events = u32::from(libc::POLLOUT.unsigned_abs());
-                return place.submit(opcode::PollAdd::new(types::Fd(place.fd), events).build());
+                return self.room_wait.start(place, file);
             }
             Ok(room) => room,
             Err(error) => return Start::Ready(-error.raw_os_error().unwrap_or(libc::EINVAL)),
         };
+        self.room_wait.is_over();
         match self.part(room) {
             Ok(Part { file, offset, count }) => {
                 let socket = place.lent_fd();
-                place.offload(move || system::send_file(socket, &*file, offset, count))
+                place.offload(move || system::send_file(socket, file, offset, count))
             }
             Err(result) => Start::Ready(result),
         }
@@ -101,7 +113,7 @@ impl Operation for SendFile {
                 failed if failed < 0 => Start::Ready(failed),
                 _ => {
                     let socket = place.lent_fd();
-                    place.offload(move || system::send_file(socket, &*file, offset, count))
+                    place.offload(move || system::send_file(socket, file, offset, count))
                 }
             },
             Err(result) => Start::Ready(result),

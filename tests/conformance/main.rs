@@ -31,6 +31,8 @@ mod rules;
 mod scratch;
 mod send_file;
 mod signals;
+#[cfg(target_os = "linux")]
+mod splice;
 mod storm;
 mod stream;
 mod tcp;
@@ -99,6 +101,20 @@ fn small_pair(io: &Io) -> (Rc<TcpStream>, std::net::TcpStream) {
     socket2::SockRef::from(&near).set_send_buffer_size(65_536).unwrap();
     socket2::SockRef::from(&far).set_recv_buffer_size(65_536).unwrap();
     (Rc::new(TcpStream::from_std(io, near).unwrap()), far)
+}
+
+/// Runs until next to nothing happens, with something in flight: what waits makes no calls.
+#[track_caller]
+fn come_to_rest(io: &Io) {
+    let begin = std::time::Instant::now();
+    loop {
+        let before = io.statistics().system_calls;
+        io.run_for(Duration::from_millis(50)).unwrap();
+        if io.statistics().system_calls - before < 20 {
+            return;
+        }
+        assert!(begin.elapsed() < HANG, "it never waits");
+    }
 }
 
 /// Ends a connection with a reset.

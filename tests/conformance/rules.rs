@@ -53,6 +53,10 @@ fn start_what_is_done_at_once(io: &Io, names: &Names) -> u32 {
     io.send_all(Rc::clone(&stream), "", move |_s, _io, _buf, _result| done());
     let done = put("send_zero_copy");
     io.send_zero_copy(Rc::clone(&stream), "x", move |_s, _io, _buf, _result| done());
+    let done = put("send_file of nothing");
+    io.send_file(Rc::clone(&stream), &*stream, 0, 0, move |_s, _io, _result| done());
+    let done = put("splice of nothing");
+    io.splice(Rc::clone(&stream), &*stream, 0, move |_s, _io, _result| done());
     let done = put("readable");
     io.readable(Rc::clone(&stream), move |_s, _io, _result| done());
     let done = put("writable");

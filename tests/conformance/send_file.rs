@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use tigereye::{Descriptor, File, Io, TcpStream, is_cancelled};
 
 use crate::patient::read_some;
 use crate::scratch::Scratch;
-use crate::{HANG, Log, any, finish, pair, pattern, read, reset, shared_pair, small_pair};
+use crate::{
+    HANG, Log, any, come_to_rest, finish, pair, pattern, read, reset, shared_pair, small_pair,
+};
 
 /// A file with these contents, open.
 fn file(io: &Io, scratch: &Scratch, contents: &[u8]) -> Rc<File> {
@@ -133,6 +136,23 @@ fn p47_nobody_reads_and_the_send_is_cancelled_and_ends_at_its_deadline() {
             _ => assert!(is_cancelled(&error), "{way}: {error}"),
         }
     }
+}
+
+#[test]
+fn p47_a_peer_that_sends_no_more_and_reads_nothing_is_waited_for_at_rest() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let file = file(&io, &scratch, &pattern(16 << 20));
+    let (stream, peer) = small_pair(&io);
+    peer.shutdown(Shutdown::Write).unwrap();
+    let log = Log::new();
+    let put = log.clone();
+    let op = io.send_file_all(stream, &*file, 0, 16 << 20, move |_stream, _io, result| {
+        put.put(result.unwrap_err());
+    });
+    come_to_rest(&io);
+    io.cancel(op);
+    finish(&io);
+    assert!(is_cancelled(&log.one()));
 }
 
 #[test]

@@ -221,6 +221,12 @@ impl Outcome for usize {
     }
 }
 
+impl Outcome for u64 {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl<A> Outcome for Received<A> {
     fn text(&self) -> String {
         format!("{}{}", self.len, if self.truncated { " cut" } else { "" })

@@ -1,4 +1,5 @@
-//! Sending: from one buffer or several, some or all of it, with nobody to tell, without a copy.
+//! Sending: from one buffer or several, or from another descriptor, some or all of it, with nobody to
+//! tell, without a copy.
 
 use std::io::Read;
 use std::net::Shutdown;
@@ -10,7 +11,7 @@ use tigereye::{Descriptor, Op};
 use crate::bench::{Bench, shown};
 use crate::common::{self, waiting};
 use crate::scene::{Scene, When, pattern};
-use crate::start::{conclude, go, start};
+use crate::start::{conclude, from, go, move_from, start};
 use crate::system::has;
 use crate::table::{Cell, NO_FILE, Operation, Run, Situation, either, is};
 
@@ -24,14 +25,12 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
     // Of a send with nobody to tell, how the connection is afterwards: its peer's end shows too.
     let silent = operation == Operation::SendDetached;
     let writes = matches!(operation, Operation::Write | Operation::WriteAll);
+    let splices = matches!(operation, Operation::Splice | Operation::SpliceAll);
     let after_the_end = if silent { "shut" } else { done };
     match situation {
         Ordinary => is(ordinary, format!("{done}; the peer has [hello]")),
         Waited => is(waited, format!("{done}; the peer has [hello]")),
-        EmptyBuffer => is(
-            empty,
-            operation.of(["0 []", "ok []", "open", "0 [][]", "ok [][]", "0 []", "0 []", "ok []"]),
-        ),
+        EmptyBuffer => is(empty, operation.of(EMPTY)),
         NoRoom => Cell::No("a send needs no room: it takes what its buffer holds"),
         MoreThanFits => is(more_than_fits, operation.of(MORE_THAN_FITS)),
         EndOfStream => is(end_of_stream, format!("{after_the_end}; {broken}")),
@@ -45,6 +44,11 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         OwnHalfShutWhile => is(shut_while, broken),
         CancelledAtOnce => common::cancelled_at_once(operation),
         CancelledWaiting => common::cancelled_waiting(operation),
+        CancelledWhenDone if operation.moves() => either(
+            common::run_cancelled_when_done,
+            [done.into(), operation.fails("ECANCELED")],
+            "whether a thread of the pool or the cancel is first is for the system to say",
+        ),
         CancelledWhenDone => common::cancelled_when_done(operation),
         CancelledWhenReady => {
             common::cancelled_when_ready(operation, ["; the peer has [hello]", "; the peer has []"])
@@ -58,7 +62,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         CancelledUnread => unread(cancelled_unread, operation, ""),
         Foreign => common::foreign(operation),
         OtherKind if silent => is(no_socket, ""),
-        OtherKind if writes => is(no_socket, done),
+        OtherKind if writes || splices => is(no_socket, done),
         OtherKind => is(no_socket, operation.fails("ENOTSOCK")),
         TwoInOrder => is(two, operation.of(TWO)),
         AtCapacity if silent => Cell::Differs {
@@ -75,6 +79,10 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         NobodyReads => {
             is(nobody_reads, format!("{}; the peer has []", operation.fails("ECANCELED")))
         }
+        EndOfFile if operation.moves() => is(end_of_file, "5; 0; the peer has [hello]"),
+        BeyondAnyFile if operation.moves() && !splices => is(beyond, operation.fails("EINVAL")),
+        BeyondAnyFile if splices => Cell::No("it has no offset: a file has its own position"),
+        WrongKind if operation.moves() => is(wrong_kind, operation.fails("EINVAL")),
         EndOfFile | BeyondAnyFile | WrongKind | Missing => Cell::No(NO_FILE),
     }
 }
@@ -94,6 +102,10 @@ fn unread(run: Run, operation: Operation, closed: &str) -> Cell {
         "24000 [24000]; ",
         "24000 [24000]; ",
         "ok [24000]; ",
+        "24000; ",
+        "24000; ",
+        "24000; ",
+        "24000; ",
     ]);
     let copied = format!("{said}{closed}the peer has [24000]");
     if operation != Operation::SendZeroCopy {
@@ -104,7 +116,10 @@ fn unread(run: Run, operation: Operation, closed: &str) -> Cell {
     either(run, [copied, kept], reason)
 }
 
-const MORE_THAN_FITS: [&str; 8] = [
+const EMPTY: [&str; 12] =
+    ["0 []", "ok []", "open", "0 [][]", "ok [][]", "0 []", "0 []", "ok []", "0", "0", "0", "0"];
+
+const MORE_THAN_FITS: [&str; 12] = [
     "some [262144], which the peer has",
     "ok [262144], which the peer has",
     "open, which the peer has",
@@ -113,9 +128,13 @@ const MORE_THAN_FITS: [&str; 8] = [
     "some [262144], which the peer has",
     "some [262144], which the peer has",
     "ok [262144], which the peer has",
+    "some, which the peer has",
+    "all, which the peer has",
+    "some, which the peer has",
+    "all, which the peer has",
 ];
 
-const TWO: [&str; 8] = [
+const TWO: [&str; 12] = [
     "one 5 [hello]; two 5 [world]; the peer has [helloworld]",
     "one ok [hello]; two ok [world]; the peer has [helloworld]",
     "the peer has [helloworld]",
@@ -124,6 +143,10 @@ const TWO: [&str; 8] = [
     "one 5 [hello]; two 5 [world]; the peer has [helloworld]",
     "one 5 [hello]; two 5 [world]; the peer has [helloworld]",
     "one ok [hello]; two ok [world]; the peer has [helloworld]",
+    "one 5; two 5; the peer has [helloworld]",
+    "one 5; two 5; the peer has [helloworld]",
+    "one 5; two 5; the peer has [helloworld]",
+    "one 5; two 5; the peer has [helloworld]",
 ];
 
 fn ordinary(b: Bench, operation: Operation) {
@@ -162,7 +185,12 @@ fn more_than_fits(b: Bench, operation: Operation) {
     let all = reader.join().unwrap();
     let arrived = all[before..] == pattern(count.unwrap_or(MANY));
     let has = if arrived { "has" } else { "has not" };
-    let result = if count.is_some_and(|count| count > 0) { "some" } else { result };
+    let all = matches!(operation, Operation::SendFileAll | Operation::SpliceAll);
+    let result = match count {
+        Some(MANY) if all => "all",
+        Some(1..) if !all => "some",
+        _ => result,
+    };
     b.put(format!("{result} {buffers}").trim().to_string() + ", which the peer " + has);
 }
 
@@ -230,6 +258,32 @@ fn two(b: Bench, operation: Operation) {
     scene.tail(&b);
 }
 
+/// It is asked for more than there is, and for some behind the end.
+fn end_of_file(b: Bench, operation: Operation) {
+    let scene = Scene::of(&b, operation, When::There);
+    let from = from(&b, operation, b"hello");
+    for offset in [0, 5] {
+        move_from(&b, operation, &from, offset, 64, b.context(scene.on.as_ref(), ""));
+        b.finish();
+    }
+    scene.tail(&b);
+}
+
+fn beyond(b: Bench, operation: Operation) {
+    let scene = Scene::of(&b, operation, When::There);
+    let from = from(&b, operation, b"hello");
+    move_from(&b, operation, &from, u64::MAX, 5, b.context(scene.on.as_ref(), ""));
+    b.finish();
+}
+
+/// A directory has no bytes.
+fn wrong_kind(b: Bench, operation: Operation) {
+    let scene = Scene::of(&b, operation, When::There);
+    let from = Descriptor::new(&b.io, std::fs::File::open("/").unwrap().into());
+    move_from(&b, operation, &from, 0, 5, b.context(scene.on.as_ref(), ""));
+    b.finish();
+}
+
 fn nobody_reads(b: Bench, operation: Operation) {
     let (scene, op) = waiting(&b, operation);
     b.io.cancel(op);
@@ -243,6 +297,9 @@ fn sent_unread(b: &Bench, operation: Operation) -> (Scene, Op) {
     scene.bytes = pattern(UNREAD);
     let op = start(b, operation, &mut scene);
     b.turn();
+    if operation.moves() {
+        b.until(1);
+    }
     assert!(has(scene.watch(), libc::POLLOUT), "there was room for all of it");
     (scene, op)
 }

@@ -1,11 +1,15 @@
 //! Starting an operation on a scene.
 
+use std::fs::File;
+use std::io::Write;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tigereye::{ConnectOptions, Datagram, Io, Next, Op, PoolBuf, Signal, TcpStream};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::pipe::fcntl_setpipe_size;
+use tigereye::{ConnectOptions, Datagram, Descriptor, Io, Next, Op, PoolBuf, Signal, TcpStream};
 
 use crate::bench::{Bench, Context, came, came_all, ended, failure, over, shown};
 use crate::bench::{HANG, Outcome};
@@ -192,6 +196,10 @@ fn send(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op 
         let (first, second) = scene.bytes.split_at(scene.bytes.len().min(3));
         vec![b.holding(first), b.holding(second)]
     };
+    if operation.moves() {
+        let count = scene.bytes.len() as u64;
+        return move_from(b, operation, &from(b, operation, &scene.bytes), 0, count, context);
+    }
     match operation {
         Operation::Send => b.io.send(context, whole(), came),
         Operation::SendAll => b.io.send_all(context, whole(), came),
@@ -201,6 +209,36 @@ fn send(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op 
         Operation::SendVectored => b.io.send_vectored(context, parts(), came_all),
         Operation::SendAllVectored => b.io.send_all_vectored(context, parts(), came_all),
         _ => b.io.send_zero_copy(context, whole(), came),
+    }
+}
+
+/// What holds these bytes for an operation to move: a file, or a pipe that ends behind them.
+pub(crate) fn from(b: &Bench, operation: Operation, bytes: &[u8]) -> Descriptor {
+    if matches!(operation, Operation::SendFile | Operation::SendFileAll) {
+        let mut file = File::from(memfd_create("from", MemfdFlags::CLOEXEC).unwrap());
+        file.write_all(bytes).unwrap();
+        return Descriptor::new(&b.io, file.into());
+    }
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fcntl_setpipe_size(&writer, bytes.len().max(4096)).unwrap();
+    writer.write_all(bytes).unwrap();
+    Descriptor::new(&b.io, reader.into())
+}
+
+/// Has an operation move bytes from a descriptor.
+pub(crate) fn move_from(
+    b: &Bench,
+    operation: Operation,
+    from: &Descriptor,
+    offset: u64,
+    count: u64,
+    context: Context,
+) -> Op {
+    match operation {
+        Operation::SendFile => b.io.send_file(context, from, offset, count, ended),
+        Operation::SendFileAll => b.io.send_file_all(context, from, offset, count, ended),
+        Operation::Splice => b.io.splice(context, from, count, ended),
+        _ => b.io.splice_all(context, from, count, ended),
     }
 }
 

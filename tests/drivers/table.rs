@@ -46,6 +46,10 @@ listed! {
         SendZeroCopy,
         Write,
         WriteAll,
+        SendFile,
+        SendFileAll,
+        Splice,
+        SpliceAll,
         RecvFrom,
         RecvFromEach,
         RecvFromPaused,
@@ -287,7 +291,7 @@ impl Operation {
                 Family::Receive
             }
             Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
-            | Write | WriteAll => Family::Send,
+            | Write | WriteAll | SendFile | SendFileAll | Splice | SpliceAll => Family::Send,
             RecvFrom | RecvFromEach | RecvFromPaused | RecvFromUnix | RecvFromUnixEach => {
                 Family::ReceiveFrom
             }
@@ -315,6 +319,12 @@ impl Operation {
         assert_eq!(family().count(), N, "a column for each of the family");
         let at = family().position(|&other| other == self);
         at.map_or_else(String::new, |at| columns[at].into())
+    }
+
+    /// Whether it sends from a descriptor, and not from a buffer: by a call on the pool.
+    pub(crate) fn moves(self) -> bool {
+        use Operation::*;
+        matches!(self, SendFile | SendFileAll | Splice | SpliceAll)
     }
 
     pub(crate) fn accepts(self) -> bool {
@@ -370,6 +380,7 @@ impl Operation {
             Recv | Read | Send | SendZeroCopy | Write | ReadAt | WriteAt | Append | RecvUnix
             | SendUnix | RecvFrom | SendTo | SendSegments | RecvFromUnix | SendToUnix
             | SendToPeer => "5 [hello]",
+            SendFile | SendFileAll | Splice | SpliceAll => "5",
             RecvDescriptors | SendDescriptors => "5 [hello] 1",
             RecvExact | ReadExact | SendAll | WriteAll | ReadExactAt | WriteAllAt => "ok [hello]",
             RecvVectored | SendVectored | ReadVectoredAt | WriteVectoredAt => "5 [hel][lo]",
@@ -416,12 +427,12 @@ impl Operation {
             | SignalPaused => {
                 format!("end {error}")
             }
-            Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost
-            | OpenDataFile | ShutdownRead | ShutdownWrite | ShutdownBoth | Close | Readable
-            | Writable | Open | OpenBeneath | OpenDirectory | SetLen | Allocate | Sync
-            | SyncData | SyncRange | Metadata | MetadataAt | Rename | HardLink | Symlink
-            | RemoveFile | RemoveDirectory | CreateDirectory | Timeout | Next | Event | Offload
-            | Post => error.into(),
+            Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost | SendFile
+            | SendFileAll | Splice | SpliceAll | OpenDataFile | ShutdownRead | ShutdownWrite
+            | ShutdownBoth | Close | Readable | Writable | Open | OpenBeneath | OpenDirectory
+            | SetLen | Allocate | Sync | SyncData | SyncRange | Metadata | MetadataAt | Rename
+            | HardLink | Symlink | RemoveFile | RemoveDirectory | CreateDirectory | Timeout
+            | Next | Event | Offload | Post => error.into(),
         }
     }
 }

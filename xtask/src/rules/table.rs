@@ -349,6 +349,30 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "p35_no_send_raises_a_signal",
     ),
     change(
+        "P47: a wait for room that is over at once is begun again at once",
+        &[edit("src/op/two_ends.rs", "self.pause = Some(PAUSE_MIN);", "self.pause = None;")],
+        SUITE,
+        "send_file::p47_a_peer_that_sends_no_more_and_reads_nothing_is_waited_for_at_rest",
+    ),
+    readiness(
+        "P21: a splice that waits for its source is not cancelled",
+        &[edit(STATE, "[header.handle, header.job]", "[header.handle; 2]")],
+        SUITE,
+        "splice::p47_who_does_not_read_and_who_does_not_write_are_waited_for",
+    ),
+    change(
+        "P59: a splice waits for a socket as long as that wants",
+        &[edit("src/net/system/splice.rs", "set(Some(TIMEOUT))?;", "let _ = TIMEOUT;")],
+        "lib",
+        "net::system::splice::tests::p59_a_call_waits_neither_for_a_silent_socket_nor_for_room_in_one",
+    ),
+    change(
+        "a splice ends before urgent data",
+        &[edit("src/net/system/splice.rs", "is_ok_and(|count| count > 0)", "is_err()")],
+        SUITE,
+        "splice::urgent_data_in_the_way_is_not_the_end",
+    ),
+    change(
         "P35: a signal that a write raised is not taken away",
         &[edit("src/net/sigpipe.rs", "if raised && !pended && pends()", "if false")],
         "lib",
