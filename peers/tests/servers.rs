@@ -43,7 +43,7 @@ fn tigereye_answers_by_each_strategy() {
 
 #[test]
 fn servers_by_hand_send_files() {
-    for flags in [&["--body", "read"][..], &["--body", "splice"], &["--chunk", "5000"]] {
+    for flags in [&[][..], &["--body", "splice"], &["--chunk", "65536"]] {
         sends_files(BARE_URING, flags);
     }
     sends_files(BARE_EPOLL, &[]);

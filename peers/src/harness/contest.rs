@@ -71,6 +71,7 @@ pub const CONTESTS: &[Contest] = &[
         driver: "uring",
         peers: &[
             peer("bare_uring", "bare_uring", Family::HandWritten, ALL),
+            peer("bare_uring pieces", "bare_uring --chunk 65536", Family::HandWritten, "file"),
             peer("bare_uring splice", "bare_uring --body splice", Family::HandWritten, "file"),
             BARE_EPOLL,
         ],
