@@ -177,6 +177,18 @@ impl Source {
         Ok(rustix::io::fcntl_dupfd_cloexec(LentFd::new(fd), 0)?)
     }
 
+    /// Has the driver register the handle's file.
+    ///
+    /// # Errors
+    /// `NotConnected` when the handle is closed, and what the system says.
+    pub(crate) fn register(&self) -> io::Result<bool> {
+        let mut state = self.core.state.borrow_mut();
+        let state = &mut *state;
+        let handle = state.handles.find(self.id).filter(|handle| handle.closer == OPEN);
+        let fd = handle.ok_or(io::ErrorKind::NotConnected)?.fd;
+        state.driver.as_mut().map_or(Ok(false), |driver| driver.register(fd, self.id.index))
+    }
+
     /// Operations in flight on the handle.
     pub(crate) fn in_flight(&self) -> u32 {
         let mut state = self.core.state.borrow_mut();

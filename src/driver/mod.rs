@@ -220,6 +220,16 @@ impl Driver {
         }
     }
 
+    /// Has the system keep a handle's file at hand, where the driver has that; says whether it does.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring's alone"))]
+    pub(crate) fn register(&mut self, fd: RawFd, handle: u32) -> io::Result<bool> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(uring) => uring.register(fd, handle),
+            Driver::Readiness(_) => Ok(false),
+        }
+    }
+
     /// A handle on which nothing is pending is about to be closed or given away.
     #[inline]
     pub(crate) fn forget(&mut self, fd: RawFd, handle: u32) {

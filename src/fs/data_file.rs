@@ -54,6 +54,14 @@ impl DataFile {
     pub fn direct_alignment(&self) -> Option<DirectAlignment> {
         self.file.direct_alignment()
     }
+
+    /// As [`File::register`].
+    ///
+    /// # Errors
+    /// As [`File::register`].
+    pub fn register(&self) -> io::Result<bool> {
+        self.file.register()
+    }
 }
 
 /// How a [`DataFile`] is opened.

@@ -115,6 +115,18 @@ impl File {
     pub fn in_flight(&self) -> u32 {
         self.source.in_flight()
     }
+
+    /// Registers the file with io_uring, until it is closed or given away: the kernel then finds it
+    /// without counting a reference for each read, write and sync at an offset, which saves some
+    /// hundredths of the time of a read from memory (docs/performance.md). Says whether it is
+    /// registered: a loop has places for 1024 files (fewer where the process may have fewer
+    /// descriptors), and on readiness there are none. Nothing else changes.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed, and what io_uring_register(2) says.
+    pub fn register(&self) -> io::Result<bool> {
+        self.source.register()
+    }
 }
 
 /// What room reserved beyond a file's end does to its length ([`Io::allocate`]).

@@ -5,7 +5,7 @@
 use std::io;
 
 #[cfg(target_os = "linux")]
-use io_uring::{opcode, types};
+use io_uring::opcode;
 
 use super::recv::TRANSFER_MAX;
 use super::{Direction, Operation, Start, Step};
@@ -44,8 +44,9 @@ impl<B: IoBuf> Operation for Append<B> {
         };
         let len = u32::try_from(part.len()).unwrap_or(u32::MAX);
         // At an offset, so that the file's own position stays where it is (P18).
-        let entry = opcode::Write::new(types::Fd(place.fd), part.as_ptr(), len).offset(0);
-        place.submit(entry.rw_flags(libc::RWF_APPEND).build())
+        place.submit_file(|fd| {
+            opcode::Write::new(fd, part.as_ptr(), len).offset(0).rw_flags(libc::RWF_APPEND).build()
+        })
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {

@@ -7,7 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 
 #[cfg(target_os = "linux")]
-use io_uring::{opcode, types};
+use io_uring::opcode;
 
 use super::recv::{TRANSFER_MAX, written};
 use super::{Direction, Operation, Start, Step};
@@ -39,8 +39,8 @@ fn submit(place: &mut uring::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u6
         return Start::Ready(-libc::ESPIPE);
     }
     let len = u32::try_from(room.len()).unwrap_or(u32::MAX);
-    let entry = opcode::Read::new(types::Fd(place.fd), room.as_mut_ptr().cast(), len);
-    place.submit(entry.offset(offset).build())
+    let at = room.as_mut_ptr().cast();
+    place.submit_file(|fd| opcode::Read::new(fd, at, len).offset(offset).build())
 }
 
 /// A read of one call, by the pool.

@@ -35,7 +35,7 @@ impl Operation for Sync {
         }
         let mut flags = types::FsyncFlags::empty();
         flags.set(types::FsyncFlags::DATASYNC, self.data_only);
-        place.submit(opcode::Fsync::new(types::Fd(place.fd)).flags(flags).build())
+        place.submit_file(|fd| opcode::Fsync::new(fd).flags(flags).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 #[cfg(target_os = "linux")]
-use io_uring::{opcode, types};
+use io_uring::opcode;
 
 use super::read_at::span;
 use super::vectored::sized;
@@ -60,8 +60,8 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
             Ok(vectors) => vectors.as_raw(),
             Err(result) => return Start::Ready(result),
         };
-        let entry = opcode::Readv::new(types::Fd(place.fd), vectors, count.cast_unsigned());
-        place.submit(entry.offset(offset).build())
+        let count = count.cast_unsigned();
+        place.submit_file(|fd| opcode::Readv::new(fd, vectors, count).offset(offset).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
@@ -128,8 +128,8 @@ impl<B: IoBuf> Operation for WriteVectoredAt<B> {
             Ok((vectors, offset)) => (vectors.as_raw(), offset),
             Err(result) => return Start::Ready(result),
         };
-        let entry = opcode::Writev::new(types::Fd(place.fd), vectors, count.cast_unsigned());
-        place.submit(entry.offset(offset).build())
+        let count = count.cast_unsigned();
+        place.submit_file(|fd| opcode::Writev::new(fd, vectors, count).offset(offset).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {

@@ -5,7 +5,7 @@
 use std::io;
 
 #[cfg(target_os = "linux")]
-use io_uring::{opcode, types};
+use io_uring::opcode;
 
 use super::read_at::span;
 use super::{Direction, Operation, Start, Step};
@@ -42,8 +42,8 @@ fn submit(place: &mut uring::Place<'_>, bytes: &[u8], offset: u64) -> Start {
         return Start::Ready(-libc::ESPIPE);
     }
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let entry = opcode::Write::new(types::Fd(place.fd), bytes.as_ptr(), len);
-    place.submit(entry.offset(offset).build())
+    let at = bytes.as_ptr();
+    place.submit_file(|fd| opcode::Write::new(fd, at, len).offset(offset).build())
 }
 
 /// A write of one call, by the pool.

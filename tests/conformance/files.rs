@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{Directory, File, Io, OpenOptions, is_cancelled};
+use tigereye::{Directory, DriverKind, File, Io, OpenOptions, is_cancelled};
 
 use crate::scratch::Scratch;
 use crate::{Counted, Log, finish, pattern};
@@ -489,5 +489,91 @@ fn p22_a_cancelled_open_leaves_a_file_or_nothing() {
             Ok(file) => drop(file),
             Err(error) => assert!(is_cancelled(&error), "{error}"),
         }
+    }
+}
+
+/// Whether files can be registered: where io_uring runs.
+fn can_register(io: &Io) -> bool {
+    io.driver().kind == DriverKind::Uring
+}
+
+#[test]
+fn a_registered_file_is_read_and_written_like_any_other() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", &pattern(300));
+    let file = open(&io, &path, &read_write());
+    assert_eq!(file.register().unwrap(), can_register(&io));
+    assert_eq!(file.register().unwrap(), can_register(&io), "twice is once");
+    assert_eq!(read_at(&io, &file, 100, 200).unwrap(), &pattern(300)[200..]);
+    write_all_at(&io, &file, b"hello", 300).unwrap();
+    assert_eq!(&fs::read(&path).unwrap()[300..], b"hello");
+    let log = Log::new();
+    for data_only in [true, false] {
+        let put = log.clone();
+        let put = move |_file, _io: &Io, result| put.put(result);
+        if data_only {
+            io.sync_data(Rc::clone(&file), put);
+        } else {
+            io.sync(Rc::clone(&file), put);
+        }
+    }
+    let put = log.clone();
+    io.set_len(Rc::clone(&file), 2, move |_file, _io, result| put.put(result));
+    finish(&io);
+    assert!(log.take().into_iter().all(|result| result.is_ok()));
+    let error = read_at(&io, &file, 4, u64::MAX).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let std = Rc::into_inner(file).unwrap().into_std().unwrap();
+    assert_eq!(std.metadata().unwrap().len(), 2, "it is given away open");
+    let closed = open(&io, &path, &read_write());
+    io.close(Rc::clone(&closed), |_file, _io, result| result.unwrap());
+    finish(&io);
+    assert_eq!(closed.register().unwrap_err().kind(), ErrorKind::NotConnected);
+}
+
+/// The table of the ring would keep it open: seen at a pipe, which has an end when its writers are
+/// gone.
+#[test]
+fn a_registered_file_that_is_dropped_or_closed_is_closed() {
+    let io = Io::new().unwrap();
+    for way in ["dropped", "closed", "given away"] {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let writer = File::from_fd(&io, writer.into());
+        assert_eq!(writer.register().unwrap(), can_register(&io));
+        match way {
+            "dropped" => drop(writer),
+            "closed" => drop(io.close(writer, |_file, _io, result| result.unwrap())),
+            _ => drop(writer.into_fd().unwrap()),
+        }
+        finish(&io);
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0, "{way}");
+    }
+}
+
+#[test]
+fn more_files_than_can_be_registered_work_without() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", b"abc");
+    let mut files = Vec::new();
+    let mut registered = 0;
+    for _ in 0..300 {
+        let Ok(file) = fs::File::open(&path) else { break };
+        let file = Rc::new(File::from_std(&io, file));
+        registered += usize::from(file.register().unwrap());
+        assert_eq!(read_at(&io, &file, 3, 0).unwrap(), b"abc");
+        files.push(file);
+    }
+    assert_eq!(registered, if can_register(&io) { files.len() } else { 0 });
+    // Places are used again.
+    for _ in 0..5 {
+        files.truncate(10);
+        while files.len() < 300 {
+            let Ok(file) = fs::File::open(&path) else { break };
+            let file = Rc::new(File::from_std(&io, file));
+            assert_eq!(file.register().unwrap(), can_register(&io));
+            files.push(file);
+        }
+        let last = files.last().unwrap();
+        assert_eq!(read_at(&io, last, 3, 0).unwrap(), b"abc");
     }
 }

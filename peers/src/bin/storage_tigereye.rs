@@ -1,11 +1,11 @@
 //! The measurements of files on tigereye; `storage` says what they are. `--driver NAME` forces one
-//! of its drivers.
+//! of its drivers, `--register true` registers the file that is read.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use tigereye::{AlignedBuf, AsSource, Builder, DriverKind, File, Io, Source};
-use tigereye_peers::args::Args;
+use tigereye_peers::args::{Args, fail};
 use tigereye_peers::driver;
 use tigereye_peers::micro::report;
 use tigereye_peers::storage::{self, BLOCK, DEPTHS, Meter, Offsets, Work};
@@ -43,8 +43,15 @@ impl Reader {
     }
 }
 
-fn reads(builder: &Builder, by: &str, work: &Work, direct: bool, depth: u32) -> io::Result<()> {
-    let io = builder.clone().build()?;
+/// How tigereye is used.
+struct How {
+    builder: Builder,
+    by: &'static str,
+    register: bool,
+}
+
+fn reads(how: &How, work: &Work, direct: bool, depth: u32) -> io::Result<()> {
+    let io = how.builder.clone().build()?;
     let (file, blocks) = work.open(direct)?;
     let reads = Rc::new(Reads {
         file: File::from_std(&io, file),
@@ -52,12 +59,15 @@ fn reads(builder: &Builder, by: &str, work: &Work, direct: bool, depth: u32) -> 
         meter: RefCell::new(Meter::new(work.time)),
         error: Cell::new(None),
     });
+    if how.register && !reads.file.register()? {
+        fail("--register true: this driver registers no files");
+    }
     for _ in 0..depth {
         let buf = AlignedBuf::with_capacity(BLOCK as usize)?;
         Reader(Rc::clone(&reads)).start(&io, buf);
     }
     io.run()?;
-    report(&storage::read_name(direct, depth), by, reads.meter.borrow().ns());
+    report(&storage::read_name(direct, depth), how.by, reads.meter.borrow().ns());
     reads.error.take().map_or(Ok(()), Err)
 }
 
@@ -93,12 +103,12 @@ impl Log {
     }
 }
 
-fn appends(builder: &Builder, by: &'static str, work: &Work) -> io::Result<()> {
-    let io = builder.clone().build()?;
+fn appends(how: &How, work: &Work) -> io::Result<()> {
+    let io = how.builder.clone().build()?;
     let file = File::from_std(&io, work.create_log()?);
     let mut buf = AlignedBuf::with_capacity(BLOCK as usize)?;
     buf.extend_from_slice(&[b'x'; BLOCK as usize]);
-    Log { file, offset: 0, meter: Meter::new(work.time), by }.append(&io, buf);
+    Log { file, offset: 0, meter: Meter::new(work.time), by: how.by }.append(&io, buf);
     io.run()
 }
 
@@ -106,16 +116,23 @@ fn main() -> io::Result<()> {
     let mut args = Args::from_env();
     let work = Work::from_args(&mut args);
     let builder = driver::builder(&mut args);
+    let register = args.get("register", false);
     args.finish();
     let by = match builder.clone().build()?.driver().kind {
+        DriverKind::Uring if register => "tigereye, registered",
         DriverKind::Uring => "tigereye",
         DriverKind::Readiness => "tigereye on readiness",
         _ => "tigereye on another driver",
     };
+    let how = How { builder, by, register };
     for direct in [false, true] {
         for depth in DEPTHS {
-            reads(&builder, by, &work, direct, depth)?;
+            reads(&how, &work, direct, depth)?;
         }
     }
-    appends(&builder, by, &work)
+    if register {
+        // What is appended to is new each time.
+        return Ok(());
+    }
+    appends(&how, &work)
 }

@@ -61,9 +61,14 @@ pub fn measure(rounds: u32, seconds: f64, folder: &Path) -> io::Result<Vec<Figur
     };
     let bare = || lines("storage_bare", &flags(None));
     let uring = || lines("storage_tigereye", &flags(Some("uring")));
+    let registered = || {
+        let mut flags = flags(Some("uring"));
+        flags.extend(["--register".to_owned(), "true".to_owned()]);
+        lines("storage_tigereye", &flags)
+    };
     let readiness = || lines("storage_tigereye", &flags(Some("readiness")));
     let fio = || fio(&data, &log, seconds);
-    let mut runs: Vec<Run<'_>> = vec![&bare, &uring, &readiness];
+    let mut runs: Vec<Run<'_>> = vec![&bare, &uring, &registered, &readiness];
     if has_fio() {
         runs.push(&fio);
     } else {

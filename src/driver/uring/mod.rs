@@ -35,10 +35,12 @@ use crate::slot::SLOTS_MAX;
 pub(crate) mod buf_ring;
 mod enter;
 mod probe;
+mod registered;
 mod waker;
 
 use enter::Entrance;
 pub(crate) use probe::Features;
+use registered::Registered;
 pub(crate) use waker::Waker;
 
 /// Names that no slot has: the driver's own entries.
@@ -104,6 +106,18 @@ impl Place<'_> {
             known.resize(at + 1, None);
         }
         *known[at].insert(is_seekable(self.fd))
+    }
+
+    /// Submits an entry that is made for the handle's file, which may be registered.
+    #[inline]
+    pub(crate) fn submit_file(&mut self, entry: impl FnOnce(types::Fd) -> squeue::Entry) -> Start {
+        match self.uring.registered.of(self.handle) {
+            None => self.submit(entry(types::Fd(self.fd))),
+            Some(place) => {
+                let entry = entry(types::Fd(place.cast_signed()));
+                self.submit(entry.flags(squeue::Flags::FIXED_FILE))
+            }
+        }
     }
 
     /// What the handle asks of its operations.
@@ -178,6 +192,7 @@ pub(crate) struct Uring {
     watch_multishot: bool,
     /// Whether handles have offsets, by their numbers, where that was asked.
     seekable: Vec<Option<bool>>,
+    registered: Registered,
     features: Features,
     groups: buf_ring::Groups,
     system_calls: u64,
@@ -210,6 +225,7 @@ impl Uring {
             waker,
             watch_multishot: true,
             seekable: Vec::new(),
+            registered: Registered::default(),
             features,
             groups: buf_ring::Groups::new(),
             system_calls: 0,
@@ -250,6 +266,13 @@ impl Uring {
         if let Some(known) = self.seekable.get_mut(handle as usize) {
             *known = None;
         }
+        self.registered.forget(&self.ring.submitter(), handle);
+    }
+
+    /// Registers a handle's file; says whether there was a place left.
+    pub(crate) fn register(&mut self, fd: RawFd, handle: u32) -> io::Result<bool> {
+        self.system_calls += 1;
+        self.registered.add(&self.ring.submitter(), handle, fd)
     }
 
     #[inline]
