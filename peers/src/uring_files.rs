@@ -5,11 +5,11 @@
 //!          splice   head ─▶ file to pipe ─▶ pipe to socket      no copy; on the kernel's workers
 //! ```
 //!
-//! Which is fastest is not the same everywhere, on two cores of an AMD Zen 3 and Linux 6.18. At one
-//! connection it is to read all of 1 MiB at once, with 1.1 to 1.2 times the rate of splices and 1.5
-//! of pieces of 64 KiB. At 64 connections, whose buffers no cache holds, those pieces are first,
-//! with 1.1 times the rate of all at once and at least 1.2 of splices. Pieces of 128 and 256 KiB are
-//! behind both. So the harness has all three.
+//! Which is fastest is not the same in every cell and run, on two cores of an AMD Zen 3 and Linux
+//! 6.18. At one connection it is to read all of 1 MiB at once, with 1.1 times the rate of splices
+//! and 1.5 of pieces of 64 KiB; at 64 connections each of the three has been first. Pieces of 128 and
+//! 256 KiB are behind both. So the harness has all three. Entries before the last say that more
+//! follows (`MSG_MORE`): without, reading all at once had half its rate at one connection.
 //!
 //! A chain is handed over by one system call, and each entry of it begins when the one before has
 //! done all that it was to do; an entry that fails or falls short cancels the rest. What a file has

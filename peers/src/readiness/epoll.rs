@@ -27,10 +27,6 @@ impl Socket for OwnedFd {
         net::send(self.as_raw_fd(), buf)
     }
 
-    fn send_more(&self, buf: &[u8]) -> io::Result<usize> {
-        net::send_more(self.as_raw_fd(), buf)
-    }
-
     fn send_file(&self, file: &File, offset: u64, len: u64) -> io::Result<usize> {
         net::send_file(self.as_raw_fd(), file.as_raw_fd(), offset, len)
     }

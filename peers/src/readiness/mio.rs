@@ -32,10 +32,6 @@ impl Socket for TcpStream {
         stream.write(buf)
     }
 
-    fn send_more(&self, buf: &[u8]) -> io::Result<usize> {
-        net::send_more(self.as_raw_fd(), buf)
-    }
-
     fn send_file(&self, file: &File, offset: u64, len: u64) -> io::Result<usize> {
         net::send_file(self.as_raw_fd(), file.as_raw_fd(), offset, len)
     }

@@ -51,8 +51,6 @@ pub trait Socket {
     fn recv(&self, buf: &mut [u8]) -> io::Result<usize>;
     /// Sends what the socket takes now.
     fn send(&self, buf: &[u8]) -> io::Result<usize>;
-    /// The same, where more is about to follow.
-    fn send_more(&self, buf: &[u8]) -> io::Result<usize>;
     /// Sends what the socket takes now of `len` bytes of a file, from `offset` on.
     fn send_file(&self, file: &File, offset: u64, len: u64) -> io::Result<usize>;
 }

@@ -58,13 +58,6 @@ pub fn send(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
     check_len(unsafe { libc::send(fd, buf.as_ptr().cast(), buf.len(), flags) })
 }
 
-/// The same, where more is about to follow: it may wait for that.
-pub fn send_more(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_MORE;
-    // SAFETY: `buf` is borrowed memory of that length.
-    check_len(unsafe { libc::send(fd, buf.as_ptr().cast(), buf.len(), flags) })
-}
-
 /// Sends from a file what a non-blocking socket takes now (sendfile(2)). It has no flag against
 /// SIGPIPE, which Rust's runtime has ignored since the start.
 pub fn send_file(socket: RawFd, file: RawFd, offset: u64, len: u64) -> io::Result<usize> {
