@@ -97,7 +97,7 @@ impl fmt::Display for Refusal {
             Refusal::NotAppending => "this system appends to files that were opened with append",
             Refusal::NoByte => "descriptors go with at least one byte",
             Refusal::NoSegments => "this system does not split a buffer into datagrams",
-            Refusal::NoDatagrams => "the socket is not one of datagrams with Internet addresses",
+            Refusal::NoDatagrams => "the socket is not one of datagrams with such addresses",
         })
     }
 }

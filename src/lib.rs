@@ -107,7 +107,7 @@ pub use io::{Io, Statistics};
 pub use net::{
     ConnectOptions, Datagram, Delivery, Descriptor, Keepalive, ListenOptions, PeerCredentials,
     Received, TcpListener, TcpStream, ToUnixAddress, UdpOptions, UdpSocket, UnixAddress,
-    UnixListenOptions, UnixListener, UnixStream, stderr, stdin, stdout,
+    UnixDatagram, UnixListenOptions, UnixListener, UnixStream, stderr, stdin, stdout,
 };
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};

@@ -15,7 +15,7 @@ use std::time::Duration;
 use counting::{unwatch, watch};
 use tigereye::{
     AlignedBuf, AsSource, BufferPool, DataFile, DataFileOptions, DirectIo, File, Io, Next,
-    OpenOptions, Source, TcpStream, UdpSocket, UnixStream,
+    OpenOptions, Source, TcpStream, UdpSocket, UnixAddress, UnixDatagram, UnixStream,
 };
 
 const MESSAGE_BYTES: usize = 64;
@@ -176,6 +176,60 @@ fn datagrams() -> usize {
     let window = Window { received: 0, allocations: Rc::clone(&allocations) };
     ping(&io, client, address, vec![7; MESSAGE_BYTES], window);
     io.run().expect("the loop runs");
+    allocations.get().expect("the window was closed")
+}
+
+/// As [`ping`], by a Unix socket.
+fn ping_unix(io: &Io, client: Rc<UnixDatagram>, to: UnixAddress, buf: Vec<u8>, mut window: Window) {
+    io.send_to_unix(client, buf, to, move |client, io, mut buf, result| {
+        assert_eq!(result.expect("it is sent"), MESSAGE_BYTES);
+        buf.clear();
+        io.recv_from_unix(client, buf, move |client, io, buf, result| {
+            let received = result.expect("it is answered");
+            window.received(received.len);
+            if window.allocations.get().is_some() {
+                return io.stop();
+            }
+            ping_unix(io, client, received.from, buf, window);
+        });
+    });
+}
+
+fn unix_datagrams() -> usize {
+    let io = Io::new().expect("a loop");
+    let pool = BufferPool::new(&io, 16, 4096).expect("a pool");
+    let path = |name| {
+        let name = format!("tigereye-allocations-{}-{name}", std::process::id());
+        std::env::temp_dir().join(name)
+    };
+    let paths = [path("client"), path("server")];
+    let [client, server] = [&paths[0], &paths[1]]
+        .map(|path| Rc::new(UnixDatagram::bind(&io, path).expect("the path is free")));
+    let address = server.local_addr().expect("it is bound");
+    io.recv_from_unix_each(
+        server,
+        &pool,
+        |server, io, datagram| {
+            let from = datagram.from.clone();
+            io.send_to_unix(
+                Rc::clone(server),
+                datagram,
+                from,
+                |_server, _io, _datagram, result| {
+                    assert_eq!(result.expect("it is sent"), MESSAGE_BYTES);
+                },
+            );
+            Next::Continue
+        },
+        |_server, _io, _result| {},
+    );
+    let allocations = Rc::new(Cell::new(None));
+    let window = Window { received: 0, allocations: Rc::clone(&allocations) };
+    ping_unix(&io, client, address, vec![7; MESSAGE_BYTES], window);
+    io.run().expect("the loop runs");
+    for path in paths {
+        std::fs::remove_file(path).expect("it was bound");
+    }
     allocations.get().expect("the window was closed")
 }
 
@@ -456,6 +510,7 @@ fn the_steady_state_allocates_nothing() {
     assert_eq!(echo::<500>(), 0, "recv and send_all with a context of 500 bytes");
     assert_eq!(echo_from_pool(), 0, "recv_each and send of its buffers");
     assert_eq!(datagrams(), 0, "send_to, recv_from and recv_from_each");
+    assert_eq!(unix_datagrams(), 0, "the same of Unix sockets");
     assert_eq!(passing(), 0, "a descriptor that is passed on and on");
     assert_eq!(second_round(timeouts_that_fire), 0, "timeouts that fire");
     assert_eq!(second_round(timeouts_that_are_cancelled), 0, "timeouts that are cancelled");

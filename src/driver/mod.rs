@@ -215,7 +215,7 @@ impl Driver {
     pub(crate) fn carries_datagrams(&mut self, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
-            Driver::Uring(_) => {}
+            Driver::Uring(uring) => uring.carries_datagrams(handle),
             Driver::Readiness(readiness) => readiness.carries_datagrams(handle),
         }
     }

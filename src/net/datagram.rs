@@ -2,24 +2,57 @@
 
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
+use std::os::fd::RawFd;
 
 use socket2::SockAddr;
 
+use super::{UnixAddress, system};
 use crate::{IoBuf, PoolBuf};
 
 /// The addresses of a family of sockets.
 pub(crate) trait Address: Sized + 'static {
+    /// Bytes that the longest one takes, as a multiple of eight.
+    const LEN: u32;
+    /// Whether the system may say something beside a datagram.
+    const HAS_CONTROL: bool;
     /// The address, if it is one of this family.
     fn of(address: &SockAddr) -> Option<Self>;
+    /// Whether nothing from nobody says that the socket receives no more. It may be an empty
+    /// datagram, too, where senders need no address.
+    fn has_ended(fd: RawFd) -> bool;
 }
 
 impl Address for SocketAddr {
+    /// Of IPv6: 28.
+    const LEN: u32 = 32;
+    const HAS_CONTROL: bool = true;
+
     fn of(address: &SockAddr) -> Option<SocketAddr> {
         address.as_socket()
     }
+
+    fn has_ended(_fd: RawFd) -> bool {
+        true
+    }
 }
 
-/// What [`Io::recv_from`](crate::Io::recv_from) received.
+impl Address for UnixAddress {
+    /// On Linux 110, on other systems 106.
+    const LEN: u32 = 112;
+    /// What would come are descriptors: without room for them the system closes them.
+    const HAS_CONTROL: bool = false;
+
+    fn of(address: &SockAddr) -> Option<UnixAddress> {
+        UnixAddress::of(address.clone())
+    }
+
+    fn has_ended(fd: RawFd) -> bool {
+        system::nobody_is_the_end(fd)
+    }
+}
+
+/// What [`Io::recv_from`](crate::Io::recv_from) and
+/// [`Io::recv_from_unix`](crate::Io::recv_from_unix) received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Received<A = SocketAddr> {
@@ -36,13 +69,14 @@ pub struct Received<A = SocketAddr> {
     pub segment: Option<u16>,
 }
 
-/// A datagram in a buffer of a pool, from [`Io::recv_from_each`](crate::Io::recv_from_each).
-/// Dropping it gives the buffer back. It can be changed in place, and sent as it is.
+/// A datagram in a buffer of a pool, from [`Io::recv_from_each`](crate::Io::recv_from_each) and
+/// [`Io::recv_from_unix_each`](crate::Io::recv_from_unix_each). Dropping it gives the buffer back. It
+/// can be changed in place, and sent as it is.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Datagram {
+pub struct Datagram<A = SocketAddr> {
     /// Who sent it.
-    pub from: SocketAddr,
+    pub from: A,
     /// Whether it was longer than the room for it: the rest of it is lost.
     pub truncated: bool,
     /// Where the kernel joined several datagrams of one sender
@@ -55,7 +89,7 @@ pub struct Datagram {
     pub(crate) start: usize,
 }
 
-impl Deref for Datagram {
+impl<A> Deref for Datagram<A> {
     type Target = [u8];
 
     #[inline]
@@ -64,7 +98,7 @@ impl Deref for Datagram {
     }
 }
 
-impl DerefMut for Datagram {
+impl<A> DerefMut for Datagram<A> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         self.buf.as_mut().map_or(&mut [], |buf| &mut buf[self.start..])
@@ -74,7 +108,7 @@ impl DerefMut for Datagram {
 // SAFETY: the memory of the pool's buffer does not move, and belongs to this value alone (IoBuf of
 // `PoolBuf`).
 #[expect(unsafe_code, reason = "a part of a stable region")]
-unsafe impl IoBuf for Datagram {
+unsafe impl<A: 'static> IoBuf for Datagram<A> {
     fn as_ptr(&self) -> *const u8 {
         <[u8]>::as_ptr(self)
     }

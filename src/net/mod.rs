@@ -1,4 +1,4 @@
-//! The network: listeners and streams, of TCP and of Unix sockets, and UDP sockets.
+//! The network: listeners, streams and sockets of datagrams, of TCP, UDP and Unix sockets.
 
 pub(crate) mod address;
 pub(crate) mod attempt;
@@ -13,6 +13,7 @@ mod stream;
 pub(crate) mod system;
 mod udp;
 mod unix_address;
+mod unix_datagram;
 mod unix_listener;
 mod unix_stream;
 
@@ -26,5 +27,6 @@ pub use stream::TcpStream;
 pub(crate) use stream::{Borrowed, Stream, adopt, borrow, into_owned, socket};
 pub use udp::UdpSocket;
 pub use unix_address::{ToUnixAddress, UnixAddress};
+pub use unix_datagram::UnixDatagram;
 pub use unix_listener::{UnixListenOptions, UnixListener};
 pub use unix_stream::{PeerCredentials, UnixStream};

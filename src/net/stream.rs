@@ -23,6 +23,7 @@ use crate::op::recv_each::RecvEach;
 use crate::op::send::{Send, SendAll, SendDetached};
 use crate::op::send_zero_copy::SendZeroCopy;
 use crate::op::supply::Supply;
+use crate::op::tries::Tries;
 use crate::op::vectored::{Message, RecvVectored, SendVectored};
 use crate::op::{shutdown, user_space::Failed};
 use crate::state::Target;
@@ -351,9 +352,13 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
     {
-        self.submit_on(Send { buf, tried: false }, stream, move |stream, io, (buf, result)| {
-            callback(stream, io, buf, result);
-        })
+        self.submit_on(
+            Send { buf, tried: false, tries: Tries::default() },
+            stream,
+            move |stream, io, (buf, result)| {
+                callback(stream, io, buf, result);
+            },
+        )
     }
 
     /// Sends all of `buf`. After an error it is not known how much of it arrived.
@@ -431,7 +436,7 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, Vec<B>, io::Result<usize>) + 'static,
     {
-        let row = SendVectored { bufs, message: Message::new(), all: false, sent: 0 };
+        let row = SendVectored::new(bufs, false);
         self.submit_on(row, stream, move |stream, io, (bufs, result)| {
             callback(stream, io, bufs, result);
         })
@@ -447,7 +452,7 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, Vec<B>, io::Result<()>) + 'static,
     {
-        let row = SendVectored { bufs, message: Message::new(), all: true, sent: 0 };
+        let row = SendVectored::new(bufs, true);
         self.submit_on(row, stream, move |stream, io, (bufs, result)| {
             callback(stream, io, bufs, result.map(drop));
         })

@@ -178,6 +178,32 @@ fn peer_process(_socket: &Socket) -> Option<u32> {
     None
 }
 
+/// Whether a receive of nothing from nobody was at the end of a Unix socket that is open. An empty
+/// datagram of a sender without a name looks the same on Linux: there it is asked whether more can
+/// come.
+#[cfg(target_os = "linux")]
+pub(crate) fn nobody_is_the_end(fd: RawFd) -> bool {
+    poll_now(fd, PEER_ENDED).is_ok_and(|events| events & PEER_ENDED != 0)
+}
+
+/// Elsewhere a sender without a name has an address, which names nobody (uipc_usrreq.c).
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn nobody_is_the_end(_fd: RawFd) -> bool {
+    true
+}
+
+/// Whether a datagram was refused because the Unix socket that it goes to has no room for it now.
+#[cfg(target_os = "linux")]
+pub(crate) fn has_no_room(result: i32) -> bool {
+    result == -libc::EAGAIN
+}
+
+/// macOS and FreeBSD say so of a socket that blocks as well (unix(4), send(2)).
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn has_no_room(result: i32) -> bool {
+    matches!(-result, libc::EAGAIN | libc::ENOBUFS)
+}
+
 /// Reads a socket's option, of a type that the system fills whole (getsockopt(2)).
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 fn option<T: Copy>(socket: &Socket, (level, name): (i32, i32), value: &mut T) -> io::Result<()> {

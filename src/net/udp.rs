@@ -7,12 +7,12 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use socket2::{SockAddr, SockRef, Type};
 
 use super::stream::{adopt, borrow, into_blocking, not_open};
-use super::{Borrowed, Datagram, Received, UdpOptions, system};
+use super::{Address, Borrowed, Datagram, Received, UdpOptions, system};
 use crate::error::{FOREIGN, NO_DATAGRAMS, NO_ROOM};
 use crate::handle::Source;
 use crate::op::envelope::Envelope;
 use crate::op::recv_from::RecvFrom;
-use crate::op::recv_from_each::{HEAD, RecvFromEach};
+use crate::op::recv_from_each::RecvFromEach;
 use crate::op::send_to::SendTo;
 use crate::op::supply::Supply;
 use crate::op::user_space::Failed;
@@ -302,14 +302,14 @@ impl UdpSocket {
     }
 }
 
-/// Why datagrams are not received from this source; what is to be said of a closed or foreign one is
-/// left to the operation.
-fn no_datagrams(source: &Source) -> Option<i32> {
+/// Why datagrams of this family are not received from this source; what is to be said of a closed or
+/// foreign one is left to the operation.
+fn no_datagrams<A: Address>(source: &Source) -> Option<i32> {
     let fd = source.fd()?;
     let socket = borrow(&fd);
     let is_fit = socket
         .r#type()
-        .and_then(|kind| Ok(kind == Type::DGRAM && socket.local_addr()?.as_socket().is_some()));
+        .and_then(|kind| Ok(kind == Type::DGRAM && A::of(&socket.local_addr()?).is_some()));
     match is_fit {
         Ok(true) => None,
         Ok(false) => Some(NO_DATAGRAMS),
@@ -432,16 +432,33 @@ impl Io {
         F: FnMut(&mut C, &Io, Datagram) -> Next + 'static,
         D: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        let size = pool.shared.size();
-        let refused = match no_datagrams(socket.as_source()) {
+        self.receive_each(socket, pool, each, done)
+    }
+
+    /// Receives datagrams of a family again and again.
+    pub(super) fn receive_each<A, C, F, D>(
+        &self,
+        socket: C,
+        pool: &BufferPool,
+        each: F,
+        done: D,
+    ) -> Op
+    where
+        A: Address,
+        C: AsSource + 'static,
+        F: FnMut(&mut C, &Io, Datagram<A>) -> Next + 'static,
+        D: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        let (size, head) = (pool.shared.size(), RecvFromEach::<A>::HEAD);
+        let refused = match no_datagrams::<A>(socket.as_source()) {
             _ if !pool.shared.belongs_to(self) => Some(FOREIGN),
-            None if size <= HEAD => Some(NO_ROOM),
+            None if size <= head => Some(NO_ROOM),
             refused => refused,
         };
         if let Some(refused) = refused {
             return self.submit(Failed(refused), socket, done);
         }
-        let row = RecvFromEach::new(Supply::new(&pool.shared), size - HEAD);
+        let row = RecvFromEach::new(Supply::new(&pool.shared), size - head);
         self.submit_each_on(row, socket, each, done)
     }
 }

@@ -14,6 +14,12 @@ use super::system;
 pub struct UnixAddress(pub(crate) SockAddr);
 
 impl UnixAddress {
+    /// The address, if it is one of a Unix socket.
+    pub(crate) fn of(raw: SockAddr) -> Option<UnixAddress> {
+        // Some systems leave out even the family of a peer that has no name.
+        (raw.is_unix() || raw.family() == 0).then_some(UnixAddress(raw))
+    }
+
     /// The address of a socket's file.
     ///
     /// # Errors

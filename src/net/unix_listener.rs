@@ -89,17 +89,21 @@ impl UnixListenOptions {
     }
 
     fn bind(&self, socket: &Socket, address: &UnixAddress) -> io::Result<()> {
-        let bound = socket.bind(&address.0);
-        if let (Err(error), Some(path)) = (&bound, address.as_path())
-            && self.replace_stale
-            && error.kind() == io::ErrorKind::AddrInUse
-            && is_stale(address, path)
-        {
-            fs::remove_file(path)?;
-            return socket.bind(&address.0);
-        }
-        bound
+        if self.replace_stale { bind_replacing(socket, address) } else { socket.bind(&address.0) }
     }
+}
+
+/// Binds a socket, in the place of a file to which none is bound any more.
+pub(super) fn bind_replacing(socket: &Socket, address: &UnixAddress) -> io::Result<()> {
+    let bound = socket.bind(&address.0);
+    if let (Err(error), Some(path)) = (&bound, address.as_path())
+        && error.kind() == io::ErrorKind::AddrInUse
+        && is_stale(address, path)
+    {
+        fs::remove_file(path)?;
+        return socket.bind(&address.0);
+    }
+    bound
 }
 
 /// Whether a path is that of a socket's file to which no socket is bound. A socket of another kind

@@ -47,8 +47,7 @@ impl Stream for UnixStream {
     }
 
     fn address(raw: SockAddr) -> Option<UnixAddress> {
-        // Some systems leave out even the family of a peer that has no name.
-        (raw.is_unix() || raw.family() == 0).then_some(UnixAddress(raw))
+        UnixAddress::of(raw)
     }
 
     fn peer(&self) -> io::Result<UnixAddress> {

@@ -8,10 +8,10 @@
 //! Sources: connect(2), "EAGAIN"; unix(7).
 
 use std::io;
-use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
+use super::retry::Retry;
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
@@ -21,17 +21,11 @@ use crate::net::borrow;
 use crate::net::{Stream, UnixAddress, socket};
 use crate::{AsSource, Io, UnixStream};
 
-/// The first pause before the next try; each is twice as long as the one before.
-const PAUSE_MIN: Duration = Duration::from_millis(1);
-const PAUSE_MAX: Duration = Duration::from_millis(32);
-
 pub(crate) struct ConnectUnix {
     /// The socket, which does not block, and where to; or why there is none.
     parts: io::Result<(UnixStream, UnixAddress)>,
-    /// How long it waits when the backlog is full.
-    pause: Duration,
-    /// It waits.
-    paused: bool,
+    /// When the backlog is full.
+    retry: Retry,
 }
 
 impl ConnectUnix {
@@ -41,7 +35,7 @@ impl ConnectUnix {
             socket.set_nonblocking(true)?;
             Ok((UnixStream::from_fd(io, socket.into()), address))
         });
-        ConnectUnix { parts, pause: PAUSE_MIN, paused: false }
+        ConnectUnix { parts, retry: Retry::new(io) }
     }
 
     pub(crate) fn stream(&self) -> Option<&UnixStream> {
@@ -49,15 +43,9 @@ impl ConnectUnix {
     }
 
     fn attempt(&mut self, connect: impl FnOnce(&UnixAddress) -> i32) -> Start {
-        let Ok((stream, address)) = &self.parts else { return Start::Ready(0) };
+        let Ok((_stream, address)) = &self.parts else { return Start::Ready(0) };
         let result = connect(address);
-        if result != -libc::EAGAIN {
-            return Start::Ready(result);
-        }
-        let deadline_ns = stream.as_source().deadline_ns(self.pause);
-        self.pause = PAUSE_MAX.min(self.pause * 2);
-        self.paused = true;
-        Start::Timer(deadline_ns)
+        if result == -libc::EAGAIN { self.retry.pause() } else { Start::Ready(result) }
     }
 }
 
@@ -78,8 +66,7 @@ impl Operation for ConnectUnix {
     }
 
     fn step(&mut self, result: i32) -> Step {
-        let paused = std::mem::replace(&mut self.paused, false);
-        if paused && result == 0 { Step::Again } else { Step::Done(result) }
+        self.retry.step(result)
     }
 
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {

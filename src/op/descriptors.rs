@@ -21,6 +21,7 @@ use std::ptr;
 use io_uring::{opcode, types};
 
 use super::recv::{TRANSFER_MAX, written};
+use super::tries::Tries;
 use super::vectored::sized;
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness::{self, Interest};
@@ -96,48 +97,63 @@ impl Parcel {
     }
 
     /// Takes the descriptors that a receive without an error has left here.
-    fn unpack(&mut self, mut each: impl FnMut(OwnedFd)) {
-        // The record may have moved since.
-        self.header.msg_control = self.control.as_mut_ptr().cast();
-        // Systems have it in different widths.
-        let len: usize = self.header.msg_controllen as _;
-        let end = self.control.as_ptr().addr() + len.min(CONTROL_BYTES);
-        let header = &raw const self.header;
-        // SAFETY: the header refers to the control, and the system wrote its length.
-        let mut at = unsafe { libc::CMSG_FIRSTHDR(header) };
-        while !at.is_null() {
-            // SAFETY: the system wrote a control message's header there.
-            let head = unsafe { at.read_unaligned() };
-            if head.cmsg_level == libc::SOL_SOCKET && head.cmsg_type == libc::SCM_RIGHTS {
-                // SAFETY: the system wrote data behind its header.
-                let data = unsafe { libc::CMSG_DATA(at) }.cast::<RawFd>();
-                // Of a message that was cut, some systems give the length that it had.
-                let bytes = (head.cmsg_len as usize).saturating_sub(control_len(0));
-                let bytes = bytes.min(end.saturating_sub(data.addr()));
-                for number in 0..bytes / size_of::<RawFd>() {
-                    // SAFETY: the message's length says that it is there; it need not be aligned.
-                    let fd = unsafe { data.wrapping_add(number).read_unaligned() };
-                    // SAFETY: the system made this descriptor for this message, which is unpacked
-                    // once: its length is forgotten below.
-                    each(unsafe { OwnedFd::from_raw_fd(fd) });
-                }
-            }
-            // SAFETY: as for the first one.
-            at = unsafe { libc::CMSG_NXTHDR(header, at) };
-        }
-        self.header.msg_controllen = 0;
+    fn unpack(&mut self, each: impl FnMut(OwnedFd)) {
+        unpack(&mut self.header, &mut self.control, each);
     }
+}
+
+/// Takes the descriptors that a receive without an error has left in the control messages of its
+/// header.
+pub(super) fn unpack(
+    header: &mut libc::msghdr,
+    control: &mut [u64],
+    mut each: impl FnMut(OwnedFd),
+) {
+    // The record may have moved since.
+    header.msg_control = control.as_mut_ptr().cast();
+    // Systems have it in different widths.
+    let len: usize = header.msg_controllen as _;
+    let end = control.as_ptr().addr() + len.min(size_of_val(control));
+    let described = &raw const *header;
+    // SAFETY: the header refers to the control, and the system wrote its length.
+    let mut at = unsafe { libc::CMSG_FIRSTHDR(described) };
+    while !at.is_null() {
+        // SAFETY: the system wrote a control message's header there.
+        let head = unsafe { at.read_unaligned() };
+        if (head.cmsg_len as usize) < control_len(0) {
+            // Nothing was written there: some systems would go on with the same one for ever.
+            break;
+        }
+        if head.cmsg_level == libc::SOL_SOCKET && head.cmsg_type == libc::SCM_RIGHTS {
+            // SAFETY: the system wrote data behind its header.
+            let data = unsafe { libc::CMSG_DATA(at) }.cast::<RawFd>();
+            // Of a message that was cut, some systems give the length that it had.
+            let bytes = (head.cmsg_len as usize).saturating_sub(control_len(0));
+            let bytes = bytes.min(end.saturating_sub(data.addr()));
+            for number in 0..bytes / size_of::<RawFd>() {
+                // SAFETY: the message's length says that it is there; it need not be aligned.
+                let fd = unsafe { data.wrapping_add(number).read_unaligned() };
+                // SAFETY: the system made this descriptor for this message, which is unpacked
+                // once: its length is forgotten below.
+                each(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
+        }
+        // SAFETY: as for the first one.
+        at = unsafe { libc::CMSG_NXTHDR(described, at) };
+    }
+    header.msg_controllen = 0;
 }
 
 pub(crate) struct SendDescriptors<B> {
     buf: B,
     descriptors: Vec<OwnedFd>,
     parcel: Parcel,
+    tries: Tries,
 }
 
 impl<B: IoBuf> SendDescriptors<B> {
     pub(crate) fn new(buf: B, descriptors: Vec<OwnedFd>) -> SendDescriptors<B> {
-        SendDescriptors { buf, descriptors, parcel: Parcel::new() }
+        SendDescriptors { buf, descriptors, parcel: Parcel::new(), tries: Tries::default() }
     }
 
     /// The message, or why there can be none.
@@ -167,8 +183,10 @@ impl<B: IoBuf> Operation for SendDescriptors<B> {
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         match self.describe() {
             Ok(header) => {
-                let (fd, flags) = (types::Fd(place.fd), libc::MSG_NOSIGNAL.cast_unsigned());
-                place.submit(opcode::SendMsg::new(fd, header.cast_const()).flags(flags).build())
+                let entry = opcode::SendMsg::new(types::Fd(place.fd), header.cast_const());
+                self.tries.submit(place, |more| {
+                    entry.flags((libc::MSG_NOSIGNAL | more).cast_unsigned()).build()
+                })
             }
             Err(result) => Start::Ready(result),
         }
@@ -186,7 +204,7 @@ impl<B: IoBuf> Operation for SendDescriptors<B> {
     }
 
     fn step(&mut self, result: i32) -> Step {
-        Step::Done(result)
+        self.tries.step(result).unwrap_or(Step::Done(result))
     }
 
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {

@@ -11,15 +11,21 @@ use std::ptr;
 
 use socket2::{SockAddr, SockAddrStorage};
 
+use super::descriptors::unpack;
 use super::vectored::sized;
 use crate::error::NO_SEGMENTS;
-use crate::net::{Borrowed, system};
+use crate::net::{Address, Borrowed, system};
 
 /// Room for one control message with a number in it, aligned for its header.
 type Control = [u64; 3];
 /// Bytes of it.
-pub(super) const CONTROL_LEN: u32 = 24;
+const CONTROL_LEN: u32 = 24;
 const _: () = assert!(CONTROL_LEN as usize == size_of::<Control>());
+
+/// Bytes for control messages that come with datagrams of this family.
+pub(super) const fn control_len<A: Address>() -> u32 {
+    if A::HAS_CONTROL { CONTROL_LEN } else { 0 }
+}
 
 pub(crate) struct Envelope {
     header: libc::msghdr,
@@ -86,23 +92,26 @@ impl Envelope {
         Ok(&raw const self.header)
     }
 
-    /// The header of a message that receives into so many bytes from `at` on.
-    pub(crate) fn for_receive(&mut self, at: *mut u8, len: usize) -> *mut libc::msghdr {
+    /// The header of a message that receives into so many bytes from `at` on, from a sender of
+    /// this family.
+    pub(crate) fn for_receive<A: Address>(&mut self, at: *mut u8, len: usize) -> *mut libc::msghdr {
         self.hold(at, len);
         self.header.msg_name = (&raw mut self.address).cast();
         self.header.msg_namelen = self.address.size_of();
-        self.header.msg_control = self.control.as_mut_ptr().cast();
-        self.header.msg_controllen = CONTROL_LEN as _;
+        if A::HAS_CONTROL {
+            self.header.msg_control = self.control.as_mut_ptr().cast();
+        }
+        self.header.msg_controllen = control_len::<A>() as _;
         self.header.msg_flags = 0;
         &raw mut self.header
     }
 
-    /// The header of messages that are received into provided buffers, each with an address of so
-    /// many bytes and a control message before it.
+    /// The header of messages that are received into provided buffers, each with an address and
+    /// a control message of this family before it.
     #[cfg(target_os = "linux")]
-    pub(super) fn for_many(&mut self, address_len: u32) -> *const libc::msghdr {
-        self.header.msg_namelen = address_len;
-        self.header.msg_controllen = CONTROL_LEN as _;
+    pub(super) fn for_many<A: Address>(&mut self) -> *const libc::msghdr {
+        self.header.msg_namelen = A::LEN;
+        self.header.msg_controllen = control_len::<A>() as _;
         &raw const self.header
     }
 
@@ -119,6 +128,19 @@ impl Envelope {
         // SAFETY: the storage was zeroed, or written by the kernel, which also gave the length, cut
         // here to the storage's own.
         unsafe { SockAddr::new(address, len) }
+    }
+
+    /// Whether what was received has no sender.
+    pub(crate) fn is_from_nobody(&mut self) -> bool {
+        // SAFETY: it is one of the system's address structures, and any bytes are a value of it.
+        unsafe { self.address.view_as::<libc::sockaddr>() }.sa_family == 0
+    }
+
+    /// Closes what came with a message of a socket that the receive was not meant for: control
+    /// messages of a Unix socket may be descriptors.
+    #[cold]
+    pub(crate) fn close_descriptors(&mut self) {
+        unpack(&mut self.header, &mut self.control, drop);
     }
 
     /// Whether what was received did not fit.

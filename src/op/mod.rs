@@ -26,8 +26,9 @@
 //! | send_with_descriptors, recv_with_descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg |
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
 //! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg |
-//! | recv_from | `recv_from.rs` | `RECVMSG` | recvmsg |
-//! | recv_from_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg |
+//! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg |
+//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg |
+//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg |
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
@@ -88,9 +89,11 @@ pub(crate) mod recv_from;
 pub(crate) mod recv_from_each;
 pub(crate) mod remove;
 pub(crate) mod rename;
+pub(crate) mod retry;
 pub(crate) mod send;
 pub(crate) mod send_file;
 pub(crate) mod send_to;
+pub(crate) mod send_to_unix;
 pub(crate) mod send_zero_copy;
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
@@ -99,6 +102,7 @@ pub(crate) mod supply;
 pub(crate) mod symlink;
 pub(crate) mod sync;
 pub(crate) mod sync_range;
+pub(crate) mod tries;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
 pub(crate) mod vectored_at;
@@ -161,6 +165,8 @@ pub(crate) enum Step {
     Unsynced(i32, HandleId),
     /// It must be started once more, for the rest.
     Again,
+    /// It must be started once more, whatever is known of its handle.
+    Retry,
 }
 
 /// A result on its way up.
@@ -338,7 +344,8 @@ where
         }
         let result = loop {
             // SAFETY: as in `start`; the driver has let go of the operation.
-            match unsafe { (*record).row.step(result) } {
+            let step = unsafe { (*record).row.step(result) };
+            let direction = match step {
                 Step::Done(result) => break result,
                 Step::Broken(result, handle) => {
                     // Before what is queued behind it may start.
@@ -350,10 +357,12 @@ where
                     io.core.sync_failed(handle, result);
                     break result;
                 }
-                Step::Again => match io.core.start_again(slot, Self::start, O::DIRECTION) {
-                    Some(ended) => result = ended,
-                    None => return,
-                },
+                Step::Again => O::DIRECTION,
+                Step::Retry => Direction::None,
+            };
+            match io.core.start_again(slot, Self::start, direction) {
+                Some(ended) => result = ended,
+                None => return,
             }
         };
         // SAFETY: the record is moved out once: `release` frees the slot right after, and its

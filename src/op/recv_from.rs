@@ -4,6 +4,7 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::os::fd::RawFd;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
@@ -22,20 +23,24 @@ use crate::{Io, IoBufMut};
 pub(crate) struct RecvFrom<B, A> {
     buf: B,
     envelope: Envelope,
+    fd: RawFd,
+    /// The socket was shut down, or a stream is at its end.
+    ended: bool,
     family: PhantomData<A>,
 }
 
-impl<B: IoBufMut, A> RecvFrom<B, A> {
+impl<B: IoBufMut, A: Address> RecvFrom<B, A> {
     pub(crate) fn new(buf: B) -> RecvFrom<B, A> {
-        RecvFrom { buf, envelope: Envelope::empty(), family: PhantomData }
+        RecvFrom { buf, envelope: Envelope::empty(), fd: -1, ended: false, family: PhantomData }
     }
 
     /// The header of the message, unless there is no room for one.
-    fn describe(&mut self) -> Result<*mut libc::msghdr, i32> {
+    fn describe(&mut self, fd: RawFd) -> Result<*mut libc::msghdr, i32> {
+        self.fd = fd;
         match self.buf.writable() {
             // It would swallow a datagram.
             (_, 0) => Err(NO_ROOM),
-            (at, len) => Ok(self.envelope.for_receive(at, len)),
+            (at, len) => Ok(self.envelope.for_receive::<A>(at, len)),
         }
     }
 }
@@ -46,20 +51,22 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
-        match self.describe() {
+        match self.describe(place.fd) {
             Ok(header) => place.submit(opcode::RecvMsg::new(types::Fd(place.fd), header).build()),
             Err(result) => Start::Ready(result),
         }
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        match self.describe() {
+        match self.describe(place.fd) {
             Ok(header) => place.recv_datagram(|socket| envelope::receive(socket, header)),
             Err(result) => Start::Ready(result),
         }
     }
 
     fn step(&mut self, result: i32) -> Step {
+        // The handle is open as long as the operation is not done.
+        self.ended = result == 0 && self.envelope.is_from_nobody() && A::has_ended(self.fd);
         Step::Done(result)
     }
 
@@ -68,14 +75,20 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
             let len = written(&mut self.buf, count);
             let (truncated, segment) = (self.envelope.is_cut(), self.envelope.segment());
             match A::of(&self.envelope.sender()) {
-                Some(from) => Ok(Received { len, from, truncated, segment }),
-                // Nothing from nobody: the end of a stream, or of a socket that was shut down.
-                None if len == 0 => Err(io::ErrorKind::UnexpectedEof.into()),
-                None => Err(io::ErrorKind::InvalidData.into()),
+                Some(from) if !self.ended => Ok(Received { len, from, truncated, segment }),
+                _ => {
+                    self.envelope.close_descriptors();
+                    let ended = self.ended.then_some(io::ErrorKind::UnexpectedEof);
+                    Err(ended.unwrap_or(io::ErrorKind::InvalidData).into())
+                }
             }
         });
         (self.buf, result)
     }
 
-    fn discard(self, _result: i32) {}
+    fn discard(mut self, result: i32) {
+        if result >= 0 {
+            self.envelope.close_descriptors();
+        }
+    }
 }

@@ -14,7 +14,8 @@
 //! that of a socket which was shut down.
 //! Sources: io_uring_prep_recvmsg_multishot(3), kernel 6.0+; recvmsg(2); udp(7), "Error handling".
 
-use std::net::SocketAddr;
+use std::marker::PhantomData;
+use std::os::fd::RawFd;
 
 #[cfg(target_os = "linux")]
 use io_uring::squeue::Flags;
@@ -34,13 +35,8 @@ use crate::driver::readiness::{self, Interest};
 use crate::driver::uring;
 use crate::net::{Address, Datagram};
 
-/// Bytes for a sender: an IPv6 address takes 28.
-const SENDER_LEN: u32 = 32;
-/// Bytes of a buffer that are before the datagram. So it begins at a multiple of eight.
-const HEAD_LEN: u32 = 16 + SENDER_LEN + envelope::CONTROL_LEN;
-pub(crate) const HEAD: usize = HEAD_LEN as usize;
-
-pub(crate) struct RecvFromEach {
+/// `A` is the family of the senders' addresses.
+pub(crate) struct RecvFromEach<A> {
     supply: Supply,
     envelope: Envelope,
     /// Bytes of a buffer for the datagram.
@@ -49,15 +45,21 @@ pub(crate) struct RecvFromEach {
     /// The kernel writes the head.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     multishot: bool,
+    fd: RawFd,
     /// The socket was shut down.
     ended: bool,
+    family: PhantomData<A>,
 }
 
-impl RecvFromEach {
+impl<A: Address> RecvFromEach<A> {
+    /// Bytes of a buffer that are before the datagram. So it begins at a multiple of eight.
+    const HEAD_LEN: u32 = 16 + A::LEN + envelope::control_len::<A>();
+    pub(crate) const HEAD: usize = Self::HEAD_LEN as usize;
+
     /// `room` is what the head leaves of a buffer.
-    pub(crate) fn new(supply: Supply, room: usize) -> RecvFromEach {
-        let envelope = Envelope::empty();
-        RecvFromEach { supply, envelope, room, multishot: false, ended: false }
+    pub(crate) fn new(supply: Supply, room: usize) -> RecvFromEach<A> {
+        let (envelope, family) = (Envelope::empty(), PhantomData);
+        RecvFromEach { supply, envelope, room, multishot: false, fd: -1, ended: false, family }
     }
 
     #[cfg(target_os = "linux")]
@@ -68,24 +70,24 @@ impl RecvFromEach {
             return place.submit(opcode::PollAdd::new(fd, u32::from(events)).build());
         }
         let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
-        let room = &mut taken.room()[HEAD..];
-        let header = self.envelope.for_receive(room.as_mut_ptr().cast(), room.len());
+        let room = &mut taken.room()[Self::HEAD..];
+        let header = self.envelope.for_receive::<A>(room.as_mut_ptr().cast(), room.len());
         let entry = opcode::RecvMsg::new(fd, header);
         place.submit(entry.flags(libc::MSG_DONTWAIT.cast_unsigned()).build())
     }
 
     /// The datagram in a buffer that the kernel wrote a head to.
     #[cfg(target_os = "linux")]
-    fn with_head(&mut self, buf: PoolBuf) -> Option<Datagram> {
+    fn with_head(&mut self, buf: PoolBuf) -> Option<Datagram<A>> {
         let received = RecvMsgOut::parse(&buf, self.envelope.header()).ok()?;
         let from = envelope::address(received.name_data());
         let truncated = received.is_payload_truncated();
         let segment = envelope::segment_in(received.control_data());
-        self.datagram(Some(buf), HEAD, &from, (truncated, segment))
+        self.datagram(Some(buf), Self::HEAD, &from, (truncated, segment))
     }
 
     /// The datagram whose head is in the operation.
-    fn without_head(&mut self, buf: Option<PoolBuf>, start: usize) -> Option<Datagram> {
+    fn without_head(&mut self, buf: Option<PoolBuf>, start: usize) -> Option<Datagram<A>> {
         let (truncated, segment) = (self.envelope.is_cut(), self.envelope.segment());
         let from = self.envelope.sender();
         self.datagram(buf, start, &from, (truncated, segment))
@@ -97,45 +99,49 @@ impl RecvFromEach {
         start: usize,
         from: &SockAddr,
         (truncated, segment): (bool, Option<u16>),
-    ) -> Option<Datagram> {
-        let from = SocketAddr::of(from);
+    ) -> Option<Datagram<A>> {
+        let is_empty = buf.as_ref().is_none_or(|buf| buf.len() <= start);
+        let ended = is_empty && from.family() == 0 && A::has_ended(self.fd);
+        let from = A::of(from).filter(|_| !ended);
         self.ended |= from.is_none();
         from.map(|from| Datagram { from, truncated, segment, buf, start })
     }
 }
 
-impl Multishot for RecvFromEach {
-    type Item = Datagram;
+impl<A: Address> Multishot for RecvFromEach<A> {
+    type Item = Datagram<A>;
     const DIRECTION: Direction = Direction::In;
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        self.fd = place.fd;
         let Some(group) = self.supply.group() else { return self.without_ring(place) };
         let fd = types::Fd(place.fd);
         self.multishot = place.features().recv_multishot;
         place.submit(if self.multishot {
-            let header = self.envelope.for_many(SENDER_LEN);
+            let header = self.envelope.for_many::<A>();
             opcode::RecvMsgMulti::new(fd, header, group).build()
         } else {
-            let header = self.envelope.for_receive(std::ptr::null_mut(), self.room);
+            let header = self.envelope.for_receive::<A>(std::ptr::null_mut(), self.room);
             let entry = opcode::RecvMsg::new(fd, header).buf_group(group).build();
             entry.flags(Flags::BUFFER_SELECT)
         })
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        self.fd = place.fd;
         if !place.is_worth_trying(Interest::Readable) {
             return Start::Await(Interest::Readable);
         }
         let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
-        let room = &mut taken.room()[HEAD..];
-        let header = self.envelope.for_receive(room.as_mut_ptr().cast(), room.len());
+        let room = &mut taken.room()[Self::HEAD..];
+        let header = self.envelope.for_receive::<A>(room.as_mut_ptr().cast(), room.len());
         let start = place.recv_datagram(|socket| envelope::receive(socket, header));
         self.supply.tried(taken, &start);
         start
     }
 
-    fn item(&mut self, _io: &Io, completion: Completion) -> Option<Datagram> {
+    fn item(&mut self, _io: &Io, completion: Completion) -> Option<Datagram<A>> {
         let len = u32::try_from(completion.result).ok();
         match (completion.buffer(), len) {
             #[cfg(target_os = "linux")]
@@ -154,9 +160,9 @@ impl Multishot for RecvFromEach {
             (None, len) => {
                 // An empty datagram may leave a buffer in its ring.
                 let in_ring = len == Some(0) && self.supply.has_ring();
-                let buf = self.supply.filled(len.map(|len| len + HEAD_LEN));
+                let buf = self.supply.filled(len.map(|len| len + Self::HEAD_LEN));
                 self.supply.void_promise();
-                if buf.is_some() || in_ring { self.without_head(buf, HEAD) } else { None }
+                if buf.is_some() || in_ring { self.without_head(buf, Self::HEAD) } else { None }
             }
         }
     }

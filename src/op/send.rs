@@ -16,6 +16,7 @@ use io_uring::{opcode, types};
 
 #[cfg(target_os = "linux")]
 use super::recv::clamp;
+use super::tries::Tries;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
 use crate::driver::readiness;
@@ -34,16 +35,22 @@ struct Bytes {
     awaited: bool,
 }
 
-/// An attempt to send; `tried` says whether it is not the first one.
+/// An attempt to send; `tried` says whether it is not the first one, `tries` how those after it go.
 #[cfg(target_os = "linux")]
 #[inline(always)]
-fn attempt(place: &mut uring::Place<'_>, bytes: &Bytes, tried: &mut bool) -> Start {
+fn attempt(
+    place: &mut uring::Place<'_>,
+    bytes: &Bytes,
+    tried: &mut bool,
+    tries: &mut Tries,
+) -> Start {
     let &Bytes { at, len, flags, awaited } = bytes;
     let entry = opcode::Send::new(types::Fd(place.fd), at, len);
     let flags = flags | libc::MSG_NOSIGNAL;
     if !place.features().skip_success || std::mem::replace(tried, true) {
-        return place.submit(entry.flags(flags).build());
+        return tries.submit(place, |more| entry.flags(flags | more).build());
     }
+    tries.tried = true;
     let entry = entry.flags(flags | libc::MSG_DONTWAIT | libc::MSG_WAITALL).build();
     place.submit_inline(entry.flags(Flags::SKIP_SUCCESS), len.cast_signed(), awaited)
 }
@@ -61,6 +68,7 @@ pub(crate) struct Send<B> {
     pub(crate) buf: B,
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     pub(crate) tried: bool,
+    pub(crate) tries: Tries,
 }
 
 impl<B: IoBuf> Operation for Send<B> {
@@ -71,7 +79,8 @@ impl<B: IoBuf> Operation for Send<B> {
     #[inline(always)]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let (at, len) = (self.buf.as_ptr(), clamp(self.buf.len()));
-        attempt(place, &Bytes { at, len, flags: 0, awaited: true }, &mut self.tried)
+        let bytes = Bytes { at, len, flags: 0, awaited: true };
+        attempt(place, &bytes, &mut self.tried, &mut self.tries)
     }
 
     #[inline(always)]
@@ -81,7 +90,7 @@ impl<B: IoBuf> Operation for Send<B> {
 
     #[inline]
     fn step(&mut self, result: i32) -> Step {
-        Step::Done(result)
+        self.tries.step(result).unwrap_or(Step::Done(result))
     }
 
     #[inline]
@@ -97,11 +106,12 @@ pub(crate) struct SendAll<B> {
     sent: usize,
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     tried: bool,
+    tries: Tries,
 }
 
 impl<B: IoBuf> SendAll<B> {
     pub(crate) fn new(buf: B) -> SendAll<B> {
-        SendAll { buf, sent: 0, tried: false }
+        SendAll { buf, sent: 0, tried: false, tries: Tries::default() }
     }
 
     #[inline]
@@ -119,7 +129,8 @@ impl<B: IoBuf> SendAll<B> {
         let (at, len) = (rest.as_ptr(), clamp(rest.len()));
         // MSG_WAITALL lets the kernel go on after a short send by itself (5.19+); older kernels
         // ignore it, and `step` sees to the rest.
-        attempt(place, &Bytes { at, len, flags: libc::MSG_WAITALL, awaited }, &mut self.tried)
+        let bytes = Bytes { at, len, flags: libc::MSG_WAITALL, awaited };
+        attempt(place, &bytes, &mut self.tried, &mut self.tries)
     }
 }
 
@@ -140,6 +151,9 @@ impl<B: IoBuf> Operation for SendAll<B> {
 
     #[inline]
     fn step(&mut self, result: i32) -> Step {
+        if let Some(step) = self.tries.step(result) {
+            return step;
+        }
         if result < 0 {
             return Step::Done(result);
         }
@@ -165,7 +179,7 @@ pub(crate) struct SendDetached<B> {
 impl<B: IoBuf> SendDetached<B> {
     /// Of `buf`, of which the first `sent` bytes are on their way.
     pub(crate) fn new(buf: B, sent: usize, handle: Option<HandleId>) -> SendDetached<B> {
-        SendDetached { all: SendAll { buf, sent, tried: false }, handle }
+        SendDetached { all: SendAll { sent, ..SendAll::new(buf) }, handle }
     }
 }
 

@@ -12,6 +12,7 @@ use io_uring::{opcode, types};
 
 #[cfg(target_os = "linux")]
 use super::recv::clamp;
+use super::tries::Tries;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
 use crate::driver::readiness;
@@ -23,11 +24,12 @@ pub(crate) struct SendZeroCopy<B> {
     buf: B,
     /// The socket cannot do it without a copy.
     copies: bool,
+    tries: Tries,
 }
 
 impl<B> SendZeroCopy<B> {
     pub(crate) fn new(buf: B) -> SendZeroCopy<B> {
-        SendZeroCopy { buf, copies: false }
+        SendZeroCopy { buf, copies: false, tries: Tries::default() }
     }
 }
 
@@ -39,11 +41,10 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let (at, len) = (self.buf.as_ptr(), clamp(self.buf.len()));
         let (fd, flags) = (types::Fd(place.fd), libc::MSG_NOSIGNAL);
-        place.submit(if place.features().send_zero_copy && !self.copies {
-            opcode::SendZc::new(fd, at, len).flags(flags).build()
-        } else {
-            opcode::Send::new(fd, at, len).flags(flags).build()
-        })
+        if place.features().send_zero_copy && !self.copies {
+            return place.submit(opcode::SendZc::new(fd, at, len).flags(flags).build());
+        }
+        self.tries.submit(place, |more| opcode::Send::new(fd, at, len).flags(flags | more).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
@@ -51,6 +52,9 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
     }
 
     fn step(&mut self, result: i32) -> Step {
+        if let Some(step) = self.tries.step(result) {
+            return step;
+        }
         if result == -libc::EOPNOTSUPP && !std::mem::replace(&mut self.copies, true) {
             return Step::Again;
         }

@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd;
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
+use super::tries::Tries;
 use super::vectors::{Vectors, len_of_all, written_to_all};
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness::{self, Interest};
@@ -93,14 +94,19 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
 }
 
 pub(crate) struct SendVectored<B> {
-    pub(crate) bufs: Vec<B>,
-    pub(crate) message: Message,
+    bufs: Vec<B>,
+    message: Message,
     /// Whether to go on until all is sent.
-    pub(crate) all: bool,
-    pub(crate) sent: usize,
+    all: bool,
+    sent: usize,
+    tries: Tries,
 }
 
 impl<B: IoBuf> SendVectored<B> {
+    pub(crate) fn new(bufs: Vec<B>, all: bool) -> SendVectored<B> {
+        SendVectored { bufs, message: Message::new(), all, sent: 0, tries: Tries::default() }
+    }
+
     /// The message that is left to be sent, if there is anything.
     fn describe(&mut self) -> Option<&mut Message> {
         self.message.vectors.name_bytes(&self.bufs, self.sent, usize::MAX);
@@ -115,9 +121,9 @@ impl<B: IoBuf> Operation for SendVectored<B> {
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let Some(message) = self.describe() else { return Start::Ready(0) };
-        let header = message.header().cast_const();
-        let flags = libc::MSG_NOSIGNAL.cast_unsigned();
-        place.submit(opcode::SendMsg::new(types::Fd(place.fd), header).flags(flags).build())
+        let entry = opcode::SendMsg::new(types::Fd(place.fd), message.header().cast_const());
+        self.tries
+            .submit(place, |more| entry.flags((libc::MSG_NOSIGNAL | more).cast_unsigned()).build())
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
@@ -130,6 +136,9 @@ impl<B: IoBuf> Operation for SendVectored<B> {
     }
 
     fn step(&mut self, result: i32) -> Step {
+        if let Some(step) = self.tries.step(result) {
+            return step;
+        }
         if result < 0 {
             return Step::Done(result);
         }

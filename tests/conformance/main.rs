@@ -38,6 +38,7 @@ mod timers;
 mod udp;
 mod udp_socket;
 mod unix;
+mod unix_datagram;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;

@@ -9,10 +9,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tigereye::{
-    BufferPool, Descriptor, Io, Next, Signal, TcpListener, TcpStream, UdpSocket, is_cancelled,
+    BufferPool, Descriptor, Io, Next, Signal, TcpListener, TcpStream, UdpSocket, UnixDatagram,
+    is_cancelled,
 };
 
 use crate::patient::read_some;
+use crate::scratch::Scratch;
 use crate::{HANG, Log, Random, any, finish, pair, pattern, shared_pair, small_pair, std_pair};
 
 const ROUNDS: u32 = 3000;
@@ -314,7 +316,7 @@ fn assert_closed(mut far: std::net::TcpStream) {
     }
 }
 
-const KINDS: u32 = 21;
+const KINDS: u32 = 24;
 
 /// Starts one of each kind that can wait, all of which wait while the value returned lives.
 fn start_all_kinds(
@@ -366,7 +368,33 @@ fn start_all_kinds(
     let (end, socket) = (put("recv_from_each"), UdpSocket::bind(io, any()).unwrap());
     let wide = BufferPool::new(io, 2, 100).unwrap();
     io.recv_from_each(socket, &wide, |_s, _io, _d| Next::Stop, move |_s, _io, r| end(r.err()));
-    (far, peer, [one, two, three, four], trigger, pool, start_with_descriptors(io, log))
+    let unix = start_with_unix_datagrams(io, log);
+    (far, peer, [one, two, three, four], trigger, pool, unix, start_with_descriptors(io, log))
+}
+
+/// As [`start_all_kinds`], those with datagrams of Unix sockets.
+fn start_with_unix_datagrams(io: &Io, log: &Log<(&'static str, std::io::Error)>) -> impl Sized {
+    let put = |name| {
+        let log = log.clone();
+        move |error: Option<std::io::Error>| log.put((name, error.expect(name)))
+    };
+    let place = Scratch::new();
+    let (receiver, _count) = crate::unix_datagram::full(&place.join("full"));
+    let socket = || Rc::new(UnixDatagram::unbound(io).unwrap());
+    let end = put("recv_from_unix");
+    io.recv_from_unix(socket(), Vec::with_capacity(1), move |_s, _io, _b, r| end(r.err()));
+    let (end, pool) = (put("recv_from_unix_each"), BufferPool::new(io, 2, 200).unwrap());
+    io.recv_from_unix_each(
+        socket(),
+        &pool,
+        |_s, _io, _d| Next::Stop,
+        move |_s, _io, r| {
+            end(r.err());
+        },
+    );
+    let end = put("send_to_unix");
+    io.send_to_unix(socket(), "x", place.join("full"), move |_s, _io, _b, r| end(r.err()));
+    (place, receiver, pool)
 }
 
 /// As [`start_all_kinds`], those that take any descriptor or none.

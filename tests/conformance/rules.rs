@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tigereye::{
-    BufferPool, ConnectOptions, Io, Next, Op, TcpListener, TcpStream, UdpSocket, is_at_capacity,
-    is_cancelled,
+    BufferPool, ConnectOptions, Io, Next, Op, TcpListener, TcpStream, UdpSocket, UnixDatagram,
+    is_at_capacity, is_cancelled,
 };
 
+use crate::scratch::Scratch;
 use crate::{HANG, Log, any, finish, pair, pattern, shared_pair, small_pair};
 
 type Names = Log<&'static str>;
@@ -116,6 +117,32 @@ fn start_what_has_datagrams(io: &Io, names: &Names) -> u32 {
     4
 }
 
+/// As above, for those of Unix sockets.
+fn start_what_has_unix_datagrams(io: &Io, names: &Names, place: &Scratch) -> u32 {
+    let (path, pool) = (place.join("s"), BufferPool::new(io, 4, 256).unwrap());
+    let socket = Rc::new(UnixDatagram::bind(io, &path).unwrap());
+    let std = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    std.send_to(b"there already", &path).unwrap();
+    let log = names.clone();
+    let buf = Vec::with_capacity(16);
+    io.recv_from_unix(Rc::clone(&socket), buf, move |_s, _io, _buf, _result| {
+        log.put("recv_from_unix");
+    });
+    let (log, item) = (names.clone(), |_s: &mut Rc<UnixDatagram>, _io: &Io, _datagram| Next::Stop);
+    io.recv_from_unix_each(Rc::clone(&socket), &pool, item, move |_s, _io, _result| {
+        log.put("recv_from_unix_each");
+    });
+    let log = names.clone();
+    io.send_to_unix(Rc::clone(&socket), "x", &path, move |_s, _io, _buf, _result| {
+        log.put("send_to_unix");
+    });
+    let log = names.clone();
+    io.send_to_unix(socket, "x", "", move |_s, _io, _buf, _result| {
+        log.put("send_to_unix to no address");
+    });
+    4
+}
+
 #[test]
 fn rule1_one_callback_and_never_inside_the_submitting_call() {
     let io = Io::new().unwrap();
@@ -123,6 +150,8 @@ fn rule1_one_callback_and_never_inside_the_submitting_call() {
     let mut count = start_what_is_done_at_once(&io, &names);
     count += start_what_accepts_and_connects(&io, &names);
     count += start_what_has_datagrams(&io, &names);
+    let place = Scratch::new();
+    count += start_what_has_unix_datagrams(&io, &names, &place);
     assert_eq!(names.take(), [""; 0], "never inside the call");
     finish(&io);
     let mut all = names.take();

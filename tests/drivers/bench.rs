@@ -221,7 +221,7 @@ impl Outcome for usize {
     }
 }
 
-impl Outcome for Received {
+impl<A> Outcome for Received<A> {
     fn text(&self) -> String {
         format!("{}{}", self.len, if self.truncated { " cut" } else { "" })
     }

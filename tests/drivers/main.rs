@@ -37,6 +37,7 @@ mod start;
 mod system;
 mod table;
 mod unix;
+mod unix_datagram;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -141,6 +142,11 @@ fn files_and_paths() {
 #[test]
 fn unix_sockets() {
     compare(Family::Unix);
+}
+
+#[test]
+fn sending_datagrams_by_unix_sockets() {
+    compare(Family::UnixDatagram);
 }
 
 #[test]

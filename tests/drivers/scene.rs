@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
-use tigereye::{AsSource, BufferPool, Datagram, Trigger};
+use tigereye::{AsSource, BufferPool, Trigger};
 
 use crate::bench::{Bench, HANG, Kept, shown};
 use crate::files::Ground;
@@ -54,7 +54,7 @@ pub(crate) struct Scene {
     /// Whether received buffers are kept, and those that were.
     pub(crate) keeps: bool,
     pub(crate) kept: Kept,
-    pub(crate) kept_datagrams: Rc<RefCell<Vec<Datagram>>>,
+    pub(crate) kept_datagrams: Rc<RefCell<Vec<Box<dyn Any>>>>,
     /// Whether a flow stops at its first item.
     pub(crate) stops: bool,
     pub(crate) name: &'static str,
@@ -174,8 +174,10 @@ impl Scene {
         match operation.family() {
             Family::Connect => scene.expect_connections(),
             Family::Own | Family::Signal | Family::Post | Family::DataFile => {}
+            _ if operation.is_of_unix_datagrams() => scene.unix_datagrams(b),
             Family::Files => scene.lay(b, operation),
             Family::ReceiveFrom | Family::SendTo => scene.datagrams(b),
+            Family::UnixDatagram => scene.unix_receiver(b, operation),
             Family::Unix => scene.unix(b, operation),
             _ if operation.accepts() => scene.listen(b),
             Family::Listen => unreachable!("all of them accept"),
@@ -297,6 +299,10 @@ impl Scene {
                 let near = self.watch().local_addr().unwrap().as_socket().unwrap();
                 assert_eq!(far.send_to(bytes, near).unwrap(), bytes.len());
             }
+            // An empty one is a datagram, too.
+            None if self.directory.is_some() => {
+                assert_eq!(self.peer().send(bytes).unwrap(), bytes.len());
+            }
             None => self.peer().write_all(bytes).unwrap(),
         }
         if !self.awaited {
@@ -322,7 +328,9 @@ impl Scene {
 
     /// What the operation waits for comes about; the system has it.
     pub(crate) fn arrive(&mut self, b: &Bench, operation: Operation) {
-        if self.directory.is_some() || operation == Operation::RecvDescriptors {
+        if operation.family() == Family::Unix && self.directory.is_some()
+            || operation == Operation::RecvDescriptors
+        {
             self.unix_arrive(operation);
         } else if operation.accepts() {
             let client = TcpStream::connect(self.address).unwrap();

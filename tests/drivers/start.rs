@@ -76,6 +76,7 @@ pub(crate) fn start(b: &Bench, operation: Operation, scene: &mut Scene) -> Op {
         Family::Own => own(b, operation, scene, context),
         Family::Files => files::start(b, operation, scene, context),
         Family::Unix => crate::unix::begin(b, operation, scene, context),
+        Family::UnixDatagram => crate::unix_datagram::begin(b, operation, scene, context),
         Family::Signal => listen_to_signals(b, scene, context),
         Family::Post => unreachable!("a post is no operation"),
         Family::DataFile => unreachable!("its cells start it"),
@@ -161,18 +162,28 @@ fn receive(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> 
 }
 
 fn receive_from(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op {
-    if operation == Operation::RecvFrom {
-        return b.io.recv_from(context, b.room(scene.room), came);
+    let pool = scene.pool.as_ref();
+    match operation {
+        Operation::RecvFrom => b.io.recv_from(context, b.room(scene.room), came),
+        Operation::RecvFromUnix => b.io.recv_from_unix(context, b.room(scene.room), came),
+        Operation::RecvFromUnixEach => {
+            b.io.recv_from_unix_each(context, pool.unwrap(), each_datagram(scene), over)
+        }
+        _ => b.io.recv_from_each(context, pool.unwrap(), each_datagram(scene), over),
     }
+}
+
+fn each_datagram<A: 'static>(
+    scene: &Scene,
+) -> impl FnMut(&mut Context, &Io, Datagram<A>) -> Next + 'static {
     let (next, keeps, kept) = (next(scene), scene.keeps, Rc::clone(&scene.kept_datagrams));
-    let each = move |context: &mut Context, _io: &Io, datagram: Datagram| {
+    move |context, _io, datagram| {
         context.put(shown(&datagram) + if datagram.truncated { " cut" } else { "" });
         if keeps {
-            kept.borrow_mut().push(datagram);
+            kept.borrow_mut().push(Box::new(datagram));
         }
         next
-    };
-    b.io.recv_from_each(context, scene.pool.as_ref().unwrap(), each, over)
+    }
 }
 
 fn send(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op {

@@ -6,7 +6,7 @@ use tigereye::DriverKind;
 use crate::bench::Bench;
 use crate::{
     connect, data_file, files, halves, listen, own, post, ready, receive, receive_from, send,
-    send_to, signal, unix,
+    send_to, signal, unix, unix_datagram,
 };
 
 /// An enumeration with a list of what is in it, and its names.
@@ -49,6 +49,8 @@ listed! {
         RecvFrom,
         RecvFromEach,
         RecvFromPaused,
+        RecvFromUnix,
+        RecvFromUnixEach,
         SendTo,
         SendSegments,
         ShutdownRead,
@@ -94,6 +96,8 @@ listed! {
         RecvDescriptors,
         SendUnix,
         SendDescriptors,
+        SendToUnix,
+        SendToPeer,
         SignalEach,
         SignalPaused,
         Post,
@@ -192,6 +196,7 @@ pub(crate) enum Family {
     Files,
     Own,
     Unix,
+    UnixDatagram,
     Signal,
     Post,
     DataFile,
@@ -265,6 +270,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::Files => files::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
         Family::Unix => unix::cell(operation, situation),
+        Family::UnixDatagram => unix_datagram::cell(operation, situation),
         Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
         Family::DataFile => data_file::cell(situation),
@@ -282,7 +288,9 @@ impl Operation {
             }
             Send | SendAll | SendDetached | SendVectored | SendAllVectored | SendZeroCopy
             | Write | WriteAll => Family::Send,
-            RecvFrom | RecvFromEach | RecvFromPaused => Family::ReceiveFrom,
+            RecvFrom | RecvFromEach | RecvFromPaused | RecvFromUnix | RecvFromUnixEach => {
+                Family::ReceiveFrom
+            }
             SendTo | SendSegments => Family::SendTo,
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
@@ -293,6 +301,7 @@ impl Operation {
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
             AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
             | SendDescriptors => Family::Unix,
+            SendToUnix | SendToPeer => Family::UnixDatagram,
             SignalEach | SignalPaused => Family::Signal,
             Post => Family::Post,
             OpenDataFile => Family::DataFile,
@@ -332,11 +341,17 @@ impl Operation {
                 | RecvPaused
                 | RecvFromEach
                 | RecvFromPaused
+                | RecvFromUnixEach
                 | TickEach
                 | TickPaused
                 | SignalEach
                 | SignalPaused
         )
+    }
+
+    /// Whether it receives datagrams of Unix sockets.
+    pub(crate) fn is_of_unix_datagrams(self) -> bool {
+        matches!(self, Operation::RecvFromUnix | Operation::RecvFromUnixEach)
     }
 
     /// Whether its flow is paused when it waits.
@@ -353,7 +368,8 @@ impl Operation {
             AcceptEach | AcceptUnixEach | AcceptPaused => "connection; end ok",
             Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
             Recv | Read | Send | SendZeroCopy | Write | ReadAt | WriteAt | Append | RecvUnix
-            | SendUnix | RecvFrom | SendTo | SendSegments => "5 [hello]",
+            | SendUnix | RecvFrom | SendTo | SendSegments | RecvFromUnix | SendToUnix
+            | SendToPeer => "5 [hello]",
             RecvDescriptors | SendDescriptors => "5 [hello] 1",
             RecvExact | ReadExact | SendAll | WriteAll | ReadExactAt | WriteAllAt => "ok [hello]",
             RecvVectored | SendVectored | ReadVectoredAt | WriteVectoredAt => "5 [hel][lo]",
@@ -361,7 +377,9 @@ impl Operation {
             Open | OpenBeneath => "a file",
             OpenDirectory => "a directory",
             Metadata | MetadataAt => "a file of 5",
-            RecvEach | RecvPaused | RecvFromEach | RecvFromPaused => "[hello]; end ok",
+            RecvEach | RecvPaused | RecvFromEach | RecvFromPaused | RecvFromUnixEach => {
+                "[hello]; end ok"
+            }
             SendDetached => "open",
             TickEach | TickPaused => "tick; end ok",
             SignalEach | SignalPaused => "SIGUSR1; end ok",
@@ -378,14 +396,15 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | Read | ReadExact | ReadAt | ReadExactAt | RecvUnix | RecvFrom => {
+            Recv | RecvExact | Read | ReadExact | ReadAt | ReadExactAt | RecvUnix | RecvFrom
+            | RecvFromUnix => {
                 format!("{error} []")
             }
             RecvDescriptors => format!("{error} [] 0"),
             SendDescriptors => format!("{error} [hello] 1"),
             RecvVectored | ReadVectoredAt => format!("{error} [][]"),
             Send | SendAll | SendZeroCopy | Write | WriteAll | WriteAt | WriteAllAt | Append
-            | SendUnix | SendTo | SendSegments => {
+            | SendUnix | SendTo | SendSegments | SendToUnix | SendToPeer => {
                 format!("{error} [hello]")
             }
             SendVectored | SendAllVectored | WriteVectoredAt | WriteAllVectoredAt => {
@@ -393,7 +412,8 @@ impl Operation {
             }
             SendDetached => "shut".into(),
             AcceptEach | AcceptUnixEach | AcceptPaused | RecvEach | RecvPaused | RecvFromEach
-            | RecvFromPaused | TickEach | TickPaused | SignalEach | SignalPaused => {
+            | RecvFromPaused | RecvFromUnixEach | TickEach | TickPaused | SignalEach
+            | SignalPaused => {
                 format!("end {error}")
             }
             Accept | AcceptUnix | ConnectUnix | Connect | ConnectFrom | ConnectHost

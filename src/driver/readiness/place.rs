@@ -17,7 +17,7 @@ use crate::op::recv::TRANSFER_MAX;
 use crate::op::{Op, Start};
 
 pub(crate) struct Place<'a> {
-    pub(super) fd: RawFd,
+    pub(crate) fd: RawFd,
     pub(super) op: Op,
     pub(super) handle: u32,
     /// In, out; an operation that has no handle waits for none.

@@ -120,6 +120,12 @@ impl Place<'_> {
         }
     }
 
+    /// Whether the handle is known for a socket of datagrams.
+    #[inline]
+    pub(crate) fn carries_datagrams(&self) -> bool {
+        self.uring.datagrams.get(self.handle as usize).is_some_and(|&is_one| is_one)
+    }
+
     /// What the handle asks of its operations.
     pub(crate) fn terms(&self) -> Terms {
         self.terms.of(self.handle)
@@ -192,6 +198,8 @@ pub(crate) struct Uring {
     watch_multishot: bool,
     /// Whether handles have offsets, by their numbers, where that was asked.
     seekable: Vec<Option<bool>>,
+    /// Which handles are sockets of datagrams, by their numbers.
+    datagrams: Vec<bool>,
     registered: Registered,
     features: Features,
     groups: buf_ring::Groups,
@@ -225,6 +233,7 @@ impl Uring {
             waker,
             watch_multishot: true,
             seekable: Vec::new(),
+            datagrams: Vec::new(),
             registered: Registered::default(),
             features,
             groups: buf_ring::Groups::new(),
@@ -261,10 +270,22 @@ impl Uring {
     }
 
     /// A handle is about to be closed or given away.
+    /// A new handle is a socket of datagrams.
+    pub(crate) fn carries_datagrams(&mut self, handle: u32) {
+        let at = handle as usize;
+        if at >= self.datagrams.len() {
+            self.datagrams.resize(at + 1, false);
+        }
+        self.datagrams[at] = true;
+    }
+
     #[inline]
     pub(crate) fn forget(&mut self, handle: u32) {
         if let Some(known) = self.seekable.get_mut(handle as usize) {
             *known = None;
+        }
+        if let Some(is_one) = self.datagrams.get_mut(handle as usize) {
+            *is_one = false;
         }
         self.registered.forget(&self.ring.submitter(), handle);
     }

@@ -561,6 +561,39 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         SUITE,
         "udp::p44_a_cut_datagram_says_so",
     ),
+    change(
+        "P140: a datagram to a full receiver is tried in circles",
+        &[edit(
+            "src/op/retry.rs",
+            "self.core.clock.deadline_ns(self.pause)",
+            "self.core.clock.deadline_ns(self.pause / 1_000_000)",
+        )],
+        SUITE,
+        "unix_datagram::p140_a_datagram_waits_while_its_receiver_is_full",
+    ),
+    readiness(
+        "P140: a datagram waits for the peer while its receiver has room",
+        &[edit("src/op/mod.rs", "Step::Retry => Direction::None,", "Step::Retry => O::DIRECTION,")],
+        SUITE,
+        "unix_datagram::p140_a_full_peer_holds_up_no_datagram_to_another_receiver",
+    ),
+    change(
+        "P141: a datagram that waits is left to io_uring",
+        &[edit("src/op/tries.rs", "!place.carries_datagrams()", "place.fd >= 0")],
+        SUITE,
+        "unix_datagram::p141_every_send_on_a_connected_socket_waits_for_its_full_peer_and_is_whole",
+    ),
+    change(
+        "P22: descriptors that come with a datagram stay open",
+        &[Edit {
+            file: "src/net/datagram.rs",
+            after: "impl Address for UnixAddress",
+            find: "const HAS_CONTROL: bool = false;",
+            replace: "const HAS_CONTROL: bool = true;",
+        }],
+        SUITE,
+        "unix_datagram::descriptors_that_come_with_a_datagram_are_delivered_or_closed",
+    ),
     readiness(
         "P35: a send raises SIGPIPE",
         &[edit("src/net/system.rs", "i32 = libc::MSG_NOSIGNAL;", "i32 = 0;")],
