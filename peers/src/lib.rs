@@ -5,7 +5,8 @@
 //!   harness ──starts──▶ server (core 0)  ◀──TCP──  load (core 1) ◀──starts── harness
 //!              bare_uring  bare_epoll, peer_mio     client.rs
 //!              uring_server.rs  readiness/          histogram.rs
-//!                     └─ service.rs: echo, HTTP
+//!              uring_files.rs
+//!                     └─ service.rs: echo, HTTP, a file over HTTP
 //! ```
 
 pub mod args;
@@ -23,4 +24,5 @@ pub mod storage;
 pub mod sys;
 pub mod trial;
 pub mod tuning;
+pub mod uring_files;
 pub mod uring_server;

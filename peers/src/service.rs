@@ -1,4 +1,5 @@
-//! What the servers do with bytes, without sockets: echo them, or answer HTTP requests.
+//! What the servers do with bytes, without sockets: echo them, or answer HTTP requests, of a page or
+//! of a file.
 //!
 //! Both hand-written loops are generic over [`Service`], so that they differ in nothing else.
 
@@ -14,6 +15,8 @@ pub struct Response {
     pub more: bool,
     /// Close the connection once all is sent.
     pub close: bool,
+    /// The contents of the file follow what was written, before anything else.
+    pub contents: bool,
 }
 
 /// A protocol spoken on a connection.
@@ -43,30 +46,45 @@ const RESPONSE_MAX: usize = 256;
 /// A head may be as long as this, as in tigereye's own server.
 const HEAD_MAX: usize = 16 * 1024;
 const FIELDS_MAX: usize = 100;
-const BODY: &str = "Hello, World!\n";
-
-/// `GET /hello` over HTTP/1.1: keep-alive, pipelining, `Date` renewed once a second.
-pub struct Hello {
+/// One page over HTTP/1.1: keep-alive, pipelining, `Date` renewed once a second.
+pub struct Page {
+    path: &'static str,
+    kind: &'static str,
+    body: &'static str,
+    /// Bytes of the file that is sent behind each head, instead of a body.
+    contents: Option<u64>,
     second: u64,
+    /// All that is said where the page was asked for, but for the contents.
     ok: Vec<u8>,
 }
 
-impl Default for Hello {
-    fn default() -> Self {
-        let mut hello = Self { second: 0, ok: Vec::new() };
-        hello.renew(coarse_seconds());
-        hello
+impl Page {
+    /// `GET /hello`.
+    #[must_use]
+    pub fn hello() -> Self {
+        Self::new("/hello", "text/plain; charset=utf-8", "Hello, World!\n", None)
     }
-}
 
-impl Hello {
+    /// `GET /file`: a head for `length` bytes, which are the server's to send.
+    #[must_use]
+    pub fn file(length: u64) -> Self {
+        Self::new("/file", "application/octet-stream", "", Some(length))
+    }
+
+    fn new(path: &'static str, kind: &'static str, body: &'static str, file: Option<u64>) -> Self {
+        let mut page = Self { path, kind, body, contents: file, second: 0, ok: Vec::new() };
+        page.renew(coarse_seconds());
+        page
+    }
+
     fn renew(&mut self, second: u64) {
         let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
-        let len = BODY.len();
+        let Self { kind, body, .. } = *self;
+        let len = self.contents.unwrap_or(body.len() as u64);
         self.second = second;
         self.ok = format!(
-            "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: text/plain; charset=utf-8\r\n\
-             Content-Length: {len}\r\n\r\n{BODY}"
+            "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: {kind}\r\n\
+             Content-Length: {len}\r\n\r\n{body}"
         )
         .into_bytes();
         assert!(self.ok.len() <= RESPONSE_MAX, "room for a response is checked by this bound");
@@ -80,8 +98,11 @@ impl Hello {
                 response.more = true;
                 break;
             }
-            let (len, reply) = match parse(&input[used..]) {
-                Parsed::Hello(len) => (len, &self.ok[..]),
+            let (len, reply) = match parse(&input[used..], self.path) {
+                Parsed::Page(len) => {
+                    response.contents = self.contents.is_some();
+                    (len, &self.ok[..])
+                }
                 Parsed::Partial => break,
                 Parsed::Refused(reply) => {
                     response.close = true;
@@ -91,18 +112,22 @@ impl Hello {
             out[response.len..][..reply.len()].copy_from_slice(reply);
             response.len += reply.len();
             used += len;
+            if response.contents {
+                response.more = used < input.len();
+                break;
+            }
         }
         used
     }
 }
 
 enum Parsed {
-    Hello(usize),
+    Page(usize),
     Partial,
     Refused(&'static str),
 }
 
-fn parse(input: &[u8]) -> Parsed {
+fn parse(input: &[u8], page: &str) -> Parsed {
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(input, &mut fields) {
@@ -119,7 +144,7 @@ fn parse(input: &[u8]) -> Parsed {
                 );
             }
             match (request.method, request.path) {
-                (Some("GET"), Some("/hello")) => Parsed::Hello(len),
+                (Some("GET"), Some(path)) if path == page => Parsed::Page(len),
                 _ => Parsed::Refused(
                     "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
                 ),
@@ -132,7 +157,7 @@ fn parse(input: &[u8]) -> Parsed {
     }
 }
 
-impl Service for Hello {
+impl Service for Page {
     type State = Vec<u8>;
     const ECHO: bool = false;
 
@@ -141,7 +166,7 @@ impl Service for Hello {
         if second != self.second {
             self.renew(second);
         }
-        let mut response = Response { len: 0, more: false, close: false };
+        let mut response = Response { len: 0, more: false, close: false, contents: false };
         if carried.is_empty() {
             let used = self.answer(input, out, &mut response);
             carried.extend_from_slice(&input[used..]);

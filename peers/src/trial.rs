@@ -2,6 +2,7 @@
 //! what is wrong with its command line? Tests call this with every server; a wrong answer panics.
 
 use crate::client::{self, Plan};
+use crate::harness::file_page::FilePage;
 use crate::harness::program::Server;
 use crate::load::Script;
 use std::io::{self, Read, Write};
@@ -14,6 +15,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 const CONNECTIONS: u32 = 8;
 const PIPELINE: usize = 16;
 const MESSAGES: u64 = 2000;
+/// A file of a length that no buffer divides, and more than one chain's.
+const TRIED: usize = (1 << 20) + 12_345;
+const FILE_PIPELINE: usize = 3;
+const FILE_MESSAGES: u64 = 60;
 /// More than the sockets of both sides keep, by far: 6 MiB is the most that a receiver keeps
 /// (`tcp_rmem`, tcp(7)), 4 MiB a sender.
 const UNREAD: usize = 24 << 20;
@@ -29,6 +34,24 @@ pub fn answers(program: &str, flags: &[&str]) {
         refused(addr)
     };
     serve(program, flags, "http", 64, run);
+}
+
+/// Has a server answer with the contents of a file, also to a client that takes none for a while;
+/// `flags` are its own.
+pub fn sends_files(program: &str, flags: &[&str]) {
+    let page = FilePage::make(&std::env::temp_dir(), TRIED).expect("a file is made");
+    let path = page.path().to_string_lossy();
+    let flags = [flags, &["--file", &path]].concat();
+    let run = |addr| {
+        let contents = std::fs::read(page.path())?;
+        load_some(Script::file(addr, contents.clone())?, addr, FILE_PIPELINE, FILE_MESSAGES)?;
+        unread_file(addr, &contents)?;
+        refused(addr)
+    };
+    serve(program, &flags, "file", 64, run);
+    std::fs::write(page.path(), "").expect("the file is there");
+    refuses(program, &[&flags[..], &["--mode", "file"]].concat(), "it is empty");
+    refuses(program, &["--mode", "file"], "--mode file needs --file");
 }
 
 /// Has a server keep answers for a client that takes none for a while, instead of giving it up.
@@ -70,19 +93,23 @@ fn serve(
 
 /// As the harness does it, which checks what comes back.
 fn load(script: Script, addr: SocketAddr) -> io::Result<()> {
+    load_some(script, addr, PIPELINE, MESSAGES)
+}
+
+fn load_some(script: Script, addr: SocketAddr, pipeline: usize, messages: u64) -> io::Result<()> {
     let outcome = client::run(
         script,
         Plan {
             addr,
             server: None,
             connections: CONNECTIONS,
-            pipeline: PIPELINE,
+            pipeline,
             warm_up: 0.0,
             seconds: 0.0,
-            messages: Some(MESSAGES),
+            messages: Some(messages),
         },
     )?;
-    assert_eq!(outcome.messages, MESSAGES, "all are answered");
+    assert_eq!(outcome.messages, messages, "all are answered");
     Ok(())
 }
 
@@ -112,6 +139,28 @@ fn unread(addr: SocketAddr) -> io::Result<()> {
     })?;
     assert_eq!(answer.len(), sent.len(), "every byte comes back before the end");
     assert!(answer == sent, "the bytes that come back are those that were sent");
+    Ok(())
+}
+
+/// A client that asks many times before it takes the first byte.
+fn unread_file(addr: SocketAddr, contents: &[u8]) -> io::Result<()> {
+    let mut stream = connect(addr)?;
+    for _ in 0..UNREAD / contents.len() {
+        stream.write_all(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n")?;
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let mut answer = vec![0; contents.len()];
+    for _ in 0..UNREAD / contents.len() {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&head));
+        stream.read_exact(&mut answer)?;
+        assert!(answer == contents, "the contents of the file come");
+    }
     Ok(())
 }
 

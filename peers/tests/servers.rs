@@ -1,6 +1,6 @@
 //! Every server answers rightly and refuses what it does not understand.
 
-use tigereye_peers::trial::{answers, refuses, waits};
+use tigereye_peers::trial::{answers, refuses, sends_files, waits};
 
 const BARE_URING: &str = env!("CARGO_BIN_EXE_bare_uring");
 const BARE_EPOLL: &str = env!("CARGO_BIN_EXE_bare_epoll");
@@ -42,9 +42,26 @@ fn tigereye_answers_by_each_strategy() {
 }
 
 #[test]
+fn servers_by_hand_send_files() {
+    for flags in [&[][..], &["--body", "splice"], &["--chunk", "65536"]] {
+        sends_files(BARE_URING, flags);
+    }
+    sends_files(BARE_EPOLL, &[]);
+    sends_files(PEER_MIO, &[]);
+}
+
+#[test]
+fn libraries_send_files() {
+    sends_files(PEER_TOKIO, &[]);
+    for driver in ["uring", "readiness"] {
+        sends_files(TIGEREYE, &["--driver", driver]);
+    }
+}
+
+#[test]
 fn wrong_arguments_are_refused() {
     for program in [BARE_URING, BARE_EPOLL, PEER_MIO, PEER_TOKIO, TIGEREYE] {
-        refuses(program, &["--mode", "gopher"], "--mode gopher: echo or http");
+        refuses(program, &["--mode", "gopher"], "--mode gopher: echo, http or file");
         refuses(program, &["--size", "many"], "--size many: ");
         refuses(program, &["--frills", "1"], "--frills is not known");
     }

@@ -6,10 +6,10 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
-use tigereye_peers::service::{Hello, Service};
+use tigereye_peers::service::{Page, Service};
 use tigereye_peers::sys::net::BACKLOG;
 
-type State = <Hello as Service>::State;
+type State = <Page as Service>::State;
 
 #[repr(C)]
 struct Answer {
@@ -53,7 +53,7 @@ unsafe extern "C" fn close(state: *mut c_void) {
 
 /// # Safety
 ///
-/// `context` is a [`Hello`], `state` from [`open`], both used by nobody else meanwhile; `input` and
+/// `context` is a [`Page`], `state` from [`open`], both used by nobody else meanwhile; `input` and
 /// `out` are blocks of these lengths, and not the same one.
 unsafe extern "C" fn respond(
     context: *mut c_void,
@@ -64,7 +64,7 @@ unsafe extern "C" fn respond(
     out_len: usize,
 ) -> Answer {
     // SAFETY: `serve` borrows it for as long as the loop runs, on the one thread of the loop.
-    let hello = unsafe { &mut *context.cast::<Hello>() };
+    let page = unsafe { &mut *context.cast::<Page>() };
     // SAFETY: the connection's own, from `open`; the loop has one thread.
     let state = unsafe { &mut *state.cast::<State>() };
     // SAFETY: `answer` in `server.c` passes what libuv has written of a block (I1 there).
@@ -72,7 +72,7 @@ unsafe extern "C" fn respond(
     // SAFETY: a block just taken from the pool, so another one than the input's (I1 there), and
     // zeroed when it was allocated.
     let out = unsafe { std::slice::from_raw_parts_mut(out, out_len) };
-    let response = hello.respond(state, input, out);
+    let response = page.respond(state, input, out);
     Answer { len: response.len, more: response.more, close: response.close }
 }
 
@@ -81,11 +81,11 @@ pub(crate) fn serve(
     listener: TcpListener,
     signal: &OwnedFd,
     buffer: usize,
-    hello: Option<Hello>,
+    page: Option<Page>,
 ) -> io::Result<()> {
-    let mut hello = hello;
-    let answering = hello.as_mut().map(|hello| Answering {
-        context: std::ptr::from_mut(hello).cast(),
+    let mut page = page;
+    let answering = page.as_mut().map(|page| Answering {
+        context: std::ptr::from_mut(page).cast(),
         open,
         respond,
         close,

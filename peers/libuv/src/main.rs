@@ -7,7 +7,7 @@ mod ffi;
 fn main() -> std::io::Result<()> {
     use tigereye_peers::args::{Args, fail};
     use tigereye_peers::server::{Mode, Server};
-    use tigereye_peers::service::Hello;
+    use tigereye_peers::service::Page;
 
     let mut args = Args::from_env();
     match args.take::<String>("print").as_deref() {
@@ -19,11 +19,14 @@ fn main() -> std::io::Result<()> {
         None => {}
     }
     let server = Server::start(&mut args)?;
+    if server.mode == Mode::File {
+        fail("--mode file: libuv's server has none");
+    }
     let buffer = server.buffer(&mut args);
     args.finish();
     server.announce()?;
-    let hello = (server.mode == Mode::Http).then(Hello::default);
-    ffi::serve(server.listener, &server.signal, buffer, hello)
+    let page = (server.mode == Mode::Http).then(Page::hello);
+    ffi::serve(server.listener, &server.signal, buffer, page)
 }
 
 #[cfg(not(libuv))]

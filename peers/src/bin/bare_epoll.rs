@@ -1,4 +1,4 @@
-//! Echo and HTTP on edge-triggered epoll.
+//! Echo, HTTP and a file over HTTP on edge-triggered epoll.
 
 use std::io;
 use tigereye_peers::readiness::{self, epoll::Bare};

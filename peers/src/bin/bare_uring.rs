@@ -1,20 +1,27 @@
-//! Echo and HTTP on the bare `io-uring` crate.
+//! Echo, HTTP and a file over HTTP on the bare `io-uring` crate.
 
 use std::io;
 use tigereye_peers::args::Args;
 use tigereye_peers::server::{Mode, Server};
-use tigereye_peers::service::{Echo, Hello};
+use tigereye_peers::service::{Echo, Page};
 use tigereye_peers::tuning::Tuning;
+use tigereye_peers::uring_files::{self, Body};
 use tigereye_peers::uring_server::serve;
 
 fn main() -> io::Result<()> {
     let mut args = Args::from_env();
     let server = Server::start(&mut args)?;
+    if let Some(contents) = &server.contents {
+        let body = Body::from_args(&mut args);
+        args.finish();
+        server.announce()?;
+        return uring_files::serve(&server.listener, &server.signal, contents, body);
+    }
     let tuning = Tuning::from_args(&mut args, server.size);
     args.finish();
     server.announce()?;
     match server.mode {
         Mode::Echo => serve(&server.listener, &server.signal, Echo, tuning),
-        Mode::Http => serve(&server.listener, &server.signal, Hello::default(), tuning),
+        Mode::Http | Mode::File => serve(&server.listener, &server.signal, Page::hello(), tuning),
     }
 }

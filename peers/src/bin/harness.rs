@@ -4,7 +4,7 @@
 //! cargo run --release                     everything, tigereye on io_uring beside loops by hand
 //!   --against readiness                   on readiness beside epoll by hand, mio, tokio, libuv
 //!   --driver NAME                         on another driver of tigereye than that comparison's
-//!   --parts echo,http,idle,instructions,micro,storage
+//!   --parts echo,http,file,idle,instructions,micro,storage
 //!   --sizes 64,16384  --connections 1,64,512  --pipelines 1,16
 //!   --rounds 11  --seconds 0.1  --warm-up 0.03
 //!   --idle 10000                          idle connections
@@ -16,16 +16,21 @@
 
 use serde_json::{Map, Value, json};
 use std::io;
+use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::harness::cell::{Cell, Effort};
 use tigereye_peers::harness::contest::Contest;
+use tigereye_peers::harness::file_page::{FILE_BYTES, FilePage};
 use tigereye_peers::harness::program::{Dialect, Program};
 use tigereye_peers::harness::verdict::{self, Verdict};
 use tigereye_peers::harness::{build, idle, instructions, libuv, machine, micro, storage, table};
 use tigereye_peers::sys::process;
 
-const PARTS: &[&str] = &["echo", "http", "idle", "instructions", "micro", "storage"];
+const PARTS: &[&str] = &["echo", "http", "file", "idle", "instructions", "micro", "storage"];
+/// Connections that ask for files, one request at a time.
+const FILES_AT: [u32; 2] = [1, 64];
 /// Connections under which instructions are counted.
 const INSTRUCTIONS_AT: [u32; 2] = [1, 64];
 
@@ -83,21 +88,31 @@ impl Plan {
         self.parts.iter().any(|own| own == part)
     }
 
+    /// Of the results. Files are put beside them: a folder for temporary files is often no disk.
+    fn folder(&self) -> &Path {
+        Path::new(&self.out).parent().unwrap_or_else(|| Path::new("."))
+    }
+
     fn servers(&self, part: &str) -> impl Iterator<Item = &Program> {
         self.servers.iter().filter(move |server| server.serves(part))
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn cells(&self, page: &Rc<FilePage>) -> Vec<Cell> {
         let mut cells = Vec::new();
         let sizes = |mode: &str| if mode == "http" { vec![64] } else { self.sizes.clone() };
         for mode in ["echo", "http"].into_iter().filter(|mode| self.has(mode)) {
             for size in sizes(mode) {
                 for &connections in &self.connections {
                     for &pipeline in &self.pipelines {
-                        cells.push(Cell { mode: mode.to_owned(), size, connections, pipeline });
+                        let mode = mode.to_owned();
+                        cells.push(Cell { mode, size, page: None, connections, pipeline });
                     }
                 }
             }
+        }
+        for connections in FILES_AT.into_iter().filter(|_| self.has("file")) {
+            let (mode, page) = ("file".to_owned(), Some(Rc::clone(page)));
+            cells.push(Cell { mode, size: 64, page, connections, pipeline: 1 });
         }
         cells
     }
@@ -107,7 +122,8 @@ fn measure_cells(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()
     let yardsticks = plan.contest.yardsticks;
     let (mut rows, mut verdict) = (Vec::new(), Verdict::by(yardsticks));
     table::cells_head(yardsticks);
-    for cell in plan.cells() {
+    let page = Rc::new(FilePage::make(plan.folder(), FILE_BYTES as usize)?);
+    for cell in plan.cells(&page) {
         let measured = cell.measure(&plan.servers, yardsticks, plan.effort)?;
         table::cell(&cell, &measured);
         let best = verdict::best(&measured, yardsticks);
@@ -173,8 +189,7 @@ fn measure_micro(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()
 }
 
 fn measure_storage(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()> {
-    // Beside the results: a folder for temporary files is often no disk.
-    let folder = std::path::Path::new(&plan.out).with_extension("files");
+    let folder = Path::new(&plan.out).with_extension("files");
     let figures = storage::measure(plan.effort.rounds, plan.effort.seconds, &folder)?;
     table::micro(&figures);
     let rows: Vec<Value> = figures.iter().map(|figure| figure.to_json()).collect();
@@ -185,17 +200,19 @@ fn measure_storage(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<
 fn main() -> io::Result<()> {
     let mut plan = Plan::from_args();
     build::peers()?;
-    if plan.has("http") && plan.servers("http").any(|server| server.dialect == Dialect::WebServer) {
+    let is_web_server = |server: &Program| server.dialect == Dialect::WebServer;
+    if ["http", "file"].iter().any(|part| plan.has(part) && plan.servers(part).any(is_web_server)) {
         build::web_server()?;
     }
     let libuv = libuv::provide(&mut plan.servers)?;
     process::lift_file_limit()?;
+    std::fs::create_dir_all(plan.folder())?;
     let begin = Instant::now();
     let mut results = Map::new();
     let machine = machine::describe(libuv);
     table::machine(&machine);
     results.insert("machine".to_owned(), machine);
-    if plan.has("echo") || plan.has("http") {
+    if ["echo", "http", "file"].iter().any(|part| plan.has(part)) {
         measure_cells(&plan, &mut results)?;
     }
     if plan.has("idle") {
@@ -209,9 +226,6 @@ fn main() -> io::Result<()> {
     }
     if plan.has("storage") {
         measure_storage(&plan, &mut results)?;
-    }
-    if let Some(folder) = std::path::Path::new(&plan.out).parent() {
-        std::fs::create_dir_all(folder)?;
     }
     std::fs::write(&plan.out, format!("{:#}\n", Value::Object(results)))?;
     println!("\n{:.0} s; everything is in {}", begin.elapsed().as_secs_f64(), plan.out);

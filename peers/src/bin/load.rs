@@ -1,9 +1,11 @@
 //! The load generator as a program: prints one line of JSON.
 //!
 //! ```text
-//! load --addr 127.0.0.1:43210 --mode echo|http|idle --connections N --size S --pipeline P
-//!      --seconds D --warm-up W | --messages M     [--pid SERVER]
+//! load --addr 127.0.0.1:43210 --mode echo|http|file|idle --connections N --size S --pipeline P
+//!      --seconds D --warm-up W | --messages M     [--pid SERVER]  [--file PATH]
 //! ```
+//!
+//! `file` asks for `/file`, and compares what comes with the contents of `--file`.
 //!
 //! `idle` opens the connections, has one message echoed on each, prints `ready` and keeps them
 //! open until its standard input ends.
@@ -11,6 +13,7 @@
 use serde_json::json;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::client::{self, Outcome, Plan};
 use tigereye_peers::load::Script;
@@ -30,13 +33,18 @@ fn main() -> io::Result<()> {
         seconds: args.get("seconds", 1.0),
         messages: args.take("messages"),
     };
+    let file = args.take::<PathBuf>("file");
     args.finish();
     process::lift_file_limit()?;
     let script = match mode.as_str() {
         "echo" => Script::echo(size),
         "http" => Script::http(addr)?,
+        "file" => {
+            let Some(path) = file else { fail("--mode file needs --file") };
+            Script::file(addr, std::fs::read(path)?)?
+        }
         "idle" => return idle(&plan, size),
-        other => fail(&format!("--mode {other}: echo, http or idle")),
+        other => fail(&format!("--mode {other}: echo, http, file or idle")),
     };
     print(&client::run(script, plan)?);
     Ok(())

@@ -1,4 +1,4 @@
-//! Echo and HTTP on mio, by hand.
+//! Echo, HTTP and a file over HTTP on mio, by hand.
 
 use std::io;
 use tigereye_peers::readiness::{self, mio::Mio};

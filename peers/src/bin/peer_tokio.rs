@@ -1,4 +1,4 @@
-//! Echo and HTTP on tokio: a task and a buffer per connection.
+//! Echo, HTTP and a file over HTTP on tokio: a task and a buffer per connection.
 //!
 //! ```text
 //!   --runtime current            all on one thread (the default)
@@ -7,19 +7,25 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::buffer::Buffer;
-use tigereye_peers::server::{Mode, Server};
-use tigereye_peers::service::{Hello, Service};
+use tigereye_peers::server::{Contents, Mode, Server};
+use tigereye_peers::service::{Page, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
+/// Bytes that are received at once where heads alone are expected.
+const HEAD_ROOM: usize = 4096;
+/// Bytes of a file that are read at once.
+const CHUNK: usize = 64 * 1024;
+
 thread_local! {
     /// A worker's own, so that the date is worked out once a second and nothing is locked.
-    static HELLO: RefCell<Hello> = RefCell::default();
+    static PAGE: RefCell<Page> = RefCell::new(Page::hello());
 }
 
 /// A read or a write that was partial says that the socket is empty or full, and tokio then waits
@@ -35,7 +41,7 @@ async fn echo(mut stream: TcpStream, size: usize) -> io::Result<()> {
 }
 
 async fn http(mut stream: TcpStream, size: usize) -> io::Result<()> {
-    let mut state = <Hello as Service>::State::default();
+    let mut state = <Page as Service>::State::default();
     let (mut buf, mut out) = (Buffer::new(size), vec![0; size]);
     loop {
         if stream.read_buf(buf.empty()).await? == 0 {
@@ -44,8 +50,8 @@ async fn http(mut stream: TcpStream, size: usize) -> io::Result<()> {
         let mut input = buf.bytes();
         loop {
             let answer =
-                |hello: &RefCell<Hello>| hello.borrow_mut().respond(&mut state, input, &mut out);
-            let response = HELLO.with(answer);
+                |page: &RefCell<Page>| page.borrow_mut().respond(&mut state, input, &mut out);
+            let response = PAGE.with(answer);
             stream.write_all(&out[..response.len]).await?;
             if response.close {
                 return Ok(());
@@ -58,12 +64,51 @@ async fn http(mut stream: TcpStream, size: usize) -> io::Result<()> {
     }
 }
 
-async fn accept(listener: TcpListener, mode: Mode, size: usize) {
+/// The contents are read in place, which a file that is not in memory would make the others wait
+/// for; tokio's own files are read on other threads, each time by way of one.
+async fn file(mut stream: TcpStream, contents: Arc<Contents>) -> io::Result<()> {
+    let mut page = Page::file(contents.length);
+    let mut state = <Page as Service>::State::default();
+    let (mut buf, mut out) = (Buffer::new(HEAD_ROOM), vec![0; CHUNK]);
+    loop {
+        if stream.read_buf(buf.empty()).await? == 0 {
+            return Ok(());
+        }
+        let mut input = buf.bytes();
+        loop {
+            let response = page.respond(&mut state, input, &mut out);
+            stream.write_all(&out[..response.len]).await?;
+            let mut offset = 0;
+            while response.contents && offset < contents.length {
+                let len = contents.file.read_at(&mut out, offset)?;
+                if len == 0 {
+                    // It has shrunk, and the head promised more.
+                    return Ok(());
+                }
+                stream.write_all(&out[..len]).await?;
+                offset += len as u64;
+            }
+            if response.close {
+                return Ok(());
+            }
+            if !response.more {
+                break;
+            }
+            input = &[];
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, mode: Mode, contents: Option<Contents>, size: usize) {
+    let contents = contents.map(Arc::new);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => match mode {
-                Mode::Echo => drop(tokio::spawn(echo(stream, size))),
-                Mode::Http => drop(tokio::spawn(http(stream, size))),
+            Ok((stream, _)) => match (mode, &contents) {
+                (Mode::Echo, _) => drop(tokio::spawn(echo(stream, size))),
+                (Mode::File, Some(contents)) => {
+                    drop(tokio::spawn(file(stream, Arc::clone(contents))));
+                }
+                (Mode::Http | Mode::File, _) => drop(tokio::spawn(http(stream, size))),
             },
             // Out of descriptors: tried again when others have had their turn.
             Err(_) => tokio::task::yield_now().await,
@@ -72,8 +117,9 @@ async fn accept(listener: TcpListener, mode: Mode, size: usize) {
 }
 
 /// Accepts in a task of its own, because what `block_on` runs is on no worker.
-async fn serve(listener: TcpListener, signal: OwnedFd, mode: Mode, size: usize) -> io::Result<()> {
-    tokio::spawn(accept(listener, mode, size));
+async fn serve(server: Server, size: usize) -> io::Result<()> {
+    let Server { mode, contents, listener, signal, .. } = server;
+    tokio::spawn(accept(TcpListener::from_std(listener)?, mode, contents, size));
     // No pipe, but like one in what is asked of it; `AsyncFd` takes unsafe code.
     let signal = Receiver::from_owned_fd_unchecked(signal)?;
     signal.readable().await.map(drop)
@@ -104,6 +150,5 @@ fn main() -> io::Result<()> {
     let runtime = runtime(&mut args)?;
     args.finish();
     server.announce()?;
-    let Server { mode, listener, signal, .. } = server;
-    runtime.block_on(async { serve(TcpListener::from_std(listener)?, signal, mode, size).await })
+    runtime.block_on(serve(server, size))
 }

@@ -1,4 +1,4 @@
-//! Echo and HTTP on tigereye, in the ways that it offers.
+//! Echo, HTTP and a file over HTTP on tigereye, in the ways that it offers.
 //!
 //! ```text
 //!   --recv each   flows into provided buffers, answers that nobody is told of (the default)
@@ -10,14 +10,15 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::Shutdown;
 use std::rc::Rc;
 use tigereye::{
-    AlignedBuf, AsSource, BufferPool, Descriptor, Io, Next, Source, TcpListener, TcpStream,
+    AlignedBuf, AsSource, BufferPool, Descriptor, File, Io, Next, Source, TcpListener, TcpStream,
 };
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::driver;
 use tigereye_peers::server::{Mode, Server};
-use tigereye_peers::service::{Hello, Service};
+use tigereye_peers::service::{Page, Service};
 
 /// Answers under way that a client may leave unread.
 const UNREAD_MAX: u32 = 64;
@@ -62,10 +63,17 @@ fn told(io: &Io, stream: TcpStream, pool: &BufferPool) {
 
 /// An HTTP connection.
 struct Client {
-    stream: TcpStream,
-    state: <Hello as Service>::State,
-    hello: Rc<RefCell<Hello>>,
+    stream: Rc<TcpStream>,
+    state: <Page as Service>::State,
+    shared: Rc<Shared>,
+}
+
+/// What all HTTP connections have in common.
+struct Shared {
+    page: RefCell<Page>,
     answers: BufferPool,
+    /// What goes out behind a head, and its length.
+    file: Option<(File, u64)>,
 }
 
 impl AsSource for Client {
@@ -78,13 +86,16 @@ impl Client {
     /// Answers a piece of the stream; says whether to go on.
     fn answer(&mut self, io: &Io, mut input: &[u8]) -> bool {
         loop {
-            let Some(mut out) = self.answers.take() else { return false };
+            let Some(mut out) = self.shared.answers.take() else { return false };
             out.resize_to_capacity();
-            let mut hello = self.hello.borrow_mut();
-            let response = hello.respond(&mut self.state, input, &mut out);
+            let mut page = self.shared.page.borrow_mut();
+            let response = page.respond(&mut self.state, input, &mut out);
             out.truncate(response.len);
             if response.len > 0 {
-                io.send_detached(&self.stream, out);
+                io.send_detached(&*self.stream, out);
+            }
+            if let Some((file, length)) = self.shared.file.as_ref().filter(|_| response.contents) {
+                send_contents(io, &self.stream, file, *length);
             }
             if !response.more {
                 return !response.close && self.stream.in_flight() <= UNREAD_MAX;
@@ -92,6 +103,16 @@ impl Client {
             input = &[];
         }
     }
+}
+
+fn send_contents(io: &Io, stream: &Rc<TcpStream>, file: &File, length: u64) {
+    io.send_file_all(Rc::clone(stream), file, 0, length, move |stream, io, result| {
+        if result.is_ok_and(|sent| sent == length) {
+            return;
+        }
+        // The head promised more.
+        io.shutdown(stream, Shutdown::Both, |_stream, _io, _result| {});
+    });
 }
 
 fn http(io: &Io, client: Client, pool: &BufferPool) {
@@ -104,7 +125,7 @@ fn http(io: &Io, client: Client, pool: &BufferPool) {
     );
 }
 
-fn linger(io: &Io, stream: TcpStream) {
+fn linger(io: &Io, stream: Rc<TcpStream>) {
     io.send_all(stream, "", |_stream, _io, _buf, _result| {});
 }
 
@@ -122,12 +143,17 @@ fn main() -> io::Result<()> {
     let listener = TcpListener::from_std(&io, server.listener)?;
     io.readable(Descriptor::new(&io, server.signal), |_signal, io, _result| io.stop());
     let pool = BufferPool::new(&io, count, buffer)?;
-    let hello = Rc::new(RefCell::new(Hello::default()));
-    let mode = server.mode;
+    let page = match &server.contents {
+        Some(contents) => Page::file(contents.length),
+        None => Page::hello(),
+    };
+    let file = server.contents.map(|own| (File::from_std(&io, own.file), own.length));
+    let shared = Shared { page: RefCell::new(page), answers: pool.clone(), file };
+    let (mode, shared) = (server.mode, Rc::new(shared));
     let start = move |io: &Io, stream: TcpStream| match (mode, recv.as_str()) {
-        (Mode::Http, _) => {
-            let (state, hello, answers) = (Vec::new(), Rc::clone(&hello), pool.clone());
-            http(io, Client { stream, state, hello, answers }, &pool);
+        (Mode::Http | Mode::File, _) => {
+            let (stream, shared) = (Rc::new(stream), Rc::clone(&shared));
+            http(io, Client { stream, state: Vec::new(), shared }, &pool);
         }
         (Mode::Echo, "each") => each(io, stream, &pool),
         (Mode::Echo, "told") => told(io, stream, &pool),

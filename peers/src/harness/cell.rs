@@ -5,11 +5,13 @@
 //! after the other, and servers are compared only within such a round.
 
 use super::contest::Yardstick;
+use super::file_page::{FILE_BYTES, FilePage};
 use super::program::{Family, Program, Server, flags, load};
 use super::stats::Spread;
 use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::io;
+use std::rc::Rc;
 
 /// Bytes under way from which on a cell is given [`HEAVY_SECONDS`], to settle and to be measured.
 const HEAVY_BYTES: u64 = 32 << 20;
@@ -21,10 +23,12 @@ const CPU: &str = "server_cpu_ns_per_message";
 /// What is done to the servers.
 #[derive(Clone)]
 pub struct Cell {
-    /// `echo` or `http`.
+    /// `echo`, `http` or `file`.
     pub mode: String,
-    /// Size of a message in bytes; for `http` it is what it is.
+    /// Size of a message in bytes; for `http` and `file` it is what it is.
     pub size: u32,
+    /// What `file` is about.
+    pub page: Option<Rc<FilePage>>,
     /// Connections.
     pub connections: u32,
     /// Messages under way on each.
@@ -76,6 +80,7 @@ impl Cell {
     pub fn name(&self) -> String {
         let size = match (self.mode.as_str(), self.size) {
             ("http", _) => "/hello".to_owned(),
+            ("file", _) => format!("{} MiB", FILE_BYTES >> 20),
             (_, size) if size >= 1024 => format!("{} KiB", size / 1024),
             (_, size) => format!("{size} B"),
         };
@@ -83,20 +88,25 @@ impl Cell {
     }
 
     fn flags(&self, effort: Effort) -> Vec<String> {
-        flags([
+        let mut flags = flags([
             ("--mode", self.mode.clone()),
             ("--size", self.size.to_string()),
             ("--connections", self.connections.to_string()),
             ("--pipeline", self.pipeline.to_string()),
             ("--seconds", effort.seconds.to_string()),
             ("--warm-up", effort.warm_up.to_string()),
-        ])
+        ]);
+        if let Some(page) = &self.page {
+            flags.extend(["--file".to_owned(), page.path().to_string_lossy().into_owned()]);
+        }
+        flags
     }
 
     /// Where more bytes are under way than TCP has memory for at first, segments are dropped until
     /// its windows have settled, with timeouts of 200 ms: such a cell needs longer times.
     fn settled(&self, effort: Effort) -> Effort {
-        let bytes = u64::from(self.size) * u64::from(self.connections) * u64::from(self.pipeline);
+        let size = if self.page.is_some() { FILE_BYTES } else { self.size };
+        let bytes = u64::from(size) * u64::from(self.connections) * u64::from(self.pipeline);
         if bytes < HEAVY_BYTES {
             return effort;
         }
@@ -119,7 +129,10 @@ impl Cell {
             servers.iter().filter(|server| server.serves(&self.mode)).cloned().collect();
         let mut running: Vec<Server> = Vec::new();
         for server in &servers {
-            running.push(server.serve(&self.mode, self.size)?);
+            running.push(match &self.page {
+                Some(page) => server.serve_file(&self.mode, self.size, page)?,
+                None => server.serve(&self.mode, self.size)?,
+            });
         }
         let mut rounds = vec![Vec::new(); servers.len()];
         for round in 0..effort.rounds as usize {

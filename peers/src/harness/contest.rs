@@ -42,7 +42,7 @@ pub struct Contest {
 /// Bytes an idle connection that the first of a pair of [`Contest::memory`] may use more.
 pub const MEMORY_OVER_MAX: f64 = 64.0;
 
-const ALL: &str = "echo,http,idle";
+const ALL: &str = "echo,http,file,idle";
 
 /// A server that understands what `server.rs` says.
 const fn peer(
@@ -69,13 +69,18 @@ pub const CONTESTS: &[Contest] = &[
     Contest {
         name: "uring",
         driver: "uring",
-        peers: &[peer("bare_uring", "bare_uring", Family::HandWritten, ALL), BARE_EPOLL],
+        peers: &[
+            peer("bare_uring", "bare_uring", Family::HandWritten, ALL),
+            peer("bare_uring pieces", "bare_uring --chunk 65536", Family::HandWritten, "file"),
+            peer("bare_uring splice", "bare_uring --body splice", Family::HandWritten, "file"),
+            BARE_EPOLL,
+        ],
         others: &[(
             "web_server",
             "../target/PROFILE/examples/web_server",
             Family::Other,
             Dialect::WebServer,
-            "http",
+            "http,file",
         )],
         yardsticks: &[Yardstick {
             name: "the better hand-written loop",
@@ -94,7 +99,7 @@ pub const CONTESTS: &[Contest] = &[
             peer("mio", "peer_mio", Family::Library, ALL),
             peer("tokio", "peer_tokio --runtime current", Family::Library, ALL),
             peer("tokio multi", "peer_tokio --runtime multi --threads 1", Family::Library, ALL),
-            peer("libuv", "peer_libuv", Family::Library, ALL),
+            peer("libuv", "peer_libuv", Family::Library, "echo,http,idle"),
         ],
         others: &[
             peer("on uring", "tigereye --driver uring", Family::Other, "idle"),

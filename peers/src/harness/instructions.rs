@@ -38,7 +38,7 @@ fn total(program: &Program, connections: u32, messages: u64) -> io::Result<u64> 
         "--tool=callgrind".to_owned(),
         format!("--callgrind-out-file={}", out.display()),
     ];
-    let server = program.serve_under(&wrapper, "echo", SIZE)?;
+    let server = program.serve_under(&wrapper, "echo", SIZE, None)?;
     let flags = flags([
         ("--mode", "echo".to_owned()),
         ("--size", SIZE.to_string()),

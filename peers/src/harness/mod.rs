@@ -3,6 +3,7 @@
 pub mod build;
 pub mod cell;
 pub mod contest;
+pub mod file_page;
 pub mod idle;
 pub mod instructions;
 pub mod libuv;

@@ -1,6 +1,7 @@
 //! The programs that are compared, and running them.
 
 use super::build;
+use super::file_page::FilePage;
 use crate::sys::process::{self, Priority};
 use serde_json::Value;
 use std::fs::File;
@@ -44,7 +45,7 @@ pub enum Dialect {
     /// As `server.rs` says.
     Peer,
     /// As the library's example web server: `--addr ADDRESS --threads 1`, and a sentence with
-    /// `http://ADDRESS` in it.
+    /// `http://ADDRESS` in it; `--root FOLDER` for files.
     WebServer,
 }
 
@@ -60,7 +61,7 @@ pub struct Program {
     pub family: Family,
     /// How to talk to it.
     pub dialect: Dialect,
-    /// What it takes part in: `echo`, `http`, `idle`.
+    /// What it takes part in: `echo`, `http`, `file`, `idle`.
     pub modes: Vec<String>,
 }
 
@@ -85,7 +86,7 @@ impl Program {
         }
     }
 
-    /// Whether it takes part in `echo`, `http` or `idle`.
+    /// Whether it takes part in `echo`, `http`, `file` or `idle`.
     #[must_use]
     pub fn serves(&self, mode: &str) -> bool {
         self.modes.iter().any(|own| own == mode)
@@ -101,11 +102,22 @@ impl Program {
 
     /// Starts it as a server on its core and waits for its address.
     pub fn serve(&self, mode: &str, size: u32) -> io::Result<Server> {
-        self.serve_under(&[], mode, size)
+        self.serve_under(&[], mode, size, None)
+    }
+
+    /// The same, with a file to be sent.
+    pub fn serve_file(&self, mode: &str, size: u32, page: &FilePage) -> io::Result<Server> {
+        self.serve_under(&[], mode, size, Some(page))
     }
 
     /// The same under a wrapper such as valgrind, and then at no special priority.
-    pub fn serve_under(&self, wrapper: &[String], mode: &str, size: u32) -> io::Result<Server> {
+    pub fn serve_under(
+        &self,
+        wrapper: &[String],
+        mode: &str,
+        size: u32,
+        page: Option<&FilePage>,
+    ) -> io::Result<Server> {
         let path = self.path()?;
         let mut command = match wrapper.split_first() {
             Some((program, flags)) => {
@@ -120,6 +132,12 @@ impl Program {
             Dialect::Peer => command.args(["--mode", mode, "--size", &size.to_string()]),
             Dialect::WebServer => command.args(["--threads", "1"]),
         };
+        if let Some(page) = page {
+            match self.dialect {
+                Dialect::Peer => command.arg("--file").arg(page.path()),
+                Dialect::WebServer => command.arg("--root").arg(page.folder()),
+            };
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let priority = if wrapper.is_empty() { Priority::RealTime } else { Priority::Ordinary };
         Server::announced(spawn_on(SERVER_CORE, priority, &mut command)?, &self.label)

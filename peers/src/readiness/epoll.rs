@@ -3,6 +3,7 @@
 use super::{Event, LISTENER, Poller, SIGNAL, Socket};
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::net;
+use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -24,6 +25,10 @@ impl Socket for OwnedFd {
     #[inline]
     fn send(&self, buf: &[u8]) -> io::Result<usize> {
         net::send(self.as_raw_fd(), buf)
+    }
+
+    fn send_file(&self, file: &File, offset: u64, len: u64) -> io::Result<usize> {
+        net::send_file(self.as_raw_fd(), file.as_raw_fd(), offset, len)
     }
 }
 

@@ -2,9 +2,11 @@
 //! nobody is left to accept.
 
 use super::{Event, LISTENER, Poller, SIGNAL, Socket};
+use crate::sys::net;
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -28,6 +30,10 @@ impl Socket for TcpStream {
     fn send(&self, buf: &[u8]) -> io::Result<usize> {
         let mut stream = self;
         stream.write(buf)
+    }
+
+    fn send_file(&self, file: &File, offset: u64, len: u64) -> io::Result<usize> {
+        net::send_file(self.as_raw_fd(), file.as_raw_fd(), offset, len)
     }
 }
 

@@ -10,7 +10,8 @@
 //!
 //! Bytes are received and answered in the same breath, so one buffer, always in the cache, serves
 //! all connections. Only what a socket does not take at once is copied and kept; until it has gone
-//! out nothing more is received on that connection.
+//! out nothing more is received on that connection. The contents of a file go from the file to the
+//! socket (sendfile(2)), as much as the socket takes.
 //!
 //! The buffers start on a page, and that matters: a large allocation starts 16 bytes into one, where
 //! the kernel's copies from the start of a page run at little more than half their speed on AMD's
@@ -24,10 +25,11 @@ pub mod epoll;
 pub mod mio;
 
 use crate::args::Args;
-use crate::server::{Mode, Server};
-use crate::service::{Echo, Hello, Service};
+use crate::server::{Contents, Mode, Server};
+use crate::service::{Echo, Page, Service};
 use crate::sys::arena::Arena;
 use connection::Connection;
+use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -49,6 +51,8 @@ pub trait Socket {
     fn recv(&self, buf: &mut [u8]) -> io::Result<usize>;
     /// Sends what the socket takes now.
     fn send(&self, buf: &[u8]) -> io::Result<usize>;
+    /// Sends what the socket takes now of `len` bytes of a file, from `offset` on.
+    fn send_file(&self, file: &File, offset: u64, len: u64) -> io::Result<usize>;
 }
 
 /// What is reported of a socket.
@@ -91,21 +95,29 @@ pub fn main<P: Poller>() -> io::Result<()> {
     args.finish();
     server.announce()?;
     let poller = P::new(server.listener, server.signal)?;
-    match server.mode {
-        Mode::Echo => serve(poller, Echo, buffer),
-        Mode::Http => serve(poller, Hello::default(), buffer),
+    match (server.mode, server.contents) {
+        (Mode::Echo, _) => serve(poller, Echo, buffer, None),
+        (Mode::File, Some(file)) => serve(poller, Page::file(file.length), buffer, Some(file)),
+        (Mode::Http | Mode::File, _) => serve(poller, Page::hello(), buffer, None),
     }
 }
 
-fn serve<P: Poller, S: Service>(poller: P, service: S, buffer: usize) -> io::Result<()> {
+fn serve<P: Poller, S: Service>(
+    poller: P,
+    service: S,
+    buffer: usize,
+    file: Option<Contents>,
+) -> io::Result<()> {
     let size = u32::try_from(buffer).map_err(|_| io::ErrorKind::InvalidInput)?;
     let buffers = Arena::new(2, size);
-    Loop { poller, service, connections: Vec::new(), again: Vec::new(), buffers }.run()
+    Loop { poller, service, file, connections: Vec::new(), again: Vec::new(), buffers }.run()
 }
 
 struct Loop<P: Poller, S: Service> {
     poller: P,
     service: S,
+    /// What goes out behind a head, if the service has such.
+    file: Option<Contents>,
     connections: Vec<Option<Connection<P::Socket, S::State>>>,
     /// Connections that had their turn and may have more.
     again: Vec<usize>,
@@ -146,15 +158,20 @@ impl<P: Poller, S: Service> Loop<P, S> {
     #[inline]
     fn advance(&mut self, at: usize, event: Event) {
         let Some(connection) = &mut self.connections[at] else { return };
-        if !connection.unsent.is_empty() {
+        if connection.waits() {
             if !event.writable {
                 return;
             }
-            if !connection.flush() || (connection.ended && connection.unsent.is_empty()) {
+            let mut ok = connection.flush(self.file.as_ref());
+            if ok && !connection.waits() && connection.takes_more() {
+                let output = self.buffers.bytes_mut(OUTPUT);
+                ok = connection.answer(&mut self.service, &[], output, self.file.as_ref());
+            }
+            if !ok || (connection.ended && !connection.waits()) {
                 self.connections[at] = None;
                 return;
             }
-            if !connection.unsent.is_empty() {
+            if connection.waits() {
                 return;
             }
             // What arrived meanwhile made its edge while nobody listened.
@@ -184,13 +201,13 @@ impl<P: Poller, S: Service> Loop<P, S> {
             let ok = if S::ECHO {
                 connection.send(input)
             } else {
-                connection.answer(&mut self.service, input, output)
+                connection.answer(&mut self.service, input, output, self.file.as_ref())
             };
-            if !ok || (connection.ended && connection.unsent.is_empty()) {
+            if !ok || (connection.ended && !connection.waits()) {
                 self.connections[at] = None;
                 return;
             }
-            if !connection.unsent.is_empty() || (len < asked && !to_the_end) {
+            if connection.waits() || (len < asked && !to_the_end) {
                 return;
             }
         }

@@ -58,6 +58,48 @@ pub fn send(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
     check_len(unsafe { libc::send(fd, buf.as_ptr().cast(), buf.len(), flags) })
 }
 
+/// Sends from a file what a non-blocking socket takes now (sendfile(2)). It has no flag against
+/// SIGPIPE, which Rust's runtime has ignored since the start.
+pub fn send_file(socket: RawFd, file: RawFd, offset: u64, len: u64) -> io::Result<usize> {
+    let mut offset = offset as libc::off_t;
+    // SAFETY: the pointer is to a live local that the call reads and writes.
+    check_len(unsafe { libc::sendfile(socket, file, &raw mut offset, len as usize) })
+}
+
+/// A pipe, by which bytes move from a file to a socket.
+pub struct Pipe {
+    output: OwnedFd,
+    input: OwnedFd,
+}
+
+impl Pipe {
+    /// With room for `bytes` bytes, which blocks.
+    pub fn new(bytes: u32) -> io::Result<Self> {
+        let mut fds = [0; 2];
+        // SAFETY: the pointer is to two numbers that live through the call.
+        check(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) })?;
+        let [output, input] = fds.map(|fd| {
+            // SAFETY: the kernel just made this descriptor and nobody else owns it.
+            unsafe { OwnedFd::from_raw_fd(fd) }
+        });
+        // SAFETY: a call without pointers, on a descriptor that lives through it.
+        check(unsafe { libc::fcntl(input.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) })?;
+        Ok(Self { output, input })
+    }
+
+    /// Where bytes go in.
+    #[must_use]
+    pub fn input(&self) -> RawFd {
+        self.input.as_raw_fd()
+    }
+
+    /// Where they come out.
+    #[must_use]
+    pub fn output(&self) -> RawFd {
+        self.output.as_raw_fd()
+    }
+}
+
 /// An eventfd, non-blocking.
 pub fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: a call without pointers.

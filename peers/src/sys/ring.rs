@@ -168,6 +168,17 @@ impl<'r> Port<'r> {
         unsafe { self.sq.push(entry) }.expect("room was made above");
     }
 
+    /// Makes room for so many entries, so that a chain of them is not cut (IOSQE_IO_LINK in
+    /// io_uring_enter(2)).
+    pub fn reserve(&mut self, entries: u32) {
+        let capacity = self.sq.capacity();
+        assert!(entries as usize <= capacity, "a chain of {entries} in a queue of {capacity}");
+        if capacity - self.sq.len() < entries as usize {
+            self.sq.sync();
+            self.submit_full();
+        }
+    }
+
     #[cold]
     fn submit_full(&mut self) {
         loop {
@@ -231,6 +242,39 @@ impl<'r> Port<'r> {
         }
         let entry = opcode::Send::new(Fd(socket as i32), at, bytes.len).flags(flags).build();
         self.push(&entry.user_data(tag).flags(entry_flags));
+    }
+
+    /// Sends all of these bytes as an entry of a chain, which goes on if `more`.
+    pub fn send_linked(&mut self, socket: u32, bytes: SlotRange, more: bool, tag: u64) {
+        let at = self.arena.address(bytes.slot, bytes.offset, bytes.len);
+        let (mut flags, mut entry_flags) =
+            (libc::MSG_WAITALL | libc::MSG_NOSIGNAL, self.socket_flags);
+        if more {
+            flags |= libc::MSG_MORE;
+            entry_flags |= Flags::IO_LINK;
+        }
+        let entry = opcode::Send::new(Fd(socket as i32), at, bytes.len).flags(flags).build();
+        self.push(&entry.user_data(tag).flags(entry_flags));
+    }
+
+    /// Reads from `offset` of a file as an entry of a chain, which goes on.
+    pub fn read_linked(&mut self, fd: RawFd, offset: u64, bytes: SlotRange, tag: u64) {
+        let at = self.arena.address(bytes.slot, bytes.offset, bytes.len);
+        let entry = opcode::Read::new(Fd(fd), at, bytes.len).offset(offset).build();
+        self.push(&entry.user_data(tag).flags(Flags::IO_LINK));
+    }
+
+    /// Moves bytes from `offset` of a file into a pipe as an entry of a chain, which goes on.
+    pub fn splice_in(&mut self, file: RawFd, offset: u64, pipe: RawFd, len: u32, tag: u64) {
+        let entry = opcode::Splice::new(Fd(file), offset as i64, Fd(pipe), -1, len).build();
+        self.push(&entry.user_data(tag).flags(Flags::IO_LINK));
+    }
+
+    /// Moves bytes from a pipe to a socket as an entry of a chain, which goes on if `more`.
+    pub fn splice_out(&mut self, pipe: RawFd, socket: u32, len: u32, more: bool, tag: u64) {
+        let entry = opcode::Splice::new(Fd(pipe), -1, Fd(socket as i32), -1, len).build();
+        let link = if more { Flags::IO_LINK } else { Flags::empty() };
+        self.push(&entry.user_data(tag).flags(self.socket_flags | link));
     }
 
     /// Reads once from a descriptor that is no socket.
