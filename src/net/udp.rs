@@ -294,8 +294,7 @@ impl UdpSocket {
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     ///
     /// # Platform
-    /// Linux has it, from 5.0 on; Debian's 5.10 was seen to join datagrams without saying how long they
-    /// were. Elsewhere it is an error of kind `Unsupported`.
+    /// Linux has it, from 5.0 on. Elsewhere it is an error of kind `Unsupported`.
     pub fn set_gro(&self, on: bool) -> io::Result<()> {
         let socket = self.socket()?;
         system::join_datagrams(&socket, on)
