@@ -3,15 +3,18 @@
 
 #[path = "common/example.rs"]
 mod example;
+#[path = "common/patient.rs"]
+mod patient;
 #[path = "common/scratch.rs"]
 #[allow(dead_code, reason = "other tests use more of it")]
 mod scratch;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use example::Example;
+use patient::read_some;
 use scratch::Scratch;
 
 const HANG: Duration = Duration::from_secs(120);
@@ -41,7 +44,7 @@ impl Client {
     fn rest(&mut self) -> usize {
         let (mut count, mut bytes) = (0, vec![0; 65_536]);
         // A reset is an end as well: it was put out with something unread.
-        while let Ok(more @ 1..) = self.0.read(&mut bytes) {
+        while let Ok(more @ 1..) = read_some(&mut self.0, &mut bytes) {
             count += more;
         }
         count

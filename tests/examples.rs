@@ -1,11 +1,17 @@
 //! The small examples, each as a process of its own, with a client of the standard library.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "common/patient.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod patient;
+
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use patient::patiently;
 
 /// Longer than any answer takes, on the busiest machine.
 const HANG: Duration = Duration::from_secs(120);
@@ -54,13 +60,13 @@ fn udp_echo_answers_each_client() {
             client.send_to(message, server.address).unwrap();
         }
         for client in &clients {
-            let (len, from) = client.recv_from(&mut buf).unwrap();
+            let (len, from) = patiently(|| client.recv_from(&mut buf)).unwrap();
             assert_eq!((&buf[..len], from), (message, server.address));
         }
     }
     // What is cut is not answered, and what comes after it is.
     clients[0].send_to(&[7; 2000], server.address).unwrap();
     clients[0].send_to(b"after", server.address).unwrap();
-    let len = clients[0].recv(&mut buf).unwrap();
+    let len = patiently(|| clients[0].recv(&mut buf)).unwrap();
     assert_eq!(&buf[..len], b"after");
 }

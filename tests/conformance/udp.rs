@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use tigereye::{BufferPool, Datagram, Io, Next, Op, UdpOptions, UdpSocket};
 
+use crate::patient::patiently;
 use crate::{HANG, Log, any, finish, pair, pattern, run_until_stop};
 
 pub(crate) type Std = std::net::UdpSocket;
@@ -46,7 +47,7 @@ pub(crate) fn pool(io: &Io, count: usize, room: usize) -> BufferPool {
 
 pub(crate) fn receive(std: &Std) -> Vec<u8> {
     let mut buf = vec![0; 70_000];
-    let len = std.recv(&mut buf).unwrap();
+    let len = patiently(|| std.recv(&mut buf)).unwrap();
     buf.truncate(len);
     buf
 }

@@ -11,6 +11,7 @@ use tigereye::{
     BufferPool, Datagram, Io, Next, Op, ToUnixAddress, UnixAddress, UnixDatagram, is_cancelled,
 };
 
+use crate::patient::patiently;
 use crate::scratch::Scratch;
 use crate::{HANG, Log, finish, pair as tcp_pair, pattern};
 
@@ -38,7 +39,7 @@ fn std_bound(path: &Path) -> Std {
 
 fn receive(std: &Std) -> Vec<u8> {
     let mut buf = vec![0; 100_000];
-    let len = std.recv(&mut buf).unwrap();
+    let len = patiently(|| std.recv(&mut buf)).unwrap();
     buf.truncate(len);
     buf
 }

@@ -7,6 +7,7 @@ use tigereye::Descriptor;
 
 use crate::bench::{Bench, shown};
 use crate::common;
+use crate::patient::patiently;
 use crate::scene::{Scene, When, pattern};
 use crate::start::{go, start};
 use crate::table::{Cell, NO_FILE, Operation, Situation, is};
@@ -58,7 +59,7 @@ fn there(b: &Bench, operation: Operation) -> Scene {
 
 fn arrived(b: &Bench, scene: &Scene) {
     let mut bytes = [0; 64];
-    let len = scene.far().recv(&mut bytes).unwrap();
+    let len = patiently(|| scene.far().recv(&mut bytes)).unwrap();
     b.put(format!("the peer has {}", shown(&bytes[..len])));
 }
 

@@ -1,7 +1,6 @@
 //! Datagrams by Unix sockets, where they differ from UDP's: a send waits for its receiver, which is
 //! named (and asked again and again), or is the socket's peer (of which the kernel tells).
 
-use std::io::Read;
 use std::net::Shutdown;
 use std::rc::Rc;
 
@@ -10,6 +9,7 @@ use tigereye::{BufferPool, Descriptor, Op, UnixDatagram};
 
 use crate::bench::{Bench, Context, HANG, came, shown};
 use crate::common::{self, waiting};
+use crate::patient::read_some;
 use crate::scene::{Scene, When, pattern};
 use crate::scratch::Scratch;
 use crate::start::{conclude, go, start};
@@ -142,7 +142,7 @@ pub(crate) fn arrived(b: &Bench, scene: &Scene) {
     let (mut peer, mut bytes) = (scene.peer.as_ref().unwrap(), [0; 64]);
     peer.set_nonblocking(true).unwrap();
     loop {
-        match peer.read(&mut bytes) {
+        match read_some(&mut peer, &mut bytes) {
             Ok(3) => {}
             Ok(len) => return b.put(format!("the peer has {}", shown(&bytes[..len]))),
             Err(_) => return b.put("the peer has none"),
