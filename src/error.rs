@@ -134,6 +134,12 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
     }
 }
 
+/// The raw result that stands for an error: a negated code. What has none is the caller's argument.
+#[cold]
+pub(crate) fn to_raw(error: &io::Error) -> i32 {
+    -error.raw_os_error().unwrap_or(libc::EINVAL)
+}
+
 /// Turns a raw result into a count or an error.
 #[inline]
 pub(crate) fn to_result(result: i32) -> io::Result<u32> {

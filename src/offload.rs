@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use sync::{Arc, Builder, Condvar, Mutex, MutexGuard};
 
-use crate::net::system;
+use crate::net::sigpipe;
 use crate::op::Op;
 
 mod calls;
@@ -38,7 +38,7 @@ mod job;
 mod lent;
 mod queue;
 
-pub(crate) use calls::{Calls, close_for_result};
+pub(crate) use calls::{Calls, close_for_result, result_of};
 pub(crate) use job::Job;
 pub(crate) use lent::{Lent, LentFd, LentMut};
 pub(crate) use queue::JobId;
@@ -224,7 +224,7 @@ impl Shared {
 fn start_thread(shared: Arc<Shared>) -> io::Result<()> {
     let name = String::from("tigereye-offload");
     let work = move || {
-        system::block_sigpipe();
+        sigpipe::block();
         shared.work();
     };
     Builder::new().name(name).spawn(work).map(drop)

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use signal_hook_registry::SigId;
 use socket2::{Domain, Socket, Type};
 
+use crate::error::to_raw;
 use crate::handle::Source;
 use crate::net::{adopt, system};
 use crate::op::signal_each::SignalEach;
@@ -259,10 +260,7 @@ impl Io {
                 let target = Target::from(listener.source.id(self));
                 self.insert_each(SignalEach::new(listener), target, context, each, done)
             }
-            Err(error) => {
-                let code = error.raw_os_error().unwrap_or(libc::EINVAL);
-                self.submit(Failed(-code), context, done)
-            }
+            Err(error) => self.submit(Failed(to_raw(&error)), context, done),
         }
     }
 }

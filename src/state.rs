@@ -248,13 +248,13 @@ impl Loop {
                 header.state = State::Driver;
                 header.job = handle;
                 if let Err(error) = driver.wait_for(op, fd, handle, Interest::Readable) {
-                    return Some(-error.raw_os_error().unwrap_or(libc::EINVAL));
+                    return Some(error::to_raw(&error));
                 }
             }
             Start::Await(interest) => {
                 header.state = State::Driver;
                 if let Err(error) = driver.wait_for(op, fd, header.handle, interest) {
-                    return Some(-error.raw_os_error().unwrap_or(libc::EINVAL));
+                    return Some(error::to_raw(&error));
                 }
             }
         }

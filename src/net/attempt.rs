@@ -25,7 +25,7 @@ use std::os::fd::RawFd;
 
 use super::system;
 use crate::driver::is_seekable;
-use crate::offload::{Lent, LentFd, LentMut};
+use crate::offload::{Lent, LentFd, LentMut, result_of};
 use crate::op::recv::TRANSFER_MAX;
 
 /// What came of a call that must not block.
@@ -50,7 +50,7 @@ impl Attempt {
     }
 
     fn make(fd: RawFd, events: i16, mut call: impl FnMut(LentFd) -> io::Result<usize>) -> Attempt {
-        let result = until_uninterrupted(|| call(LentFd::new(fd)));
+        let result = result_of(|| call(LentFd::new(fd)));
         if !matches!(-result, libc::EAGAIN | libc::EOPNOTSUPP) {
             return Attempt::Done(result);
         }
@@ -58,17 +58,6 @@ impl Attempt {
             Ok(0) => Attempt::WouldBlock,
             // Whatever is wrong with it, the call says so.
             _ => Attempt::MayBlock,
-        }
-    }
-}
-
-/// Makes a call, again where a signal interrupts it; its result, as an operation has it.
-fn until_uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> i32 {
-    loop {
-        match call() {
-            Ok(count) => return i32::try_from(count).unwrap_or(i32::MAX),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return -error.raw_os_error().unwrap_or(libc::EINVAL),
         }
     }
 }

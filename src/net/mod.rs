@@ -8,7 +8,7 @@ mod descriptors;
 mod host;
 mod listener;
 mod options;
-mod sigpipe;
+pub(crate) mod sigpipe;
 mod splice;
 mod stream;
 pub(crate) mod system;

@@ -32,8 +32,17 @@ pub(crate) fn without(mut call: impl FnMut() -> io::Result<usize>) -> io::Result
     result
 }
 
+/// Has this thread never see SIGPIPE: sendfile(2) has no flag for that (P35). What the system sends
+/// stays pending, and is nobody's.
+pub(crate) fn block() {
+    let sigpipe = alone();
+    // SAFETY: the set is valid; the former mask is not asked for. It fails for nothing but its
+    // first argument.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, ptr::null_mut()) };
+}
+
 /// The set of this signal alone.
-pub(crate) fn alone() -> libc::sigset_t {
+fn alone() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
     // SAFETY: the call makes it a valid set.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
@@ -67,9 +76,7 @@ mod tests {
             assert_eq!(unsafe { libc::raise(libc::SIGPIPE) }, 0);
         };
         // Blocked, so that what is left of it can be seen.
-        let sigpipe = alone();
-        // SAFETY: a valid set.
-        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, ptr::null_mut()) };
+        block();
         let result = without(|| {
             raise();
             epipe()
@@ -79,7 +86,7 @@ mod tests {
         raise();
         without(epipe).unwrap_err();
         assert!(pends(), "the program's own is left to it");
-        let mut signal = 0;
+        let (mut signal, sigpipe) = (0, alone());
         // SAFETY: as in `without`.
         unsafe { libc::sigwait(&raw const sigpipe, &raw mut signal) };
         assert_eq!(without(|| Ok(3)).unwrap(), 3);

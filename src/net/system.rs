@@ -610,13 +610,3 @@ fn raw_send_file(stream: RawFd, file: RawFd, offset: libc::off_t, count: usize) 
     let result = unsafe { libc::sendfile(file, stream, offset, count, none, &raw mut sent, 0) };
     (result, usize::try_from(sent).unwrap_or(0))
 }
-
-/// Has this thread never see SIGPIPE: sendfile(2) and splice(2) have no flag for that (P35). What the system sends
-/// stays pending, and is nobody's.
-pub(crate) fn block_sigpipe() {
-    let sigpipe = sigpipe::alone();
-    let none = std::ptr::null_mut();
-    // SAFETY: the set is valid; the former mask is not asked for. It fails for nothing but its
-    // first argument.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, none) };
-}

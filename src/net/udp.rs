@@ -8,7 +8,7 @@ use socket2::{SockAddr, SockRef, Type};
 
 use super::stream::{adopt, borrow, into_blocking, not_open};
 use super::{Address, Borrowed, Datagram, Received, UdpOptions, system};
-use crate::error::{FOREIGN, NO_DATAGRAMS, NO_ROOM};
+use crate::error::{FOREIGN, NO_DATAGRAMS, NO_ROOM, to_raw};
 use crate::handle::Source;
 use crate::op::envelope::Envelope;
 use crate::op::recv_from::RecvFrom;
@@ -312,7 +312,7 @@ fn no_datagrams<A: Address>(source: &Source) -> Option<i32> {
     match is_fit {
         Ok(true) => None,
         Ok(false) => Some(NO_DATAGRAMS),
-        Err(error) => Some(-error.raw_os_error().unwrap_or(libc::EINVAL)),
+        Err(error) => Some(to_raw(&error)),
     }
 }
 

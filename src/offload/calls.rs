@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::{Job, Pool};
 use crate::core::LoopMailbox;
+use crate::error::to_raw;
 use crate::net::system;
 use crate::op::{Op, Start};
 use crate::remote::Message;
@@ -31,11 +32,10 @@ impl Calls {
     ) -> Start {
         let mailbox = Arc::clone(&self.mailbox);
         self.queue(op, move || {
-            let result =
-                until_done(&mut call).map(|count| i32::try_from(count).unwrap_or(i32::MAX));
+            let result = result_of(&mut call);
             // A failed push means that the loop is gone: it did not wait for this call, and has
             // leaked what it was lent.
-            drop(mailbox.push(Message::Done(op, result.unwrap_or_else(|code| code))));
+            drop(mailbox.push(Message::Done(op, result)));
         })
     }
 
@@ -90,14 +90,18 @@ pub(crate) fn close_for_result(fd: OwnedFd) -> i32 {
     }
 }
 
+/// Makes a call until no signal interrupts it; its result, as an operation has it.
+pub(crate) fn result_of(call: impl FnMut() -> io::Result<usize>) -> i32 {
+    until_done(call).map_or_else(|code| code, |count| i32::try_from(count).unwrap_or(i32::MAX))
+}
+
 /// Makes a call until no signal interrupts it; its result, or a negated code.
 fn until_done<T>(mut call: impl FnMut() -> io::Result<T>) -> Result<T, i32> {
     loop {
         match call() {
             Ok(value) => return Ok(value),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // What has no code is the caller's argument.
-            Err(error) => return Err(-error.raw_os_error().unwrap_or(libc::EINVAL)),
+            Err(error) => return Err(to_raw(&error)),
         }
     }
 }

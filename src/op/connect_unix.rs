@@ -57,7 +57,7 @@ impl Operation for ConnectUnix {
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         self.attempt(|address| match borrow(&place.fd).connect(&address.0) {
             Ok(()) => 0,
-            Err(error) => -error.raw_os_error().unwrap_or(libc::EINVAL),
+            Err(error) => crate::error::to_raw(&error),
         })
     }
 

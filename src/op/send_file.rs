@@ -94,7 +94,7 @@ impl Operation for SendFile {
                 return self.room_wait.start(place, file);
             }
             Ok(room) => room,
-            Err(error) => return Start::Ready(-error.raw_os_error().unwrap_or(libc::EINVAL)),
+            Err(error) => return Start::Ready(crate::error::to_raw(&error)),
         };
         self.room_wait.is_over();
         match self.part(room) {

@@ -30,7 +30,7 @@ use crate::Io;
 use crate::driver::readiness::{self, Interest};
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::error::URGENT_DATA;
+use crate::error::{URGENT_DATA, to_raw};
 use crate::handle::Source;
 use crate::net::system;
 use crate::offload::LentFd;
@@ -130,7 +130,7 @@ impl Operation for Splice {
                 place.offload(move || system::splice(from, to, count))
             }
             Ok(Next::Nothing) => Start::Ready(0),
-            Err(error) => Start::Ready(-error.raw_os_error().unwrap_or(libc::EINVAL)),
+            Err(error) => Start::Ready(to_raw(&error)),
         }
     }
 
@@ -146,7 +146,7 @@ impl Operation for Splice {
                 place.offload(move || system::splice(from, to, count))
             }
             Ok(Next::Nothing) => Start::Ready(0),
-            Err(error) => Start::Ready(-error.raw_os_error().unwrap_or(libc::EINVAL)),
+            Err(error) => Start::Ready(to_raw(&error)),
         }
     }
 

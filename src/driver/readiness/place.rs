@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::{Interest, Way};
 use crate::core::owned;
 use crate::driver::{directory, is_seekable};
+use crate::error::to_raw;
 use crate::fs::{AllTerms, Terms};
 use crate::net::attempt::{Attempt, read_on_pool, write_on_pool};
 use crate::net::{Borrowed, borrow, system};
@@ -77,7 +78,7 @@ impl Place<'_> {
             *self.system_calls += 1;
             match call(&borrow(&self.fd)) {
                 Ok(count) => return i32::try_from(count).unwrap_or(i32::MAX),
-                Err(error) => match code_of(&error) {
+                Err(error) => match -to_raw(&error) {
                     libc::EINTR => {}
                     code => return -code,
                 },
@@ -219,10 +220,4 @@ impl Place<'_> {
 
 fn would_block(result: i32) -> bool {
     result == -libc::EAGAIN || result == -libc::EWOULDBLOCK
-}
-
-#[cold]
-fn code_of(error: &io::Error) -> i32 {
-    // What has no code is the caller's argument.
-    error.raw_os_error().unwrap_or(libc::EINVAL)
 }
