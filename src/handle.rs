@@ -13,8 +13,6 @@
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
-#[cfg(target_os = "linux")]
-use std::time::Duration;
 
 use crate::Io;
 use crate::core::Core;
@@ -167,12 +165,6 @@ impl Source {
         let mut state = self.core.state.borrow_mut();
         let handle = state.handles.find(self.id)?;
         (handle.closer == OPEN).then_some(handle.fd)
-    }
-
-    /// The time of the handle's loop after `delay`.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn deadline_ns(&self, delay: Duration) -> u64 {
-        self.core.clock.deadline_ns(delay)
     }
 
     /// A duplicate of the descriptor, which lives as long as it is wanted.

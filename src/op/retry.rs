@@ -1,5 +1,4 @@
-//! Trying again by the loop's timers, where the system gives nothing to wait for: it turns a call on
-//! a Unix socket away because a queue at the other end is full, and this end counts as writable.
+//! Trying again by the loop's timers, where the system gives nothing to wait for.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,25 +11,49 @@ use crate::core::Core;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(32);
 
-pub(crate) struct Retry {
+/// Pauses that grow.
+pub(crate) struct Backoff {
     /// Of the loop, for its clock.
     core: Rc<Core>,
     pause: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(io: &Io) -> Backoff {
+        Backoff { core: Rc::clone(&io.core), pause: PAUSE_MIN }
+    }
+
+    /// Has an operation wait for the next pause.
+    pub(crate) fn pause(&mut self) -> Start {
+        let deadline_ns = self.core.clock.deadline_ns(self.pause);
+        self.pause = PAUSE_MAX.min(self.pause * 2);
+        Start::Timer(deadline_ns)
+    }
+
+    /// The next pause is the first one again.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn reset(&mut self) {
+        self.pause = PAUSE_MIN;
+    }
+}
+
+/// For a call on a Unix socket that the system turns away because a queue at the other end is full,
+/// while this end counts as writable.
+pub(crate) struct Retry {
+    backoff: Backoff,
     /// The operation waits.
     paused: bool,
 }
 
 impl Retry {
     pub(crate) fn new(io: &Io) -> Retry {
-        Retry { core: Rc::clone(&io.core), pause: PAUSE_MIN, paused: false }
+        Retry { backoff: Backoff::new(io), paused: false }
     }
 
     /// Has an operation wait that was turned away.
     pub(crate) fn pause(&mut self) -> Start {
-        let deadline_ns = self.core.clock.deadline_ns(self.pause);
-        self.pause = PAUSE_MAX.min(self.pause * 2);
         self.paused = true;
-        Start::Timer(deadline_ns)
+        self.backoff.pause()
     }
 
     /// Whether a result ends a pause, or the operation.

@@ -17,9 +17,9 @@
 
 use std::io;
 
-use super::two_ends::From;
 #[cfg(target_os = "linux")]
 use super::two_ends::RoomWait;
+use super::two_ends::{From, Progress};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness::{self, Interest};
@@ -29,17 +29,11 @@ use crate::handle::Source;
 use crate::net::system;
 use crate::offload::LentFd;
 
-/// Most bytes of one call: a peer that takes them as fast as they come must not keep a thread.
-const CALL_MAX: u64 = 1 << 20;
-
 pub(crate) struct SendFile {
     /// The file, or why there is none.
     file: io::Result<From>,
     offset: u64,
-    left: u64,
-    sent: u64,
-    /// Until nothing is left.
-    all: bool,
+    progress: Progress,
     /// io_uring was asked to wait until the socket is writable, or a timer.
     polling: bool,
     #[cfg(target_os = "linux")]
@@ -58,26 +52,24 @@ impl SendFile {
         SendFile {
             file: From::new(io, file),
             offset,
-            left: count,
-            sent: 0,
-            all,
+            progress: Progress::new(count, all),
             polling: false,
             #[cfg(target_os = "linux")]
-            room_wait: RoomWait::default(),
+            room_wait: RoomWait::new(io),
         }
     }
 
     /// What comes next; or the result, where nothing does.
     fn part(&self, room: usize) -> Result<Part, i32> {
         let Ok(file) = &self.file else { return Err(0) };
-        if self.left == 0 {
+        if self.progress.left == 0 {
             return Err(0);
         }
-        if i64::try_from(self.offset).is_err() {
+        let offset = self.offset.saturating_add(self.progress.moved);
+        if i64::try_from(offset).is_err() {
             return Err(-libc::EINVAL);
         }
-        let count = usize::try_from(self.left.min(CALL_MAX)).unwrap_or(usize::MAX).min(room);
-        Ok(Part { file: file.lent_fd(), offset: self.offset, count })
+        Ok(Part { file: file.lent_fd(), offset, count: self.progress.count(room) })
     }
 }
 
@@ -89,9 +81,11 @@ impl Operation for SendFile {
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let room = match system::room_to_send(place.fd) {
             Ok(0) => {
-                let Ok(file) = &self.file else { return Start::Ready(0) };
+                if self.file.is_err() {
+                    return Start::Ready(0);
+                }
                 self.polling = true;
-                return self.room_wait.start(place, file);
+                return self.room_wait.start(place);
             }
             Ok(room) => room,
             Err(error) => return Start::Ready(crate::error::to_raw(&error)),
@@ -121,25 +115,19 @@ impl Operation for SendFile {
     }
 
     fn step(&mut self, result: i32) -> Step {
-        if result < 0 || self.left == 0 {
+        if result < 0 || self.progress.left == 0 {
             return Step::Done(result);
         }
         if std::mem::take(&mut self.polling) {
             return Step::Again;
         }
-        let count = u64::from(result.unsigned_abs());
-        assert!(count <= self.left, "no more than was asked for");
-        self.sent += count;
-        self.left -= count;
-        self.offset += count;
-        // Nothing was sent: the file has ended.
-        if self.all && self.left > 0 && count > 0 { Step::Again } else { Step::Done(0) }
+        self.progress.step(result)
     }
 
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
         self.file?;
         result?;
-        Ok(self.sent)
+        Ok(self.progress.moved)
     }
 
     fn discard(self, _result: i32) {}

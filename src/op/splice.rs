@@ -22,7 +22,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use super::two_ends::From;
+use super::two_ends::{From, Progress};
 #[cfg(target_os = "linux")]
 use super::two_ends::{RoomWait, await_events};
 use super::{Direction, Operation, Start, Step};
@@ -35,16 +35,10 @@ use crate::handle::Source;
 use crate::net::system;
 use crate::offload::LentFd;
 
-/// Most bytes of one call: a peer that takes them as fast as they come must not keep a thread.
-const CALL_MAX: u64 = 1 << 20;
-
 pub(crate) struct Splice {
     /// The source, or why there is none.
     from: io::Result<From>,
-    left: u64,
-    moved: u64,
-    /// Until nothing is left.
-    all: bool,
+    progress: Progress,
     /// The two descriptors are such as splice(2) takes.
     checked: bool,
     /// io_uring was asked to wait, or a timer.
@@ -73,19 +67,17 @@ impl Splice {
     pub(crate) fn new(io: &Io, from: &Source, count: u64, all: bool) -> Splice {
         Splice {
             from: system::has_splice().and_then(|()| From::new(io, from)),
-            left: count,
-            moved: 0,
-            all,
+            progress: Progress::new(count, all),
             checked: false,
             waiting: false,
             #[cfg(target_os = "linux")]
-            room_wait: RoomWait::default(),
+            room_wait: RoomWait::new(io),
         }
     }
 
     fn next(&mut self, to: RawFd) -> io::Result<Next> {
         let Ok(from) = &self.from else { return Ok(Next::Nothing) };
-        if self.left == 0 {
+        if self.progress.left == 0 {
             return Ok(Next::Nothing);
         }
         if !self.checked {
@@ -100,8 +92,7 @@ impl Splice {
         if system::poll_now(from.fd, libc::POLLIN)? == 0 {
             return Ok(Next::AwaitBytes { handle: from.handle(), fd: from.fd });
         }
-        let count = usize::try_from(self.left.min(CALL_MAX)).unwrap_or(usize::MAX).min(room);
-        Ok(Next::Move { from: from.lent_fd(), count })
+        Ok(Next::Move { from: from.lent_fd(), count: self.progress.count(room) })
     }
 }
 
@@ -120,10 +111,7 @@ impl Operation for Splice {
             self.room_wait.is_over();
         }
         match next {
-            Ok(Next::AwaitRoom) => match &self.from {
-                Ok(from) => self.room_wait.start(place, from),
-                Err(_) => Start::Ready(0),
-            },
+            Ok(Next::AwaitRoom) => self.room_wait.start(place),
             Ok(Next::AwaitBytes { fd, .. }) => await_events(place, fd, libc::POLLIN),
             Ok(Next::Move { from, count }) => {
                 let to = place.lent_fd();
@@ -151,7 +139,7 @@ impl Operation for Splice {
     }
 
     fn step(&mut self, result: i32) -> Step {
-        if result < 0 || self.left == 0 {
+        if result < 0 || self.progress.left == 0 {
             return Step::Done(result);
         }
         if std::mem::take(&mut self.waiting) {
@@ -162,18 +150,13 @@ impl Operation for Splice {
         {
             return Step::Done(URGENT_DATA);
         }
-        let count = u64::from(result.unsigned_abs());
-        assert!(count <= self.left, "no more than was asked for");
-        self.moved += count;
-        self.left -= count;
-        // Nothing was moved: the source has ended.
-        if self.all && self.left > 0 && count > 0 { Step::Again } else { Step::Done(0) }
+        self.progress.step(result)
     }
 
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
         self.from?;
         result?;
-        Ok(self.moved)
+        Ok(self.progress.moved)
     }
 
     fn discard(self, _result: i32) {}

@@ -3,25 +3,50 @@
 
 use std::io;
 use std::os::fd::{IntoRawFd, RawFd};
-#[cfg(target_os = "linux")]
-use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
+use super::Step;
 #[cfg(target_os = "linux")]
-use super::Start;
+use super::{Start, retry::Backoff};
 use crate::Io;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::handle::Source;
 use crate::offload::LentFd;
 
-/// The first pause where a wait for room is in vain; each is twice as long as the one before.
-#[cfg(target_os = "linux")]
-const PAUSE_MIN: Duration = Duration::from_millis(1);
-#[cfg(target_os = "linux")]
-const PAUSE_MAX: Duration = Duration::from_millis(32);
+/// Most bytes of one call: a peer that takes them as fast as they come must not keep a thread.
+const CALL_MAX: u64 = 1 << 20;
+
+/// How far an operation has come.
+pub(super) struct Progress {
+    pub(super) moved: u64,
+    pub(super) left: u64,
+    /// Until nothing is left.
+    all: bool,
+}
+
+impl Progress {
+    pub(super) fn new(count: u64, all: bool) -> Progress {
+        Progress { moved: 0, left: count, all }
+    }
+
+    /// How many bytes the next call may move, where there is so much room.
+    pub(super) fn count(&self, room: usize) -> usize {
+        usize::try_from(self.left.min(CALL_MAX)).unwrap_or(usize::MAX).min(room)
+    }
+
+    /// Takes a call's result into account, which is no error.
+    pub(super) fn step(&mut self, result: i32) -> Step {
+        let count = u64::from(result.unsigned_abs());
+        assert!(count <= self.left, "no more than was asked for");
+        self.moved += count;
+        self.left -= count;
+        // Nothing was moved: the source has ended.
+        if self.all && self.left > 0 && count > 0 { Step::Again } else { Step::Done(0) }
+    }
+}
 
 /// What the bytes come from: a duplicate, so that the caller can close its own meanwhile, and a
 /// handle of its own, so that it can be waited for.
@@ -53,26 +78,30 @@ impl From {
 /// io_uring asks for the end of what comes in as well, whatever it is asked for (io_uring/poll.c,
 /// `IO_POLL_UNMASK`): where a peer sends no more, every wait for room is over at once. A peer that
 /// reads nothing either would have the loop spin; so after one wait in vain a timer has to do.
-#[derive(Default)]
 #[cfg(target_os = "linux")]
 pub(super) struct RoomWait {
-    pause: Option<Duration>,
+    backoff: Backoff,
+    /// A wait is over, and there is no room.
+    in_vain: bool,
 }
 
 #[cfg(target_os = "linux")]
 impl RoomWait {
-    pub(super) fn start(&mut self, place: &mut uring::Place<'_>, from: &From) -> Start {
-        if let Some(pause) = self.pause {
-            self.pause = Some(PAUSE_MAX.min(pause * 2));
-            return Start::Timer(from.handle.deadline_ns(pause));
+    pub(super) fn new(io: &Io) -> RoomWait {
+        RoomWait { backoff: Backoff::new(io), in_vain: false }
+    }
+
+    pub(super) fn start(&mut self, place: &mut uring::Place<'_>) -> Start {
+        if std::mem::replace(&mut self.in_vain, true) {
+            return self.backoff.pause();
         }
-        self.pause = Some(PAUSE_MIN);
         await_events(place, place.fd, libc::POLLOUT)
     }
 
     /// There is room.
     pub(super) fn is_over(&mut self) {
-        self.pause = None;
+        self.in_vain = false;
+        self.backoff.reset();
     }
 }
 

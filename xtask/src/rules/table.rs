@@ -350,7 +350,11 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "P47: a wait for room that is over at once is begun again at once",
-        &[edit("src/op/two_ends.rs", "self.pause = Some(PAUSE_MIN);", "self.pause = None;")],
+        &[edit(
+            "src/op/two_ends.rs",
+            "replace(&mut self.in_vain, true)",
+            "replace(&mut self.in_vain, false)",
+        )],
         SUITE,
         "send_file::p47_a_peer_that_sends_no_more_and_reads_nothing_is_waited_for_at_rest",
     ),
