@@ -1,28 +1,21 @@
 //! The examples with files, as processes.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "common/example.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod example;
 #[allow(dead_code, reason = "other tests use more of it")]
 #[path = "common/scratch.rs"]
 mod scratch;
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use scratch::Scratch;
 
-/// The example beside this test: `target/…/deps/file_examples-…` and `target/…/examples/…`.
 fn example(name: &str) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile.join("examples").join(name);
-    // `cargo test` builds it, but `cargo test --test file_examples` does not.
-    let source = format!("{}/examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
-    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let is_new = modified(&binary) >= modified(Path::new(&source));
-    assert!(is_new, "`cargo build --example {name}` makes {}", binary.display());
-    Command::new(binary)
+    Command::new(example::binary(name))
 }
 
 /// As in the example.

@@ -5,13 +5,16 @@
 #![allow(clippy::disallowed_methods, reason = "a seed from the clock, and threads of its own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "common/example.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod example;
 #[path = "common/scratch.rs"]
 mod scratch;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::SystemTime;
 
@@ -39,18 +42,6 @@ fn variable(name: &str) -> Option<u64> {
     Some(std::env::var(name).ok()?.parse().expect("a number"))
 }
 
-/// The example beside this test.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let binary = test.parent().and_then(Path::parent).unwrap().join("examples/key_value");
-    // `cargo test` builds it, but `cargo test --test key_value` does not.
-    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/key_value.rs");
-    let is_new = modified(&binary) >= modified(&source);
-    assert!(is_new, "`cargo build --example key_value` makes {}", binary.display());
-    binary
-}
-
 struct Store {
     child: Child,
     /// None, once it has been taken by whoever writes.
@@ -62,7 +53,7 @@ struct Store {
 
 impl Store {
     fn start(path: &Path) -> Store {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(example::binary("key_value"));
         command.arg(path).arg(MEBIBYTES).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take();

@@ -2,6 +2,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests have threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "common/example.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod example;
 #[path = "common/scratch.rs"]
 mod scratch;
 
@@ -13,12 +16,8 @@ use rustix::fs::{Mode, OFlags, fcntl_getfl};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use scratch::Scratch;
 
-/// The example beside this test: `target/…/deps/tee-…` and `target/…/examples/tee`. Cargo builds it
-/// before it runs the tests.
 fn tee() -> Command {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().unwrap().parent().unwrap();
-    Command::new(profile.join("examples").join("tee"))
+    Command::new(example::binary("tee"))
 }
 
 fn lines() -> Vec<u8> {

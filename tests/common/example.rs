@@ -1,9 +1,25 @@
-//! An example as a process that listens.
+//! The examples, as processes.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+/// The example beside this test: `target/…/deps/chat-…` and `target/…/examples/chat`.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let binary = profile.join("examples").join(name);
+    // `cargo test` builds it, but `cargo test --test …` does not.
+    let source = format!("{}/examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let is_new = modified(&binary) >= modified(Path::new(&source));
+    assert!(is_new, "`cargo build --example {name}` makes {}", binary.display());
+    binary
+}
+
+/// One that listens.
 pub(crate) struct Example {
     process: Child,
     /// Where it says that it listens.
@@ -11,16 +27,13 @@ pub(crate) struct Example {
 }
 
 impl Example {
-    /// The example beside the test: `target/…/deps/chat-…` and `target/…/examples/chat`. Cargo
-    /// builds it before it runs the tests. Nothing where it ends before it listens.
+    /// Nothing where it ends before it listens.
     pub(crate) fn start(name: &str, arguments: &[&OsStr]) -> Option<Example> {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().unwrap().parent().unwrap();
-        let mut command = Command::new(profile.join("examples").join(name));
+        let mut command = Command::new(binary(name));
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = command.spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("listening ").unwrap_or_default().to_string();
         let example = Example { process, address };
         (!example.address.is_empty()).then_some(example)
