@@ -152,7 +152,7 @@ impl Connection {
                 Parsed::Head(mut request, count) => {
                     used += count;
                     let (output, plan) = (&mut self.output, &mut self.plan);
-                    respond(&self.server, &mut request, output, plan);
+                    respond(io, &self.server, &mut request, output, plan);
                     self.last = request.persistence == Persistence::Close;
                     self.body = request.body;
                     self.until = None;
@@ -282,6 +282,7 @@ impl Connection {
 
 /// Answers one request: into the output, or by a plan for a file.
 fn respond(
+    io: &Io,
     server: &Server,
     request: &mut Request<'_>,
     output: &mut Vec<u8>,
@@ -300,6 +301,8 @@ fn respond(
         (None, "/") => (200, page::TYPE, page::PAGE),
         (None, "/hello") => (200, "text/plain", b"Hello, world!"),
         (None, "/stats.json") => {
+            // This loop's are the newest; the others' are as old as their last tick.
+            server.figures().take(io.statistics());
             let json = server.settings.figures.json(server.driver);
             let kind = "application/json";
             return response::write(server, request, 200, kind, json.as_bytes(), output);
