@@ -25,6 +25,7 @@ mod paths;
 mod patient;
 mod pressure;
 mod races;
+mod registered_memory;
 mod remote;
 mod rules;
 #[path = "../common/scratch.rs"]

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use io_uring::{IoUring, opcode, squeue, types};
 use rustix::io::Errno;
 
+use crate::buf::Region;
 use crate::driver::{directory, is_seekable};
 use crate::fs::{AllTerms, Terms};
 use crate::offload::{Calls, LentFd};
@@ -36,11 +37,13 @@ pub(crate) mod buf_ring;
 mod enter;
 mod probe;
 mod registered;
+mod registered_memory;
 mod waker;
 
 use enter::Entrance;
 pub(crate) use probe::Features;
 use registered::Registered;
+use registered_memory::RegisteredMemory;
 pub(crate) use waker::Waker;
 
 /// Names that no slot has: the driver's own entries.
@@ -118,6 +121,12 @@ impl Place<'_> {
                 self.submit(entry.flags(squeue::Flags::FIXED_FILE))
             }
         }
+    }
+
+    /// The number by which the ring knows the memory that these bytes lie in, where it is registered.
+    #[inline]
+    pub(crate) fn registered_memory<T>(&self, bytes: &[T]) -> Option<u16> {
+        self.uring.memory.of(bytes)
     }
 
     /// Whether the handle is known for a socket of datagrams.
@@ -201,6 +210,7 @@ pub(crate) struct Uring {
     /// Which handles are sockets of datagrams, by their numbers.
     datagrams: Vec<bool>,
     registered: Registered,
+    memory: RegisteredMemory,
     features: Features,
     groups: buf_ring::Groups,
     system_calls: u64,
@@ -235,6 +245,7 @@ impl Uring {
             seekable: Vec::new(),
             datagrams: Vec::new(),
             registered: Registered::default(),
+            memory: RegisteredMemory::default(),
             features,
             groups: buf_ring::Groups::new(),
             system_calls: 0,
@@ -269,7 +280,6 @@ impl Uring {
         Place { fd, op, handle, uring: self, calls, terms }
     }
 
-    /// A handle is about to be closed or given away.
     /// A new handle is a socket of datagrams.
     pub(crate) fn carries_datagrams(&mut self, handle: u32) {
         let at = handle as usize;
@@ -279,6 +289,7 @@ impl Uring {
         self.datagrams[at] = true;
     }
 
+    /// A handle is about to be closed or given away.
     #[inline]
     pub(crate) fn forget(&mut self, handle: u32) {
         if let Some(known) = self.seekable.get_mut(handle as usize) {
@@ -294,6 +305,19 @@ impl Uring {
     pub(crate) fn register(&mut self, fd: RawFd, handle: u32) -> io::Result<bool> {
         self.system_calls += 1;
         self.registered.add(&self.ring.submitter(), handle, fd)
+    }
+
+    /// Registers memory; says whether it is.
+    pub(crate) fn register_memory(&mut self, memory: &Region) -> io::Result<bool> {
+        if !self.features.registered_memory {
+            return Ok(false);
+        }
+        self.system_calls += 1;
+        self.memory.add(&self.ring.submitter(), memory)
+    }
+
+    pub(crate) fn forget_memory(&mut self, memory: &Region) {
+        self.memory.forget(&self.ring.submitter(), memory);
     }
 
     #[inline]
