@@ -22,6 +22,20 @@ use super::sigpipe;
 
 mod splice;
 
+/// What an accept says of the connection that it was to return, and not of the listener (accept(2),
+/// "Error handling").
+pub(crate) const CONNECTIONS_OWN: &[i32] = &[
+    libc::ECONNABORTED,
+    libc::EPROTO,
+    libc::ENETDOWN,
+    libc::ENOPROTOOPT,
+    libc::EHOSTDOWN,
+    #[cfg(target_os = "linux")]
+    libc::ENONET,
+    libc::EHOSTUNREACH,
+    libc::ENETUNREACH,
+];
+
 pub(crate) use splice::{check_splice, has_splice, has_urgent_data, room_to_splice, splice};
 
 /// For every send: a peer that is gone is an `EPIPE`, never a signal (P35).
@@ -130,6 +144,16 @@ pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
 #[cfg(target_os = "freebsd")]
 pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_port_lb(true)
+}
+
+/// Lets an address be bound although old connections linger in `TIME_WAIT`.
+pub(crate) fn allow_to_bind_again(socket: &Socket, allow: bool) -> io::Result<()> {
+    socket.set_reuse_address(allow)
+}
+
+/// Sends what the system takes at once.
+pub(crate) fn send_now(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    socket.send_with_flags(bytes, libc::MSG_DONTWAIT | SEND_FLAGS)
 }
 
 /// An abstract name: a NUL stands before it, where a path would begin (unix(7)).

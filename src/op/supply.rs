@@ -3,8 +3,11 @@
 
 use std::rc::Rc;
 
-use super::{Completion, Op, Rearm, Start};
+#[cfg(unix)]
+use super::Start;
+use super::{Completion, Op, Rearm};
 use crate::buf::{PoolBuf, PoolShared, Taken};
+use crate::error::code;
 
 pub(crate) struct Supply {
     pool: Rc<PoolShared>,
@@ -55,12 +58,21 @@ impl Supply {
 
     /// What a call did that may have filled the buffer just taken.
     #[inline]
+    #[cfg(unix)]
     pub(super) fn tried(&mut self, taken: Taken, start: &Start) {
         self.readable = true;
         if matches!(start, Start::Await(_)) {
             self.taken = None;
             self.pool.put_back_untold(taken);
         }
+    }
+
+    /// There was nothing to fill the buffer just taken with.
+    #[cfg(windows)]
+    pub(super) fn put_back(&mut self, taken: Taken) {
+        self.readable = false;
+        self.taken = None;
+        self.pool.put_back_untold(taken);
     }
 
     /// Any completion keeps the promise of a buffer, or makes it void.
@@ -111,17 +123,17 @@ impl Supply {
     fn ended_without_data(&mut self, op: Op, result: i32) -> Rearm {
         match -result {
             0 => Rearm::Done(0),
-            libc::ENOBUFS if self.group.is_some() => {
+            code::NO_BUFFERS if self.group.is_some() => {
                 self.promised = self.pool.starved(op);
                 self.waits = !self.promised;
                 if self.promised { Rearm::Again } else { Rearm::Parked }
             }
-            libc::ENOBUFS if self.pool.none_left(op) => Rearm::Parked,
-            libc::EAGAIN => {
+            code::NO_BUFFERS if self.pool.none_left(op) => Rearm::Parked,
+            code::WOULD_BLOCK => {
                 self.readable = false;
                 Rearm::Again
             }
-            libc::ENOBUFS | libc::EINTR => Rearm::Again,
+            code::NO_BUFFERS | code::INTERRUPTED => Rearm::Again,
             _ => Rearm::Done(result),
         }
     }

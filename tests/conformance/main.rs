@@ -6,30 +6,43 @@
 #[path = "../common/alone.rs"]
 mod alone;
 mod closing;
+#[cfg(unix)]
 mod data_files;
+#[cfg(unix)]
 mod descriptors;
 mod detached;
+#[cfg(unix)]
 mod direct;
+#[cfg(unix)]
 mod edges;
 mod ends;
+#[cfg(unix)]
 mod file_parts;
+#[cfg(unix)]
 mod files;
 mod flow;
 mod huge;
 mod life;
 mod multishot;
 mod options;
+#[cfg(unix)]
 mod passing;
+#[cfg(unix)]
 mod paths;
 #[path = "../common/patient.rs"]
 mod patient;
 mod pressure;
+#[cfg(unix)]
 mod races;
 mod remote;
+#[cfg(unix)]
 mod rules;
+#[cfg(unix)]
 #[path = "../common/scratch.rs"]
 mod scratch;
+#[cfg(unix)]
 mod send_file;
+#[cfg(unix)]
 mod signals;
 #[cfg(target_os = "linux")]
 mod splice;
@@ -37,9 +50,13 @@ mod storm;
 mod stream;
 mod tcp;
 mod timers;
+#[cfg(unix)]
 mod udp;
+#[cfg(unix)]
 mod udp_socket;
+#[cfg(unix)]
 mod unix;
+#[cfg(unix)]
 mod unix_datagram;
 
 use std::cell::{Cell, RefCell};
