@@ -110,11 +110,14 @@ pub use fs::{
 };
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
-pub use net::{ConnectOptions, Keepalive, ListenOptions, TcpListener, TcpStream, UdpOptions};
+pub use net::{
+    ConnectOptions, Datagram, Keepalive, ListenOptions, Received, TcpListener, TcpStream,
+    UdpOptions, UdpSocket,
+};
 #[cfg(unix)]
 pub use net::{
-    Datagram, Delivery, Descriptor, PeerCredentials, Received, ToUnixAddress, UdpSocket,
-    UnixAddress, UnixDatagram, UnixListenOptions, UnixListener, UnixStream, stderr, stdin, stdout,
+    Delivery, Descriptor, PeerCredentials, ToUnixAddress, UnixAddress, UnixDatagram,
+    UnixListenOptions, UnixListener, UnixStream, stderr, stdin, stdout,
 };
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 #[cfg(unix)]
-use crate::driver::readiness::Interest;
+use crate::driver::Interest;
 use crate::driver::{Driver, Place};
 use crate::error::{self, code};
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};

@@ -31,7 +31,7 @@ use iocp::Iocp;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_ring::ProvidedRing;
 #[cfg(unix)]
-use readiness::{Interest, Readiness};
+use readiness::Readiness;
 #[cfg(target_os = "linux")]
 use uring::Uring;
 #[cfg(target_os = "linux")]
@@ -39,6 +39,13 @@ pub(crate) use uring::buf_ring::BufRing as ProvidedRing;
 
 #[cfg(not(any(unix, windows)))]
 compile_error!("tigereye runs on Linux, macOS, the BSDs and Windows");
+
+/// Which readiness a call waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Readable,
+    Writable,
+}
 
 /// One arm a driver.
 #[allow(clippy::large_enum_variant, reason = "there is one a loop, and each wait goes through it")]

@@ -4,7 +4,6 @@
 pub(crate) mod address;
 #[cfg(unix)]
 pub(crate) mod attempt;
-#[cfg(unix)]
 mod datagram;
 #[cfg(unix)]
 mod descriptor;
@@ -20,7 +19,6 @@ mod splice;
 mod stream;
 #[cfg(unix)]
 pub(crate) mod system;
-#[cfg(unix)]
 mod udp;
 #[cfg(unix)]
 mod unix_address;
@@ -33,9 +31,7 @@ mod unix_stream;
 #[cfg(windows)]
 pub(crate) mod windows;
 
-#[cfg(unix)]
 pub(crate) use datagram::Address;
-#[cfg(unix)]
 pub use datagram::{Datagram, Received};
 #[cfg(unix)]
 pub use descriptor::{Descriptor, stderr, stdin, stdout};
@@ -47,7 +43,6 @@ pub use stream::TcpStream;
 pub(crate) use stream::{Borrowed, Stream, borrow, socket};
 #[cfg(unix)]
 pub(crate) use stream::{adopt, into_owned};
-#[cfg(unix)]
 pub use udp::UdpSocket;
 #[cfg(unix)]
 pub use unix_address::{ToUnixAddress, UnixAddress};

@@ -13,11 +13,9 @@ use super::{ConnectOptions, Keepalive, system};
 use crate::buf::bytes;
 use crate::core::owned;
 use crate::driver::DriverKind;
-#[cfg(unix)]
-use crate::driver::readiness::Interest;
+use crate::driver::Interest;
 use crate::handle::{HandleId, Source};
 use crate::op::connect::Connect;
-#[cfg(unix)]
 use crate::op::poll::Poll;
 use crate::op::recv::{Recv, RecvExact};
 use crate::op::recv_each::RecvEach;
@@ -500,7 +498,6 @@ impl Io {
     ///
     /// # Errors
     /// In the callback: what poll(2) says.
-    #[cfg(unix)]
     pub fn readable<C, F>(&self, context: C, callback: F) -> Op
     where
         C: AsSource + 'static,
@@ -517,7 +514,6 @@ impl Io {
     ///
     /// # Errors
     /// In the callback: what poll(2) says.
-    #[cfg(unix)]
     pub fn writable<C, F>(&self, context: C, callback: F) -> Op
     where
         C: AsSource + 'static,

@@ -38,6 +38,18 @@ pub(crate) const CONNECTIONS_OWN: &[i32] = &[
 
 pub(crate) use splice::{check_splice, has_splice, has_urgent_data, room_to_splice, splice};
 
+/// Errors that may have come in an ICMP message (icmp_err_convert and icmpv6_err_convert in Linux).
+pub(crate) const OF_AN_EARLIER_SEND: &[i32] = &[
+    libc::ECONNREFUSED,
+    libc::ECONNRESET,
+    libc::EHOSTUNREACH,
+    libc::ENETUNREACH,
+    libc::EHOSTDOWN,
+    libc::ENOPROTOOPT,
+    libc::EPROTO,
+    libc::EMSGSIZE,
+];
+
 /// For every send: a peer that is gone is an `EPIPE`, never a signal (P35).
 #[cfg(not(target_vendor = "apple"))]
 pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
@@ -149,6 +161,13 @@ pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
 /// Lets an address be bound although old connections linger in `TIME_WAIT`.
 pub(crate) fn allow_to_bind_again(socket: &Socket, allow: bool) -> io::Result<()> {
     socket.set_reuse_address(allow)
+}
+
+/// Whether a socket of datagrams tells of errors that earlier ones met on their way: Unix systems
+/// tell those that have a peer.
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+pub(crate) fn report_errors(_socket: &Socket, _report: bool) -> io::Result<()> {
+    Ok(())
 }
 
 /// Sends what the system takes at once.

@@ -13,12 +13,13 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{
-    LPFN_ACCEPTEX, LPFN_CONNECTEX, MSG_PEEK, SIO_GET_EXTENSION_FUNCTION_POINTER,
-    SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT,
-    SOCKET, SOCKET_ERROR, SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNABORTED, WSAECONNRESET,
-    WSAEHOSTUNREACH, WSAENETRESET, WSAENETUNREACH, WSAENOTCONN, WSAGetOverlappedResult,
-    WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv, WSASend,
-    XP1_IFS_HANDLES, getsockopt, setsockopt,
+    LPFN_ACCEPTEX, LPFN_CONNECTEX, SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER,
+    SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT,
+    SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR, SOL_SOCKET, WSA_IO_PENDING, WSABUF,
+    WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH, WSAEMSGSIZE, WSAENETRESET,
+    WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX,
+    WSAID_CONNECTEX, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv, WSARecvFrom, WSASend, XP1_IFS_HANDLES,
+    getsockopt, setsockopt,
 };
 use windows_sys::Win32::Storage::FileSystem::SetFileCompletionNotificationModes;
 use windows_sys::Win32::System::IO::OVERLAPPED;
@@ -110,23 +111,6 @@ pub(crate) fn recv(
     // SAFETY: the system copies the list of buffers; they and the block stay until the packet is
     // there (blocks.rs, I2; slots keep an operation's buffer until it completes).
     checked(unsafe { WSARecv(socket, at, count, ptr::null_mut(), flags, overlapped, None) })
-}
-
-/// Waits for bytes, by a receive that leaves them where they are. Its one byte of room is nobody's: a
-/// receive without room would do as well, but Wine's does not wait.
-pub(crate) fn await_bytes(
-    socket: SOCKET,
-    overlapped: *mut OVERLAPPED,
-    flags: *mut u32,
-) -> io::Result<()> {
-    static ROOM: Room = Room(std::cell::UnsafeCell::new(0));
-    /// Where many calls may write, and nobody reads.
-    struct Room(std::cell::UnsafeCell<u8>);
-    // SAFETY: no code here reads or writes the byte.
-    unsafe impl Sync for Room {}
-    // SAFETY: the number is in the block, which is still ours.
-    unsafe { flags.write(MSG_PEEK.cast_unsigned()) };
-    recv(socket, &[WSABUF { buf: ROOM.0.get(), len: 1 }], overlapped, flags)
 }
 
 /// Sends (WSASend).
@@ -295,4 +279,102 @@ pub(crate) fn is_not_connected(error: &io::Error) -> bool {
 pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
     drop(fd);
     Ok(())
+}
+
+/// The handle of Winsock's own below a socket, whatever providers lie above it; it is the one that
+/// readiness is asked of (`SIO_BASE_HANDLE`, "Winsock IOCTLs").
+pub(crate) fn base_handle(fd: RawFd) -> io::Result<HANDLE> {
+    let (mut base, mut len) = (0_usize, 0);
+    let (at, size, len) = ((&raw mut base).cast(), size_of::<SOCKET>() as u32, &raw mut len);
+    let (socket, of, nothing, none) = (socket(fd), SIO_BASE_HANDLE, ptr::null(), ptr::null_mut());
+    // SAFETY: the result and its length are valid for the call, which does not overlap.
+    checked(unsafe { WSAIoctl(socket, of, nothing, 0, at, size, len, none, None) })?;
+    Ok(ptr::without_provenance_mut(base))
+}
+
+/// Whether a socket of datagrams tells of errors that earlier ones met on their way (P82;
+/// `SIO_UDP_CONNRESET`, "Winsock IOCTLs"): on Unix those do that have a peer.
+pub(crate) fn report_errors(of: &Socket, report: bool) -> io::Result<()> {
+    use std::os::windows::io::AsRawSocket;
+    let (report, mut len) = (i32::from(report), 0);
+    let (at, size, len) = ((&raw const report).cast(), size_of::<i32>() as u32, &raw mut len);
+    let (socket, of, none) = (of.as_raw_socket() as SOCKET, SIO_UDP_CONNRESET, ptr::null_mut());
+    // SAFETY: the value and its length are valid for the call, which does not overlap.
+    checked(unsafe { WSAIoctl(socket, of, at, size, none, 0, len, ptr::null_mut(), None) })
+}
+
+/// What an ICMP message makes of the next call on a socket of datagrams.
+pub(crate) const OF_AN_EARLIER_SEND: &[i32] =
+    &[WSAECONNREFUSED, WSAECONNRESET, WSAENETRESET, WSAEHOSTUNREACH, WSAENETUNREACH, WSAEMSGSIZE];
+
+/// What is known of a datagram that was received.
+#[derive(Default)]
+pub(crate) struct Letter {
+    pub(crate) len: usize,
+    pub(crate) is_cut: bool,
+    from: Option<SockAddr>,
+}
+
+impl Letter {
+    /// Who sent it; without an address it is of no family.
+    pub(crate) fn address(&self) -> SockAddr {
+        self.from.clone().unwrap_or_else(|| {
+            // SAFETY: zero is an address of no family, as long as it is said to be.
+            unsafe { SockAddr::new(socket2::SockAddrStorage::zeroed(), 0) }
+        })
+    }
+}
+
+/// Receives a datagram (WSARecvFrom), without waiting. What does not fit is an error in Winsock, and
+/// the rest is lost; from a socket that was shut down nothing comes, and from nobody.
+pub(crate) fn recv_datagram(of: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<Letter> {
+    use std::os::windows::io::AsRawSocket;
+    let buffer = WSABUF { buf: room.as_mut_ptr().cast(), len: len_of(room.len()) };
+    let (mut count, mut flags) = (0, 0);
+    let mut address = socket2::SockAddrStorage::zeroed();
+    let mut address_len = address.size_of();
+    let socket = of.as_raw_socket() as SOCKET;
+    let (from, from_len) = ((&raw mut address).cast(), &raw mut address_len);
+    let (number, said, none) = (&raw mut count, &raw mut flags, ptr::null_mut());
+    // SAFETY: the buffer, the address and the numbers live during the call, which does not overlap.
+    let result = unsafe {
+        WSARecvFrom(socket, &raw const buffer, 1, number, said, from, from_len, none, None)
+    };
+    let error = checked(result).err();
+    let is_cut = match error.as_ref().and_then(io::Error::raw_os_error) {
+        None => false,
+        Some(WSAEMSGSIZE) => true,
+        Some(WSAESHUTDOWN) => return Ok(Letter::default()),
+        // A connected socket's peer is not there; Unix has a name of its own for that.
+        Some(WSAECONNRESET) => return Err(io::Error::from_raw_os_error(WSAECONNREFUSED)),
+        Some(_) => return Err(error.unwrap_or_else(unsupported)),
+    };
+    let len = if is_cut { room.len() } else { count as usize };
+    // SAFETY: the system wrote the address and its length.
+    let from = unsafe { SockAddr::new(address, address_len.clamp(0, address_size())) };
+    Ok(Letter { len, is_cut, from: Some(from) })
+}
+
+fn address_size() -> i32 {
+    i32::try_from(size_of::<socket2::SockAddrStorage>()).unwrap_or(0)
+}
+
+fn len_of(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// Windows splits no buffer into datagrams that are received as such on all of its versions.
+pub(crate) fn join_datagrams(_socket: &Socket, _join: bool) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no UDP_GRO"))
+}
+
+/// Takes the peer from a socket of datagrams: by a connect to an address of zeros (connect).
+pub(crate) fn disconnect(socket: &Socket) -> io::Result<()> {
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+    let nobody: SocketAddr = if socket.local_addr()?.is_ipv6() {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    };
+    socket.connect(&nobody.into())
 }

@@ -59,11 +59,13 @@
 use std::io;
 
 use crate::Io;
+#[cfg(unix)]
+use crate::driver::Interest;
 use crate::driver::Place;
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
-use crate::driver::readiness::{self, Interest};
+use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{self, code};
@@ -92,13 +94,14 @@ pub(crate) mod envelope;
 pub(crate) mod hard_link;
 #[cfg(windows)]
 mod incoming;
+#[cfg(windows)]
+pub(crate) mod letter;
 #[cfg(unix)]
 pub(crate) mod metadata;
 #[cfg(unix)]
 pub(crate) mod open;
 #[cfg(unix)]
 pub(crate) mod open_data_file;
-#[cfg(unix)]
 pub(crate) mod poll;
 #[cfg(unix)]
 pub(crate) mod read;
@@ -106,9 +109,7 @@ pub(crate) mod read;
 pub(crate) mod read_at;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
-#[cfg(unix)]
 pub(crate) mod recv_from;
-#[cfg(unix)]
 pub(crate) mod recv_from_each;
 #[cfg(unix)]
 pub(crate) mod remove;
@@ -119,7 +120,6 @@ pub(crate) mod retry;
 pub(crate) mod send;
 #[cfg(unix)]
 pub(crate) mod send_file;
-#[cfg(unix)]
 pub(crate) mod send_to;
 #[cfg(unix)]
 pub(crate) mod send_to_unix;
@@ -150,6 +150,9 @@ pub(crate) mod vectors;
 pub(crate) mod write;
 #[cfg(unix)]
 pub(crate) mod write_at;
+
+#[cfg(windows)]
+pub(crate) use letter as envelope;
 
 /// The completion is not the operation's last one.
 pub(crate) const MORE: u32 = 2;
@@ -198,6 +201,18 @@ pub(crate) enum Start {
     Ready(i32),
     /// Something else in user space.
     Parked,
+}
+
+impl Start {
+    /// Whether the operation waits for its handle, to try again then.
+    #[inline]
+    pub(crate) fn is_a_wait(&self) -> bool {
+        #[cfg(unix)]
+        return matches!(self, Start::Await(_));
+        // What tries and finds nothing is with the port.
+        #[cfg(windows)]
+        matches!(self, Start::Submitted)
+    }
 }
 
 /// Whether a result ends an operation.

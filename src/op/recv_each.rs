@@ -4,7 +4,7 @@
 //!   with a ring of provided buffers:   RECV, multishot where it can be ──▶ items
 //!   without:                           POLL_ADD ──readable──▶ take a buffer, RECV ──▶ item
 //!                                         ▲───────── would block ─────────────┘
-//!   readiness:                         take a buffer, recv ──▶ item
+//!   readiness, a port:                 take a buffer, recv ──▶ item
 //!                                      would block: give the buffer back, and wait
 //! ```
 //!
@@ -22,10 +22,12 @@ use super::supply::Supply;
 use super::{Completion, Direction, Multishot, Op, Rearm, Start};
 use crate::Io;
 use crate::buf::PoolBuf;
+#[cfg(unix)]
+use crate::driver::Interest;
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
-use crate::driver::readiness::{self, Interest};
+use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
@@ -86,17 +88,10 @@ impl Multishot for RecvEach {
     #[cfg(windows)]
     #[inline(always)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
-        if !self.supply.readable {
-            return place.await_bytes();
-        }
         let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
-        match place.recv_now(taken.room()) {
-            Some(result) => Start::Ready(result),
-            None => {
-                self.supply.put_back(taken);
-                place.await_bytes()
-            }
-        }
+        let start = place.recv_now(taken.room());
+        self.supply.tried(taken, &start);
+        start
     }
 
     #[inline(always)]

@@ -3,9 +3,7 @@
 
 use std::rc::Rc;
 
-#[cfg(unix)]
-use super::Start;
-use super::{Completion, Op, Rearm};
+use super::{Completion, Op, Rearm, Start};
 use crate::buf::{PoolBuf, PoolShared, Taken};
 use crate::error::code;
 
@@ -58,21 +56,12 @@ impl Supply {
 
     /// What a call did that may have filled the buffer just taken.
     #[inline]
-    #[cfg(unix)]
     pub(super) fn tried(&mut self, taken: Taken, start: &Start) {
         self.readable = true;
-        if matches!(start, Start::Await(_)) {
+        if start.is_a_wait() {
             self.taken = None;
             self.pool.put_back_untold(taken);
         }
-    }
-
-    /// There was nothing to fill the buffer just taken with.
-    #[cfg(windows)]
-    pub(super) fn put_back(&mut self, taken: Taken) {
-        self.readable = false;
-        self.taken = None;
-        self.pool.put_back_untold(taken);
     }
 
     /// Any completion keeps the promise of a buffer, or makes it void.

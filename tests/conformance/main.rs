@@ -13,7 +13,6 @@ mod descriptors;
 mod detached;
 #[cfg(unix)]
 mod direct;
-#[cfg(unix)]
 mod edges;
 mod ends;
 #[cfg(unix)]
@@ -32,10 +31,8 @@ mod paths;
 #[path = "../common/patient.rs"]
 mod patient;
 mod pressure;
-#[cfg(unix)]
 mod races;
 mod remote;
-#[cfg(unix)]
 mod rules;
 #[cfg(unix)]
 #[path = "../common/scratch.rs"]
@@ -50,9 +47,7 @@ mod storm;
 mod stream;
 mod tcp;
 mod timers;
-#[cfg(unix)]
 mod udp;
-#[cfg(unix)]
 mod udp_socket;
 #[cfg(unix)]
 mod unix;
@@ -66,6 +61,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tigereye::{AsSource, Io, Source, TcpStream};
+
+/// The system's codes that tests compare with.
+mod code {
+    #[cfg(unix)]
+    pub(crate) use libc::{EDESTADDRREQ as NO_PEER, EINVAL as INVALID, EMSGSIZE as TOO_LONG};
+    /// `WSAENOTCONN`, `WSAEINVAL`, `WSAEMSGSIZE`.
+    #[cfg(windows)]
+    pub(crate) const NO_PEER: i32 = 10057;
+    #[cfg(windows)]
+    pub(crate) const INVALID: i32 = 10022;
+    #[cfg(windows)]
+    pub(crate) const TOO_LONG: i32 = 10040;
+}
 
 /// Longer than any test takes, on the busiest machine: what is in flight after it hangs.
 const HANG: Duration = Duration::from_secs(120);

@@ -12,6 +12,7 @@ use std::cell::UnsafeCell;
 
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
+use super::afd::Request;
 use crate::op::Op;
 use crate::raw::RawFd;
 use crate::slot::NONE;
@@ -25,10 +26,20 @@ pub(super) struct Call {
     /// Whose it is; of nobody in a free block.
     pub(super) op: Op,
     pub(super) fd: RawFd,
-    /// Its result is not a count, but says that something is there: 1.
-    pub(super) is_notice: bool,
+    pub(super) kind: Kind,
     /// The driver was asked to take it back.
     pub(super) cancelled: bool,
+}
+
+/// What a packet says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// How many bytes were moved.
+    Count,
+    /// That the socket is ready, which is all that was asked.
+    Readiness,
+    /// That the socket is ready: the operation tries again.
+    TryAgain,
 }
 
 /// A block. What the system writes to comes first, so that its address is the block's.
@@ -37,6 +48,8 @@ pub(super) struct Block {
     overlapped: OVERLAPPED,
     /// Where calls that receive want flags, in and out.
     flags: u32,
+    /// Where readiness is asked for.
+    request: Request,
     number: u32,
     /// In a free block: the next free one.
     next: u32,
@@ -73,6 +86,12 @@ impl InFlight {
     pub(super) fn flags(self) -> *mut u32 {
         // SAFETY: it is a block (I1); only an address is made.
         unsafe { &raw mut (*self.0).flags }
+    }
+
+    /// For the system: what readiness is asked for.
+    pub(super) fn request(self) -> *mut Request {
+        // SAFETY: as for `flags`.
+        unsafe { &raw mut (*self.0).request }
     }
 
     pub(super) fn call(self) -> Call {
@@ -136,10 +155,11 @@ impl Blocks {
         self.chunks.push(Box::new(std::array::from_fn(|at| {
             let number = first + u32::try_from(at).unwrap_or(0);
             let next = if at + 1 < CHUNK { number + 1 } else { NONE };
-            let call = Call { op: Op::ENDED, fd: -1, is_notice: false, cancelled: false };
+            let call = Call { op: Op::ENDED, fd: -1, kind: Kind::Count, cancelled: false };
             UnsafeCell::new(Block {
                 overlapped: OVERLAPPED::default(),
                 flags: 0,
+                request: Request::NONE,
                 number,
                 next,
                 call,

@@ -31,11 +31,13 @@ use crate::op::{Completion, Op};
 use crate::queue::Queue;
 use crate::raw::RawFd;
 
+mod afd;
 mod blocks;
 mod place;
 mod port;
 
-use blocks::{Blocks, InFlight};
+use afd::Afd;
+use blocks::{Blocks, InFlight, Kind};
 pub(crate) use place::Place;
 use port::{Port, Timer};
 
@@ -65,6 +67,8 @@ pub(crate) struct Iocp {
     timer: Timer,
     packets: Box<[OVERLAPPED_ENTRY]>,
     blocks: Blocks,
+    /// Opened when readiness is first asked for.
+    afd: Option<Afd>,
     /// By the number of the handle.
     associations: Vec<Association>,
     system_calls: u64,
@@ -81,6 +85,7 @@ impl Iocp {
             timer: Timer::new(),
             packets: vec![OVERLAPPED_ENTRY::default(); entries].into_boxed_slice(),
             blocks: Blocks::new(),
+            afd: None,
             associations: Vec::new(),
             system_calls: 0,
         })
@@ -126,9 +131,13 @@ impl Iocp {
         let Some(block) = self.blocks.find(op) else { return };
         block.set_cancelled();
         self.system_calls += 1;
+        let on = match (block.call().kind, &self.afd) {
+            (Kind::Readiness | Kind::TryAgain, Some(afd)) => afd.handle(),
+            _ => system::handle(block.call().fd),
+        };
         // SAFETY: the handle is open while the operation is pending on it. Where nothing is found
         // to cancel, the packet is on its way (P77).
-        unsafe { CancelIoEx(system::handle(block.call().fd), block.overlapped()) };
+        unsafe { CancelIoEx(on, block.overlapped()) };
     }
 
     /// A handle is about to be closed or given away: nothing is pending on it.
@@ -154,13 +163,22 @@ impl Iocp {
             // SAFETY: all other packets are of calls that were given a block of this driver's, each
             // of which posts one: handles belong to the port, and the port to the driver.
             let block = unsafe { InFlight::of_packet(packet.lpOverlapped) };
-            let Op { index, generation } = block.call().op;
-            let result = result_of(block);
+            let completion = completion_of(block);
             self.blocks.put_back(block);
-            ready.push_back(Completion { index, generation, result, flags: 0 });
+            ready.push_back(completion);
         }
         Ok(())
     }
+}
+
+fn completion_of(block: InFlight) -> Completion {
+    let (op, result) = (block.call().op, result_of(block));
+    if block.call().kind == Kind::TryAgain && result != -code::CANCELED {
+        // Where readiness could not be told, the call says what is wrong.
+        return Completion::try_again(op);
+    }
+    let Op { index, generation } = op;
+    Completion { index, generation, result, flags: 0 }
 }
 
 /// What a call that is over has for a result.
@@ -172,7 +190,7 @@ fn result_of(block: InFlight) -> i32 {
         STATUS_CANCELLED if count > 0 => count,
         STATUS_CANCELLED if call.cancelled => -code::CANCELED,
         STATUS_CANCELLED => -code::INTERRUPTED,
-        0.. if call.is_notice => 1,
+        0.. if call.kind != Kind::Count => 1,
         0.. => count,
         _ => to_raw(&system::failure(call.fd, block.overlapped())),
     }

@@ -1,4 +1,5 @@
 //! Where an operation makes its overlapped call.
+#![expect(unsafe_code, reason = "the system writes to blocks")]
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -7,9 +8,11 @@ use socket2::SockAddr;
 use windows_sys::Win32::Networking::WinSock::{SOCKET, WSABUF};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
-use super::blocks::Call;
+use super::afd::{Afd, Request};
+use super::blocks::{Call, Kind};
 use super::{Association, Iocp, result_of};
 use crate::core::owned;
+use crate::driver::Interest;
 use crate::error::{code, to_raw};
 use crate::net::{Borrowed, borrow, system};
 use crate::offload::close_for_result;
@@ -41,20 +44,12 @@ impl Place<'_> {
         &mut self,
         call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
     ) -> Start {
-        self.start_call(false, call)
-    }
-
-    fn start_call(
-        &mut self,
-        is_notice: bool,
-        call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
-    ) -> Start {
         let association = match self.driver.associate(self.fd, self.handle) {
             Ok(association) => association,
             Err(error) => return Start::Ready(to_raw(&error)),
         };
         let (op, fd) = (self.op, self.fd);
-        let block = self.driver.blocks.take(Call { op, fd, is_notice, cancelled: false });
+        let block = self.driver.blocks.take(Call { op, fd, kind: Kind::Count, cancelled: false });
         self.driver.system_calls += 1;
         let result = match call(system::socket(fd), block.overlapped(), block.flags()) {
             Ok(()) if association == Association::SkipsDone => result_of(block),
@@ -72,16 +67,56 @@ impl Place<'_> {
         self.start(|socket, overlapped, flags| system::recv(socket, &[buffer], overlapped, flags))
     }
 
-    /// Receives what is there, if anything is.
-    pub(crate) fn recv_now(&mut self, room: &mut [MaybeUninit<u8>]) -> Option<i32> {
+    /// Receives what is there; where nothing is, the operation waits without a buffer, and is tried
+    /// again.
+    pub(crate) fn recv_now(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
         let len = room.len().min(TRANSFER_MAX);
-        let result = self.call(|socket| socket.recv(&mut room[..len]));
-        (result != -code::WOULD_BLOCK).then_some(result)
+        self.attempt(Interest::Readable, |socket| socket.recv(&mut room[..len]))
     }
 
-    /// Waits until there is something to receive, or an end, without a buffer.
-    pub(crate) fn await_bytes(&mut self) -> Start {
-        self.start_call(true, system::await_bytes)
+    /// Tries a call that does not wait; the operation is tried again when its socket is ready.
+    pub(crate) fn attempt(
+        &mut self,
+        interest: Interest,
+        call: impl FnOnce(&Borrowed) -> io::Result<usize>,
+    ) -> Start {
+        let result = self.call(call);
+        if result == -code::WOULD_BLOCK {
+            return self.ask(Kind::TryAgain, interest);
+        }
+        Start::Ready(result)
+    }
+
+    /// Completes when the socket is ready.
+    pub(crate) fn poll(&mut self, interest: Interest) -> Start {
+        self.ask(Kind::Readiness, interest)
+    }
+
+    fn ask(&mut self, kind: Kind, interest: Interest) -> Start {
+        match self.try_to_ask(kind, interest) {
+            Ok(()) => Start::Submitted,
+            Err(error) => Start::Ready(to_raw(&error)),
+        }
+    }
+
+    fn try_to_ask(&mut self, kind: Kind, interest: Interest) -> io::Result<()> {
+        let (op, fd) = (self.op, self.fd);
+        let base = system::base_handle(fd)?;
+        let Iocp { afd, port, blocks, system_calls, .. } = &mut *self.driver;
+        let afd = match afd {
+            Some(afd) => afd,
+            None => afd.insert(Afd::new(port)?),
+        };
+        let block = blocks.take(Call { op, fd, kind, cancelled: false });
+        *system_calls += 2;
+        // SAFETY: the block is ours until the call.
+        unsafe { block.request().write(Request::new(base, interest)) };
+        // SAFETY: a block stays where it is, and is in flight until its packet has come (blocks.rs).
+        let asked = unsafe { afd.ask(block.request(), block.overlapped()) };
+        if asked.is_err() {
+            blocks.put_back(block);
+        }
+        asked
     }
 
     /// Sends to a stream.
