@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::marker::PhantomData;
+#[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -242,6 +243,7 @@ impl Io {
     ///
     /// # Errors
     /// What io_uring_enter(2) says.
+    #[cfg(unix)]
     pub fn arm(&self) -> io::Result<()> {
         let must_run = !self.core.mailbox.prepare_wait();
         let now_ns = self.core.clock.read();
@@ -260,6 +262,7 @@ impl Io {
     ///
     /// # Errors
     /// What eventfd(2), io_uring_register(2) and dup(2) say.
+    #[cfg(unix)]
     #[expect(unsafe_code, reason = "the driver's descriptor is borrowed to be duplicated")]
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         let mut state = self.core.state.borrow_mut();
