@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{IntoRawFd, OwnedFd};
 
 use socket2::{SockAddr, SockRef, Type};
 
@@ -16,6 +15,7 @@ use crate::op::recv_from_each::RecvFromEach;
 use crate::op::send_to::SendTo;
 use crate::op::supply::Supply;
 use crate::op::user_space::Failed;
+use crate::raw::{IntoRawFd, OwnedFd};
 use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op};
 
 /// A UDP socket. Dropping it closes it, once nothing is pending on it.
@@ -142,7 +142,9 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what connect(2) says, such as `NetworkUnreachable`.
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        self.socket()?.connect(&SockAddr::from(peer))
+        let socket = self.socket()?;
+        socket.connect(&SockAddr::from(peer))?;
+        system::report_errors(&socket, true)
     }
 
     /// Has no peer any more.
@@ -155,7 +157,8 @@ impl UdpSocket {
     /// port 0 until something is sent.
     pub fn disconnect(&self) -> io::Result<()> {
         let socket = self.socket()?;
-        system::disconnect(&socket)
+        system::disconnect(&socket)?;
+        system::report_errors(&socket, false)
     }
 
     /// Operations in flight on this socket, those that queue behind others included.
