@@ -64,7 +64,9 @@ impl BufferPool {
     /// [taken](BufferPool::take). Such a pool is worth to be [registered](BufferPool::register).
     ///
     /// ```
-    /// use tigereye::{BufferPool, Io, IoBuf, OpenOptions};
+    /// # #[cfg(unix)]
+    /// # fn main() -> std::io::Result<()> {
+    /// use tigereye::{BufferPool, Io, OpenOptions};
     ///
     /// let io = Io::new()?;
     /// let pool = BufferPool::aligned(&io, 8, 4096)?;
@@ -90,7 +92,10 @@ impl BufferPool {
     /// });
     /// io.run()?;
     /// # std::fs::remove_dir_all(&directory)?;
-    /// # Ok::<(), std::io::Error>(())
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))]
+    /// # fn main() {}
     /// ```
     ///
     /// # Errors

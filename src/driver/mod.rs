@@ -315,7 +315,10 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.register_memory(memory),
+            #[cfg(unix)]
             Driver::Readiness(_) => Ok(false),
+            #[cfg(windows)]
+            Driver::Iocp(_) => Ok(false),
         }
     }
 
@@ -325,7 +328,10 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.forget_memory(memory),
+            #[cfg(unix)]
             Driver::Readiness(_) => {}
+            #[cfg(windows)]
+            Driver::Iocp(_) => {}
         }
     }
 

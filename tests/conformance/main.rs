@@ -32,6 +32,7 @@ mod paths;
 mod patient;
 mod pressure;
 mod races;
+#[cfg(unix)]
 mod registered_memory;
 mod remote;
 mod rules;
