@@ -29,6 +29,14 @@ pub(super) struct Call {
     pub(super) kind: Kind,
     /// The driver was asked to take it back.
     pub(super) cancelled: bool,
+    /// Its socket was shut down: there is nothing more to receive.
+    pub(super) ended: bool,
+}
+
+impl Call {
+    pub(super) fn new(op: Op, fd: RawFd, kind: Kind) -> Call {
+        Call { op, fd, kind, cancelled: false, ended: false }
+    }
 }
 
 /// What a packet says.
@@ -109,6 +117,11 @@ impl InFlight {
         unsafe { (*self.0).call.cancelled = true };
     }
 
+    pub(super) fn set_ended(self) {
+        // SAFETY: as above.
+        unsafe { (*self.0).call.ended = true };
+    }
+
     /// What the system says of the call, and how many bytes it moved, once it has let go.
     pub(super) fn outcome(self) -> (i32, usize) {
         // SAFETY: the system wrote it before the packet, or before the call returned (I2).
@@ -155,7 +168,7 @@ impl Blocks {
         self.chunks.push(Box::new(std::array::from_fn(|at| {
             let number = first + u32::try_from(at).unwrap_or(0);
             let next = if at + 1 < CHUNK { number + 1 } else { NONE };
-            let call = Call { op: Op::ENDED, fd: -1, kind: Kind::Count, cancelled: false };
+            let call = Call::new(Op::ENDED, -1, Kind::Count);
             UnsafeCell::new(Block {
                 overlapped: OVERLAPPED::default(),
                 flags: 0,
