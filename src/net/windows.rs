@@ -12,9 +12,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::Foundation::{ERROR_BROKEN_PIPE, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{
-    LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, SIO_BASE_HANDLE,
+    LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, MSG_PEEK, SIO_BASE_HANDLE,
     SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW,
     SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR, SOL_SOCKET,
     WSA_IO_PENDING, WSABUF, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH,
@@ -118,6 +118,24 @@ pub(crate) fn recv(
     checked(unsafe { WSARecv(socket, at, count, ptr::null_mut(), flags, overlapped, None) })
 }
 
+/// Waits for a datagram, or an error of an earlier one, by a receive without room that leaves it where
+/// it is. Readiness would not tell of the error.
+pub(crate) fn await_datagram(
+    socket: SOCKET,
+    overlapped: *mut OVERLAPPED,
+    flags: *mut u32,
+) -> io::Result<()> {
+    // SAFETY: the number is in the block, which is still ours.
+    unsafe { flags.write(MSG_PEEK.cast_unsigned()) };
+    recv(socket, &[WSABUF { buf: ptr::null_mut(), len: 0 }], overlapped, flags)
+}
+
+/// What a socket says that was shut down in the direction of a send: Winsock's code has no kind in
+/// the standard library, so it is told as Windows tells it of pipes.
+pub(crate) fn sent(result: i32) -> i32 {
+    if result == -WSAESHUTDOWN { -ERROR_BROKEN_PIPE.cast_signed() } else { result }
+}
+
 /// Sends what there is room for (WSASend), without waiting.
 pub(crate) fn send(of: &Socket, buffers: &[WSABUF]) -> io::Result<usize> {
     let (at, count) = (buffers.as_ptr(), u32::try_from(buffers.len()).unwrap_or(u32::MAX));
@@ -158,7 +176,7 @@ pub(crate) const NO_ADDRESSES: AddressRoom = [0; 2 * ADDRESS_ROOM];
 /// What an accept says of the connection that it was to return, and not of the listener: AcceptEx
 /// takes connections that were reset before they were accepted.
 pub(crate) const CONNECTIONS_OWN: &[i32] =
-    &[WSAECONNABORTED, WSAECONNRESET, WSAENETRESET, WSAEHOSTUNREACH, WSAENETUNREACH];
+    &[WSAECONNABORTED, WSAECONNRESET, WSAENOTCONN, WSAENETRESET, WSAEHOSTUNREACH, WSAENETUNREACH];
 
 /// Both are loaded with the first accept.
 static ACCEPTING: OnceLock<(LPFN_ACCEPTEX, LPFN_GETACCEPTEXSOCKADDRS)> = OnceLock::new();

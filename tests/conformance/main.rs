@@ -75,6 +75,13 @@ mod code {
     pub(crate) const TOO_LONG: i32 = 10040;
 }
 
+/// What a send says when the peer has reset the connection: Windows goes on saying just that.
+const GONE: std::io::ErrorKind = if cfg!(windows) {
+    std::io::ErrorKind::ConnectionReset
+} else {
+    std::io::ErrorKind::BrokenPipe
+};
+
 /// Longer than any test takes, on the busiest machine: what is in flight after it hangs.
 const HANG: Duration = Duration::from_secs(120);
 

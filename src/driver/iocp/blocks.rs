@@ -48,6 +48,8 @@ pub(super) enum Kind {
     Readiness,
     /// That the socket is ready: the operation tries again.
     TryAgain,
+    /// That there is a datagram: the operation tries again.
+    Datagram,
 }
 
 /// A block. What the system writes to comes first, so that its address is the block's.

@@ -207,7 +207,8 @@ impl Iocp {
 
 fn completion_of(block: InFlight) -> Completion {
     let (op, result) = (block.call().op, result_of(block));
-    if block.call().kind == Kind::TryAgain && result != -code::CANCELED {
+    let tries = matches!(block.call().kind, Kind::TryAgain | Kind::Datagram);
+    if tries && result != -code::CANCELED {
         // Where readiness could not be told, the call says what is wrong.
         return Completion::try_again(op);
     }

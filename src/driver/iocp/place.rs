@@ -49,12 +49,20 @@ impl Place<'_> {
         &mut self,
         call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
     ) -> Start {
+        self.start_call(Kind::Count, call)
+    }
+
+    fn start_call(
+        &mut self,
+        kind: Kind,
+        call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
+    ) -> Start {
         let association = match self.driver.associate(self.fd, self.handle) {
             Ok(association) => association,
             Err(error) => return Start::Ready(to_raw(&error)),
         };
         let (op, fd) = (self.op, self.fd);
-        let block = self.driver.blocks.take(Call::new(op, fd, Kind::Count));
+        let block = self.driver.blocks.take(Call::new(op, fd, kind));
         self.driver.system_calls += 1;
         let result = match call(system::socket(fd), block.overlapped(), block.flags()) {
             Ok(()) if association == Association::SkipsDone => result_of(block),
@@ -115,6 +123,23 @@ impl Place<'_> {
         Start::Ready(result)
     }
 
+    /// As [`attempt`](Place::attempt), of a call that receives a datagram.
+    pub(crate) fn recv_datagram(
+        &mut self,
+        mut call: impl FnMut(&Borrowed) -> io::Result<usize>,
+    ) -> Start {
+        loop {
+            let result = self.call(&mut call);
+            if result != -code::WOULD_BLOCK {
+                return Start::Ready(result);
+            }
+            if let Start::Submitted = self.start_call(Kind::Datagram, system::await_datagram) {
+                return Start::Submitted;
+            }
+            // One has come just now, or an error: the call says which.
+        }
+    }
+
     /// Completes when the socket is ready.
     pub(crate) fn poll(&mut self, interest: Interest) -> Start {
         self.ask(Kind::Readiness, interest)
@@ -152,7 +177,7 @@ impl Place<'_> {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Start {
         let bytes = &bytes[..bytes.len().min(SEND_MAX)];
         let buffers = [buffer(bytes.as_ptr().cast_mut(), bytes.len())];
-        self.attempt(Interest::Writable, |socket| system::send(socket, &buffers))
+        self.sent(|socket| system::send(socket, &buffers))
     }
 
     /// Receives from a stream into several buffers.
@@ -163,7 +188,14 @@ impl Place<'_> {
 
     /// Sends to a stream from several buffers, as from one.
     pub(crate) fn send_vectored(&mut self, vectors: &Vectors) -> Start {
-        self.attempt(Interest::Writable, |socket| system::send(socket, vectors.as_slice()))
+        self.sent(|socket| system::send(socket, vectors.as_slice()))
+    }
+
+    fn sent(&mut self, call: impl FnOnce(&Borrowed) -> io::Result<usize>) -> Start {
+        match self.attempt(Interest::Writable, call) {
+            Start::Ready(result) => Start::Ready(system::sent(result)),
+            start => start,
+        }
     }
 
     /// Shuts a connection down. A receive that waits ends, which Windows leaves waiting.
