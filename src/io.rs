@@ -308,10 +308,13 @@ impl Io {
             callbacks += self.run_messages();
         }
         self.wait(deadline_ns, callbacks > 0)?;
+        // What has happened goes before what is late: a process that was held up would else end
+        // operations whose handles have long been ready.
+        callbacks += self.run_ready();
         if self.core.state.borrow().awaits_time() {
             callbacks += self.run_due();
         }
-        Ok(callbacks + self.run_ready())
+        Ok(callbacks)
     }
 
     /// What the clock calls for: retries and timers.
