@@ -10,7 +10,7 @@
 //!                         │
 //!   op                    one table of operations
 //!                         │
-//!   driver                io_uring │ readiness (epoll, kqueue)
+//!   driver                io_uring │ readiness (epoll, kqueue) │ completion ports
 //! ```
 //!
 //! An operation takes its context, its buffer and its callback by value, keeps them at an address

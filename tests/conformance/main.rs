@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[cfg(unix)]
 #[path = "../common/alone.rs"]
 mod alone;
 mod closing;
@@ -53,6 +54,8 @@ mod udp_socket;
 mod unix;
 #[cfg(unix)]
 mod unix_datagram;
+#[cfg(windows)]
+mod windows;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
@@ -136,6 +139,7 @@ fn small_pair(io: &Io) -> (Rc<TcpStream>, std::net::TcpStream) {
 }
 
 /// Runs until next to nothing happens, with something in flight: what waits makes no calls.
+#[cfg(unix)]
 #[track_caller]
 fn come_to_rest(io: &Io) {
     let begin = std::time::Instant::now();
