@@ -14,27 +14,27 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use windows_sys::Win32::Foundation::{ERROR_BROKEN_PIPE, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{
-    LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, MSG_PEEK, SIO_BASE_HANDLE,
-    SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW,
-    SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR, SOL_SOCKET,
-    WSA_IO_PENDING, WSABUF, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH,
-    WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN, WSAGetOverlappedResult,
-    WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS, WSAIoctl, WSAPROTOCOL_INFOW,
-    WSARecv, WSARecvFrom, WSASend, XP1_IFS_HANDLES, getsockopt, setsockopt,
+    LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, LPFN_TRANSMITFILE, MSG_PEEK,
+    SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE,
+    SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR,
+    SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET,
+    WSAEHOSTUNREACH, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN,
+    WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS,
+    WSAID_TRANSMITFILE, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv, WSARecvFrom, WSASend,
+    XP1_IFS_HANDLES, getsockopt, setsockopt,
 };
-use windows_sys::Win32::Storage::FileSystem::SetFileCompletionNotificationModes;
+use windows_sys::Win32::Storage::FileSystem::{GetFileSizeEx, SetFileCompletionNotificationModes};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::Win32::System::WindowsProgramming::{
     FILE_SKIP_COMPLETION_PORT_ON_SUCCESS, FILE_SKIP_SET_EVENT_ON_HANDLE,
 };
 use windows_sys::core::GUID;
 
-use crate::raw::{OwnedFd, RawFd};
+use crate::raw::{OwnedFd, RawFd, widen};
 
 /// The system's number of a socket.
 pub(crate) fn socket(fd: RawFd) -> SOCKET {
-    // Handles are extended with their sign (raw.rs).
-    fd as isize as SOCKET
+    widen(fd) as SOCKET
 }
 
 fn number(of: &Socket) -> SOCKET {
@@ -277,6 +277,30 @@ pub(crate) fn connect(
     let (at, len, nothing) = (peer.as_ptr().cast(), peer.len(), ptr::null());
     // SAFETY: the socket is open; the address and the block stay until the packet is there.
     succeeded(unsafe { function(socket, at, len, nothing, 0, ptr::null_mut(), overlapped) })
+}
+
+/// Sends from a file to a connection (TransmitFile), at most `count` bytes, from where the block says.
+pub(crate) fn send_file(
+    socket: SOCKET,
+    file: HANDLE,
+    count: u32,
+    overlapped: *mut OVERLAPPED,
+) -> io::Result<()> {
+    static FUNCTION: OnceLock<LPFN_TRANSMITFILE> = OnceLock::new();
+    let function = FUNCTION.get_or_init(|| extension(socket, &WSAID_TRANSMITFILE).ok().flatten());
+    let function = function.ok_or_else(unsupported)?;
+    let nothing = ptr::null();
+    // SAFETY: the socket is open, and so is the file until the packet is there, for which the block
+    // stays.
+    succeeded(unsafe { function(socket, file, count, 0, overlapped, nothing, 0) })
+}
+
+/// Bytes of a file (GetFileSizeEx).
+pub(crate) fn len_of_file(file: HANDLE) -> io::Result<u64> {
+    let mut len = 0;
+    // SAFETY: the number lives during the call.
+    succeeded(unsafe { GetFileSizeEx(file, &raw mut len) })?;
+    Ok(len.cast_unsigned())
 }
 
 /// There is no such signal.

@@ -29,7 +29,7 @@
 //! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not on Windows |
 //! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvFrom, when there is something |
 //! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvFrom, when there is something |
-//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | not yet |
+//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | TransmitFile |
 //! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool | closesocket |
@@ -51,7 +51,7 @@
 //! | symlink | `symlink.rs` | `SYMLINKAT` from 5.15, else pool | pool: symlinkat | not yet |
 //! | remove_file, remove_directory | `remove.rs` | `UNLINKAT` | pool: unlinkat | not yet |
 //! | create_directory | `create_directory.rs` | `MKDIRAT` from 5.15, else pool | pool: mkdirat | not yet |
-//! | signal_each | `signal_each.rs` | `RECV` | recv | not yet |
+//! | signal_each | `signal_each.rs` | `RECV` | recv | SetConsoleCtrlHandler |
 //! | readable, writable | `poll.rs` | `POLL_ADD` | poll | readiness of Winsock's driver |
 //! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none | none |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
@@ -118,7 +118,6 @@ pub(crate) mod rename;
 #[cfg(unix)]
 pub(crate) mod retry;
 pub(crate) mod send;
-#[cfg(unix)]
 pub(crate) mod send_file;
 pub(crate) mod send_to;
 #[cfg(unix)]
@@ -127,7 +126,6 @@ pub(crate) mod send_zero_copy;
 #[cfg(unix)]
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
-#[cfg(unix)]
 pub(crate) mod signal_each;
 #[cfg(unix)]
 pub(crate) mod splice;
@@ -139,7 +137,6 @@ pub(crate) mod sync;
 #[cfg(unix)]
 pub(crate) mod sync_range;
 pub(crate) mod tries;
-#[cfg(unix)]
 mod two_ends;
 pub(crate) mod user_space;
 pub(crate) mod vectored;

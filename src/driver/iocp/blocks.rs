@@ -10,7 +10,7 @@
 
 use std::cell::UnsafeCell;
 
-use windows_sys::Win32::System::IO::OVERLAPPED;
+use windows_sys::Win32::System::IO::{OVERLAPPED, OVERLAPPED_0_0};
 
 use super::afd::Request;
 use crate::op::Op;
@@ -144,8 +144,8 @@ impl Blocks {
         InFlight(self.chunks[number / CHUNK][number % CHUNK].get())
     }
 
-    /// A block for a call that starts from the offset 0.
-    pub(super) fn take(&mut self, call: Call) -> InFlight {
+    /// A block for a call, which starts from that offset where there are any.
+    pub(super) fn take(&mut self, call: Call, offset: u64) -> InFlight {
         if self.free == NONE {
             self.grow();
         }
@@ -154,6 +154,8 @@ impl Blocks {
         let inner = unsafe { &mut *block.0 };
         self.free = inner.next;
         inner.overlapped = OVERLAPPED::default();
+        let place = OVERLAPPED_0_0 { Offset: offset as u32, OffsetHigh: (offset >> 32) as u32 };
+        inner.overlapped.Anonymous.Anonymous = place;
         inner.flags = 0;
         inner.call = call;
         let slot = call.op.index as usize;

@@ -49,12 +49,13 @@ impl Place<'_> {
         &mut self,
         call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
     ) -> Start {
-        self.start_call(Kind::Count, call)
+        self.start_call(Kind::Count, 0, call)
     }
 
     fn start_call(
         &mut self,
         kind: Kind,
+        offset: u64,
         call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
     ) -> Start {
         let association = match self.driver.associate(self.fd, self.handle) {
@@ -62,7 +63,7 @@ impl Place<'_> {
             Err(error) => return Start::Ready(to_raw(&error)),
         };
         let (op, fd) = (self.op, self.fd);
-        let block = self.driver.blocks.take(Call::new(op, fd, kind));
+        let block = self.driver.blocks.take(Call::new(op, fd, kind), offset);
         self.driver.system_calls += 1;
         let result = match call(system::socket(fd), block.overlapped(), block.flags()) {
             Ok(()) if association == Association::SkipsDone => result_of(block),
@@ -133,7 +134,7 @@ impl Place<'_> {
             if result != -code::WOULD_BLOCK {
                 return Start::Ready(result);
             }
-            if let Start::Submitted = self.start_call(Kind::Datagram, system::await_datagram) {
+            if let Start::Submitted = self.start_call(Kind::Datagram, 0, system::await_datagram) {
                 return Start::Submitted;
             }
             // One has come just now, or an error: the call says which.
@@ -160,7 +161,7 @@ impl Place<'_> {
             Some(afd) => afd,
             None => afd.insert(Afd::new(port)?),
         };
-        let block = blocks.take(Call::new(op, fd, kind));
+        let block = blocks.take(Call::new(op, fd, kind), 0);
         *system_calls += 2;
         // SAFETY: the block is ours until the call.
         unsafe { block.request().write(Request::new(base, interest)) };
@@ -205,6 +206,22 @@ impl Place<'_> {
             self.driver.end_receive(self.handle);
         }
         Start::Ready(result)
+    }
+
+    /// Sends from a file, from `offset` on, at most `count` bytes: as many as it has there.
+    pub(crate) fn send_file(&mut self, file: RawFd, offset: u64, count: usize) -> Start {
+        let file = system::handle(file);
+        self.driver.system_calls += 1;
+        let left = match system::len_of_file(file) {
+            // To send nothing would be to send all.
+            Ok(len) if len <= offset => return Start::Ready(0),
+            Ok(len) => len - offset,
+            Err(error) => return Start::Ready(to_raw(&error)),
+        };
+        let count = u32::try_from(left.min(count as u64)).unwrap_or(TRANSFER_MAX as u32);
+        self.start_call(Kind::Count, offset, |socket, overlapped, _flags| {
+            system::send_file(socket, file, count, overlapped)
+        })
     }
 
     /// Connects.
