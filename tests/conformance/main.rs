@@ -35,10 +35,8 @@ mod pressure;
 mod races;
 mod remote;
 mod rules;
-#[cfg(unix)]
 #[path = "../common/scratch.rs"]
 mod scratch;
-#[cfg(unix)]
 mod send_file;
 #[cfg(unix)]
 mod signals;
@@ -139,7 +137,6 @@ fn small_pair(io: &Io) -> (Rc<TcpStream>, std::net::TcpStream) {
 }
 
 /// Runs until next to nothing happens, with something in flight: what waits makes no calls.
-#[cfg(unix)]
 #[track_caller]
 fn come_to_rest(io: &Io) {
     let begin = std::time::Instant::now();

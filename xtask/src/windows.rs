@@ -10,6 +10,7 @@
 //! I1. What Wine cannot serve is named in [`SKIPPED`], with the reason, and nowhere else.
 //! I2. All that is made lies in target/cross; of the system, only packages are installed.
 
+mod server;
 mod skipped;
 mod wine;
 
@@ -28,14 +29,10 @@ const CHECKED: &str = "x86_64-pc-windows-msvc";
 const PACKAGES: [&str; 3] = ["gcc-mingw-w64-x86-64-win32", "wine", "wine64"];
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// What there is for Windows: the library with its own tests, and these.
-const PROGRAMS: [&str; 5] = [
-    "--test=conformance",
-    "--test=graveyard",
-    "--example=echo",
-    "--example=tcp_proxy",
-    "--example=udp_echo",
-];
-const LIBRARY: [&str; 4] = ["--lib", "--package=tigereye", "--all-features", "--quiet"];
+const TESTS: [&str; 3] = ["--lib", "--test=conformance", "--test=graveyard"];
+const EXAMPLES: [&str; 4] =
+    ["--example=echo", "--example=tcp_proxy", "--example=udp_echo", "--example=web_server"];
+const PACKAGE: [&str; 3] = ["--package=tigereye", "--all-features", "--quiet"];
 /// Of all that one program runs. A test that hangs says so itself after two minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -55,30 +52,39 @@ pub(crate) fn command(root: &Path) -> Result<(), String> {
     let tools = Tools::ready(root, &[RUN, CHECKED])?;
     let wine = Wine::ready(tools.place())?;
     // What tests need has some C, which wants Microsoft's own compiler there.
-    for (target, programs) in [(CHECKED, &[][..]), (RUN, &PROGRAMS)] {
+    for (target, of) in [(CHECKED, &TESTS[..1]), (RUN, &[&TESTS[..], &EXAMPLES].concat())] {
         let mut clippy = tools.cargo_plain("clippy", target, LINKER);
         let what = format!("clippy for {target}");
-        run(clippy.args(LIBRARY).args(programs).args(["--", "-D", "warnings"]), &what)?;
+        run(clippy.args(PACKAGE).args(of).args(["--", "-D", "warnings"]), &what)?;
         println!("{target}: linted");
     }
-    let mut build = tools.cargo_plain("test", RUN, LINKER);
-    build.args(["--no-run", "--message-format=json-render-diagnostics"]);
-    build.args(LIBRARY).args(PROGRAMS);
-    let output = build.stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("cargo: {error}"))?;
-    if !output.status.success() {
-        return Err("cargo test --no-run failed".into());
-    }
-    let built = programs::named(&String::from_utf8_lossy(&output.stdout));
+    let tests = build(tools.cargo_plain("test", RUN, LINKER).arg("--no-run").args(TESTS))?;
+    let examples = build(tools.cargo_plain("build", RUN, LINKER).args(EXAMPLES))?;
     let mut failed = Vec::new();
-    for program in built.iter().filter(|program| !program.contains("examples")) {
+    for program in &tests {
         if let Err(message) = run_tests(&wine, program) {
             failed.push(message);
         }
     }
+    let server = examples.iter().find(|program| program.contains("web_server"));
+    let served = server.ok_or_else(|| String::from("there is no web server"));
+    match served.and_then(|server| server::run(&wine, server, tools.place())) {
+        Ok(()) => println!("web_server: asked by curl, and ended by Ctrl-C"),
+        Err(message) => failed.push(format!("web_server: {message}")),
+    }
     wine.end();
     println!("skipped under Wine: {} tests (cargo xtask windows --list says why)", SKIPPED.len());
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
+}
+
+/// Builds programs, and says where they are.
+fn build(cargo: &mut Command) -> Result<Vec<String>, String> {
+    cargo.args(PACKAGE).arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    let output = cargo.output().map_err(|error| format!("cargo: {error}"))?;
+    if !output.status.success() {
+        return Err("cargo fails to build what is to be run".into());
+    }
+    Ok(programs::named(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// Runs the tests in a program, and prints what it says at its end, or all, where it fails.

@@ -55,6 +55,14 @@ impl Wine {
         command
     }
 
+    /// As [`command`](Wine::command), of a program that hears of Ctrl-C whoever has started this one.
+    pub(super) fn interruptible(&self, program: &str) -> Command {
+        let mut command = self.of("env");
+        command.args(["--default-signal=INT", "wine"]).arg(program);
+        command.env_remove("TIGEREYE_DRIVER");
+        command
+    }
+
     /// Ends the prefix's server, which would go on for a while.
     pub(super) fn end(&self) {
         // Whether it is still there or not.
