@@ -10,6 +10,8 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+#[cfg(windows)]
+use crate::driver::Driver;
 use crate::driver::{DriverInfo, Place, Waker};
 use crate::error::{code, is_of_the_system};
 use crate::handle::{DROPPED, HandleId, OPEN};
@@ -191,6 +193,10 @@ impl Core {
         if let Some(fd) = open.map(|handle| handle.fd) {
             // It fails when the peer has already ended the connection.
             let _ = borrow(&fd).shutdown(Shutdown::Both);
+            #[cfg(windows)]
+            if let Some(Driver::Iocp(iocp)) = &mut state.driver {
+                iocp.end_receive(id.index);
+            }
         }
     }
 

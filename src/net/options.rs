@@ -239,6 +239,7 @@ impl UdpOptions {
 
     pub(crate) fn bind(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        system::report_errors(&socket, false)?;
         socket.set_reuse_address(self.reuse_address)?;
         if self.reuse_port {
             system::share_port(&socket)?;

@@ -100,7 +100,9 @@ impl UdpSocket {
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
         socket.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
-        system::forbid_sigpipe(&SockRef::from(&socket))?;
+        let own = SockRef::from(&socket);
+        system::forbid_sigpipe(&own)?;
+        system::report_errors(&own, own.peer_addr().is_ok())?;
         let fd = OwnedFd::from(socket).into_raw_fd();
         Ok(UdpSocket { source: Source::of_datagrams(io, fd) })
     }

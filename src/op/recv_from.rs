@@ -15,12 +15,12 @@ use super::recv::written;
 use super::{Direction, Operation, Start, Step};
 #[cfg(windows)]
 use crate::buf::room;
+#[cfg(windows)]
+use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-#[cfg(windows)]
-use crate::driver::{Interest, iocp};
 use crate::error::NO_ROOM;
 use crate::net::{Address, Received};
 use crate::raw::RawFd;
@@ -79,7 +79,7 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
         match room(&mut self.buf) {
             // It would swallow a datagram.
             [] => Start::Ready(NO_ROOM),
-            room => place.attempt(Interest::Readable, |socket| self.envelope.receive(socket, room)),
+            room => place.recv_datagram(|socket| self.envelope.receive(socket, room)),
         }
     }
 
