@@ -98,7 +98,10 @@ impl Poller for Mio {
         poll.registry().register(&mut SourceFd(watched), Token(SIGNAL), Interest::READABLE)?;
         let mut events = Events::with_capacity(2);
         loop {
-            poll.poll(&mut events, None)?;
+            match poll.poll(&mut events, None) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
             if events.iter().any(|event| event.token() == Token(SIGNAL)) {
                 return Ok(());
             }
