@@ -31,7 +31,8 @@ use tigereye_peers::harness::plan::{CELLS, COUNTED_AT, Plan};
 use tigereye_peers::harness::program::{Dialect, Program};
 use tigereye_peers::harness::verdict::{self, Verdict};
 use tigereye_peers::harness::{
-    build, idle, instructions, latency, libuv, machine, micro, nginx, storage, syscalls, table,
+    build, idle, instructions, latency, libuv, machine, micro, nginx, size, storage, syscalls,
+    table,
 };
 use tigereye_peers::sys::process;
 
@@ -154,6 +155,27 @@ fn measure_storage(plan: &Plan, results: &mut Results) -> io::Result<()> {
     Ok(())
 }
 
+fn measure_size(plan: &Plan, results: &mut Results) -> io::Result<()> {
+    let folder = std::path::absolute(Path::new(&plan.out).with_extension("build"))?;
+    let mut rows = Vec::new();
+    table::size_head();
+    let wanted = |label: &str| plan.sized.is_empty() || plan.sized.iter().any(|own| own == label);
+    for label in size::PROGRAMS.iter().copied().filter(|label| wanted(label)) {
+        match size::measure(label, &folder) {
+            Ok(sized) => {
+                table::size(&sized);
+                rows.push(sized.to_json());
+            }
+            Err(error) => {
+                println!("{label:<24} left out: {error}");
+                rows.push(json!({"library": label, "left_out": error.to_string()}));
+            }
+        }
+    }
+    results.insert("size".to_owned(), Value::Array(rows));
+    Ok(())
+}
+
 /// What takes no part, and why: beginnings of programs' names, and reasons.
 #[derive(Default)]
 struct Missing(Vec<(String, String)>);
@@ -238,6 +260,9 @@ fn main() -> io::Result<()> {
     }
     if plan.has("storage") {
         measure_storage(&plan, &mut results)?;
+    }
+    if plan.has("size") {
+        measure_size(&plan, &mut results)?;
     }
     std::fs::write(&plan.out, format!("{:#}\n", Value::Object(results)))?;
     println!("\n{:.0} s; everything is in {}", begin.elapsed().as_secs_f64(), plan.out);

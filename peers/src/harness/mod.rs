@@ -13,6 +13,7 @@ pub mod micro;
 pub mod nginx;
 pub mod plan;
 pub mod program;
+pub mod size;
 pub mod stats;
 pub mod storage;
 pub mod syscalls;

@@ -159,6 +159,20 @@ pub fn instructions(counted: &Counted) {
     println!("{:<22} {:>11} {:>21.1}", counted.label, counted.connections, counted.each);
 }
 
+/// The head of the table of binaries.
+pub fn size_head() {
+    println!(
+        "\nThe smallest echo server: its binary, and a clean build\n{:<24} {:>10} {:>10} {:>8}",
+        "library", "KiB", "seconds", "crates"
+    );
+}
+
+/// One program's size.
+pub fn size(sized: &super::size::Sized) {
+    let (kib, seconds) = (sized.bytes as f64 / 1024.0, sized.seconds);
+    println!("{:<24} {kib:>10.0} {seconds:>10.1} {:>8}", sized.label, sized.crates);
+}
+
 /// The small measurements.
 pub fn micro(figures: &[Figure]) {
     println!(
