@@ -15,14 +15,16 @@
 //!   --sized tokio,mio                     only the size and build time of these
 //!   --add "label=path flags;label=…"      servers beyond the built-in list
 //!   --out results/all.json                or uring.json, readiness.json: as what is compared
+//!   --publish                             then the two that follow, of these results
 //!
-//! cargo run --release -- --draw results/all.json       the figures in docs/figures, once more
-//! cargo run --release -- --markdown results/all.json   the tables of docs/performance.md and README
+//! cargo run --release -- --draw results/all.json       the figures: docs/figures/*.svg
+//! cargo run --release -- --markdown results/all.json   the tables: docs/performance.md, README.md
+//!   --root ..                             of which repository
 //! ```
 
 use serde_json::{Map, Value, json};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 use tigereye_peers::args::Args;
@@ -31,8 +33,8 @@ use tigereye_peers::harness::plan::{CELLS, COUNTED_AT, Plan};
 use tigereye_peers::harness::program::{Dialect, Program};
 use tigereye_peers::harness::verdict::{self, Verdict};
 use tigereye_peers::harness::{
-    build, idle, instructions, latency, libuv, machine, micro, nginx, size, storage, syscalls,
-    table,
+    build, draw, idle, instructions, latency, libuv, machine, markdown, micro, nginx, report, size,
+    storage, syscalls, table,
 };
 use tigereye_peers::sys::process;
 
@@ -228,10 +230,9 @@ fn provide(plan: &mut Plan) -> io::Result<(Missing, Vec<(&'static str, String)>)
     Ok((missing, versions))
 }
 
-fn main() -> io::Result<()> {
-    let mut plan = Plan::from_args(Args::from_env());
-    plan.print();
-    let (missing, versions) = provide(&mut plan)?;
+/// Measures everything that is planned, and writes it down.
+fn measure(plan: &mut Plan) -> io::Result<Value> {
+    let (missing, versions) = provide(plan)?;
     process::lift_file_limit()?;
     std::fs::create_dir_all(plan.folder())?;
     let begin = Instant::now();
@@ -241,30 +242,67 @@ fn main() -> io::Result<()> {
     results.insert("machine".to_owned(), machine);
     results.insert("missing".to_owned(), missing.to_json());
     if CELLS.iter().any(|part| plan.has(part)) {
-        measure_cells(&plan, &mut results)?;
+        measure_cells(plan, &mut results)?;
     }
-    if plan.has("latency") {
-        measure_latency(&plan, &mut results)?;
-    }
-    if plan.has("idle") {
-        measure_idle(&plan, &mut results)?;
-    }
-    if plan.has("syscalls") {
-        count_syscalls(&plan, &mut results)?;
-    }
-    if plan.has("instructions") {
-        count_instructions(&plan, &mut results)?;
+    type Part = fn(&Plan, &mut Results) -> io::Result<()>;
+    let parts: [(&str, Part); 6] = [
+        ("latency", measure_latency),
+        ("idle", measure_idle),
+        ("syscalls", count_syscalls),
+        ("instructions", count_instructions),
+        ("storage", measure_storage),
+        ("size", measure_size),
+    ];
+    for (_, measure) in parts.iter().filter(|(part, _)| plan.has(part)) {
+        measure(plan, &mut results)?;
     }
     if plan.has("micro") {
-        measure_micro(&plan, &missing, &mut results)?;
+        measure_micro(plan, &missing, &mut results)?;
     }
-    if plan.has("storage") {
-        measure_storage(&plan, &mut results)?;
-    }
-    if plan.has("size") {
-        measure_size(&plan, &mut results)?;
-    }
-    std::fs::write(&plan.out, format!("{:#}\n", Value::Object(results)))?;
+    let results = Value::Object(results);
+    std::fs::write(&plan.out, format!("{results:#}\n"))?;
     println!("\n{:.0} s; everything is in {}", begin.elapsed().as_secs_f64(), plan.out);
+    Ok(results)
+}
+
+/// The figures of the pages below `root`.
+fn draw(results: &Value, root: &Path) -> io::Result<()> {
+    for file in draw::all(results, &root.join("docs/figures"))? {
+        println!("{}", file.display());
+    }
+    Ok(())
+}
+
+/// The tables of the pages below `root`.
+fn write_tables(results: &Value, root: &Path) -> io::Result<()> {
+    for page in ["docs/performance.md", "README.md"] {
+        markdown::write(&root.join(page), results)?;
+        println!("{}", root.join(page).display());
+    }
+    Ok(())
+}
+
+fn main() -> io::Result<()> {
+    let mut args = Args::from_env();
+    let root = args.take("root").unwrap_or_else(|| build::folder().join(".."));
+    let (drawn, written) = (args.take::<PathBuf>("draw"), args.take::<PathBuf>("markdown"));
+    if drawn.is_some() || written.is_some() {
+        args.finish();
+        if let Some(path) = drawn {
+            draw(&report::read(&path)?, &root)?;
+        }
+        if let Some(path) = written {
+            write_tables(&report::read(&path)?, &root)?;
+        }
+        return Ok(());
+    }
+    let publish = args.flag("publish");
+    let mut plan = Plan::from_args(args);
+    plan.print();
+    let results = measure(&mut plan)?;
+    if publish {
+        draw(&results, &root)?;
+        write_tables(&results, &root)?;
+    }
     Ok(())
 }
