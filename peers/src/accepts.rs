@@ -52,8 +52,13 @@ pub fn run(plan: &Plan) -> io::Result<Outcome> {
 fn closed_by_peer(mut stream: TcpStream) -> io::Result<()> {
     // A server that closes what it has not received all of resets the connection: here there is
     // nothing to receive.
-    if stream.read(&mut [0])? != 0 {
-        return Err(io::Error::other("bytes, where the end was expected"));
+    loop {
+        match stream.read(&mut [0]) {
+            Ok(0) => return net::forget(stream),
+            Ok(_) => return Err(io::Error::other("bytes, where the end was expected")),
+            // A read with a time limit is not restarted (signal(7)).
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
-    net::forget(stream)
 }

@@ -21,8 +21,8 @@ impl Buffer {
         Self { bytes, start }
     }
 
-    /// The same, all of it there: for libraries that ask for a slice. Its pages are touched as before,
-    /// because memory that comes from the kernel is zeroed already.
+    /// The same, all of it there: for libraries that ask for a slice, and so for bytes that have been
+    /// written before. Where an allocator has had the memory already, that touches all of it.
     #[must_use]
     pub fn zeroed(len: usize) -> Self {
         let bytes = vec![0; len + LINE - 1];

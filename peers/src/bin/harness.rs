@@ -10,7 +10,7 @@
 //!   --rounds 5  --seconds 0.1  --warm-up 0.03
 //!   --load 0.5                            of the slowest server's rate, for latencies
 //!   --idle 10000                          idle connections
-//!   --scale 1                             of the small measurements: 0.01 is a hundredth
+//!   --scale 1                             of small measurements and instructions: 0.01 is a hundredth
 //!   --servers bare_uring,mio              only these
 //!   --sized tokio,mio                     only the size and build time of these
 //!   --add "label=path flags;label=…"      servers beyond the built-in list
@@ -124,7 +124,7 @@ fn count_instructions(plan: &Plan, results: &mut Results) -> io::Result<()> {
     table::instructions_head(&version);
     for connections in COUNTED_AT {
         for server in plan.servers("echo") {
-            match instructions::measure(server, connections) {
+            match instructions::measure(server, connections, plan.scale) {
                 Ok(counted) => {
                     table::instructions(&counted);
                     rows.push(counted.to_json());

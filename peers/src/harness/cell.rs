@@ -93,7 +93,7 @@ impl Cell {
         };
         let (mode, connections) = (&self.mode, self.connections);
         match (mode.as_str(), self.rate) {
-            ("accept", _) => format!("accept, close ×{connections}"),
+            ("accept", _) => format!("accept and close ×{connections}"),
             (_, Some(rate)) => format!("{mode} {size} ×{connections} at {rate}/s"),
             (_, None) => format!("{mode} {size} ×{connections} p{}", self.pipeline),
         }

@@ -27,13 +27,15 @@ text { fill: #f0f6fc } .note { fill: #9198a1 }
 }";
 
 /// Sizes in pixels.
-const PANEL: f64 = 460.0;
-const LABEL: f64 = 150.0;
-const BAR: f64 = 210.0;
+const PANEL: f64 = 470.0;
+const LABEL: f64 = 176.0;
+const BAR: f64 = 200.0;
 const ROW: f64 = 18.0;
 const HEAD: f64 = 44.0;
 const GAP: f64 = 16.0;
 const COLUMNS: usize = 2;
+const LEGEND: &str =
+    "blue: tigereye; dark: by hand; light: others; a line: the quartiles of the rounds";
 
 /// A bar.
 struct Bar {
@@ -137,6 +139,9 @@ impl Figure {
             }
             y += line.iter().map(Panel::height).fold(0.0, f64::max);
         }
+        let legend = LEGEND;
+        writeln!(body, r#"<text class="note" x="0" y="{:.0}">{legend}</text>"#, y + 2.0).ok()?;
+        y += GAP;
         let width = PANEL * self.panels.len().min(COLUMNS) as f64;
         (!self.panels.is_empty()).then(|| {
             format!(
@@ -245,6 +250,13 @@ fn figures(results: &Value) -> [Figure; 5] {
     ]
 }
 
+/// What a figure shows, if there is something to show.
+#[must_use]
+pub fn title(results: &Value, name: &str) -> Option<&'static str> {
+    let figure = figures(results).into_iter().find(|figure| figure.name == name)?;
+    figure.panels.iter().any(|panel| !panel.bars.is_empty()).then_some(figure.title)
+}
+
 /// Draws all that there are results of, and gives the files.
 pub fn all(results: &Value, folder: &Path) -> io::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder)?;
@@ -273,6 +285,8 @@ mod tests {
         let servers = [server("mio", 5.0), server("tigereye <x>", 9.0)];
         let results = json!({"cells": [{"cell": "echo 64 B ×64 p1", "servers": servers}]});
         let svgs: Vec<String> = figures(&results).into_iter().filter_map(Figure::svg).collect();
+        assert_eq!(title(&results, "throughput"), Some("Messages per second"));
+        assert_eq!(title(&results, "latency"), None);
         assert_eq!(svgs.len(), 1, "of what was not measured nothing is drawn");
         let (ours, other) = (svgs[0].find("tigereye &lt;x&gt;"), svgs[0].find("mio"));
         assert!(ours.is_some() && ours < other, "the best is on top: {}", svgs[0]);

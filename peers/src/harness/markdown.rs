@@ -6,11 +6,14 @@
 //! <!-- end of table -->
 //! ```
 //!
-//! A table of what was not measured stays as it is.
+//! A table of what was not measured stays as it is. `figure figures/latency.svg` stands for a figure
+//! of `draw.rs`, by its path from the page: a page shows none before it is drawn.
 
+use super::draw;
 use super::report::{cells, of_rounds, rows, short, spread, text};
 use super::stats::Spread;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
@@ -30,6 +33,13 @@ impl Table {
         let rule = format!("|{}\n", "---|".repeat(head.len()));
         Some([line(head), rule, body.iter().map(line).collect()].concat())
     }
+}
+
+/// Its rows as columns.
+fn turned(Table(lines): Table) -> Table {
+    let columns = lines.first().map_or(0, Vec::len);
+    let column = |at: usize| lines.iter().filter_map(|line| line.get(at).cloned()).collect();
+    Table((0..columns).map(column).collect())
 }
 
 fn strings<const N: usize>(cells: [&str; N]) -> Vec<String> {
@@ -209,13 +219,17 @@ fn machine(results: &Value) -> Table {
 
 /// The table of this name, of which there may be no results.
 fn table(results: &Value, name: &str) -> io::Result<Option<String>> {
+    if let Some(path) = name.strip_prefix("figure ") {
+        let stem = Path::new(path).file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        return Ok(draw::title(results, stem).map(|title| format!("![{title}]({path})\n")));
+    }
     let table = match name {
         "machine" => machine(results),
         "summary" => summary(results),
         "echo 64 B" | "echo 16 KiB" | "http" | "file" | "udp" | "accept" => part(results, name),
         "latency" => latency(results),
         "costs" => costs(results),
-        "timers and wakes" => small(results, &["timers:", "wake: loop"]),
+        "timers and wakes" => turned(small(results, &["timers:", "wake: loop"])),
         "small" => small(results, &["timer:", "next:", "ring:", "wake: there", "post:"]),
         "storage" => storage(results),
         "size" => size(results),

@@ -140,8 +140,8 @@ fn round_trips_on_mio(senders: usize, each: u64) -> io::Result<()> {
 /// Measures round trips by all three with each number of senders.
 pub fn measure_round_trips(amounts: Amounts) -> io::Result<()> {
     wakes::each_count(amounts.wakes, |senders, each| {
-        round_trips("Mutex<Vec>, eventfd, io_uring", senders, each, by_uring)?;
-        round_trips("Mutex<Vec>, eventfd, epoll", senders, each, by_epoll)?;
+        round_trips("eventfd, io_uring", senders, each, by_uring)?;
+        round_trips("eventfd, epoll", senders, each, by_epoll)?;
         round_trips_on_mio(senders, each)
     })
 }
