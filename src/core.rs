@@ -7,17 +7,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::clock::Clock;
+#[cfg(windows)]
+use crate::driver::Driver;
 use crate::driver::{DriverInfo, Place, Waker};
-use crate::error::is_of_the_system;
+use crate::error::{code, is_of_the_system};
 use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::Mailbox;
 use crate::net::borrow;
 use crate::offload::JobId;
 use crate::op::{Completion, Direction, MORE, Op, Start};
+use crate::raw::{FromRawFd, OwnedFd, RawFd};
 use crate::remote::Message;
 use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, STOPPED, Slot, SlotRef, State};
 use crate::state::{Loop, StartFn};
@@ -94,7 +96,7 @@ impl Core {
     ) -> Option<i32> {
         let mut state = self.state.borrow_mut();
         if state.slots.header_of(slot).flags & ASKED_TO_END != 0 {
-            return Some(-libc::ECANCELED);
+            return Some(-code::CANCELED);
         }
         if !state.hold_restart(slot) && !state.await_event(slot, direction) {
             state.start(slot, start);
@@ -118,7 +120,7 @@ impl Core {
             return Some(result);
         }
         if flags & ASKED_TO_END != 0 {
-            return Some(-libc::ECANCELED);
+            return Some(-code::CANCELED);
         }
         if state.hold_restart(slot) { None } else { state.set_off(slot, start) }
     }
@@ -128,7 +130,7 @@ impl Core {
         let mut state = self.state.borrow_mut();
         let header = state.slots.header(op.index);
         if header.flags & ASKED_TO_END != 0 {
-            return Some(-libc::ECANCELED);
+            return Some(-code::CANCELED);
         }
         header.state = State::Parked;
         None
@@ -175,7 +177,8 @@ impl Core {
     /// cancelled one did nothing, nor did one for which the pool had no thread.
     #[cold]
     pub(crate) fn sync_failed(&self, id: HandleId, result: i32) {
-        let did_nothing = [-libc::ECANCELED, -libc::EINTR, -libc::EAGAIN].contains(&result);
+        let did_nothing =
+            [-code::CANCELED, -code::INTERRUPTED, -code::WOULD_BLOCK].contains(&result);
         let mut state = self.state.borrow_mut();
         if is_of_the_system(result) && !did_nothing && state.handles.find(id).is_some() {
             state.handles.terms.sync_failed(id.index, result);
@@ -190,6 +193,10 @@ impl Core {
         if let Some(fd) = open.map(|handle| handle.fd) {
             // It fails when the peer has already ended the connection.
             let _ = borrow(&fd).shutdown(Shutdown::Both);
+            #[cfg(windows)]
+            if let Some(Driver::Iocp(iocp)) = &mut state.driver {
+                iocp.end_receive(id.index);
+            }
         }
     }
 

@@ -11,13 +11,16 @@
 //!     their slots from `head` to `tail`.
 
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
 use crate::Io;
 use crate::core::Core;
-use crate::fs::{AllTerms, Terms};
+use crate::fs::AllTerms;
+#[cfg(unix)]
+use crate::fs::Terms;
+#[cfg(unix)]
 use crate::offload::LentFd;
+use crate::raw::{OwnedFd, RawFd};
 use crate::slot::NONE;
 
 /// `closer` of an open handle.
@@ -156,6 +159,7 @@ impl Source {
     }
 
     /// The number of the handle in its loop.
+    #[cfg(unix)]
     pub(crate) fn number(&self) -> u32 {
         self.id.index
     }
@@ -171,15 +175,26 @@ impl Source {
     ///
     /// # Errors
     /// `NotConnected` when the handle is closed, `EMFILE`.
+    #[cfg(unix)]
     pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
         let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
         Ok(rustix::io::fcntl_dupfd_cloexec(LentFd::new(fd), 0)?)
+    }
+
+    /// As on Unix.
+    #[cfg(windows)]
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
+        // What is made of the number is not dropped: the table of handles owns it.
+        let own = std::mem::ManuallyDrop::new(crate::core::owned(fd));
+        own.try_clone()
     }
 
     /// Has the driver register the handle's file.
     ///
     /// # Errors
     /// `NotConnected` when the handle is closed, and what the system says.
+    #[cfg(unix)]
     pub(crate) fn register(&self) -> io::Result<bool> {
         let mut state = self.core.state.borrow_mut();
         let state = &mut *state;
@@ -195,6 +210,7 @@ impl Source {
     }
 
     /// What the handle asks of operations; nothing, once it is closed.
+    #[cfg(unix)]
     pub(crate) fn terms(&self) -> Terms {
         let mut state = self.core.state.borrow_mut();
         let is_there = state.handles.find(self.id).is_some();
@@ -202,6 +218,7 @@ impl Source {
     }
 
     /// Says what the handle, which is open, asks of operations.
+    #[cfg(unix)]
     pub(crate) fn set_terms(&self, terms: Terms) {
         let mut state = self.core.state.borrow_mut();
         if state.handles.find(self.id).is_some() {

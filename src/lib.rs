@@ -10,7 +10,7 @@
 //!                         │
 //!   op                    one table of operations
 //!                         │
-//!   driver                io_uring │ readiness (epoll, kqueue)
+//!   driver                io_uring │ readiness (epoll, kqueue) │ completion ports
 //! ```
 //!
 //! An operation takes its context, its buffer and its callback by value, keeps them at an address
@@ -69,9 +69,13 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+#![cfg_attr(windows, allow(dead_code, reason = "files and datagrams are not there yet"))]
+
 mod buf;
 mod builder;
 mod clock;
+#[cfg(windows)]
+mod console;
 mod core;
 mod driver;
 mod due;
@@ -86,7 +90,9 @@ mod offload;
 mod op;
 mod pause;
 mod queue;
+mod raw;
 mod remote;
+#[cfg(unix)]
 mod signal;
 mod slot;
 mod start;
@@ -96,21 +102,30 @@ mod timer;
 
 pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
 pub use builder::Builder;
+#[cfg(windows)]
+pub use console::Signal;
 pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
+#[cfg(unix)]
 pub use fs::{
-    Allocation, At, DataFile, DataFileOptions, DirectAlignment, DirectIo, Directory, File,
-    FileType, Metadata, OpenOptions, Renaming,
+    Allocation, At, DataFile, DataFileOptions, DirectIo, Directory, FileType, Metadata,
+    OpenOptions, Renaming,
 };
+pub use fs::{DirectAlignment, File};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{
-    ConnectOptions, Datagram, Delivery, Descriptor, Keepalive, ListenOptions, PeerCredentials,
-    Received, TcpListener, TcpStream, ToUnixAddress, UdpOptions, UdpSocket, UnixAddress,
-    UnixDatagram, UnixListenOptions, UnixListener, UnixStream, stderr, stdin, stdout,
+    ConnectOptions, Datagram, Keepalive, ListenOptions, Received, TcpListener, TcpStream,
+    UdpOptions, UdpSocket,
+};
+#[cfg(unix)]
+pub use net::{
+    Delivery, Descriptor, PeerCredentials, ToUnixAddress, UnixAddress, UnixDatagram,
+    UnixListenOptions, UnixListener, UnixStream, stderr, stdin, stdout,
 };
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};
+#[cfg(unix)]
 pub use signal::Signal;
 pub use start::Trigger;
 pub use threads::{InTurn, Threads};

@@ -164,7 +164,7 @@ impl Io {
         match state.calls.pool.submit(op, job) {
             Ok(id) => state.slots.header(op.index).job = id.place,
             Err(rejected) => {
-                let code = rejected.error.raw_os_error().unwrap_or(libc::EAGAIN);
+                let code = rejected.error.raw_os_error().unwrap_or(crate::error::code::WOULD_BLOCK);
                 state.finish_in_user_space(op.index, -code);
                 refused = Some(rejected.job);
             }

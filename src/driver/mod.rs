@@ -2,51 +2,71 @@
 //! completions, cancels, and is woken from another thread. It moves operations and names none.
 
 use std::io;
-use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fs::AllTerms;
 use crate::mailbox::Wake;
-use crate::offload::{Calls, LentFd};
+use crate::offload::Calls;
+#[cfg(unix)]
+use crate::offload::LentFd;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
+use crate::raw::RawFd;
 
 mod choice;
+#[cfg(windows)]
+pub(crate) mod iocp;
 #[cfg(not(target_os = "linux"))]
 mod no_ring;
+#[cfg(unix)]
 pub(crate) mod readiness;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
 
 pub use choice::{DriverInfo, DriverKind};
 pub(crate) use choice::{best, forced};
+#[cfg(windows)]
+use iocp::Iocp;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_ring::ProvidedRing;
-use readiness::{Interest, Readiness};
+#[cfg(unix)]
+use readiness::Readiness;
 #[cfg(target_os = "linux")]
 use uring::Uring;
 #[cfg(target_os = "linux")]
 pub(crate) use uring::buf_ring::BufRing as ProvidedRing;
 
-#[cfg(not(unix))]
-compile_error!("tigereye runs on Linux, macOS and the BSDs today; Windows is to follow");
+#[cfg(not(any(unix, windows)))]
+compile_error!("tigereye runs on Linux, macOS, the BSDs and Windows");
+
+/// Which readiness a call waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Readable,
+    Writable,
+}
 
 /// One arm a driver.
 #[allow(clippy::large_enum_variant, reason = "there is one a loop, and each wait goes through it")]
 pub(crate) enum Driver {
     #[cfg(target_os = "linux")]
     Uring(Uring),
+    #[cfg(unix)]
     Readiness(Readiness),
+    #[cfg(windows)]
+    Iocp(Iocp),
 }
 
 /// The directory that a path starts in: that of a handle, or of the process.
+#[cfg(unix)]
 fn directory(fd: RawFd) -> RawFd {
     if fd == -1 { libc::AT_FDCWD } else { fd }
 }
 
 /// Whether a descriptor has offsets: a file and a disk do, a pipe, a terminal and a socket do not.
 /// It does not block (lseek(2)).
+#[cfg(unix)]
 pub(crate) fn is_seekable(fd: RawFd) -> bool {
     rustix::fs::tell(LentFd::new(fd)).is_ok()
 }
@@ -55,7 +75,10 @@ pub(crate) fn is_seekable(fd: RawFd) -> bool {
 pub(crate) enum Place<'a> {
     #[cfg(target_os = "linux")]
     Uring(uring::Place<'a>),
+    #[cfg(unix)]
     Readiness(readiness::Place<'a>),
+    #[cfg(windows)]
+    Iocp(iocp::Place<'a>),
 }
 
 /// Wakes a driver that waits, from any thread.
@@ -63,7 +86,10 @@ pub(crate) enum Place<'a> {
 pub(crate) enum Waker {
     #[cfg(target_os = "linux")]
     Uring(Arc<uring::Waker>),
+    #[cfg(unix)]
     Readiness(Arc<readiness::Waker>),
+    #[cfg(windows)]
+    Iocp(Arc<iocp::Waker>),
 }
 
 impl Wake for Waker {
@@ -71,9 +97,17 @@ impl Wake for Waker {
         match self {
             #[cfg(target_os = "linux")]
             Waker::Uring(waker) => waker.wake(),
+            #[cfg(unix)]
             Waker::Readiness(waker) => waker.wake(),
+            #[cfg(windows)]
+            Waker::Iocp(waker) => waker.wake(),
         }
     }
+}
+
+/// Why a driver is not to be had.
+fn elsewhere(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, format!("{what}; this is another system"))
 }
 
 impl Driver {
@@ -82,11 +116,15 @@ impl Driver {
             #[cfg(target_os = "linux")]
             DriverKind::Uring => Ok(Driver::Uring(Uring::new(entries)?)),
             #[cfg(not(target_os = "linux"))]
-            DriverKind::Uring => {
-                let message = "io_uring is part of Linux; this is another system";
-                Err(io::Error::new(io::ErrorKind::Unsupported, message))
-            }
+            DriverKind::Uring => Err(elsewhere("io_uring is part of Linux")),
+            #[cfg(unix)]
             DriverKind::Readiness => Ok(Driver::Readiness(Readiness::new(entries)?)),
+            #[cfg(not(unix))]
+            DriverKind::Readiness => Err(elsewhere("epoll and kqueue are part of Unix")),
+            #[cfg(windows)]
+            DriverKind::Iocp => Ok(Driver::Iocp(Iocp::new(entries)?)),
+            #[cfg(not(windows))]
+            DriverKind::Iocp => Err(elsewhere("completion ports are part of Windows")),
         }
     }
 
@@ -94,7 +132,10 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => Waker::Uring(uring.waker()),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => Waker::Readiness(readiness.waker()),
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => Waker::Iocp(iocp.waker()),
         }
     }
 
@@ -110,9 +151,12 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => Place::Uring(uring.place(op, fd, handle, calls, terms)),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => {
                 Place::Readiness(readiness.place(op, fd, handle, calls, terms))
             }
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => Place::Iocp(iocp.place(op, fd, handle, calls, terms)),
         }
     }
 
@@ -120,6 +164,7 @@ impl Driver {
     ///
     /// # Errors
     /// What the system says when the descriptor cannot be watched.
+    #[cfg(unix)]
     #[inline]
     pub(crate) fn wait_for(
         &mut self,
@@ -142,7 +187,10 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.inline_pending(),
+            #[cfg(unix)]
             Driver::Readiness(_) => 0,
+            #[cfg(windows)]
+            Driver::Iocp(_) => 0,
         }
     }
 
@@ -152,7 +200,10 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.concluded(),
+            #[cfg(unix)]
             Driver::Readiness(_) => 0,
+            #[cfg(windows)]
+            Driver::Iocp(_) => 0,
         }
     }
 
@@ -162,7 +213,10 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.next_concluded(),
+            #[cfg(unix)]
             Driver::Readiness(_) => None,
+            #[cfg(windows)]
+            Driver::Iocp(_) => None,
         }
     }
 
@@ -184,12 +238,16 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => ring.unregister(uring),
+            #[cfg(unix)]
             Driver::Readiness(_) => false,
+            #[cfg(windows)]
+            Driver::Iocp(_) => false,
         }
     }
 
     /// Asks for an operation back; says whether the driver has let go of it at once, else it
     /// completes. It waits for one of these handles, if for any.
+    #[cfg_attr(windows, expect(unused_variables, reason = "the port is told by the call"))]
     pub(crate) fn cancel(&mut self, op: Op, handles: [u32; 2]) -> bool {
         match self {
             #[cfg(target_os = "linux")]
@@ -197,28 +255,42 @@ impl Driver {
                 uring.cancel(op);
                 false
             }
+            #[cfg(unix)]
             Driver::Readiness(readiness) => {
                 handles.into_iter().any(|handle| readiness.cancel(op, handle))
+            }
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => {
+                iocp.cancel(op);
+                false
             }
         }
     }
 
     /// What a new handle receives is one row of bytes, without boundaries.
     #[inline]
+    #[cfg_attr(windows, expect(unused_variables, reason = "readiness's alone"))]
     pub(crate) fn has_no_boundaries(&mut self, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(_) => {}
+            #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
+            #[cfg(windows)]
+            Driver::Iocp(_) => {}
         }
     }
 
     /// A new handle is a socket of datagrams.
+    #[cfg_attr(windows, expect(unused_variables, reason = "the port is told by the call"))]
     pub(crate) fn carries_datagrams(&mut self, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.carries_datagrams(handle),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.carries_datagrams(handle),
+            #[cfg(windows)]
+            Driver::Iocp(_) => {}
         }
     }
 
@@ -228,17 +300,24 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.register(fd, handle),
+            #[cfg(unix)]
             Driver::Readiness(_) => Ok(false),
+            #[cfg(windows)]
+            Driver::Iocp(_) => Ok(false),
         }
     }
 
     /// A handle on which nothing is pending is about to be closed or given away.
     #[inline]
+    #[cfg_attr(windows, expect(unused_variables, reason = "the port is told by the call"))]
     pub(crate) fn forget(&mut self, fd: RawFd, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.forget(handle),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.forget(fd, handle),
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => iocp.forget(handle),
         }
     }
 
@@ -252,11 +331,15 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.wait(timeout, ready),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.wait(timeout, ready),
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => iocp.wait(timeout, ready),
         }
     }
 
     /// Makes the raw descriptor readable when `timeout` has passed, for an embedding loop.
+    #[cfg(unix)]
     pub(crate) fn arm(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
             #[cfg(target_os = "linux")]
@@ -266,6 +349,7 @@ impl Driver {
     }
 
     /// What an embedding loop polls.
+    #[cfg(unix)]
     pub(crate) fn raw_fd(&mut self) -> io::Result<RawFd> {
         match self {
             #[cfg(target_os = "linux")]
@@ -279,7 +363,10 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.system_calls(),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.system_calls(),
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => iocp.system_calls(),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::ListenOptions;
 use super::stream::{Stream, adopt, into_blocking, socket};
 use crate::handle::Source;
 use crate::op::accept::{Accept, AcceptEach};
+use crate::raw::{IntoRawFd, OwnedFd};
 use crate::{AsSource, Io, Next, Op, TcpStream};
 
 /// A socket that accepts TCP connections.

@@ -109,7 +109,7 @@ impl ListenOptions {
 
     pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = new_socket(address)?;
-        socket.set_reuse_address(self.reuse_address)?;
+        system::allow_to_bind_again(&socket, self.reuse_address)?;
         if self.reuse_port {
             system::share_port(&socket)?;
         }
@@ -179,7 +179,7 @@ impl ConnectOptions {
             keepalive.apply(&socket2::SockRef::from(&socket))?;
         }
         if let Some(local) = self.local {
-            socket.set_reuse_address(true)?;
+            system::allow_to_bind_again(&socket, true)?;
             socket.bind(&SockAddr::from(local))?;
         }
         Ok(socket)
@@ -239,6 +239,7 @@ impl UdpOptions {
 
     pub(crate) fn bind(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        system::report_errors(&socket, false)?;
         socket.set_reuse_address(self.reuse_address)?;
         if self.reuse_port {
             system::share_port(&socket)?;

@@ -4,7 +4,6 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::net::{Shutdown, SocketAddr};
 use std::ops::Deref;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use super::{ConnectOptions, Keepalive, system};
 use crate::buf::bytes;
 use crate::core::owned;
 use crate::driver::DriverKind;
-use crate::driver::readiness::Interest;
+use crate::driver::Interest;
 use crate::handle::{HandleId, Source};
 use crate::op::connect::Connect;
 use crate::op::poll::Poll;
@@ -26,6 +25,7 @@ use crate::op::supply::Supply;
 use crate::op::tries::Tries;
 use crate::op::vectored::{Message, RecvVectored, SendVectored};
 use crate::op::{shutdown, user_space::Failed};
+use crate::raw::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use crate::state::Target;
 use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op, PoolBuf};
 
@@ -92,7 +92,7 @@ pub(crate) fn socket(source: &Source) -> io::Result<Borrowed> {
 
 /// Sends what the system takes at once.
 pub(crate) fn send_now(source: &Source, bytes: &[u8]) -> io::Result<usize> {
-    socket(source)?.send_with_flags(bytes, libc::MSG_DONTWAIT | system::SEND_FLAGS)
+    system::send_now(&*socket(source)?, bytes)
 }
 
 /// A kind of stream, as it is made of a socket that was accepted or connected.
@@ -107,6 +107,7 @@ pub(crate) trait Stream: Sized + 'static {
     fn address(raw: SockAddr) -> Option<Self::Address>;
     fn peer(&self) -> io::Result<Self::Address>;
     /// Accepts a connection, without waiting.
+    #[cfg(unix)]
     fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)>;
 }
 
@@ -127,6 +128,7 @@ impl Stream for TcpStream {
         self.peer_addr()
     }
 
+    #[cfg(unix)]
     fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
         system::accept(listener)
     }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{IntoRawFd, OwnedFd};
 
 use socket2::{SockAddr, SockRef, Type};
 
@@ -16,6 +15,7 @@ use crate::op::recv_from_each::RecvFromEach;
 use crate::op::send_to::SendTo;
 use crate::op::supply::Supply;
 use crate::op::user_space::Failed;
+use crate::raw::{IntoRawFd, OwnedFd};
 use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op};
 
 /// A UDP socket. Dropping it closes it, once nothing is pending on it.
@@ -100,7 +100,9 @@ impl UdpSocket {
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
         socket.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
-        system::forbid_sigpipe(&SockRef::from(&socket))?;
+        let own = SockRef::from(&socket);
+        system::forbid_sigpipe(&own)?;
+        system::report_errors(&own, own.peer_addr().is_ok())?;
         let fd = OwnedFd::from(socket).into_raw_fd();
         Ok(UdpSocket { source: Source::of_datagrams(io, fd) })
     }
@@ -142,7 +144,9 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what connect(2) says, such as `NetworkUnreachable`.
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        self.socket()?.connect(&SockAddr::from(peer))
+        let socket = self.socket()?;
+        socket.connect(&SockAddr::from(peer))?;
+        system::report_errors(&socket, true)
     }
 
     /// Has no peer any more.
@@ -155,7 +159,8 @@ impl UdpSocket {
     /// port 0 until something is sent.
     pub fn disconnect(&self) -> io::Result<()> {
         let socket = self.socket()?;
-        system::disconnect(&socket)
+        system::disconnect(&socket)?;
+        system::report_errors(&socket, false)
     }
 
     /// Operations in flight on this socket, those that queue behind others included.

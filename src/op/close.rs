@@ -9,6 +9,9 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -24,7 +27,13 @@ impl Operation for Close {
         place.submit(opcode::Close::new(types::Fd(place.fd)).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        place.close()
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         place.close()
     }
 

@@ -4,19 +4,26 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::RawFd;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
-use super::envelope::{self, Envelope};
+#[cfg(unix)]
+use super::envelope;
+use super::envelope::Envelope;
 use super::recv::written;
 use super::{Direction, Operation, Start, Step};
+#[cfg(windows)]
+use crate::buf::room;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::NO_ROOM;
 use crate::net::{Address, Received};
+use crate::raw::RawFd;
 use crate::{Io, IoBufMut};
 
 /// `A` is the family of addresses that the caller expects.
@@ -35,6 +42,7 @@ impl<B: IoBufMut, A: Address> RecvFrom<B, A> {
     }
 
     /// The header of the message, unless there is no room for one.
+    #[cfg(unix)]
     fn describe(&mut self, fd: RawFd) -> Result<*mut libc::msghdr, i32> {
         self.fd = fd;
         match self.buf.writable() {
@@ -57,10 +65,21 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
         }
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         match self.describe(place.fd) {
             Ok(header) => place.recv_datagram(|socket| envelope::receive(socket, header)),
             Err(result) => Start::Ready(result),
+        }
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        self.fd = place.fd;
+        match room(&mut self.buf) {
+            // It would swallow a datagram.
+            [] => Start::Ready(NO_ROOM),
+            room => place.recv_datagram(|socket| self.envelope.receive(socket, room)),
         }
     }
 

@@ -19,6 +19,9 @@ use super::recv::clamp;
 use super::tries::Tries;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -56,6 +59,7 @@ fn attempt(
 }
 
 /// Tries to send what is left of a buffer; where nothing is, all is done.
+#[cfg(unix)]
 #[inline(always)]
 pub(crate) fn send_rest(rest: &[u8], place: &mut readiness::Place<'_>) -> Start {
     match rest {
@@ -83,8 +87,15 @@ impl<B: IoBuf> Operation for Send<B> {
         attempt(place, &bytes, &mut self.tried, &mut self.tries)
     }
 
+    #[cfg(unix)]
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        place.send(bytes(&self.buf))
+    }
+
+    #[cfg(windows)]
+    #[inline(always)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
 
@@ -144,9 +155,19 @@ impl<B: IoBuf> Operation for SendAll<B> {
         self.start(place, true)
     }
 
+    #[cfg(unix)]
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         send_rest(self.rest(), place)
+    }
+
+    #[cfg(windows)]
+    #[inline(always)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        match self.rest() {
+            [] => Start::Ready(0),
+            rest => place.send(rest),
+        }
     }
 
     #[inline]
@@ -193,9 +214,16 @@ impl<B: IoBuf> Operation for SendDetached<B> {
         self.all.start(place, false)
     }
 
+    #[cfg(unix)]
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.all.readiness(place)
+    }
+
+    #[cfg(windows)]
+    #[inline(always)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        self.all.iocp(place)
     }
 
     #[inline]

@@ -3,23 +3,31 @@
 #![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[cfg(unix)]
 #[path = "../common/alone.rs"]
 mod alone;
 mod closing;
+#[cfg(unix)]
 mod data_files;
+#[cfg(unix)]
 mod descriptors;
 mod detached;
+#[cfg(unix)]
 mod direct;
 mod edges;
 mod ends;
+#[cfg(unix)]
 mod file_parts;
+#[cfg(unix)]
 mod files;
 mod flow;
 mod huge;
 mod life;
 mod multishot;
 mod options;
+#[cfg(unix)]
 mod passing;
+#[cfg(unix)]
 mod paths;
 #[path = "../common/patient.rs"]
 mod patient;
@@ -30,6 +38,7 @@ mod rules;
 #[path = "../common/scratch.rs"]
 mod scratch;
 mod send_file;
+#[cfg(unix)]
 mod signals;
 #[cfg(target_os = "linux")]
 mod splice;
@@ -39,8 +48,12 @@ mod tcp;
 mod timers;
 mod udp;
 mod udp_socket;
+#[cfg(unix)]
 mod unix;
+#[cfg(unix)]
 mod unix_datagram;
+#[cfg(windows)]
+mod windows;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
@@ -49,6 +62,26 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tigereye::{AsSource, Io, Source, TcpStream};
+
+/// The system's codes that tests compare with.
+mod code {
+    #[cfg(unix)]
+    pub(crate) use libc::{EDESTADDRREQ as NO_PEER, EINVAL as INVALID, EMSGSIZE as TOO_LONG};
+    /// `WSAENOTCONN`, `WSAEINVAL`, `WSAEMSGSIZE`.
+    #[cfg(windows)]
+    pub(crate) const NO_PEER: i32 = 10057;
+    #[cfg(windows)]
+    pub(crate) const INVALID: i32 = 10022;
+    #[cfg(windows)]
+    pub(crate) const TOO_LONG: i32 = 10040;
+}
+
+/// What a send says when the peer has reset the connection: Windows goes on saying just that.
+const GONE: std::io::ErrorKind = if cfg!(windows) {
+    std::io::ErrorKind::ConnectionReset
+} else {
+    std::io::ErrorKind::BrokenPipe
+};
 
 /// Longer than any test takes, on the busiest machine: what is in flight after it hangs.
 const HANG: Duration = Duration::from_secs(120);
