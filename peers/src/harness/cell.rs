@@ -15,6 +15,8 @@ use std::rc::Rc;
 
 /// Bytes under way from which on a cell is given [`HEAVY_SECONDS`], to settle and to be measured.
 const HEAVY_BYTES: u64 = 32 << 20;
+/// Connections from which on it is given them.
+const HEAVY_CONNECTIONS: u32 = 4096;
 const HEAVY_SECONDS: f64 = 0.5;
 /// Figures that the load gives.
 const RATE: &str = "messages_per_s";
@@ -118,12 +120,13 @@ impl Cell {
     }
 
     /// Where more bytes are under way than TCP has memory for at first, segments are dropped until
-    /// its windows have settled, with timeouts of 200 ms: such a cell needs longer times.
+    /// its windows have settled, with timeouts of 200 ms; and where connections are many, it takes a
+    /// tenth of a second until each has had its turn. Such cells need longer times.
     #[must_use]
     pub fn settled(&self, effort: Effort) -> Effort {
         let size = if self.page.is_some() { FILE_BYTES } else { self.size };
         let bytes = u64::from(size) * u64::from(self.connections) * u64::from(self.pipeline);
-        if bytes < HEAVY_BYTES {
+        if bytes < HEAVY_BYTES && self.connections < HEAVY_CONNECTIONS {
             return effort;
         }
         Effort {

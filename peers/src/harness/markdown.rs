@@ -208,6 +208,9 @@ fn machine(results: &Value) -> Table {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         table.push(strings([name, &value]));
     }
+    for row in rows(results, "missing") {
+        table.push(strings([text(row, "program"), text(row, "reason")]));
+    }
     let spreads = rows(results, "cells").iter().flat_map(|cell| rows(cell, "servers"));
     let spreads = spreads.filter_map(|row| spread(&row["messages_per_s"]));
     let spreads = Spread::of(spreads.map(|spread| spread.relative() * 100.0));
