@@ -1,4 +1,5 @@
-//! Echo, HTTP, datagrams and accepting on libuv. `--print version` says which version it is, and serves nothing.
+//! Echo, HTTP, datagrams and accepting on libuv. `--print version` says which version it is, and
+//! serves nothing.
 
 #[cfg(libuv)]
 mod ffi;

@@ -1,8 +1,8 @@
 //! Echo, HTTP, datagrams and accepting on monoio: a task and a buffer per connection, one operation
 //! under way on each, as its examples have it.
 //!
-//! The ring is made as monoio's own benchmark of it advises (`uring_builder`), for one thread and with
-//! completions that are produced when that thread asks for them.
+//! The ring is made through monoio's `uring_builder`: for one thread, and with completions that are
+//! produced when that thread asks for them.
 
 use monoio::buf::{Slice, SliceMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};

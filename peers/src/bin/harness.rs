@@ -10,7 +10,7 @@
 //!   --rounds 5  --seconds 0.1  --warm-up 0.03
 //!   --load 0.5                            of the slowest server's rate, for latencies
 //!   --idle 10000                          idle connections
-//!   --scale 1                             of small measurements and instructions: 0.01 is a hundredth
+//!   --scale 1                             of small measurements and instructions: 0.01 is 1 %
 //!   --servers bare_uring,mio              only these
 //!   --sized tokio,mio                     only the size and build time of these
 //!   --add "label=path flags;label=…"      servers beyond the built-in list

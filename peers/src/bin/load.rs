@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! load --addr 127.0.0.1:43210 --mode echo|http|file|udp|accept|idle --connections N --size S
-//!      --pipeline P | --rate R   --seconds D --warm-up W | --messages M   [--pid SERVER] [--file PATH]
+//!      --pipeline P | --rate R   --seconds D --warm-up W | --messages M
+//!      [--pid SERVER] [--file PATH]
 //! ```
 //!
 //! `--rate` sends so many messages a second, at times that are fixed beforehand.

@@ -38,7 +38,8 @@ fn configuration(addr: SocketAddr, root: &Path, own: &Path) -> String {
             access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;
             keepalive_requests 1000000000; keepalive_timeout 1h;
             open_file_cache max=16; default_type application/octet-stream;
-            client_body_temp_path {own}/client_body; proxy_temp_path {own}/proxy; fastcgi_temp_path {own}/fastcgi;
+            client_body_temp_path {own}/client_body; proxy_temp_path {own}/proxy;
+            fastcgi_temp_path {own}/fastcgi;
             uwsgi_temp_path {own}/uwsgi; scgi_temp_path {own}/scgi;
             server {{
                 listen {addr} backlog=4096; root {root};

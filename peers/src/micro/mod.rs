@@ -1,8 +1,9 @@
 //! The small measurements: what both programs measure, under which name, and how they report it.
 //!
-//! `micro_bare`, `micro_tigereye` and the programs of libraries print a line of JSON per figure: what was measured, by which
-//! means, and nanoseconds each (CPU time of the thread, or wall time where threads wait for each
-//! other). What has the same name is compared, so a name says exactly what is done.
+//! `micro_bare`, `micro_tigereye` and the programs of libraries print a line of JSON per figure: what
+//! was measured, by which means, and nanoseconds each (CPU time of the thread, or wall time where
+//! threads wait for each other). What has the same name is compared, so a name says exactly what is
+//! done.
 
 pub mod bare_post;
 pub mod bare_timer;
