@@ -5,6 +5,7 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(libuv)");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/server.c");
+    println!("cargo::rerun-if-changed=src/micro.c");
     let header = "src/libuv_is_there.c";
     if cc::Build::new().cargo_warnings(false).file(header).try_expand().is_err() {
         // What never is there counts as changed, so every build looks again. The header itself would
@@ -15,6 +16,7 @@ fn main() {
     println!("cargo::rerun-if-changed=/usr/include/uv.h");
     cc::Build::new()
         .file("src/server.c")
+        .file("src/micro.c")
         .flag("-std=gnu11")
         .warnings(true)
         .extra_warnings(true)

@@ -1,21 +1,21 @@
-//! Command lines of the form `--name value`.
+//! Command lines of the form `--name value`, or `--name` alone where that says it all.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
 /// Parsed arguments. Each is taken once; [`Args::finish`] refuses what nobody took.
-pub struct Args(BTreeMap<String, String>);
+pub struct Args(BTreeMap<String, Option<String>>);
 
 impl Args {
     /// Reads the process's arguments; a wrong shape ends the process with a message.
     #[must_use]
     pub fn from_env() -> Self {
         let mut map = BTreeMap::new();
-        let mut args = std::env::args().skip(1);
+        let mut args = std::env::args().skip(1).peekable();
         while let Some(name) = args.next() {
             let Some(name) = name.strip_prefix("--") else { fail(&format!("unexpected {name:?}")) };
-            let Some(value) = args.next() else { fail(&format!("--{name} needs a value")) };
+            let value = args.next_if(|next| !next.starts_with("--"));
             map.insert(name.to_owned(), value);
         }
         Self(map)
@@ -23,10 +23,19 @@ impl Args {
 
     /// The value of `--name` if it was given.
     pub fn take<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
-        let value = self.0.remove(name)?;
+        let Some(value) = self.0.remove(name)? else { fail(&format!("--{name} needs a value")) };
         match value.parse() {
             Ok(value) => Some(value),
             Err(error) => fail(&format!("--{name} {value}: {error}")),
+        }
+    }
+
+    /// Whether `--name` was given, with nothing behind it.
+    pub fn flag(&mut self, name: &str) -> bool {
+        match self.0.remove(name) {
+            Some(Some(value)) => fail(&format!("--{name} {value}: it takes no value")),
+            Some(None) => true,
+            None => false,
         }
     }
 

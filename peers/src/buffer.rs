@@ -21,6 +21,26 @@ impl Buffer {
         Self { bytes, start }
     }
 
+    /// The same, all of it there: for libraries that ask for a slice, and so for bytes that have been
+    /// written before. Where an allocator has had the memory already, that touches all of it.
+    #[must_use]
+    pub fn zeroed(len: usize) -> Self {
+        let bytes = vec![0; len + LINE - 1];
+        let start = bytes.as_ptr().align_offset(LINE);
+        Self { bytes, start }
+    }
+
+    /// All of a zeroed one.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..]
+    }
+
+    /// The bytes, and where in them the cache line starts: for libraries that take a `Vec` away.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<u8>, usize) {
+        (self.bytes, self.start)
+    }
+
     /// Emptied, to be extended by no more than there is room for.
     pub fn empty(&mut self) -> &mut Vec<u8> {
         self.bytes.truncate(self.start);

@@ -4,17 +4,19 @@
 //! they are submitted; small answers come in by multishot receives and are all checked; large ones
 //! are thrown away by the kernel without copying them, but for one receive in [`CHECK_EVERY`],
 //! which is copied and compared byte by byte. All answers are counted.
+//!
+//! Datagrams are messages like any other, one under way on each of N sockets: fewer than a socket
+//! keeps, so that none is lost.
 
 use crate::histogram::Histogram;
 use crate::load::Script;
 use crate::sys::arena::Arena;
-use crate::sys::net;
 use crate::sys::process::{cpu_time_ns, own_cpu_ns};
 use crate::sys::ring::{self, Completion, Port, RecvHow, SendKind, SlotRange};
 use io_uring::types::Timespec;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Instant;
 
 /// The pattern that is sent.
@@ -36,6 +38,9 @@ const SEND: u64 = 3 << 32;
 const SEND_INLINE: u64 = 4 << 32;
 const BEGIN: u64 = 5 << 32;
 const END: u64 = 6 << 32;
+const OVERDUE: u64 = 7 << 32;
+/// Seconds after the end in which what is under way must be answered.
+const OVERDUE_SECONDS: f64 = 5.0;
 
 /// What to do.
 pub struct Plan {
@@ -53,6 +58,10 @@ pub struct Plan {
     pub seconds: f64,
     /// End after so many messages instead.
     pub messages: Option<u64>,
+    /// Messages per second, at times that are fixed beforehand, instead of a new one for each answer.
+    /// Then [`Outcome::latency`] counts from the time that was intended, so that what waits behind a
+    /// slow answer is not left out ("coordinated omission").
+    pub rate: Option<f64>,
 }
 
 /// What came of it, between the end of the warm-up and the end.
@@ -70,10 +79,12 @@ pub struct Outcome {
     pub checked_bytes: u64,
     /// Time from sending a message to having its whole answer.
     pub latency: Histogram,
+    /// With a rate: how much later than intended messages were sent.
+    pub late: Histogram,
 }
 
 struct Connection {
-    stream: TcpStream,
+    socket: OwnedFd,
     /// Bytes handed to the socket, ever; the position in the stream of requests.
     sent: u64,
     /// Bytes owed to the server.
@@ -90,11 +101,40 @@ struct Connection {
     answered: u64,
 }
 
-struct Mark {
+/// The clocks at one moment.
+pub struct Mark {
     time: Instant,
     messages: u64,
     server_cpu_ns: u64,
     client_cpu_ns: u64,
+}
+
+impl Mark {
+    /// Now, with so many messages answered.
+    pub fn now(plan: &Plan, messages: u64) -> io::Result<Self> {
+        Ok(Self {
+            time: Instant::now(),
+            messages,
+            server_cpu_ns: plan.server.map_or(Ok(0), cpu_time_ns)?,
+            client_cpu_ns: own_cpu_ns()?,
+        })
+    }
+
+    /// What came to pass from this moment to another.
+    pub fn until(&self, end: &Mark, outcome: &mut Outcome) {
+        outcome.messages = end.messages - self.messages;
+        outcome.seconds = (end.time - self.time).as_secs_f64();
+        outcome.server_cpu_ns = end.server_cpu_ns - self.server_cpu_ns;
+        outcome.client_cpu_ns = end.client_cpu_ns - self.client_cpu_ns;
+    }
+}
+
+/// Messages at intended times, one connection after another.
+struct Pace {
+    interval_ns: f64,
+    begun: u64,
+    /// Those that there are in all, once the time is over.
+    last: Option<u64>,
 }
 
 struct Client<'r> {
@@ -112,6 +152,7 @@ struct Client<'r> {
     messages: u64,
     /// Messages that may still be begun.
     budget: u64,
+    pace: Option<Pace>,
     begin: Option<Mark>,
     outcome: Outcome,
     done: bool,
@@ -121,7 +162,8 @@ struct Client<'r> {
 pub fn run(script: Script, plan: Plan) -> io::Result<Outcome> {
     assert!((1..=PIPELINE_MAX).contains(&plan.pipeline), "pipeline of 1 to {PIPELINE_MAX}");
     let multi = script.answer <= SMALL_MAX;
-    let burst = plan.pipeline * script.request.max(script.answer);
+    let pipeline = if plan.rate.is_some() { PIPELINE_MAX } else { plan.pipeline };
+    let burst = pipeline * script.request.max(script.answer);
     let slot_size = (script.period + burst).next_multiple_of(4096) as u32;
     let slots = SLOTS + if multi { HELD } else { plan.connections };
     let mut ring = ring::build(1024)?;
@@ -135,7 +177,7 @@ pub fn run(script: Script, plan: Plan) -> io::Result<Outcome> {
     let mut connections = Vec::new();
     for _ in 0..plan.connections {
         connections.push(Connection {
-            stream: net::connect(plan.addr)?,
+            socket: script.connect(plan.addr)?,
             sent: 0,
             owed: 0,
             sending: 0,
@@ -149,7 +191,10 @@ pub fn run(script: Script, plan: Plan) -> io::Result<Outcome> {
         });
     }
     let budget = plan.messages.unwrap_or(u64::MAX);
+    let pace = |rate| Pace { interval_ns: 1e9 / rate, begun: 0, last: None };
+    let pace = plan.rate.map(pace);
     let client = Client {
+        pace,
         port,
         script,
         plan,
@@ -184,12 +229,19 @@ impl Client<'_> {
             self.begin = Some(self.snapshot()?);
         }
         for at in 0..self.plan.connections {
-            self.begin_messages(at, self.plan.pipeline as u64);
+            if self.pace.is_none() {
+                self.begin_messages(at, self.plan.pipeline as u64);
+            }
             self.mark(at);
         }
         while !self.done {
+            self.begin_due();
             self.settle();
-            self.port.enter(1)?;
+            match self.pace {
+                // A load that slept would send late.
+                Some(_) => self.port.poll()?,
+                None => self.port.enter(1)?,
+            }
             self.now_ns = self.epoch.elapsed().as_nanos() as u64;
             while let Some(completion) = self.port.next() {
                 self.dispatch(completion)?;
@@ -205,32 +257,68 @@ impl Client<'_> {
             kind @ (SEND | SEND_INLINE) => self.send_ended(at, completion.result, kind == SEND),
             BEGIN => {
                 self.outcome.latency.clear();
+                self.outcome.late.clear();
                 self.begin = Some(self.snapshot()?);
                 Ok(())
             }
+            END if self.pace.is_some() => self.end_pace(),
             END => self.finish(),
+            OVERDUE => Err(io::Error::other("the server does not keep up with the rate")),
             other => unreachable!("a completion marked {other:#x}"),
         }
     }
 
     fn snapshot(&self) -> io::Result<Mark> {
-        Ok(Mark {
-            time: Instant::now(),
-            messages: self.messages,
-            server_cpu_ns: self.plan.server.map_or(Ok(0), cpu_time_ns)?,
-            client_cpu_ns: own_cpu_ns()?,
-        })
+        Mark::now(&self.plan, self.messages)
     }
 
     fn finish(&mut self) -> io::Result<()> {
         let end = self.snapshot()?;
         let Some(begin) = &self.begin else { return Err(io::Error::other("no time to measure")) };
-        self.outcome.messages = end.messages - begin.messages;
-        self.outcome.seconds = (end.time - begin.time).as_secs_f64();
-        self.outcome.server_cpu_ns = end.server_cpu_ns - begin.server_cpu_ns;
-        self.outcome.client_cpu_ns = end.client_cpu_ns - begin.client_cpu_ns;
+        begin.until(&end, &mut self.outcome);
         self.done = true;
         Ok(())
+    }
+
+    /// Begins what is due by now. A connection with too many messages under way holds up the rest,
+    /// and what comes late for that is late from the time that was intended.
+    fn begin_due(&mut self) {
+        let Some(pace) = &mut self.pace else { return };
+        let due = pace.last.unwrap_or((self.now_ns as f64 / pace.interval_ns) as u64);
+        while pace.begun < due {
+            let at = (pace.begun % u64::from(self.plan.connections)) as u32;
+            let connection = &mut self.connections[at as usize];
+            if connection.begun - connection.answered == PIPELINE_MAX as u64 {
+                return;
+            }
+            let intended = (pace.begun as f64 * pace.interval_ns) as u64;
+            self.outcome.late.record(self.now_ns.saturating_sub(intended), 1);
+            connection.stamps[connection.begun as usize % PIPELINE_MAX] = intended;
+            connection.begun += 1;
+            connection.owed += self.script.request as u32;
+            pace.begun += 1;
+            if !connection.dirty {
+                connection.dirty = true;
+                self.dirty.push(at);
+            }
+        }
+    }
+
+    /// Nothing more is begun, and every answer is waited for: to leave out the slowest would be to
+    /// make the rest look fast.
+    fn end_pace(&mut self) -> io::Result<()> {
+        if let Some(pace) = &mut self.pace {
+            pace.last = Some((self.now_ns as f64 / pace.interval_ns) as u64);
+        }
+        self.port.timeout(timespec(OVERDUE_SECONDS), OVERDUE);
+        self.finish_pace()
+    }
+
+    fn finish_pace(&mut self) -> io::Result<()> {
+        match self.pace.as_ref().and_then(|pace| pace.last) {
+            Some(last) if last == self.messages => self.finish(),
+            _ => Ok(()),
+        }
     }
 
     fn begin_messages(&mut self, at: u32, count: u64) {
@@ -279,7 +367,7 @@ impl Client<'_> {
 
     fn arm(&mut self, at: u32) {
         let connection = &mut self.connections[at as usize];
-        let socket = connection.stream.as_raw_fd() as u32;
+        let socket = connection.socket.as_raw_fd() as u32;
         connection.receiving = true;
         if self.multi {
             self.port.recv_multi(socket, RECV | u64::from(at));
@@ -311,7 +399,7 @@ impl Client<'_> {
         connection.sending = connection.owed;
         let offset = (connection.sent % self.script.period as u64) as u32;
         let bytes = SlotRange { slot: PATTERN, offset, len: connection.owed };
-        let socket = connection.stream.as_raw_fd() as u32;
+        let socket = connection.socket.as_raw_fd() as u32;
         let tag = if kind == SendKind::Inline { SEND_INLINE } else { SEND } | u64::from(at);
         self.port.send_slot(socket, bytes, kind, tag);
     }
@@ -378,7 +466,9 @@ impl Client<'_> {
         }
         connection.answered = answered;
         self.messages += count;
-        if count > 0 {
+        if count > 0 && self.pace.is_some() {
+            self.finish_pace()?;
+        } else if count > 0 {
             self.begin_messages(at, count);
             self.mark(at);
             if Some(self.messages) == self.plan.messages {

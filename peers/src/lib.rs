@@ -3,12 +3,13 @@
 //!
 //! ```text
 //!   harness ──starts──▶ server (core 0)  ◀──TCP──  load (core 1) ◀──starts── harness
-//!              bare_uring  bare_epoll, peer_mio     client.rs
+//!              bare_uring  bare_epoll, peer_mio     client.rs, accepts.rs
 //!              uring_server.rs  readiness/          histogram.rs
-//!              uring_files.rs
+//!              uring_files.rs  uring_datagrams.rs  uring_accept.rs
 //!                     └─ service.rs: echo, HTTP, a file over HTTP
 //! ```
 
+pub mod accepts;
 pub mod args;
 pub mod buffer;
 pub mod client;
@@ -24,5 +25,7 @@ pub mod storage;
 pub mod sys;
 pub mod trial;
 pub mod tuning;
+pub mod uring_accept;
+pub mod uring_datagrams;
 pub mod uring_files;
 pub mod uring_server;

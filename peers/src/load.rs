@@ -1,7 +1,9 @@
 //! What is sent and what must come back.
 
+use crate::sys::net;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// Period of the echoed pattern: not a multiple of any message size, so that swapped, lost or
@@ -22,6 +24,7 @@ pub struct Script {
 
 enum Kind {
     Echo,
+    Datagrams,
     /// The request, and what is compared behind an answer's head.
     Http {
         text: Vec<u8>,
@@ -34,6 +37,20 @@ impl Script {
     #[must_use]
     pub fn echo(size: usize) -> Self {
         Self { request: size, answer: size, period: PERIOD, kind: Kind::Echo }
+    }
+
+    /// Datagrams of `size` bytes that come back as they are.
+    #[must_use]
+    pub fn datagrams(size: usize) -> Self {
+        Self { request: size, answer: size, period: PERIOD, kind: Kind::Datagrams }
+    }
+
+    /// A socket to send to the server with.
+    pub fn connect(&self, addr: SocketAddr) -> io::Result<OwnedFd> {
+        match self.kind {
+            Kind::Datagrams => net::connect_datagrams(addr).map(OwnedFd::from),
+            Kind::Echo | Kind::Http { .. } => net::connect(addr).map(OwnedFd::from),
+        }
     }
 
     /// Requests of `/hello`. Asks once, to learn how long the server's answer is.
@@ -105,7 +122,7 @@ impl Script {
     #[must_use]
     pub fn check(&self, region: &[u8], position: u64, bytes: &[u8]) -> bool {
         let contents = match &self.kind {
-            Kind::Echo => {
+            Kind::Echo | Kind::Datagrams => {
                 let at = (position % self.period as u64) as usize;
                 return bytes == &region[at..][..bytes.len()];
             }

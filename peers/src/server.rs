@@ -1,20 +1,23 @@
 //! What every server program shares: its command line and its first line of output.
 //!
 //! ```text
-//! program --mode echo|http|file --addr 127.0.0.1:0 --size 64 [--file PATH] [flags of its own]
+//! program --mode echo|http|file|udp|accept --addr 127.0.0.1:0 --size 64 [--file PATH]
+//!         [flags of its own]
 //! listening 127.0.0.1:43210
 //! ```
 //!
-//! `--size` is a hint: the message size that the harness is about to use. `--file` is what `file`
-//! sends; it is opened once, at the start. SIGTERM ends the program with status 0.
+//! `udp` echoes datagrams, `accept` closes every connection as soon as it is there. `--size` is a
+//! hint: the message size that the harness is about to use. `--file` is what `file` sends; it is
+//! opened once, at the start. SIGTERM ends the program with status 0.
 
 use crate::args::{Args, fail};
 use crate::sys::{net, process};
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// What is to be spoken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,7 +28,29 @@ pub enum Mode {
     Http,
     /// `GET /file`.
     File,
+    /// Every datagram back.
+    Udp,
+    /// Every connection closed.
+    Accept,
 }
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "echo" => Self::Echo,
+            "http" => Self::Http,
+            "file" => Self::File,
+            "udp" => Self::Udp,
+            "accept" => Self::Accept,
+            _ => return Err("echo, http, file, udp or accept".to_owned()),
+        })
+    }
+}
+
+/// Bytes that a datagram has at most.
+pub const DATAGRAM_MAX: usize = 2048;
 
 /// What `GET /file` is answered with.
 pub struct Contents {
@@ -58,26 +83,31 @@ pub struct Server {
     pub contents: Option<Contents>,
     /// Bound and listening.
     pub listener: TcpListener,
+    /// Bound, for [`Mode::Udp`], and there alone.
+    pub socket: Option<UdpSocket>,
     /// Readable once the program is to end.
     pub signal: OwnedFd,
+}
+
+/// Prints the line that the harness waits for.
+pub fn announce(addr: SocketAddr) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening {addr}")?;
+    out.flush()
 }
 
 impl Server {
     /// Reads the common flags, listens, and announces the address.
     pub fn start(args: &mut Args) -> io::Result<Self> {
-        let mode = match args.get("mode", "echo".to_owned()).as_str() {
-            "echo" => Mode::Echo,
-            "http" => Mode::Http,
-            "file" => Mode::File,
-            other => fail(&format!("--mode {other}: echo, http or file")),
-        };
+        let mode = args.take("mode").unwrap_or(Mode::Echo);
         let contents = if mode == Mode::File { Some(Contents::open(args)?) } else { None };
         let size = args.get("size", 64);
         let addr = args.get("addr", SocketAddr::from(([127, 0, 0, 1], 0)));
         process::lift_file_limit()?;
         let signal = process::termination()?;
         let listener = net::listen(addr)?;
-        Ok(Self { mode, size, contents, listener, signal })
+        let socket = if mode == Mode::Udp { Some(net::datagrams(addr)?) } else { None };
+        Ok(Self { mode, size, contents, listener, socket, signal })
     }
 
     /// Reads `--buffer`: bytes that one receive takes at most. Large messages gather, and are best
@@ -86,10 +116,27 @@ impl Server {
         args.get("buffer", if self.size < 4096 { 16 * 1024 } else { 256 * 1024 })
     }
 
+    /// Where it is to be found.
+    pub fn addr(&self) -> io::Result<SocketAddr> {
+        match &self.socket {
+            Some(socket) => socket.local_addr(),
+            None => self.listener.local_addr(),
+        }
+    }
+
     /// Prints the line that the harness waits for.
     pub fn announce(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        writeln!(out, "listening {}", self.listener.local_addr()?)?;
-        out.flush()
+        announce(self.addr()?)
+    }
+
+    /// Ends the process when it is told to, from a thread that does nothing else: for libraries
+    /// that have no way to wait for a descriptor which is not theirs.
+    pub fn end_on_signal(&self) -> io::Result<()> {
+        let signal = self.signal.try_clone()?;
+        std::thread::spawn(move || {
+            let waited = process::wait_readable(&signal);
+            std::process::exit(i32::from(waited.is_err()));
+        });
+        Ok(())
     }
 }

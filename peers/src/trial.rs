@@ -1,6 +1,7 @@
 //! Tries a server program: does it answer rightly, does it end when it is told to, and does it say
 //! what is wrong with its command line? Tests call this with every server; a wrong answer panics.
 
+use crate::accepts;
 use crate::client::{self, Plan};
 use crate::harness::file_page::FilePage;
 use crate::harness::program::Server;
@@ -17,6 +18,9 @@ const PIPELINE: usize = 16;
 const MESSAGES: u64 = 2000;
 /// A file of a length that no buffer divides, and more than one chain's.
 const TRIED: usize = (1 << 20) + 12_345;
+const ACCEPTED: u64 = 300;
+const RATE: f64 = 2000.0;
+const RATE_SECONDS: f64 = 0.2;
 const FILE_PIPELINE: usize = 3;
 const FILE_MESSAGES: u64 = 60;
 /// More than the sockets of both sides keep, by far: 6 MiB is the most that a receiver keeps
@@ -34,6 +38,32 @@ pub fn answers(program: &str, flags: &[&str]) {
         refused(addr)
     };
     serve(program, flags, "http", 64, run);
+    serve(program, flags, "udp", 64, |addr| load_some(Script::datagrams(64), addr, 1, MESSAGES));
+    serve(program, flags, "accept", 64, accepts);
+    serve(program, flags, "echo", 64, at_a_rate);
+}
+
+/// Connections that are closed without a word.
+fn accepts(addr: SocketAddr) -> io::Result<()> {
+    let outcome = accepts::run(&plan(addr, 1, Some(ACCEPTED)))?;
+    assert_eq!(outcome.messages, ACCEPTED, "all are closed");
+    Ok(())
+}
+
+/// Messages at times that are fixed beforehand.
+fn at_a_rate(addr: SocketAddr) -> io::Result<()> {
+    let plan = Plan { rate: Some(RATE), seconds: RATE_SECONDS, ..plan(addr, 1, None) };
+    let outcome = client::run(Script::echo(64), plan)?;
+    let wanted = (RATE * RATE_SECONDS) as u64;
+    // The count begins with the first completion.
+    assert!(outcome.messages * 10 >= wanted * 9, "{} of {wanted}", outcome.messages);
+    Ok(())
+}
+
+fn plan(addr: SocketAddr, pipeline: usize, messages: Option<u64>) -> Plan {
+    let (warm_up, seconds, rate) = (0.0, 0.0, None);
+    let (server, connections) = (None, CONNECTIONS);
+    Plan { addr, server, connections, pipeline, warm_up, seconds, messages, rate }
 }
 
 /// Has a server answer with the contents of a file, also to a client that takes none for a while;
@@ -97,18 +127,7 @@ fn load(script: Script, addr: SocketAddr) -> io::Result<()> {
 }
 
 fn load_some(script: Script, addr: SocketAddr, pipeline: usize, messages: u64) -> io::Result<()> {
-    let outcome = client::run(
-        script,
-        Plan {
-            addr,
-            server: None,
-            connections: CONNECTIONS,
-            pipeline,
-            warm_up: 0.0,
-            seconds: 0.0,
-            messages: Some(messages),
-        },
-    )?;
+    let outcome = client::run(script, plan(addr, pipeline, Some(messages)))?;
     assert_eq!(outcome.messages, messages, "all are answered");
     Ok(())
 }

@@ -36,8 +36,10 @@ fn peer_tokio_answers_on_each_runtime() {
 
 #[test]
 fn tigereye_answers_by_each_strategy() {
-    for recv in ["each", "told", "own"] {
-        answers(TIGEREYE, &["--recv", recv]);
+    for driver in ["uring", "readiness"] {
+        for recv in ["each", "told", "own"] {
+            answers(TIGEREYE, &["--driver", driver, "--recv", recv]);
+        }
     }
 }
 
@@ -61,7 +63,7 @@ fn libraries_send_files() {
 #[test]
 fn wrong_arguments_are_refused() {
     for program in [BARE_URING, BARE_EPOLL, PEER_MIO, PEER_TOKIO, TIGEREYE] {
-        refuses(program, &["--mode", "gopher"], "--mode gopher: echo, http or file");
+        refuses(program, &["--mode", "gopher"], "--mode gopher: echo, http, file, udp or accept");
         refuses(program, &["--size", "many"], "--size many: ");
         refuses(program, &["--frills", "1"], "--frills is not known");
     }

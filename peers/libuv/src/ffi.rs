@@ -4,8 +4,8 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
-use std::net::TcpListener;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd};
+use tigereye_peers::server::{Mode, Server};
 use tigereye_peers::service::{Page, Service};
 use tigereye_peers::sys::net::BACKLOG;
 
@@ -30,7 +30,9 @@ struct Answering {
 
 unsafe extern "C" {
     fn peer_libuv_serve(
-        listener: c_int,
+        socket: c_int,
+        datagrams: bool,
+        turns_away: bool,
         backlog: c_int,
         signal: c_int,
         block_len: usize,
@@ -76,14 +78,9 @@ unsafe extern "C" fn respond(
     Answer { len: response.len, more: response.more, close: response.close }
 }
 
-/// Serves until `signal` is readable: `/hello`, or without it an echo.
-pub(crate) fn serve(
-    listener: TcpListener,
-    signal: &OwnedFd,
-    buffer: usize,
-    page: Option<Page>,
-) -> io::Result<()> {
-    let mut page = page;
+/// Serves until the server's signal is readable.
+pub(crate) fn serve(server: Server, buffer: usize) -> io::Result<()> {
+    let mut page = (server.mode == Mode::Http).then(Page::hello);
     let answering = page.as_mut().map(|page| Answering {
         context: std::ptr::from_mut(page).cast(),
         open,
@@ -91,10 +88,15 @@ pub(crate) fn serve(
         close,
     });
     let service = answering.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    let (listener, signal) = (listener.into_raw_fd(), signal.as_raw_fd());
-    // SAFETY: the descriptors are open and stay so (the listener is the server's from here on), and
+    let (datagrams, turns_away) = (server.socket.is_some(), server.mode == Mode::Accept);
+    let listener = server.listener;
+    let socket = server.socket.map_or_else(|| listener.into_raw_fd(), IntoRawFd::into_raw_fd);
+    let signal = server.signal.as_raw_fd();
+    // SAFETY: the descriptors are open and stay so (the socket is the server's from here on), and
     // the service lives through the call. `tests/server.rs` has all of it done.
-    let result = unsafe { peer_libuv_serve(listener, BACKLOG, signal, buffer, service) };
+    let result = unsafe {
+        peer_libuv_serve(socket, datagrams, turns_away, BACKLOG, signal, buffer, service)
+    };
     if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-result)) }
 }
 

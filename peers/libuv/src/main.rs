@@ -1,4 +1,5 @@
-//! Echo and HTTP on libuv. `--print version` says which version it is, and serves nothing.
+//! Echo, HTTP, datagrams and accepting on libuv. `--print version` says which version it is, and
+//! serves nothing.
 
 #[cfg(libuv)]
 mod ffi;
@@ -7,7 +8,6 @@ mod ffi;
 fn main() -> std::io::Result<()> {
     use tigereye_peers::args::{Args, fail};
     use tigereye_peers::server::{Mode, Server};
-    use tigereye_peers::service::Page;
 
     let mut args = Args::from_env();
     match args.take::<String>("print").as_deref() {
@@ -25,8 +25,7 @@ fn main() -> std::io::Result<()> {
     let buffer = server.buffer(&mut args);
     args.finish();
     server.announce()?;
-    let page = (server.mode == Mode::Http).then(Page::hello);
-    ffi::serve(server.listener, &server.signal, buffer, page)
+    ffi::serve(server, buffer)
 }
 
 #[cfg(not(libuv))]

@@ -46,11 +46,14 @@ struct block {
 struct server {
     uv_loop_t loop;
     uv_tcp_t listener;
+    uv_udp_t socket;
     uv_poll_t signal;
     struct block *pool;
     size_t block_len;
     /* None: every byte back. */
     const struct service *service;
+    /* Connections are closed as soon as they are there. */
+    bool turns_away;
 };
 
 struct connection {
@@ -181,13 +184,32 @@ static void connected(uv_stream_t *listener, int status) {
     uv_tcp_init(&server->loop, &connection->tcp);
     connection->tcp.data = connection;
     uv_stream_t *stream = stream_of(connection);
-    if (uv_accept(listener, stream) < 0 || uv_read_start(stream, lend, arrived) < 0)
+    if (uv_accept(listener, stream) < 0 || server->turns_away ||
+        uv_read_start(stream, lend, arrived) < 0)
         give_up(connection);
+}
+
+static void lend_for_datagram(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+    (void)suggested;
+    struct server *server = handle->data;
+    *buf = uv_buf_init(take(server)->bytes, server->block_len);
+}
+
+/* What the socket has no room for is lost, as the network may lose it. */
+static void datagram_arrived(uv_udp_t *socket, ssize_t len, const uv_buf_t *buf,
+                             const struct sockaddr *from, unsigned flags) {
+    (void)flags;
+    if (len >= 0 && from) {
+        uv_buf_t answer = uv_buf_init(buf->base, len);
+        uv_udp_try_send(socket, &answer, 1, from);
+    }
+    if (buf->base) give(socket->data, block_of(buf->base));
 }
 
 static void end(uv_handle_t *handle, void *argument) {
     struct server *server = argument;
-    if (handle == (uv_handle_t *)&server->listener || handle == (uv_handle_t *)&server->signal)
+    if (handle == (uv_handle_t *)&server->listener || handle == (uv_handle_t *)&server->signal ||
+        handle == (uv_handle_t *)&server->socket)
         uv_close(handle, NULL);
     else
         give_up(handle->data);
@@ -199,25 +221,39 @@ static void signalled(uv_poll_t *poll, int status, int events) {
     uv_walk(poll->loop, end, poll->data);
 }
 
-static int start(struct server *server, int listener, int backlog, int signal) {
+static int listen_on(struct server *server, int listener, int backlog) {
     server->listener.data = server;
-    server->signal.data = server;
     int error = uv_tcp_init(&server->loop, &server->listener);
     if (!error) error = uv_tcp_open(&server->listener, listener);
     if (!error) error = uv_listen((uv_stream_t *)&server->listener, backlog, connected);
+    return error;
+}
+
+static int receive_on(struct server *server, int socket) {
+    server->socket.data = server;
+    int error = uv_udp_init(&server->loop, &server->socket);
+    if (!error) error = uv_udp_open(&server->socket, socket);
+    if (!error) error = uv_udp_recv_start(&server->socket, lend_for_datagram, datagram_arrived);
+    return error;
+}
+
+static int start(struct server *server, int socket, bool datagrams, int backlog, int signal) {
+    server->signal.data = server;
+    int error = datagrams ? receive_on(server, socket) : listen_on(server, socket, backlog);
     if (!error) error = uv_poll_init(&server->loop, &server->signal, signal);
     if (!error) error = uv_poll_start(&server->signal, UV_READABLE, signalled);
     return error;
 }
 
 /* Serves until `signal` is readable; 0, or a negated errno from before the first connection. The
- * listener is closed with the server. */
-int peer_libuv_serve(int listener, int backlog, int signal, size_t block_len,
-                     const struct service *service) {
-    struct server server = {.block_len = block_len, .service = service};
+ * socket, which listens or has datagrams, is closed with the server. */
+int peer_libuv_serve(int socket, bool datagrams, bool turns_away, int backlog, int signal,
+                     size_t block_len, const struct service *service) {
+    struct server server = {
+        .block_len = block_len, .service = service, .turns_away = turns_away};
     int error = uv_loop_init(&server.loop);
     if (error) return error;
-    error = start(&server, listener, backlog, signal);
+    error = start(&server, socket, datagrams, backlog, signal);
     if (error) return error;
     uv_run(&server.loop, UV_RUN_DEFAULT);
     error = uv_loop_close(&server.loop);

@@ -17,7 +17,7 @@ fn answers_and_waits() {
 #[cfg(libuv)]
 #[test]
 fn wrong_arguments_are_refused() {
-    refuses(PEER_LIBUV, &["--mode", "gopher"], "--mode gopher: echo, http or file");
+    refuses(PEER_LIBUV, &["--mode", "gopher"], "--mode gopher: echo, http, file, udp or accept");
     refuses(PEER_LIBUV, &["--frills", "1"], "--frills is not known");
     refuses(PEER_LIBUV, &["--print", "money"], "--print money: version");
 }

@@ -1,4 +1,4 @@
-//! Echo, HTTP and a file over HTTP on the bare `io-uring` crate.
+//! Echo, HTTP, a file over HTTP, datagrams and accepting on the bare `io-uring` crate.
 
 use std::io;
 use tigereye_peers::args::Args;
@@ -7,6 +7,7 @@ use tigereye_peers::service::{Echo, Page};
 use tigereye_peers::tuning::Tuning;
 use tigereye_peers::uring_files::{self, Body};
 use tigereye_peers::uring_server::serve;
+use tigereye_peers::{uring_accept, uring_datagrams};
 
 fn main() -> io::Result<()> {
     let mut args = Args::from_env();
@@ -17,11 +18,19 @@ fn main() -> io::Result<()> {
         server.announce()?;
         return uring_files::serve(&server.listener, &server.signal, contents, body);
     }
+    if let Some(socket) = &server.socket {
+        args.finish();
+        server.announce()?;
+        return uring_datagrams::serve(socket, &server.signal);
+    }
     let tuning = Tuning::from_args(&mut args, server.size);
     args.finish();
     server.announce()?;
     match server.mode {
         Mode::Echo => serve(&server.listener, &server.signal, Echo, tuning),
-        Mode::Http | Mode::File => serve(&server.listener, &server.signal, Page::hello(), tuning),
+        Mode::Accept => uring_accept::serve(&server.listener, &server.signal),
+        Mode::Http | Mode::File | Mode::Udp => {
+            serve(&server.listener, &server.signal, Page::hello(), tuning)
+        }
     }
 }

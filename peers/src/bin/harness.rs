@@ -1,129 +1,55 @@
 //! Measures all servers in all cells and prints a table per part.
 //!
 //! ```text
-//! cargo run --release                     everything, tigereye on io_uring beside loops by hand
-//!   --against readiness                   on readiness beside epoll by hand, mio, tokio, libuv
+//! cargo run --release                     everything, on everything, in about half an hour
+//!   --quick                               once, in about three minutes
+//!   --against all|uring|readiness         what is compared: `harness/contest.rs`
 //!   --driver NAME                         on another driver of tigereye than that comparison's
-//!   --parts echo,http,file,idle,instructions,micro,storage
-//!   --sizes 64,16384  --connections 1,64,512  --pipelines 1,16
-//!   --rounds 11  --seconds 0.1  --warm-up 0.03
+//!   --parts echo,http,file,udp,accept,latency,idle,syscalls,instructions,micro,storage,size
+//!   --sizes 64,16384  --connections 1,64,512,10000  --pipelines 1,16
+//!   --rounds 5  --seconds 0.1  --warm-up 0.03
+//!   --load 0.5                            of the slowest server's rate, for latencies
 //!   --idle 10000                          idle connections
-//!   --scale 1                             of the small measurements: 0.01 is a hundredth
-//!   --servers bare_uring,tigereye         only these
+//!   --scale 1                             of small measurements and instructions: 0.01 is 1 %
+//!   --servers bare_uring,mio              only these
+//!   --sized tokio,mio                     only the size and build time of these
 //!   --add "label=path flags;label=…"      servers beyond the built-in list
-//!   --out results/uring.json              or readiness.json: as what is compared
+//!   --out results/all.json                or uring.json, readiness.json: as what is compared
+//!   --publish                             then the two that follow, of these results
+//!
+//! cargo run --release -- --draw results/all.json       the figures: docs/figures/*.svg
+//! cargo run --release -- --markdown results/all.json   the tables: docs/performance.md, README.md
+//!   --root ..                             of which repository
 //! ```
 
 use serde_json::{Map, Value, json};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
-use tigereye_peers::args::{Args, fail};
-use tigereye_peers::harness::cell::{Cell, Effort};
-use tigereye_peers::harness::contest::Contest;
+use tigereye_peers::args::Args;
 use tigereye_peers::harness::file_page::{FILE_BYTES, FilePage};
+use tigereye_peers::harness::plan::{CELLS, COUNTED_AT, Plan};
 use tigereye_peers::harness::program::{Dialect, Program};
 use tigereye_peers::harness::verdict::{self, Verdict};
-use tigereye_peers::harness::{build, idle, instructions, libuv, machine, micro, storage, table};
+use tigereye_peers::harness::{
+    build, draw, idle, instructions, latency, libuv, machine, markdown, micro, nginx, report, size,
+    storage, syscalls, table,
+};
 use tigereye_peers::sys::process;
 
-const PARTS: &[&str] = &["echo", "http", "file", "idle", "instructions", "micro", "storage"];
-/// Connections that ask for files, one request at a time.
-const FILES_AT: [u32; 2] = [1, 64];
-/// Connections under which instructions are counted.
-const INSTRUCTIONS_AT: [u32; 2] = [1, 64];
+type Results = Map<String, Value>;
 
-struct Plan {
-    contest: &'static Contest,
-    driver: String,
-    parts: Vec<String>,
-    sizes: Vec<u32>,
-    connections: Vec<u32>,
-    pipelines: Vec<u32>,
-    effort: Effort,
-    idle: u32,
-    scale: f64,
-    servers: Vec<Program>,
-    out: String,
-}
-
-impl Plan {
-    fn from_args() -> Self {
-        let mut args = Args::from_env();
-        let added: String = args.get("add", String::new());
-        let only: Vec<String> = args.list("servers", "");
-        let against: String = args.get("against", "uring".to_owned());
-        let contest = Contest::named(&against)
-            .unwrap_or_else(|names| fail(&format!("--against {against}: {names}")));
-        let driver = args.get("driver", contest.driver.to_owned());
-        let mut servers = contest.servers(&driver, &added);
-        servers.retain(|server| only.is_empty() || only.contains(&server.label));
-        let results = format!("{}/results/{against}.json", env!("CARGO_MANIFEST_DIR"));
-        let plan = Self {
-            contest,
-            driver,
-            parts: args.list("parts", &PARTS.join(",")),
-            sizes: args.list("sizes", "64,16384"),
-            connections: args.list("connections", "1,64,512"),
-            pipelines: args.list("pipelines", "1,16"),
-            effort: Effort {
-                rounds: args.get("rounds", 11),
-                seconds: args.get("seconds", 0.1),
-                warm_up: args.get("warm-up", 0.03),
-            },
-            idle: args.get("idle", 10_000),
-            scale: args.get("scale", 1.0),
-            servers,
-            out: args.get("out", results),
-        };
-        args.finish();
-        if let Some(part) = plan.parts.iter().find(|part| !PARTS.contains(&part.as_str())) {
-            fail(&format!("--parts {part}: {}", PARTS.join(", ")));
-        }
-        plan
-    }
-
-    fn has(&self, part: &str) -> bool {
-        self.parts.iter().any(|own| own == part)
-    }
-
-    /// Of the results. Files are put beside them: a folder for temporary files is often no disk.
-    fn folder(&self) -> &Path {
-        Path::new(&self.out).parent().unwrap_or_else(|| Path::new("."))
-    }
-
-    fn servers(&self, part: &str) -> impl Iterator<Item = &Program> {
-        self.servers.iter().filter(move |server| server.serves(part))
-    }
-
-    fn cells(&self, page: &Rc<FilePage>) -> Vec<Cell> {
-        let mut cells = Vec::new();
-        let sizes = |mode: &str| if mode == "http" { vec![64] } else { self.sizes.clone() };
-        for mode in ["echo", "http"].into_iter().filter(|mode| self.has(mode)) {
-            for size in sizes(mode) {
-                for &connections in &self.connections {
-                    for &pipeline in &self.pipelines {
-                        let mode = mode.to_owned();
-                        cells.push(Cell { mode, size, page: None, connections, pipeline });
-                    }
-                }
-            }
-        }
-        for connections in FILES_AT.into_iter().filter(|_| self.has("file")) {
-            let (mode, page) = ("file".to_owned(), Some(Rc::clone(page)));
-            cells.push(Cell { mode, size: 64, page, connections, pipeline: 1 });
-        }
-        cells
-    }
-}
-
-fn measure_cells(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()> {
+fn measure_cells(plan: &Plan, results: &mut Results) -> io::Result<()> {
     let yardsticks = plan.contest.yardsticks;
     let (mut rows, mut verdict) = (Vec::new(), Verdict::by(yardsticks));
     table::cells_head(yardsticks);
-    let page = Rc::new(FilePage::make(plan.folder(), FILE_BYTES as usize)?);
-    for cell in plan.cells(&page) {
+    let page = match plan.has("file") {
+        true => Some(Rc::new(FilePage::make(plan.folder(), FILE_BYTES as usize)?)),
+        false => None,
+    };
+    let parts = CELLS.iter().filter(|part| plan.has(part));
+    for cell in parts.flat_map(|part| plan.cells(part, page.as_ref())) {
         let measured = cell.measure(&plan.servers, yardsticks, plan.effort)?;
         table::cell(&cell, &measured);
         let best = verdict::best(&measured, yardsticks);
@@ -132,7 +58,7 @@ fn measure_cells(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()
         }
         verdict.add(&cell.name(), &measured, best);
         let servers: Vec<Value> = measured.iter().map(|m| m.to_json()).collect();
-        rows.push(json!({"cell": cell.name(), "servers": servers}));
+        rows.push(json!({"cell": cell.name(), "mode": cell.mode, "servers": servers}));
     }
     verdict.print();
     results.insert("cells".to_owned(), Value::Array(rows));
@@ -140,7 +66,19 @@ fn measure_cells(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()
     Ok(())
 }
 
-fn measure_idle(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()> {
+fn measure_latency(plan: &Plan, results: &mut Results) -> io::Result<()> {
+    let yardsticks = plan.contest.yardsticks;
+    let cell = latency::cell(&plan.servers, yardsticks, plan.load, plan.effort)?;
+    let measured = latency::measure(&cell, &plan.servers, yardsticks, plan.effort)?;
+    table::latency(&cell, &measured);
+    let servers: Vec<Value> = measured.iter().map(|m| m.to_json()).collect();
+    let name = cell.name();
+    let latency = json!({"cell": name, "messages_per_s": cell.rate, "servers": servers});
+    results.insert("latency".to_owned(), latency);
+    Ok(())
+}
+
+fn measure_idle(plan: &Plan, results: &mut Results) -> io::Result<()> {
     let mut measured = Vec::new();
     table::idle_head(plan.idle);
     for server in plan.servers("idle") {
@@ -157,16 +95,36 @@ fn measure_idle(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()>
     Ok(())
 }
 
-fn count_instructions(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()> {
+fn count_syscalls(plan: &Plan, results: &mut Results) -> io::Result<()> {
+    let Some(counter) = syscalls::Counter::find() else {
+        println!(
+            "\nSystem calls: not counted, for want of perf or strace (packages of that name)."
+        );
+        return Ok(());
+    };
+    let mut rows = Vec::new();
+    table::syscalls_head(counter.name());
+    for connections in COUNTED_AT {
+        for server in plan.servers("echo") {
+            let counted = syscalls::measure(server, connections, counter)?;
+            table::syscalls(&counted);
+            rows.push(counted.to_json());
+        }
+    }
+    results.insert("syscalls".to_owned(), Value::Array(rows));
+    Ok(())
+}
+
+fn count_instructions(plan: &Plan, results: &mut Results) -> io::Result<()> {
     let Some(version) = instructions::valgrind() else {
         println!("\nInstructions: not counted, for want of valgrind (package valgrind).");
         return Ok(());
     };
     let mut rows = Vec::new();
     table::instructions_head(&version);
-    for connections in INSTRUCTIONS_AT {
+    for connections in COUNTED_AT {
         for server in plan.servers("echo") {
-            match instructions::measure(server, connections) {
+            match instructions::measure(server, connections, plan.scale) {
                 Ok(counted) => {
                     table::instructions(&counted);
                     rows.push(counted.to_json());
@@ -180,15 +138,17 @@ fn count_instructions(plan: &Plan, results: &mut Map<String, Value>) -> io::Resu
     Ok(())
 }
 
-fn measure_micro(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()> {
-    let figures = micro::measure(plan.effort.rounds, plan.scale, &plan.driver)?;
+fn measure_micro(plan: &Plan, left_out: &Missing, results: &mut Results) -> io::Result<()> {
+    let micros = plan.contest.micros.iter().copied();
+    let others: Vec<&str> = micros.filter(|name| !left_out.takes(name)).collect();
+    let figures = micro::measure(plan.effort.rounds, plan.scale, &others, &plan.drivers)?;
     table::micro(&figures);
     let rows: Vec<Value> = figures.iter().map(|figure| figure.to_json()).collect();
     results.insert("micro".to_owned(), Value::Array(rows));
     Ok(())
 }
 
-fn measure_storage(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<()> {
+fn measure_storage(plan: &Plan, results: &mut Results) -> io::Result<()> {
     let folder = Path::new(&plan.out).with_extension("files");
     let figures = storage::measure(plan.effort.rounds, plan.effort.seconds, &folder)?;
     table::micro(&figures);
@@ -197,37 +157,152 @@ fn measure_storage(plan: &Plan, results: &mut Map<String, Value>) -> io::Result<
     Ok(())
 }
 
-fn main() -> io::Result<()> {
-    let mut plan = Plan::from_args();
-    build::peers()?;
+fn measure_size(plan: &Plan, results: &mut Results) -> io::Result<()> {
+    let folder = std::path::absolute(Path::new(&plan.out).with_extension("build"))?;
+    let mut rows = Vec::new();
+    table::size_head();
+    let wanted = |label: &str| plan.sized.is_empty() || plan.sized.iter().any(|own| own == label);
+    for label in size::PROGRAMS.iter().copied().filter(|label| wanted(label)) {
+        match size::measure(label, &folder) {
+            Ok(sized) => {
+                table::size(&sized);
+                rows.push(sized.to_json());
+            }
+            Err(error) => {
+                println!("{label:<24} left out: {error}");
+                rows.push(json!({"library": label, "left_out": error.to_string()}));
+            }
+        }
+    }
+    results.insert("size".to_owned(), Value::Array(rows));
+    Ok(())
+}
+
+/// What takes no part, and why: beginnings of programs' names, and reasons.
+#[derive(Default)]
+struct Missing(Vec<(String, String)>);
+
+impl Missing {
+    fn takes(&self, program: &str) -> bool {
+        self.0.iter().any(|(name, _)| program.starts_with(name))
+    }
+
+    /// Takes their servers out of the plan, and says so.
+    fn apply(&self, plan: &mut Plan) {
+        for (name, reason) in &self.0 {
+            println!("{name}: left out: {reason}");
+        }
+        let named = |server: &Program| server.command.first().is_some_and(|name| self.takes(name));
+        plan.servers.retain(|server| !named(server));
+    }
+
+    fn to_json(&self) -> Value {
+        let row = |(name, reason): &(String, String)| json!({"program": name, "reason": reason});
+        self.0.iter().map(row).collect()
+    }
+}
+
+/// Builds and installs what the plan needs. Gives the versions of what is not ours to build.
+fn provide(plan: &mut Plan) -> io::Result<(Missing, Vec<(&'static str, String)>)> {
+    let mut missing = Missing::default();
+    for package in build::peers()? {
+        missing.0.push((package.program.to_owned(), package.reason));
+    }
     let is_web_server = |server: &Program| server.dialect == Dialect::WebServer;
     if ["http", "file"].iter().any(|part| plan.has(part) && plan.servers(part).any(is_web_server)) {
         build::web_server()?;
     }
-    let libuv = libuv::provide(&mut plan.servers)?;
+    let mut versions = Vec::new();
+    if !missing.takes(libuv::SERVER) && plan.servers.iter().any(libuv::is_its) {
+        match libuv::provide()? {
+            Some(version) => versions.push(("libuv", version)),
+            None => missing.0.push((libuv::SERVER.to_owned(), libuv::WANTED.to_owned())),
+        }
+    }
+    let is_nginx = |server: &Program| server.dialect == Dialect::Nginx;
+    if ["http", "file"].iter().any(|part| plan.has(part) && plan.servers(part).any(is_nginx)) {
+        match nginx::version() {
+            Some(version) => versions.push(("nginx", version)),
+            None => missing.0.push((nginx::PROGRAM.to_owned(), nginx::WANTED.to_owned())),
+        }
+    }
+    missing.apply(plan);
+    Ok((missing, versions))
+}
+
+/// Measures everything that is planned, and writes it down.
+fn measure(plan: &mut Plan) -> io::Result<Value> {
+    let (missing, versions) = provide(plan)?;
     process::lift_file_limit()?;
     std::fs::create_dir_all(plan.folder())?;
     let begin = Instant::now();
     let mut results = Map::new();
-    let machine = machine::describe(libuv);
+    let machine = machine::describe(&versions);
     table::machine(&machine);
     results.insert("machine".to_owned(), machine);
-    if ["echo", "http", "file"].iter().any(|part| plan.has(part)) {
-        measure_cells(&plan, &mut results)?;
+    results.insert("missing".to_owned(), missing.to_json());
+    if CELLS.iter().any(|part| plan.has(part)) {
+        measure_cells(plan, &mut results)?;
     }
-    if plan.has("idle") {
-        measure_idle(&plan, &mut results)?;
-    }
-    if plan.has("instructions") {
-        count_instructions(&plan, &mut results)?;
+    type Part = fn(&Plan, &mut Results) -> io::Result<()>;
+    let parts: [(&str, Part); 6] = [
+        ("latency", measure_latency),
+        ("idle", measure_idle),
+        ("syscalls", count_syscalls),
+        ("instructions", count_instructions),
+        ("storage", measure_storage),
+        ("size", measure_size),
+    ];
+    for (_, measure) in parts.iter().filter(|(part, _)| plan.has(part)) {
+        measure(plan, &mut results)?;
     }
     if plan.has("micro") {
-        measure_micro(&plan, &mut results)?;
+        measure_micro(plan, &missing, &mut results)?;
     }
-    if plan.has("storage") {
-        measure_storage(&plan, &mut results)?;
-    }
-    std::fs::write(&plan.out, format!("{:#}\n", Value::Object(results)))?;
+    let results = Value::Object(results);
+    std::fs::write(&plan.out, format!("{results:#}\n"))?;
     println!("\n{:.0} s; everything is in {}", begin.elapsed().as_secs_f64(), plan.out);
+    Ok(results)
+}
+
+/// The figures of the pages below `root`.
+fn draw(results: &Value, root: &Path) -> io::Result<()> {
+    for file in draw::all(results, &root.join("docs/figures"))? {
+        println!("{}", file.display());
+    }
+    Ok(())
+}
+
+/// The tables of the pages below `root`.
+fn write_tables(results: &Value, root: &Path) -> io::Result<()> {
+    for page in ["docs/performance.md", "README.md"] {
+        markdown::write(&root.join(page), results)?;
+        println!("{}", root.join(page).display());
+    }
+    Ok(())
+}
+
+fn main() -> io::Result<()> {
+    let mut args = Args::from_env();
+    let root = args.take("root").unwrap_or_else(|| build::folder().join(".."));
+    let (drawn, written) = (args.take::<PathBuf>("draw"), args.take::<PathBuf>("markdown"));
+    if drawn.is_some() || written.is_some() {
+        args.finish();
+        if let Some(path) = drawn {
+            draw(&report::read(&path)?, &root)?;
+        }
+        if let Some(path) = written {
+            write_tables(&report::read(&path)?, &root)?;
+        }
+        return Ok(());
+    }
+    let publish = args.flag("publish");
+    let mut plan = Plan::from_args(args);
+    plan.print();
+    let results = measure(&mut plan)?;
+    if publish {
+        draw(&results, &root)?;
+        write_tables(&results, &root)?;
+    }
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! The load generator as a program: prints one line of JSON.
 //!
 //! ```text
-//! load --addr 127.0.0.1:43210 --mode echo|http|file|idle --connections N --size S --pipeline P
-//!      --seconds D --warm-up W | --messages M     [--pid SERVER]  [--file PATH]
+//! load --addr 127.0.0.1:43210 --mode echo|http|file|udp|accept|idle --connections N --size S
+//!      --pipeline P | --rate R   --seconds D --warm-up W | --messages M
+//!      [--pid SERVER] [--file PATH]
 //! ```
 //!
+//! `--rate` sends so many messages a second, at times that are fixed beforehand.
 //! `file` asks for `/file`, and compares what comes with the contents of `--file`.
 //!
 //! `idle` opens the connections, has one message echoed on each, prints `ready` and keeps them
@@ -14,6 +16,7 @@ use serde_json::json;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
+use tigereye_peers::accepts;
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::client::{self, Outcome, Plan};
 use tigereye_peers::load::Script;
@@ -32,6 +35,7 @@ fn main() -> io::Result<()> {
         warm_up: args.get("warm-up", 0.3),
         seconds: args.get("seconds", 1.0),
         messages: args.take("messages"),
+        rate: args.take("rate"),
     };
     let file = args.take::<PathBuf>("file");
     args.finish();
@@ -43,8 +47,13 @@ fn main() -> io::Result<()> {
             let Some(path) = file else { fail("--mode file needs --file") };
             Script::file(addr, std::fs::read(path)?)?
         }
+        "udp" => Script::datagrams(size),
+        "accept" => {
+            print(&accepts::run(&plan)?);
+            return Ok(());
+        }
         "idle" => return idle(&plan, size),
-        other => fail(&format!("--mode {other}: echo, http, file or idle")),
+        other => fail(&format!("--mode {other}: echo, http, file, udp, accept or idle")),
     };
     print(&client::run(script, plan)?);
     Ok(())
@@ -66,6 +75,7 @@ fn print(outcome: &Outcome) {
         "p99_us": us(0.99),
         "p999_us": us(0.999),
         "max_us": outcome.latency.max() as f64 / 1e3,
+        "late_p99_us": outcome.late.quantile(0.99) as f64 / 1e3,
     });
     println!("{line}");
 }

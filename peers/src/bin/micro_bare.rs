@@ -95,6 +95,7 @@ fn main() -> io::Result<()> {
     through_the_ring(micro::READABLE, 1, count, check)?;
     through_the_ring(micro::READABLE_BATCH, BATCH, count, check)?;
     bare_wake::measure(amounts.wakes)?;
+    bare_post::measure_round_trips(amounts)?;
     process::allow(&[0, 1])?;
     process::set_priority(Priority::Ordinary);
     bare_post::measure(amounts)

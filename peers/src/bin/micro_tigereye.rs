@@ -10,12 +10,11 @@ use std::time::Instant;
 use tigereye::{Builder, Descriptor, Io, Remote, Threads};
 use tigereye_peers::args::Args;
 use tigereye_peers::driver;
+use tigereye_peers::micro::wakes::{self, Question, Senders};
 use tigereye_peers::micro::{self, Amounts, BATCH, DELAY_MAX, FAR, SENDERS};
 use tigereye_peers::micro::{cpu_ns, delays, post_name, report};
 use tigereye_peers::sys::net;
 use tigereye_peers::sys::process::{self, Priority};
-
-const BY: &str = "tigereye";
 
 /// A count that callbacks share: a context that costs nothing itself.
 type Count = &'static Cell<u64>;
@@ -28,7 +27,7 @@ fn add(sum: Count, value: u64) {
     sum.set(sum.get() + value);
 }
 
-fn timers(loops: &Builder, timers: u64) -> io::Result<()> {
+fn timers(by: &str, loops: &Builder, timers: u64) -> io::Result<()> {
     let io = loops.clone().build()?;
     let mut result = Ok(());
     let sum = count(0);
@@ -37,25 +36,28 @@ fn timers(loops: &Builder, timers: u64) -> io::Result<()> {
             io.timeout(sum, delay, move |sum, _io, _result| add(sum, argument));
         }
     })?;
-    report(micro::TIMER_START, BY, started);
+    report(micro::TIMER_START, by, started);
     std::thread::sleep(DELAY_MAX);
     let fired = cpu_ns(timers, || result = io.run())?;
     result?;
     assert_eq!(sum.get(), timers * (timers - 1) / 2, "every timer fires once");
-    report(micro::TIMER_FIRE, BY, fired);
+    report(micro::TIMER_FIRE, by, fired);
+    report(micro::TIMER_FIRED, by, started + fired);
 
     // A loop of its own: what the one above learned is not to help.
     let io = loops.clone().build()?;
     let mut result = Ok(());
     let heard = count(0);
     let start = |delay| io.timeout(heard, FAR + delay, |heard, _io, _result| add(heard, 1));
-    let ops: Vec<_> = delays().take(timers as usize).map(start).collect();
+    let mut ops = Vec::with_capacity(timers as usize);
+    let started = cpu_ns(timers, || ops.extend(delays().take(timers as usize).map(start)))?;
     let call = cpu_ns(timers, || ops.into_iter().for_each(|op| io.cancel(op)))?;
-    report(micro::TIMER_CANCEL, BY, call);
+    report(micro::TIMER_CANCEL, by, call);
     let callbacks = cpu_ns(timers, || result = io.run())?;
     result?;
     assert_eq!(heard.get(), timers, "every cancelled timer hears of it");
-    report(micro::TIMER_CANCEL_ALL, BY, call + callbacks);
+    report(micro::TIMER_CANCEL_ALL, by, call + callbacks);
+    report(micro::TIMER_CANCELLED, by, started + call + callbacks);
     Ok(())
 }
 
@@ -65,14 +67,14 @@ fn link(io: &Io, left: u64) {
     }
 }
 
-fn next(loops: &Builder, count: u64) -> io::Result<()> {
+fn next(by: &str, loops: &Builder, count: u64) -> io::Result<()> {
     let io = loops.clone().build()?;
     let mut result = Ok(());
     let ns = cpu_ns(count, || {
         link(&io, count);
         result = io.run();
     })?;
-    report(micro::NEXT, BY, ns);
+    report(micro::NEXT, by, ns);
     result
 }
 
@@ -86,7 +88,7 @@ fn check(io: &Io, descriptor: Descriptor, left: Count) {
     }
 }
 
-fn readable(loops: &Builder, figure: &str, batch: u64, checks: u64) -> io::Result<()> {
+fn readable(by: &str, loops: &Builder, figure: &str, batch: u64, checks: u64) -> io::Result<()> {
     let io = loops.clone().build()?;
     let mut result = Ok(());
     let left = count(checks);
@@ -100,7 +102,7 @@ fn readable(loops: &Builder, figure: &str, batch: u64, checks: u64) -> io::Resul
         descriptors.into_iter().for_each(|descriptor| check(&io, descriptor, left));
         result = io.run();
     })?;
-    report(figure, BY, ns);
+    report(figure, by, ns);
     result
 }
 
@@ -118,23 +120,48 @@ fn bounce(here: Remote, there: Remote, left: u64, done: Sender<()>) {
     posted.expect("the loops run until they are stopped");
 }
 
-fn wake(loops: &Builder, rounds: u64) -> io::Result<()> {
+fn wake(by: &str, loops: &Builder, rounds: u64) -> io::Result<()> {
     let threads = Threads::start(2, loops, |index, _io| process::pin(index))?;
     let (done, end) = channel();
     let begin = Instant::now();
     let [first, second] = threads.remotes() else { unreachable!("two threads were started") };
     bounce(first.clone(), second.clone(), rounds * 2, done);
     end.recv().map_err(io::Error::other)?;
-    report(micro::WAKE, BY, begin.elapsed().as_nanos() as f64 / rounds as f64);
+    report(micro::WAKE, by, begin.elapsed().as_nanos() as f64 / rounds as f64);
     threads.stop();
     threads.join()
 }
+
+/// Questions of other threads, posted to a loop on this one.
+fn round_trips(by: &str, loops: &Builder, senders: usize, each: u64) -> io::Result<()> {
+    let io = loops.clone().build()?;
+    let (remote, total) = (io.remote(), each * senders as u64);
+    ANSWERED.store(0, Ordering::Relaxed);
+    let senders = Senders::start(senders, each, move |question: Question| {
+        let posted = remote.post(move |io| {
+            question.answer();
+            let answered = ANSWERED.load(Ordering::Relaxed) + 1;
+            ANSWERED.store(answered, Ordering::Relaxed);
+            if answered == total {
+                io.stop();
+            }
+        });
+        posted.expect("the loop runs until it is stopped");
+    })?;
+    // Without anything under way the loop would end.
+    io.timeout((), FAR, |(), _io, _result| {});
+    io.run()?;
+    senders.report(by)
+}
+
+/// Questions that were answered; written by the loop's thread alone.
+static ANSWERED: AtomicU64 = AtomicU64::new(0);
 
 /// Closures that have run; written by the loop's thread alone, so that the closures carry nothing
 /// that threads share, as those of the hand-written loops.
 static RAN: AtomicU64 = AtomicU64::new(0);
 
-fn post(loops: &Builder, senders: usize, each: u64) -> io::Result<()> {
+fn post(by: &str, loops: &Builder, senders: usize, each: u64) -> io::Result<()> {
     let threads = Threads::start(1, loops, |_index, _io| Ok(()))?;
     let total = each * senders as u64;
     RAN.store(0, Ordering::Relaxed);
@@ -159,7 +186,7 @@ fn post(loops: &Builder, senders: usize, each: u64) -> io::Result<()> {
     while RAN.load(Ordering::Acquire) < total {
         std::thread::park();
     }
-    report(&post_name(senders), BY, begin.elapsed().as_nanos() as f64 / total as f64);
+    report(&post_name(senders), by, begin.elapsed().as_nanos() as f64 / total as f64);
     for thread in sending {
         thread.join().map_err(|_| io::Error::other("a sender panicked"))?;
     }
@@ -172,15 +199,17 @@ fn main() -> io::Result<()> {
     let amounts = Amounts::from_args(&mut args);
     let loops = &driver::builder(&mut args);
     args.finish();
-    timers(loops, amounts.timers)?;
-    next(loops, amounts.operations)?;
-    readable(loops, micro::READABLE, 1, amounts.operations)?;
-    readable(loops, micro::READABLE_BATCH, BATCH, amounts.operations)?;
-    wake(loops, amounts.wakes)?;
+    let by = &format!("tigereye, {}", loops.clone().build()?.driver().kind);
+    timers(by, loops, amounts.timers)?;
+    next(by, loops, amounts.operations)?;
+    readable(by, loops, micro::READABLE, 1, amounts.operations)?;
+    readable(by, loops, micro::READABLE_BATCH, BATCH, amounts.operations)?;
+    wake(by, loops, amounts.wakes)?;
+    wakes::each_count(amounts.wakes, |senders, each| round_trips(by, loops, senders, each))?;
     process::allow(&[0, 1])?;
     process::set_priority(Priority::Ordinary);
     for senders in SENDERS {
-        post(loops, senders, amounts.posts / senders as u64)?;
+        post(by, loops, senders, amounts.posts / senders as u64)?;
     }
     Ok(())
 }

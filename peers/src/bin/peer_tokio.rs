@@ -11,11 +11,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::buffer::Buffer;
-use tigereye_peers::server::{Contents, Mode, Server};
+use tigereye_peers::server::{Contents, DATAGRAM_MAX, Mode, Server};
 use tigereye_peers::service::{Page, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe::Receiver;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::{Builder, Runtime};
 
 /// Bytes that are received at once where heads alone are expected.
@@ -108,7 +108,8 @@ async fn accept(listener: TcpListener, mode: Mode, contents: Option<Contents>, s
                 (Mode::File, Some(contents)) => {
                     drop(tokio::spawn(file(stream, Arc::clone(contents))));
                 }
-                (Mode::Http | Mode::File, _) => drop(tokio::spawn(http(stream, size))),
+                (Mode::Accept, _) => drop(stream),
+                _ => drop(tokio::spawn(http(stream, size))),
             },
             // Out of descriptors: tried again when others have had their turn.
             Err(_) => tokio::task::yield_now().await,
@@ -116,10 +117,22 @@ async fn accept(listener: TcpListener, mode: Mode, contents: Option<Contents>, s
     }
 }
 
+async fn datagrams(socket: UdpSocket) -> io::Result<()> {
+    let mut buf = [0; DATAGRAM_MAX];
+    loop {
+        let (len, from) = socket.recv_from(&mut buf).await?;
+        // That nobody is there any more is said of the socket, and does not end it.
+        let _ = socket.send_to(&buf[..len], from).await;
+    }
+}
+
 /// Accepts in a task of its own, because what `block_on` runs is on no worker.
 async fn serve(server: Server, size: usize) -> io::Result<()> {
-    let Server { mode, contents, listener, signal, .. } = server;
-    tokio::spawn(accept(TcpListener::from_std(listener)?, mode, contents, size));
+    let Server { mode, contents, listener, socket, signal, .. } = server;
+    match socket {
+        Some(socket) => drop(tokio::spawn(datagrams(UdpSocket::from_std(socket)?))),
+        None => drop(tokio::spawn(accept(TcpListener::from_std(listener)?, mode, contents, size))),
+    }
     // No pipe, but like one in what is asked of it; `AsyncFd` takes unsafe code.
     let signal = Receiver::from_owned_fd_unchecked(signal)?;
     signal.readable().await.map(drop)

@@ -1,4 +1,4 @@
-//! Echo, HTTP and a file over HTTP on tigereye, in the ways that it offers.
+//! Echo, HTTP, a file over HTTP, datagrams and accepting on tigereye, in the ways that it offers.
 //!
 //! ```text
 //!   --recv each   flows into provided buffers, answers that nobody is told of (the default)
@@ -14,14 +14,17 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use tigereye::{
     AlignedBuf, AsSource, BufferPool, Descriptor, File, Io, Next, Source, TcpListener, TcpStream,
+    UdpSocket,
 };
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::driver;
-use tigereye_peers::server::{Mode, Server};
+use tigereye_peers::server::{DATAGRAM_MAX, Mode, Server};
 use tigereye_peers::service::{Page, Service};
 
 /// Answers under way that a client may leave unread.
 const UNREAD_MAX: u32 = 64;
+/// Datagrams that are held at once.
+const DATAGRAMS: usize = 1024;
 
 fn own(io: &Io, stream: TcpStream, mut buf: AlignedBuf) {
     buf.clear();
@@ -59,6 +62,37 @@ fn told(io: &Io, stream: TcpStream, pool: &BufferPool) {
         },
         |_stream, _io, _result| {},
     );
+}
+
+/// Datagrams, by flows or by one receive after another.
+fn datagrams(io: &Io, socket: UdpSocket, recv: &str) -> io::Result<()> {
+    let socket = Rc::new(socket);
+    if recv == "own" {
+        one_datagram(io, socket, Vec::with_capacity(DATAGRAM_MAX));
+        return Ok(());
+    }
+    let pool = BufferPool::new(io, DATAGRAMS, 2 * DATAGRAM_MAX)?;
+    io.recv_from_each(
+        socket,
+        &pool,
+        |socket, io, datagram| {
+            let from = datagram.from;
+            io.send_to(Rc::clone(socket), datagram, from, |_socket, _io, _buf, _result| {});
+            Next::Continue
+        },
+        |_socket, _io, result| println!("no longer receiving: {result:?}"),
+    );
+    Ok(())
+}
+
+fn one_datagram(io: &Io, socket: Rc<UdpSocket>, mut buf: Vec<u8>) {
+    buf.clear();
+    io.recv_from(socket, buf, |socket, io, buf, result| match result {
+        Ok(received) => drop(io.send_to(socket, buf, received.from, |socket, io, buf, _result| {
+            one_datagram(io, socket, buf);
+        })),
+        Err(error) => println!("no longer receiving: {error}"),
+    });
 }
 
 /// An HTTP connection.
@@ -129,6 +163,15 @@ fn linger(io: &Io, stream: Rc<TcpStream>) {
     io.send_all(stream, "", |_stream, _io, _buf, _result| {});
 }
 
+/// Closes every connection.
+fn turn_away(io: &Io, listener: TcpListener) {
+    io.accept_each(
+        listener,
+        |_listener, _io, _stream| Next::Continue,
+        |_listener, _io, result| println!("no longer accepting: {result:?}"),
+    );
+}
+
 fn main() -> io::Result<()> {
     let mut args = Args::from_env();
     let server = Server::start(&mut args)?;
@@ -140,8 +183,16 @@ fn main() -> io::Result<()> {
     args.finish();
     server.announce()?;
     let io = builder.build()?;
-    let listener = TcpListener::from_std(&io, server.listener)?;
     io.readable(Descriptor::new(&io, server.signal), |_signal, io, _result| io.stop());
+    if let Some(socket) = server.socket {
+        datagrams(&io, UdpSocket::from_std(&io, socket)?, &recv)?;
+        return io.run();
+    }
+    let listener = TcpListener::from_std(&io, server.listener)?;
+    if server.mode == Mode::Accept {
+        turn_away(&io, listener);
+        return io.run();
+    }
     let pool = BufferPool::new(&io, count, buffer)?;
     let page = match &server.contents {
         Some(contents) => Page::file(contents.length),
@@ -151,7 +202,7 @@ fn main() -> io::Result<()> {
     let shared = Shared { page: RefCell::new(page), answers: pool.clone(), file };
     let (mode, shared) = (server.mode, Rc::new(shared));
     let start = move |io: &Io, stream: TcpStream| match (mode, recv.as_str()) {
-        (Mode::Http | Mode::File, _) => {
+        (Mode::Http | Mode::File | Mode::Udp | Mode::Accept, _) => {
             let (stream, shared) = (Rc::new(stream), Rc::clone(&shared));
             http(io, Client { stream, state: Vec::new(), shared }, &pool);
         }

@@ -15,15 +15,22 @@ use std::rc::Rc;
 
 /// Bytes under way from which on a cell is given [`HEAVY_SECONDS`], to settle and to be measured.
 const HEAVY_BYTES: u64 = 32 << 20;
+/// Connections from which on it is given them.
+const HEAVY_CONNECTIONS: u32 = 4096;
 const HEAVY_SECONDS: f64 = 0.5;
 /// Figures that the load gives.
 const RATE: &str = "messages_per_s";
 const CPU: &str = "server_cpu_ns_per_message";
+const LATE: &str = "late_p99_us";
+/// Microseconds that a load with a rate may send late, in the slowest of a hundred.
+const LATE_MAX_US: f64 = 1000.0;
+/// Times that it is tried again.
+const TRIES_MORE: u32 = 3;
 
 /// What is done to the servers.
 #[derive(Clone)]
 pub struct Cell {
-    /// `echo`, `http` or `file`.
+    /// `echo`, `http`, `file`, `udp` or `accept`.
     pub mode: String,
     /// Size of a message in bytes; for `http` and `file` it is what it is.
     pub size: u32,
@@ -33,6 +40,8 @@ pub struct Cell {
     pub connections: u32,
     /// Messages under way on each.
     pub pipeline: u32,
+    /// Messages a second, at times that are fixed beforehand, instead.
+    pub rate: Option<f64>,
 }
 
 /// How long and how often.
@@ -75,7 +84,7 @@ pub struct Shares {
 }
 
 impl Cell {
-    /// Its name in the table.
+    /// Its name in the tables and results.
     #[must_use]
     pub fn name(&self) -> String {
         let size = match (self.mode.as_str(), self.size) {
@@ -84,7 +93,12 @@ impl Cell {
             (_, size) if size >= 1024 => format!("{} KiB", size / 1024),
             (_, size) => format!("{size} B"),
         };
-        format!("{} {size} ×{} p{}", self.mode, self.connections, self.pipeline)
+        let (mode, connections) = (&self.mode, self.connections);
+        match (mode.as_str(), self.rate) {
+            ("accept", _) => format!("accept and close ×{connections}"),
+            (_, Some(rate)) => format!("{mode} {size} ×{connections} at {rate}/s"),
+            (_, None) => format!("{mode} {size} ×{connections} p{}", self.pipeline),
+        }
     }
 
     fn flags(&self, effort: Effort) -> Vec<String> {
@@ -96,6 +110,9 @@ impl Cell {
             ("--seconds", effort.seconds.to_string()),
             ("--warm-up", effort.warm_up.to_string()),
         ]);
+        if let Some(rate) = self.rate {
+            flags.extend(["--rate".to_owned(), rate.to_string()]);
+        }
         if let Some(page) = &self.page {
             flags.extend(["--file".to_owned(), page.path().to_string_lossy().into_owned()]);
         }
@@ -103,11 +120,13 @@ impl Cell {
     }
 
     /// Where more bytes are under way than TCP has memory for at first, segments are dropped until
-    /// its windows have settled, with timeouts of 200 ms: such a cell needs longer times.
-    fn settled(&self, effort: Effort) -> Effort {
+    /// its windows have settled, with timeouts of 200 ms; and where connections are many, it takes a
+    /// tenth of a second until each has had its turn. Such cells need longer times.
+    #[must_use]
+    pub fn settled(&self, effort: Effort) -> Effort {
         let size = if self.page.is_some() { FILE_BYTES } else { self.size };
         let bytes = u64::from(size) * u64::from(self.connections) * u64::from(self.pipeline);
-        if bytes < HEAVY_BYTES {
+        if bytes < HEAVY_BYTES && self.connections < HEAVY_CONNECTIONS {
             return effort;
         }
         Effort {
@@ -115,6 +134,19 @@ impl Cell {
             warm_up: effort.warm_up.max(HEAVY_SECONDS),
             ..effort
         }
+    }
+
+    /// A load that sent late itself has measured the machine, and tries again.
+    fn load(&self, server: &Server, effort: Effort) -> io::Result<Value> {
+        let flags = self.flags(effort);
+        let mut found = load(server, &flags)?;
+        for _ in 0..TRIES_MORE {
+            if self.rate.is_none() || number(&found, LATE) < LATE_MAX_US {
+                break;
+            }
+            found = load(server, &flags)?;
+        }
+        Ok(found)
     }
 
     /// Measures all servers that serve this.
@@ -139,7 +171,7 @@ impl Cell {
             for turn in 0..servers.len() {
                 // Another one is first in every round.
                 let at = (round + turn) % servers.len();
-                rounds[at].push(load(&running[at], &self.flags(effort))?);
+                rounds[at].push(self.load(&running[at], effort)?);
             }
         }
         for server in running {

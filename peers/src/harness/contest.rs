@@ -2,6 +2,8 @@
 //! how large the shares have to be.
 //!
 //! ```text
+//!   --against all        tigereye on both          to the better of two loops by hand,
+//!                                                  and to the best of the libraries
 //!   --against uring      tigereye on io_uring      to the better of two loops by hand
 //!   --against readiness  tigereye on readiness     to the best of mio, tokio and libuv,
 //!                                                  and to the epoll loop by hand
@@ -27,12 +29,18 @@ pub struct Yardstick {
 pub struct Contest {
     /// As `--against` has it.
     pub name: &'static str,
-    /// The driver of tigereye that takes part, unless `--driver` names another.
+    /// The driver of tigereye that `DRIVER` stands for, unless `--driver` names another.
     pub driver: &'static str,
+    /// The drivers whose small measurements take part, unless `--driver` names one.
+    pub micro_drivers: &'static [&'static str],
     /// What tigereye is compared with.
     peers: &'static [Row<'static>],
+    /// tigereye's ways.
+    tigereye: &'static [Row<'static>],
     /// What is shown beside.
     others: &'static [Row<'static>],
+    /// Programs of small measurements beside tigereye's.
+    pub micros: &'static [&'static str],
     /// What figures are shares of.
     pub yardsticks: &'static [Yardstick],
     /// Servers that may use [`MEMORY_OVER_MAX`] bytes a connection more than others, by labels.
@@ -42,7 +50,9 @@ pub struct Contest {
 /// Bytes an idle connection that the first of a pair of [`Contest::memory`] may use more.
 pub const MEMORY_OVER_MAX: f64 = 64.0;
 
-const ALL: &str = "echo,http,file,idle";
+const ALL: &str = "echo,http,file,idle,udp,accept";
+/// What peers without files serve.
+const NO_FILE: &str = "echo,http,idle,udp,accept";
 
 /// A server that understands what `server.rs` says.
 const fn peer(
@@ -56,10 +66,46 @@ const fn peer(
 
 const BARE_EPOLL: Row<'static> = peer("bare_epoll", "bare_epoll", Family::HandWritten, ALL);
 
+const BARE_URING: &[Row<'static>] = &[
+    peer("bare_uring", "bare_uring", Family::HandWritten, ALL),
+    peer("bare_uring pieces", "bare_uring --chunk 65536", Family::HandWritten, "file"),
+    peer("bare_uring splice", "bare_uring --body splice", Family::HandWritten, "file"),
+];
+
+const MIO: Row<'static> = peer("mio", "peer_mio", Family::Library, ALL);
+const TOKIO: Row<'static> = peer("tokio", "peer_tokio --runtime current", Family::Library, ALL);
+const TOKIO_MULTI: Row<'static> =
+    peer("tokio multi", "peer_tokio --runtime multi --threads 1", Family::Library, ALL);
+const LIBUV: Row<'static> = peer("libuv", "peer_libuv", Family::Library, NO_FILE);
+
+const EVERYBODY: &[Row<'static>] = &[
+    BARE_URING[0],
+    BARE_EPOLL,
+    MIO,
+    TOKIO,
+    TOKIO_MULTI,
+    peer("monoio", "peer_monoio", Family::Library, NO_FILE),
+    peer("compio", "peer_compio", Family::Library, NO_FILE),
+    peer("glommio", "peer_glommio", Family::Library, NO_FILE),
+    peer("tokio-uring", "peer_tokio_uring", Family::Library, NO_FILE),
+    LIBUV,
+];
+
+/// On each driver, by flows into provided buffers and by single receives.
+const TIGEREYE_ON_BOTH: &[Row<'static>] = &[
+    peer("tigereye uring", "tigereye --driver uring", Family::Tigereye, ALL),
+    peer("tigereye uring own", "tigereye --driver uring --recv own", Family::Tigereye, OWN),
+    peer("tigereye readiness", "tigereye --driver readiness", Family::Tigereye, ALL),
+    peer("tigereye readiness own", "tigereye --driver readiness --recv own", Family::Tigereye, OWN),
+];
+
+/// What is done by a strategy of its own, and not the same for all of them.
+const OWN: &str = "echo,idle,udp";
+
 const TIGEREYE: &[Row<'static>] = &[
     peer("tigereye", "tigereye --driver DRIVER", Family::Tigereye, ALL),
     peer("tigereye told", "tigereye --driver DRIVER --recv told", Family::Tigereye, "echo,idle"),
-    peer("tigereye own", "tigereye --driver DRIVER --recv own", Family::Tigereye, "echo,idle"),
+    peer("tigereye own", "tigereye --driver DRIVER --recv own", Family::Tigereye, OWN),
 ];
 
 /// **The servers, and all comparisons. A new server is added here**, or for one run by
@@ -67,14 +113,45 @@ const TIGEREYE: &[Row<'static>] = &[
 /// stands for the driver that takes part, `PROFILE` for how the harness was built.
 pub const CONTESTS: &[Contest] = &[
     Contest {
+        name: "all",
+        driver: "uring",
+        micro_drivers: &["uring", "readiness"],
+        peers: EVERYBODY,
+        tigereye: TIGEREYE_ON_BOTH,
+        others: &[("nginx", "nginx", Family::Other, Dialect::Nginx, "http,file")],
+        micros: &[
+            "micro_bare",
+            "micro_tokio",
+            "peer_monoio_micro",
+            "peer_compio_micro",
+            "peer_glommio_micro",
+            "peer_tokio_uring_micro",
+            "peer_libuv_micro",
+        ],
+        yardsticks: &[
+            Yardstick {
+                name: "the better hand-written loop",
+                column: "/hand",
+                family: Family::HandWritten,
+                rate_min: 0.98,
+                cpu_max: Some(1.02),
+            },
+            Yardstick {
+                name: "the best library",
+                column: "/best",
+                family: Family::Library,
+                rate_min: 1.0,
+                cpu_max: Some(1.0),
+            },
+        ],
+        memory: &[],
+    },
+    Contest {
         name: "uring",
         driver: "uring",
-        peers: &[
-            peer("bare_uring", "bare_uring", Family::HandWritten, ALL),
-            peer("bare_uring pieces", "bare_uring --chunk 65536", Family::HandWritten, "file"),
-            peer("bare_uring splice", "bare_uring --body splice", Family::HandWritten, "file"),
-            BARE_EPOLL,
-        ],
+        micro_drivers: &["uring"],
+        peers: &[BARE_URING[0], BARE_URING[1], BARE_URING[2], BARE_EPOLL],
+        tigereye: TIGEREYE,
         others: &[(
             "web_server",
             "../target/PROFILE/examples/web_server",
@@ -82,6 +159,7 @@ pub const CONTESTS: &[Contest] = &[
             Dialect::WebServer,
             "http,file",
         )],
+        micros: &["micro_bare"],
         yardsticks: &[Yardstick {
             name: "the better hand-written loop",
             column: "ratio",
@@ -94,18 +172,15 @@ pub const CONTESTS: &[Contest] = &[
     Contest {
         name: "readiness",
         driver: "readiness",
-        peers: &[
-            BARE_EPOLL,
-            peer("mio", "peer_mio", Family::Library, ALL),
-            peer("tokio", "peer_tokio --runtime current", Family::Library, ALL),
-            peer("tokio multi", "peer_tokio --runtime multi --threads 1", Family::Library, ALL),
-            peer("libuv", "peer_libuv", Family::Library, "echo,http,idle"),
-        ],
+        micro_drivers: &["readiness"],
+        peers: &[BARE_EPOLL, MIO, TOKIO, TOKIO_MULTI, LIBUV],
+        tigereye: TIGEREYE,
         others: &[
             peer("on uring", "tigereye --driver uring", Family::Other, "idle"),
             peer("told on uring", "tigereye --driver uring --recv told", Family::Other, "idle"),
             peer("own on uring", "tigereye --driver uring --recv own", Family::Other, "idle"),
         ],
+        micros: &["micro_bare"],
         yardsticks: &[
             Yardstick {
                 name: "the best of mio, tokio and libuv",
@@ -141,7 +216,7 @@ impl Contest {
     /// mode, tigereye's strategies if they are called so.
     #[must_use]
     pub fn servers(&self, driver: &str, added: &str) -> Vec<Program> {
-        let rows = [self.peers, TIGEREYE, self.others].concat();
+        let rows = [self.peers, self.tigereye, self.others].concat();
         let mut list: Vec<_> = rows.iter().map(|row| Program::of(row, driver)).collect();
         for part in added.split(';').filter(|part| !part.trim().is_empty()) {
             let (label, command) = part.split_once('=').unwrap_or((part, part));
@@ -167,13 +242,13 @@ mod tests {
             for yardstick in contest.yardsticks {
                 assert!(family(yardstick.family).count() > 0, "{}", yardstick.name);
             }
-            assert_eq!(family(Family::Tigereye).count(), TIGEREYE.len() + 1);
+            assert_eq!(family(Family::Tigereye).count(), contest.tigereye.len() + 1);
             for label in contest.memory.iter().flat_map(|(a, b)| [a, b]) {
                 let server = servers.iter().find(|server| server.label == *label);
                 assert!(server.is_some_and(|server| server.serves("idle")), "{label}");
             }
             assert!(Contest::named(contest.name).is_ok_and(|found| found.name == contest.name));
         }
-        assert_eq!(Contest::named("kqueue").err().as_deref(), Some("uring or readiness"));
+        assert_eq!(Contest::named("kqueue").err().as_deref(), Some("all or uring or readiness"));
     }
 }

@@ -11,7 +11,10 @@ use std::io;
 use std::process::Command;
 
 const FEWER: u64 = 2_000;
-const MORE: u64 = 12_000;
+/// More messages than that in the longer run: what stopping costs differs by half a million
+/// instructions where the server has to be nudged for it.
+const MORE: f64 = 50_000.0;
+const MORE_MIN: f64 = 10_000.0;
 const SIZE: u32 = 64;
 
 /// What was counted of one server.
@@ -54,11 +57,12 @@ fn total(program: &Program, connections: u32, messages: u64) -> io::Result<u64> 
         .ok_or_else(|| io::Error::other("callgrind wrote no total"))
 }
 
-/// Counts what a message costs a server.
-pub fn measure(program: &Program, connections: u32) -> io::Result<Counted> {
+/// Counts what a message costs a server, over so many of the usual messages.
+pub fn measure(program: &Program, connections: u32, scale: f64) -> io::Result<Counted> {
+    let further = (MORE * scale).max(MORE_MIN) as u64;
     let fewer = total(program, connections, FEWER)?;
-    let more = total(program, connections, MORE)?;
-    let each = more.saturating_sub(fewer) as f64 / (MORE - FEWER) as f64;
+    let more = total(program, connections, FEWER + further)?;
+    let each = more.saturating_sub(fewer) as f64 / further as f64;
     Ok(Counted { label: program.label.clone(), connections, each })
 }
 

@@ -6,8 +6,17 @@ use crate::sys::process;
 use std::io;
 use std::process::Command;
 
-const SERVER: &str = "peer_libuv";
+/// The beginning of its programs' names.
+pub const SERVER: &str = "peer_libuv";
+/// Why it is left out, if it is.
+pub const WANTED: &str = "for want of its headers (package libuv1-dev)";
 const PACKAGE: &str = "libuv1-dev";
+
+/// Whether a server is libuv's.
+#[must_use]
+pub fn is_its(server: &Program) -> bool {
+    server.command.first().is_some_and(|name| name == SERVER)
+}
 
 /// The version that the server was built with, if it was.
 fn version() -> io::Result<Option<String>> {
@@ -16,21 +25,12 @@ fn version() -> io::Result<Option<String>> {
     Ok(output.status.success().then_some(version))
 }
 
-/// Sees to it that libuv's server can run, if it is to. Gives the version; where there is none, its
-/// rows are taken out of the list, and that is said.
-pub fn provide(servers: &mut Vec<Program>) -> io::Result<Option<String>> {
-    let its = |server: &Program| server.command.first().is_some_and(|name| name == SERVER);
-    if !servers.iter().any(its) {
-        return Ok(None);
+/// Sees to it that libuv's server can run, and gives the version.
+pub fn provide() -> io::Result<Option<String>> {
+    let found = version()?;
+    if found.is_some() || !process::install(PACKAGE) {
+        return Ok(found);
     }
-    let mut found = version()?;
-    if found.is_none() && process::install(PACKAGE) {
-        build::peers()?;
-        found = version()?;
-    }
-    if found.is_none() {
-        println!("libuv: left out, for want of its headers (package {PACKAGE}).");
-        servers.retain(|server| !its(server));
-    }
-    Ok(found)
+    build::peers()?;
+    version()
 }

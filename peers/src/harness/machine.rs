@@ -15,31 +15,38 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
-/// Processor, kernel, versions, load. The version of libuv is whatever is installed.
+/// Crates whose versions are told.
+const CRATES: &[&str] =
+    &["io-uring", "mio", "tokio", "monoio", "compio", "glommio", "tokio-uring", "httparse"];
+
+/// Processor, kernel, versions, load. Some versions are of what is installed.
 #[must_use]
-pub fn describe(libuv: Option<String>) -> Value {
+pub fn describe(installed: &[(&str, String)]) -> Value {
     let cpuinfo = file("/proc/cpuinfo");
     let field = |name: &str| {
         let line = cpuinfo.lines().find(|line| line.starts_with(name));
         line.and_then(|line| line.split_once(": ")).map(|(_, value)| value.to_owned())
     };
     let lock = include_str!("../../Cargo.lock");
+    // Where there are several the last is the newest, and ours.
     let version = |name: &str| {
-        let mut lines = lock.lines().skip_while(|line| *line != format!("name = \"{name}\""));
-        lines.nth(1).and_then(|line| line.split('"').nth(1)).unwrap_or("?").to_owned()
+        let (_, rest) = lock.rsplit_once(&format!("name = \"{name}\"\n"))?;
+        rest.split('"').nth(1)
     };
-    json!({
+    let mut machine = json!({
         "processor": field("model name"),
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "idle": file("/sys/devices/system/cpu/cpuidle/current_governor"),
         "kernel": file("/proc/sys/kernel/osrelease"),
         "rustc": output("rustc", &["--version"]),
-        "io_uring": version("io-uring"),
-        "mio": version("mio"),
-        "tokio": version("tokio"),
-        "libuv": libuv,
-        "httparse": version("httparse"),
         "load_average": file("/proc/loadavg"),
         "commit": output("git", &["rev-parse", "--short", "HEAD"]),
-    })
+    });
+    for name in CRATES {
+        machine[name] = Value::from(version(name));
+    }
+    for (name, version) in installed {
+        machine[name] = Value::from(version.as_str());
+    }
+    machine
 }

@@ -1,17 +1,17 @@
 //! The small measurements: programs that print figures, run in turn, and compared by figure.
 
-use super::program::{MICROS, flags, lines};
+use super::program::{flags, lines};
 use super::stats::Spread;
 use serde_json::{Value, json};
 use std::io;
 
 /// One way to do what a figure measures.
 pub struct Way {
-    /// By what: `tigereye`, or the hand-written means.
+    /// By what: `tigereye` on a driver, a library, or hand-written means.
     pub by: String,
     /// Nanoseconds each, a round each.
     pub rounds: Vec<f64>,
-    /// The same as a share of the best hand-written way in the same round.
+    /// The same as a share of the best way that is not tigereye's, in the same round.
     pub ratio: Spread,
 }
 
@@ -26,14 +26,19 @@ pub struct Figure {
 /// Runs a program to its end, and gives what it printed.
 pub type Run<'r> = &'r dyn Fn() -> io::Result<Vec<Value>>;
 
-/// Runs all programs in turn, `rounds` times, with tigereye on `driver`.
-pub fn measure(rounds: u32, scale: f64, driver: &str) -> io::Result<Vec<Figure>> {
-    let run = |&(program, own): &(&str, &str)| {
-        let mut flags = flags([("--scale", scale.to_string())]);
-        flags.extend(own.replace("DRIVER", driver).split_whitespace().map(str::to_owned));
-        lines(program, &flags)
-    };
-    let runs: Vec<_> = MICROS.iter().map(|program| move || run(program)).collect();
+/// Runs these programs and tigereye's on these drivers in turn, `rounds` times.
+pub fn measure(
+    rounds: u32,
+    scale: f64,
+    others: &[&str],
+    drivers: &[String],
+) -> io::Result<Vec<Figure>> {
+    let flags = flags([("--scale", scale.to_string())]);
+    let on = |driver: &String| [&flags[..], &["--driver".to_owned(), driver.clone()]].concat();
+    let mut programs: Vec<_> = others.iter().map(|name| (*name, flags.clone())).collect();
+    programs.extend(drivers.iter().map(|driver| ("micro_tigereye", on(driver))));
+    let runs: Vec<_> =
+        programs.iter().map(|(program, flags)| move || lines(program, flags)).collect();
     let runs: Vec<Run<'_>> = runs.iter().map(|run| run as Run<'_>).collect();
     in_turn(rounds, &runs)
 }
@@ -74,8 +79,8 @@ fn record(figures: &mut Vec<Figure>, name: &str, by: &str, ns: f64) {
 
 impl Figure {
     fn compare(&mut self) {
-        let by_hand = self.ways.iter().filter(|way| !way.by.starts_with("tigereye"));
-        let best = by_hand.min_by(|a, b| a.ns().median.total_cmp(&b.ns().median));
+        let others = self.ways.iter().filter(|way| !way.by.starts_with("tigereye"));
+        let best = others.min_by(|a, b| a.ns().median.total_cmp(&b.ns().median));
         let Some(best) = best.map(|way| way.rounds.clone()) else { return };
         for way in &mut self.ways {
             way.ratio = Spread::of(way.rounds.iter().zip(&best).map(|(a, b)| a / b));

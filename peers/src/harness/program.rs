@@ -1,12 +1,12 @@
 //! The programs that are compared, and running them.
 
-use super::build;
 use super::file_page::FilePage;
+use super::{build, nginx};
 use crate::sys::process::{self, Priority};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ pub const SERVER_CORE: usize = 0;
 /// Core of the load.
 pub const LOAD_CORE: usize = 1;
 const STOP_MAX: Duration = Duration::from_secs(20);
+const NUDGE_AFTER: Duration = Duration::from_millis(200);
 const TURN_MAX: Duration = Duration::from_secs(60);
 
 /// Whose program it is.
@@ -47,6 +48,8 @@ pub enum Dialect {
     /// As the library's example web server: `--addr ADDRESS --threads 1`, and a sentence with
     /// `http://ADDRESS` in it; `--root FOLDER` for files.
     WebServer,
+    /// As nginx: `nginx.rs` says more.
+    Nginx,
 }
 
 /// A program under comparison.
@@ -61,16 +64,12 @@ pub struct Program {
     pub family: Family,
     /// How to talk to it.
     pub dialect: Dialect,
-    /// What it takes part in: `echo`, `http`, `file`, `idle`.
+    /// What it takes part in: `echo`, `http`, `file`, `idle`, `udp`, `accept`.
     pub modes: Vec<String>,
 }
 
 /// A program as a table has it: label, program and flags, whose, dialect, modes.
 pub type Row<'t> = (&'t str, &'t str, Family, Dialect, &'t str);
-
-/// **The programs of small measurements**, each printing lines of JSON, with their own flags;
-/// `micro.rs` says more.
-pub const MICROS: &[(&str, &str)] = &[("micro_bare", ""), ("micro_tigereye", "--driver DRIVER")];
 
 impl Program {
     /// Of a row of a table, with tigereye on `driver`.
@@ -86,7 +85,7 @@ impl Program {
         }
     }
 
-    /// Whether it takes part in `echo`, `http`, `file` or `idle`.
+    /// Whether it takes part in a mode, such as `echo` or `idle`.
     #[must_use]
     pub fn serves(&self, mode: &str) -> bool {
         self.modes.iter().any(|own| own == mode)
@@ -118,6 +117,9 @@ impl Program {
         size: u32,
         page: Option<&FilePage>,
     ) -> io::Result<Server> {
+        if self.dialect == Dialect::Nginx {
+            return nginx::serve(&self.label, page);
+        }
         let path = self.path()?;
         let mut command = match wrapper.split_first() {
             Some((program, flags)) => {
@@ -130,12 +132,12 @@ impl Program {
         command.args(&self.command[1..]).args(["--addr", "127.0.0.1:0"]);
         match self.dialect {
             Dialect::Peer => command.args(["--mode", mode, "--size", &size.to_string()]),
-            Dialect::WebServer => command.args(["--threads", "1"]),
+            Dialect::WebServer | Dialect::Nginx => command.args(["--threads", "1"]),
         };
         if let Some(page) = page {
             match self.dialect {
                 Dialect::Peer => command.arg("--file").arg(page.path()),
-                Dialect::WebServer => command.arg("--root").arg(page.folder()),
+                Dialect::WebServer | Dialect::Nginx => command.arg("--root").arg(page.folder()),
             };
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -149,6 +151,11 @@ pub fn beside(name: &str) -> io::Result<PathBuf> {
     let mut path = std::env::current_exe()?;
     path.set_file_name(name);
     Ok(path)
+}
+
+/// Spawns on the servers' core, before everything else on the machine.
+pub fn spawn_server(command: &mut Command) -> io::Result<Child> {
+    spawn_on(SERVER_CORE, Priority::RealTime, command)
 }
 
 /// Spawns on a core: children inherit what this thread takes on meanwhile.
@@ -182,14 +189,21 @@ pub struct Server {
     pub addr: SocketAddr,
     /// Its name.
     pub label: String,
+    folder: Option<PathBuf>,
 }
 
 impl Server {
+    /// A child that listens there, and a folder that is removed with it.
+    #[must_use]
+    pub fn at(child: Child, addr: SocketAddr, label: &str, folder: PathBuf) -> Self {
+        Self { child, addr, label: label.to_owned(), folder: Some(folder) }
+    }
+
     /// Waits for the line in which a child whose output is a pipe says its address.
     pub fn announced(mut child: Child, label: &str) -> io::Result<Self> {
         let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let addr = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Self { child, addr, label: label.to_owned() };
+        let mut server = Self { child, addr, label: label.to_owned(), folder: None };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let mut words = line.split_whitespace().map(|word| word.trim_start_matches("http://"));
@@ -210,6 +224,11 @@ impl Server {
         process::terminate(self.child.id())?;
         let begin = Instant::now();
         while begin.elapsed() < STOP_MAX {
+            if begin.elapsed() > NUDGE_AFTER {
+                // valgrind does not know that io_uring_enter(2) blocks, and keeps all other threads
+                // waiting until the one in it has done some work: and one of them ends some servers.
+                drop(TcpStream::connect_timeout(&self.addr, NUDGE_AFTER));
+            }
             if let Some(status) = self.child.try_wait()? {
                 if status.success() {
                     return Ok(());
@@ -226,6 +245,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(folder) = &self.folder {
+            let _ = std::fs::remove_dir_all(folder);
+        }
     }
 }
 
@@ -254,8 +276,19 @@ fn load_command(server: &Server, flags: &[String]) -> io::Result<Command> {
 
 /// Runs the load against a server and returns what it found.
 pub fn load(server: &Server, flags: &[String]) -> io::Result<Value> {
+    load_under(&[], server, flags)
+}
+
+/// The same under a wrapper such as perf, which prints nothing itself.
+pub fn load_under(wrapper: &[String], server: &Server, flags: &[String]) -> io::Result<Value> {
     let _turn = turn()?;
-    let found = output(LOAD_CORE, &mut load_command(server, flags)?);
+    let mut command = load_command(server, flags)?;
+    if let Some((program, own)) = wrapper.split_first() {
+        let mut around = Command::new(program);
+        around.args(own).arg(command.get_program()).args(command.get_args());
+        command = around;
+    }
+    let found = output(LOAD_CORE, &mut command);
     let found = found.map_err(|error| {
         io::Error::new(error.kind(), format!("load on {} failed: {error}", server.label))
     });

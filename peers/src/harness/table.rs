@@ -30,7 +30,7 @@ fn shares_head(yardsticks: &[Yardstick]) -> String {
 pub fn cells_head(yardsticks: &[Yardstick]) {
     let shares = shares_head(yardsticks);
     println!(
-        "\n{:<22} {:<18} {:>11} {:>5}{shares}  {:>9} {:>5}{shares}  {:>8} {:>8}  {:>9}",
+        "\n{:<22} {:<22} {:>11} {:>5}{shares}  {:>9} {:>5}{shares}  {:>8} {:>8}  {:>9}",
         "cell", "server", "messages/s", "±%", "CPU ns/m", "±%", "p50 µs", "p99 µs", "busy s/c"
     );
 }
@@ -48,7 +48,7 @@ fn shares(measured: &Measured, side: impl Fn(&Shares) -> Spread) -> String {
 pub fn cell(cell: &Cell, measured: &[Measured]) {
     for (at, server) in measured.iter().enumerate() {
         println!(
-            "{:<22} {:<18} {:>11.0} {:>5.1}{}  {:>9.0} {:>5.1}{}  {:>8.1} {:>8.1}  {:>4.2}/{:.2}",
+            "{:<22} {:<22} {:>11.0} {:>5.1}{}  {:>9.0} {:>5.1}{}  {:>8.1} {:>8.1}  {:>4.2}/{:.2}",
             if at == 0 { cell.name() } else { String::new() },
             server.label,
             server.rate.median,
@@ -80,7 +80,7 @@ pub fn best(row: &Measured) {
 pub fn idle_head(connections: u32) {
     println!(
         "\nUser-space memory at {connections} idle connections\n\
-         {:<18} {:>13} {:>14} {:>14} {:>22}",
+         {:<22} {:>13} {:>14} {:>14} {:>22}",
         "server", "KiB without", "KiB with all", "bytes each", "bytes for a further one"
     );
 }
@@ -88,7 +88,7 @@ pub fn idle_head(connections: u32) {
 /// One server's memory.
 pub fn idle(memory: &Memory) {
     println!(
-        "{:<18} {:>13} {:>14} {:>14.0} {:>22.0}",
+        "{:<22} {:>13} {:>14} {:>14.0} {:>22.0}",
         memory.label,
         memory.empty / 1024,
         memory.full / 1024,
@@ -108,18 +108,69 @@ pub fn over(over: &Over) {
     );
 }
 
+/// The table of latencies at one rate.
+pub fn latency(cell: &Cell, measured: &[Measured]) {
+    println!(
+        "\nLatency in µs, from the time at which a message was to be sent: {}\n\
+         {:<24} {:>9} {:>9} {:>9} {:>9} {:>10} {:>12}",
+        cell.name(),
+        "server",
+        "p50",
+        "p99",
+        "p99.9",
+        "max",
+        "CPU ns/m",
+        "sent late p99"
+    );
+    for server in measured {
+        let [p50, p99, p999, max, late] = ["p50_us", "p99_us", "p999_us", "max_us", "late_p99_us"]
+            .map(|name| server.median(name));
+        let (label, cpu) = (&server.label, server.cpu_ns.median);
+        println!(
+            "{label:<24} {p50:>9.1} {p99:>9.1} {p999:>9.1} {max:>9.1} {cpu:>10.0} {late:>12.1}"
+        );
+    }
+}
+
+/// The head of the table of system calls.
+pub fn syscalls_head(counter: &str) {
+    println!(
+        "\nSystem calls per echo of 64 bytes, by {counter}\n{:<24} {:>11} {:>13}",
+        "server", "connections", "calls/message"
+    );
+}
+
+/// One server's system calls.
+pub fn syscalls(counted: &super::syscalls::Counted) {
+    println!("{:<24} {:>11} {:>13.3}", counted.label, counted.connections, counted.each);
+}
+
 /// The head of the table of instructions.
 pub fn instructions_head(version: &str) {
     println!(
         "\nUser-space instructions per echo of 64 bytes, by callgrind of {version}\n\
-         {:<18} {:>11} {:>21}",
+         {:<22} {:>11} {:>21}",
         "server", "connections", "instructions/message"
     );
 }
 
 /// One server's instructions.
 pub fn instructions(counted: &Counted) {
-    println!("{:<18} {:>11} {:>21.1}", counted.label, counted.connections, counted.each);
+    println!("{:<22} {:>11} {:>21.1}", counted.label, counted.connections, counted.each);
+}
+
+/// The head of the table of binaries.
+pub fn size_head() {
+    println!(
+        "\nThe smallest echo server: its binary, and a clean build\n{:<24} {:>10} {:>10} {:>8}",
+        "library", "KiB", "seconds", "crates"
+    );
+}
+
+/// One program's size.
+pub fn size(sized: &super::size::Sized) {
+    let (kib, seconds) = (sized.bytes as f64 / 1024.0, sized.seconds);
+    println!("{:<24} {kib:>10.0} {seconds:>10.1} {:>8}", sized.label, sized.crates);
 }
 
 /// The small measurements.

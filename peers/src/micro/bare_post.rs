@@ -1,6 +1,7 @@
 //! Posting closures to a loop, as one writes it by hand: a locked list, and an eventfd that is
 //! written to when the list was empty.
 
+use super::wakes::{self, Question, Senders};
 use super::{Amounts, SENDERS, post_name, report};
 use crate::sys::arena::Arena;
 use crate::sys::epoll::{Epoll, Ready};
@@ -90,6 +91,59 @@ fn measure_way(by: &str, senders: usize, each: u64, way: Loop) -> io::Result<()>
         thread.join().map_err(|_| io::Error::other("a sender panicked"))??;
     }
     Ok(())
+}
+
+/// Questions of other threads by the same means, answered by this one.
+fn round_trips(by: &str, senders: usize, each: u64, way: Loop) -> io::Result<()> {
+    let mailbox = Arc::new(Mailbox { jobs: Mutex::default(), fd: net::eventfd()? });
+    let posting = Arc::clone(&mailbox);
+    let senders = Senders::start(senders, each, move |question: Question| {
+        let job = Box::new(move |ran: &mut u64| {
+            *ran += 1;
+            question.answer();
+        });
+        posting.post(job).expect("an eventfd takes a write");
+    })?;
+    way(&mailbox, senders.total())?;
+    senders.report(by)
+}
+
+/// The same on mio, whose waker is an eventfd too.
+fn round_trips_on_mio(senders: usize, each: u64) -> io::Result<()> {
+    let mut poll = mio::Poll::new()?;
+    let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0))?);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let asking = Arc::clone(&asked);
+    let senders = Senders::start(senders, each, move |question: Question| {
+        let mut asked = asking.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.push(question);
+        let first = asked.len() == 1;
+        drop(asked);
+        if first {
+            waker.wake().expect("an eventfd takes a write");
+        }
+    })?;
+    let (mut events, mut questions) = (mio::Events::with_capacity(8), Vec::<Question>::new());
+    let mut left = senders.total();
+    while left > 0 {
+        match poll.poll(&mut events, None) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        std::mem::swap(&mut questions, &mut asked.lock().unwrap_or_else(PoisonError::into_inner));
+        left -= questions.len() as u64;
+        questions.drain(..).for_each(Question::answer);
+    }
+    senders.report("mio")
+}
+
+/// Measures round trips by all three with each number of senders.
+pub fn measure_round_trips(amounts: Amounts) -> io::Result<()> {
+    wakes::each_count(amounts.wakes, |senders, each| {
+        round_trips("eventfd, io_uring", senders, each, by_uring)?;
+        round_trips("eventfd, epoll", senders, each, by_epoll)?;
+        round_trips_on_mio(senders, each)
+    })
 }
 
 /// Measures both ways with each number of senders.

@@ -1,6 +1,9 @@
 //! Timer lists as one writes them by hand with the standard library.
 
-use super::{Amounts, DELAY_MAX, FAR, TIMER_CANCEL, TIMER_CANCEL_ALL, TIMER_FIRE, TIMER_START};
+use super::{
+    Amounts, DELAY_MAX, FAR, TIMER_CANCEL, TIMER_CANCEL_ALL, TIMER_CANCELLED, TIMER_FIRE,
+    TIMER_FIRED, TIMER_START,
+};
 use super::{cpu_ns, delays, report};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -119,10 +122,15 @@ fn measure_list<L: List>(timers: u64) -> io::Result<()> {
     })?;
     assert_eq!(sum, timers * (timers - 1) / 2, "every timer fires once");
     report(TIMER_FIRE, L::NAME, fired);
+    report(TIMER_FIRED, L::NAME, started + fired);
 
     let mut list = L::default();
-    let keys = delays().take(timers as usize).map(|delay| start(&mut list, epoch, FAR + delay, 1));
-    let keys: Vec<L::Key> = keys.collect();
+    let mut keys: Vec<L::Key> = Vec::with_capacity(timers as usize);
+    let started = cpu_ns(timers, || {
+        for delay in delays().take(timers as usize) {
+            keys.push(start(&mut list, epoch, FAR + delay, 1));
+        }
+    })?;
     let mut cancelled = Vec::with_capacity(keys.len());
     let call = cpu_ns(timers, || {
         for key in keys {
@@ -138,6 +146,7 @@ fn measure_list<L: List>(timers: u64) -> io::Result<()> {
     })?;
     assert_eq!(heard, timers, "every cancelled timer hears of it");
     report(TIMER_CANCEL_ALL, L::NAME, call + callbacks);
+    report(TIMER_CANCELLED, L::NAME, started + call + callbacks);
     Ok(())
 }
 

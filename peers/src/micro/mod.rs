@@ -1,12 +1,15 @@
 //! The small measurements: what both programs measure, under which name, and how they report it.
 //!
-//! `micro_bare` and `micro_tigereye` print a line of JSON per figure: what was measured, by which
-//! means, and nanoseconds each (CPU time of the thread, or wall time where threads wait for each
-//! other). What has the same name is compared, so a name says exactly what is done.
+//! `micro_bare`, `micro_tigereye` and the programs of libraries print a line of JSON per figure: what
+//! was measured, by which means, and nanoseconds each (CPU time of the thread, or wall time where
+//! threads wait for each other). What has the same name is compared, so a name says exactly what is
+//! done.
 
 pub mod bare_post;
 pub mod bare_timer;
 pub mod bare_wake;
+pub mod in_tasks;
+pub mod wakes;
 
 use crate::args::Args;
 use crate::sys::process::thread_cpu_ns;
@@ -22,6 +25,10 @@ pub const TIMER_FIRE: &str = "timer: fire, with callback (CPU)";
 pub const TIMER_CANCEL: &str = "timer: cancel, the call (CPU)";
 /// The same with what follows: the callback that hears of it, the memory's return; CPU time.
 pub const TIMER_CANCEL_ALL: &str = "timer: cancel, with callback (CPU)";
+/// All of the first two: a million started, and fired when all are due; CPU time.
+pub const TIMER_FIRED: &str = "timers: started and fired (CPU)";
+/// Starting and cancelling, with all that follows; CPU time.
+pub const TIMER_CANCELLED: &str = "timers: started and cancelled (CPU)";
 /// A chain of callbacks, each of which queues the next one; CPU time.
 pub const NEXT: &str = "next: a callback queues the next (CPU)";
 /// A NOP through the ring and back, one system call each; CPU time.

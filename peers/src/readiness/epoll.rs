@@ -1,11 +1,11 @@
 //! Readiness by epoll, with nothing in between.
 
-use super::{Event, LISTENER, Poller, SIGNAL, Socket};
+use super::{Event, LISTENER, Poller, SIGNAL, Socket, send_back};
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::net;
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// An epoll instance and the listener that it watches.
@@ -75,5 +75,23 @@ impl Poller for Bare {
         let at = fd.as_raw_fd() as usize;
         self.epoll.add_edge(fd.as_raw_fd(), at as u64)?;
         Ok((at, fd))
+    }
+
+    fn turn_away(&self) -> io::Result<()> {
+        net::accept(self.listener.as_raw_fd()).map(drop)
+    }
+
+    fn echo_datagrams(socket: UdpSocket, signal: OwnedFd) -> io::Result<()> {
+        let epoll = Epoll::new()?;
+        epoll.add_edge_in(socket.as_raw_fd(), LISTENER as u64)?;
+        epoll.add_level(signal.as_raw_fd(), SIGNAL as u64)?;
+        let mut ready = [Ready::EMPTY; 2];
+        loop {
+            let count = epoll.wait(&mut ready, -1)?;
+            if ready[..count].iter().any(|ready| ready.token() == SIGNAL as u64) {
+                return Ok(());
+            }
+            send_back(|buf| socket.recv_from(buf), |buf, to| socket.send_to(buf, to))?;
+        }
     }
 }

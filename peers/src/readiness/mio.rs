@@ -1,9 +1,9 @@
 //! Readiness by mio, which is edge-triggered always: the listener's edge too is followed until
 //! nobody is left to accept.
 
-use super::{Event, LISTENER, Poller, SIGNAL, Socket};
+use super::{Event, LISTENER, Poller, SIGNAL, Socket, send_back};
 use crate::sys::net;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::fs::File;
@@ -84,5 +84,28 @@ impl Poller for Mio {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(at), both)?;
         Ok((at, stream))
+    }
+
+    fn turn_away(&self) -> io::Result<()> {
+        self.listener.accept().map(drop)
+    }
+
+    fn echo_datagrams(socket: std::net::UdpSocket, signal: OwnedFd) -> io::Result<()> {
+        let mut poll = Poll::new()?;
+        let mut socket = UdpSocket::from_std(socket);
+        poll.registry().register(&mut socket, Token(LISTENER), Interest::READABLE)?;
+        let watched = &signal.as_raw_fd();
+        poll.registry().register(&mut SourceFd(watched), Token(SIGNAL), Interest::READABLE)?;
+        let mut events = Events::with_capacity(2);
+        loop {
+            match poll.poll(&mut events, None) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            if events.iter().any(|event| event.token() == Token(SIGNAL)) {
+                return Ok(());
+            }
+            send_back(|buf| socket.recv_from(buf), |buf, to| socket.send_to(buf, to))?;
+        }
     }
 }

@@ -25,13 +25,13 @@ pub mod epoll;
 pub mod mio;
 
 use crate::args::Args;
-use crate::server::{Contents, Mode, Server};
+use crate::server::{Contents, DATAGRAM_MAX, Mode, Server};
 use crate::service::{Echo, Page, Service};
 use crate::sys::arena::Arena;
 use connection::Connection;
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 
 /// The token of the listener.
@@ -85,6 +85,10 @@ pub trait Poller: Sized {
     /// Accepts a connection and registers it for its life, for each edge. The token is the number
     /// of its descriptor, the smallest that is free.
     fn accept(&self) -> io::Result<(usize, Self::Socket)>;
+    /// Accepts a connection and closes it.
+    fn turn_away(&self) -> io::Result<()>;
+    /// Echoes datagrams until the signal is readable.
+    fn echo_datagrams(socket: UdpSocket, signal: OwnedFd) -> io::Result<()>;
 }
 
 /// All of a server program: reads its command line and serves until SIGTERM.
@@ -94,11 +98,44 @@ pub fn main<P: Poller>() -> io::Result<()> {
     let buffer = server.buffer(&mut args);
     args.finish();
     server.announce()?;
+    if let Some(socket) = server.socket {
+        return P::echo_datagrams(socket, server.signal);
+    }
     let poller = P::new(server.listener, server.signal)?;
     match (server.mode, server.contents) {
         (Mode::Echo, _) => serve(poller, Echo, buffer, None),
         (Mode::File, Some(file)) => serve(poller, Page::file(file.length), buffer, Some(file)),
-        (Mode::Http | Mode::File, _) => serve(poller, Page::hello(), buffer, None),
+        (Mode::Accept, _) => turn_away(poller),
+        (Mode::Http | Mode::File | Mode::Udp, _) => serve(poller, Page::hello(), buffer, None),
+    }
+}
+
+/// Closes every connection, which need not be registered for that.
+fn turn_away<P: Poller>(mut poller: P) -> io::Result<()> {
+    let mut events = P::events(EVENTS);
+    loop {
+        poller.wait(&mut events, true)?;
+        if P::found(&events).any(|event| event.token == SIGNAL) {
+            return Ok(());
+        }
+        while poller.turn_away().is_ok() {}
+    }
+}
+
+/// Sends back every datagram that is there. What the socket has no room for is lost, as the network
+/// may lose it.
+fn send_back(
+    mut recv: impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)>,
+    mut send: impl FnMut(&[u8], SocketAddr) -> io::Result<usize>,
+) -> io::Result<()> {
+    let mut buf = [0; DATAGRAM_MAX];
+    loop {
+        match recv(&mut buf) {
+            Ok((len, from)) => drop(send(&buf[..len], from)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{check, check_len};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Connections that may wait to be accepted.
@@ -25,6 +25,33 @@ pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     check(unsafe { libc::listen(fd, BACKLOG) })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// A socket for datagrams, non-blocking.
+pub fn datagrams(addr: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(addr)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// A socket for datagrams to and from one address, non-blocking.
+pub fn connect_datagrams(addr: SocketAddr) -> io::Result<UdpSocket> {
+    let any = if addr.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(addr)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Closes a connection without leaving anything of it behind: no `TIME_WAIT`, for which ports
+/// would run out (SO_LINGER in socket(7), and RFC 9293, 3.10.7.4).
+pub fn forget(stream: TcpStream) -> io::Result<()> {
+    let value = libc::linger { l_onoff: 1, l_linger: 0 };
+    let (fd, len) = (stream.as_raw_fd(), size_of_val(&value) as libc::socklen_t);
+    let at = (&raw const value).cast();
+    // SAFETY: `value` is a live `linger` and `len` is its size.
+    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, at, len) })?;
+    Ok(())
 }
 
 /// A connected, non-blocking socket without Nagle's delay.

@@ -136,6 +136,18 @@ pub fn termination() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Waits until a descriptor is readable.
+pub fn wait_readable(fd: &OwnedFd) -> io::Result<()> {
+    let mut watched = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    loop {
+        // SAFETY: the pointer is to one live entry, and one is what the call is told.
+        match check(unsafe { libc::poll(&raw mut watched, 1, -1) }) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
 /// Asks a process to end.
 pub fn terminate(pid: u32) -> io::Result<()> {
     // SAFETY: a call without pointers.

@@ -38,6 +38,21 @@ pub fn build(entries: u32) -> io::Result<IoUring> {
         .build(entries)
 }
 
+/// Bytes of a slot around a datagram: before it what the kernel says of it, behind it what it is
+/// sent back with.
+pub const ROUND_DATAGRAM: usize = SAID + NAME + size_of::<Reply>();
+/// `struct io_uring_recvmsg_out` (io_uring_prep_recvmsg_multishot(3)).
+const SAID: usize = 16;
+/// Room for an address.
+const NAME: usize = 32;
+
+/// What a datagram is sent back with, at the end of its slot.
+#[repr(C)]
+struct Reply {
+    header: libc::msghdr,
+    part: libc::iovec,
+}
+
 /// How a send is to complete.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendKind {
@@ -277,6 +292,46 @@ impl<'r> Port<'r> {
         self.push(&entry.user_data(tag).flags(self.socket_flags | link));
     }
 
+    /// Receives datagrams until cancelled, each with its sender's address into a provided slot.
+    pub fn recv_datagrams(&mut self, socket: RawFd, tag: u64) {
+        // SAFETY: an all-zero header asks for nothing.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_namelen = NAME as libc::socklen_t;
+        // Read while the entry is submitted, and by a port that is made once a process.
+        let header: &'static libc::msghdr = Box::leak(Box::new(header));
+        let entry = opcode::RecvMsgMulti::new(Fd(socket), header, GROUP);
+        self.push(&entry.build().user_data(tag));
+    }
+
+    /// Sends a datagram that [`Port::recv_datagrams`] received in a slot back to its sender, without
+    /// waiting: after [`Port::enter`] the slot is free again.
+    pub fn send_back(&mut self, socket: RawFd, slot: u32, tag: u64) {
+        let size = self.arena.slot_size();
+        let said = self.arena.bytes(slot, SAID as u32);
+        let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| said[at + byte]));
+        let (name_len, room) = (word(0).min(NAME as u32), size - ROUND_DATAGRAM as u32);
+        let len = word(8).min(room);
+        let name = self.arena.address(slot, SAID as u32, name_len);
+        let bytes = self.arena.address(slot, (SAID + NAME) as u32, len);
+        let reply = self.arena.address(slot, size - size_of::<Reply>() as u32, 0).cast::<Reply>();
+        // SAFETY: an all-zero header asks for nothing.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_name = name.cast();
+        header.msg_namelen = name_len;
+        header.msg_iovlen = 1;
+        // SAFETY: the end of the slot, which is aligned because slots are pages or multiples of 64
+        // bytes, and ours since the receive into it has completed; only the address is made here.
+        header.msg_iov = unsafe { &raw mut (*reply).part };
+        let part = libc::iovec { iov_base: bytes.cast(), iov_len: len as usize };
+        assert!(reply.is_aligned(), "a slot's size is a multiple of 8");
+        // SAFETY: in bounds, aligned and ours, as above; I1 keeps it there.
+        unsafe { reply.write(Reply { header, part }) };
+        let entry = opcode::SendMsg::new(Fd(socket), reply.cast())
+            .flags((libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as u32)
+            .build();
+        self.push(&entry.user_data(tag).flags(Flags::SKIP_SUCCESS));
+    }
+
     /// Reads once from a descriptor that is no socket.
     pub fn read_slot(&mut self, fd: RawFd, slot: u32, len: u32, tag: u64) {
         let at = self.arena.address(slot, 0, len);
@@ -376,6 +431,27 @@ impl<'r> Port<'r> {
         }
     }
 
+    /// Hands everything over and takes what has completed, without waiting.
+    #[inline]
+    pub fn poll(&mut self) -> io::Result<()> {
+        // Waiting for one completion for no time: to wait for none would not run deferred work.
+        let none = Timespec::new();
+        let args = types::SubmitArgs::new().timespec(&none);
+        loop {
+            self.sq.sync();
+            let result = self.submitter.submit_with_args(1, &args);
+            self.cq.sync();
+            self.sq.sync();
+            match result {
+                Err(error) if !matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR)) => {
+                    return Err(error);
+                }
+                _ if self.sq.is_empty() => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
     /// The next completion that has arrived.
     #[inline]
     #[expect(clippy::should_implement_trait, reason = "the port is used between two completions")]
@@ -397,6 +473,9 @@ impl Drop for Port<'_> {
         if self.provided.is_some() && self.submitter.unregister_buf_ring(GROUP).is_err() {
             return;
         }
+        // A thread has 16 places for rings, and a ring that is closed does not give its own back
+        // (io_uring_register(2)).
+        let _ = self.submitter.unregister_ring_fd();
         // SAFETY: dropped here only, once; the kernel has let go of it (I1).
         unsafe { ManuallyDrop::drop(&mut self.provided) };
         // SAFETY: as above.

@@ -1,0 +1,106 @@
+//! Echo, HTTP, datagrams and accepting on glommio: a task and a buffer per connection, as its
+//! example of a server has it.
+//!
+//! One executor, with as deep a ring as the loops by hand have. glommio tries each call before it
+//! goes to the ring, which is its own choice and no setting. It locks memory: 512 KiB must be
+//! allowed (`ulimit -l`).
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use glommio::net::{TcpListener, TcpStream, UdpSocket};
+use glommio::{LocalExecutorBuilder, Placement, spawn_local};
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use tigereye_peers::args::{Args, fail};
+use tigereye_peers::buffer::Buffer;
+use tigereye_peers::server::{DATAGRAM_MAX, Mode, Server, announce};
+use tigereye_peers::service::{Page, Service};
+
+/// Entries of the submission queue.
+const ENTRIES: usize = 4096;
+
+async fn echo(mut stream: TcpStream, size: usize) -> io::Result<()> {
+    let mut buf = Buffer::zeroed(size);
+    loop {
+        let len = stream.read(buf.room()).await?;
+        if len == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buf.room()[..len]).await?;
+    }
+}
+
+async fn http(mut stream: TcpStream, size: usize, page: Rc<RefCell<Page>>) -> io::Result<()> {
+    let mut state = <Page as Service>::State::default();
+    let (mut buf, mut out) = (vec![0; size], vec![0; size]);
+    loop {
+        let len = stream.read(&mut buf).await?;
+        if len == 0 {
+            return Ok(());
+        }
+        let mut input = &buf[..len];
+        loop {
+            let response = page.borrow_mut().respond(&mut state, input, &mut out);
+            stream.write_all(&out[..response.len]).await?;
+            if response.close {
+                return Ok(());
+            }
+            if !response.more {
+                break;
+            }
+            input = &[];
+        }
+    }
+}
+
+async fn datagrams(socket: UdpSocket) -> io::Result<()> {
+    let mut buf = vec![0; DATAGRAM_MAX];
+    loop {
+        let (len, from) = socket.recv_from(&mut buf).await?;
+        // That nobody is there any more is said of the socket, and does not end it.
+        let _ = socket.send_to(&buf[..len], from).await;
+    }
+}
+
+async fn serve(mode: Mode, addr: SocketAddr, size: usize) -> io::Result<()> {
+    if mode == Mode::Udp {
+        let socket = UdpSocket::bind(addr)?;
+        announce(addr)?;
+        return datagrams(socket).await;
+    }
+    let page = Rc::new(RefCell::new(Page::hello()));
+    let listener = TcpListener::bind(addr)?;
+    announce(addr)?;
+    loop {
+        // Out of descriptors: tried again when others have had their turn.
+        let Ok(stream) = listener.accept().await else { continue };
+        match mode {
+            Mode::Accept => drop(stream),
+            Mode::Http => {
+                stream.set_nodelay(true)?;
+                spawn_local(http(stream, size, Rc::clone(&page))).detach();
+            }
+            _ => {
+                stream.set_nodelay(true)?;
+                spawn_local(echo(stream, size)).detach();
+            }
+        }
+    }
+}
+
+fn main() -> io::Result<()> {
+    let mut args = Args::from_env();
+    let server = Server::start(&mut args)?;
+    if server.mode == Mode::File {
+        fail("--mode file: glommio's server has none");
+    }
+    let size = server.buffer(&mut args);
+    args.finish();
+    server.end_on_signal()?;
+    let executor = LocalExecutorBuilder::new(Placement::Unbound).ring_depth(ENTRIES).make()?;
+    let (mode, addr) = (server.mode, server.addr()?);
+    // glommio takes an address, and no socket that is there already without unsafe code.
+    drop(server);
+    executor.run(serve(mode, addr, size))
+}
