@@ -106,6 +106,8 @@ impl Loop {
     ) -> Op {
         let slot = self.slots.take();
         self.slots.place(slot, record);
+        let direction =
+            self.driver.as_ref().map_or(direction, |driver| driver.queue_for(direction));
         self.operations += 1;
         let full = u64::from(self.slots.used()) > self.limit;
         let header = self.slots.header_of(slot);
@@ -274,7 +276,7 @@ impl Loop {
         let interest = match direction {
             Direction::In => Interest::Readable,
             Direction::Out => Interest::Writable,
-            Direction::None => return false,
+            Direction::None | Direction::Datagram => return false,
         };
         let header = self.slots.header_of(slot);
         let op = header.op();
@@ -633,7 +635,7 @@ fn ending(flags: u8, result: i32) -> i32 {
 #[inline]
 fn queue_of(queues: &mut [InOrder; 2], direction: Direction) -> Option<&mut InOrder> {
     match direction {
-        Direction::None => None,
+        Direction::None | Direction::Datagram => None,
         Direction::In => Some(&mut queues[0]),
         Direction::Out => Some(&mut queues[1]),
     }

@@ -11,7 +11,7 @@ use crate::mailbox::Wake;
 use crate::offload::Calls;
 #[cfg(unix)]
 use crate::offload::LentFd;
-use crate::op::{Completion, Op};
+use crate::op::{Completion, Direction, Op};
 use crate::queue::Queue;
 use crate::raw::RawFd;
 
@@ -178,6 +178,18 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(_) => panic!("a row answers the driver that asks"),
             Driver::Readiness(readiness) => readiness.wait_for(op, fd, handle, interest),
+        }
+    }
+
+    /// The queue of its handle that an operation waits in. A ring tries its entries in their order,
+    /// and then goes on with each: so datagrams need not wait for one another there.
+    #[inline]
+    pub(crate) fn queue_for(&self, direction: Direction) -> Direction {
+        match (direction, self) {
+            #[cfg(target_os = "linux")]
+            (Direction::Datagram, Driver::Uring(_)) => Direction::None,
+            (Direction::Datagram, _) => Direction::Out,
+            _ => direction,
         }
     }
 

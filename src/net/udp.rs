@@ -323,7 +323,8 @@ fn no_datagrams<A: Address>(source: &Source) -> Option<i32> {
 
 impl Io {
     /// Sends `buf` as one datagram to `to`: as a whole or not at all. An empty one is sent like any
-    /// other. That it was sent does not say that it arrives.
+    /// other. That it was sent does not say that it arrives. Several on one socket go in the order in
+    /// which they were started, unless the socket is full: io_uring then tries each again by itself.
     ///
     /// # Errors
     /// In the callback: `EMSGSIZE` when it is longer than a datagram can be (65,507 bytes over IPv4),

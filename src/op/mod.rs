@@ -173,6 +173,8 @@ pub(crate) enum Direction {
     In,
     /// Sending.
     Out,
+    /// Sending by itself, as a datagram goes: what takes many entries at once takes all of them.
+    Datagram,
 }
 
 /// Who will complete an operation.

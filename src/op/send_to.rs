@@ -29,7 +29,7 @@ pub(crate) struct SendTo<B> {
 
 impl<B: IoBuf> Operation for SendTo<B> {
     type Output = (B, io::Result<usize>);
-    const DIRECTION: Direction = Direction::Out;
+    const DIRECTION: Direction = Direction::Datagram;
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {

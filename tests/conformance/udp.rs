@@ -496,3 +496,23 @@ fn rule7_a_loop_that_is_dropped_lets_go_of_its_datagrams() {
         drop(io);
     }
 }
+
+/// One after another they would cost a turn each.
+#[test]
+fn datagrams_sent_together_go_together_and_in_order() {
+    const COUNT: u8 = 40;
+    let io = Io::new().unwrap();
+    let log = Log::new();
+    let ((sender, _), (receiver, to)) = (socket(&io), std_socket());
+    for number in 0..COUNT {
+        let log = log.clone();
+        io.send_to(Rc::clone(&sender), vec![number], to, move |_s, _io, _b, result| {
+            log.put(result.unwrap());
+        });
+    }
+    for _ in 0..4 {
+        io.poll().unwrap();
+    }
+    assert_eq!((log.take().len(), io.in_flight()), (usize::from(COUNT), 0));
+    assert!((0..COUNT).all(|number| receive(&receiver) == [number]));
+}
