@@ -30,7 +30,7 @@ use windows_sys::Win32::System::WindowsProgramming::{
 };
 use windows_sys::core::GUID;
 
-use crate::raw::{OwnedFd, RawFd, widen};
+use crate::raw::{OwnedFd, RawFd, is_file, widen};
 
 /// The system's number of a socket.
 pub(crate) fn socket(fd: RawFd) -> SOCKET {
@@ -76,6 +76,15 @@ pub(crate) fn is_pending(error: &io::Error) -> bool {
 /// provider whose sockets are no handles of the system's: one above it may post packets all the same
 /// (P76; "SetFileCompletionNotificationModes", remarks).
 pub(crate) fn skip_packets_of_the_done(fd: RawFd) -> bool {
+    let modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
+    let modes = u8::try_from(modes).unwrap_or(0);
+    (is_file(fd) || is_systems_own(fd))
+        // SAFETY: the handle is open during the call.
+        && unsafe { SetFileCompletionNotificationModes(handle(fd), modes) } != 0
+}
+
+/// Whether a socket is a handle of the system's.
+fn is_systems_own(fd: RawFd) -> bool {
     let mut info = MaybeUninit::<WSAPROTOCOL_INFOW>::zeroed();
     let mut len = i32::try_from(size_of::<WSAPROTOCOL_INFOW>()).unwrap_or(0);
     let at = info.as_mut_ptr().cast();
@@ -86,11 +95,7 @@ pub(crate) fn skip_packets_of_the_done(fd: RawFd) -> bool {
     }
     // SAFETY: it was zeroed, which is a value of it, or the system wrote it.
     let info = unsafe { info.assume_init() };
-    let modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
-    let modes = u8::try_from(modes).unwrap_or(0);
     info.dwServiceFlags1 & XP1_IFS_HANDLES != 0
-        // SAFETY: the handle is open during the call.
-        && unsafe { SetFileCompletionNotificationModes(handle(fd), modes) } != 0
 }
 
 /// Why a call failed that is over, in Winsock's words.

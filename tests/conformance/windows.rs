@@ -5,8 +5,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 
-use tigereye::{Io, Next, TcpListener, TcpStream, UdpSocket, is_cancelled};
+use tigereye::{File, Io, Next, OpenOptions, TcpListener, TcpStream, UdpSocket, is_cancelled};
 
+use crate::scratch::Scratch;
 use crate::{HANG, Log, any, finish, pair, pattern, read, shared_pair};
 
 /// An accepted stream, not used yet, and its peer.
@@ -191,4 +192,68 @@ fn p82_what_became_of_a_datagram_is_not_told_to_a_socket_of_many_peers() {
         assert_eq!(buf, b"here");
     });
     finish(&io);
+}
+
+#[test]
+fn p83_long_paths_and_names_in_any_script() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let mut path = std::fs::canonicalize(scratch.join(".")).unwrap();
+    for _ in 0..4 {
+        path.push("a".repeat(90));
+    }
+    std::fs::create_dir_all(&path).unwrap();
+    path.push("Grüße, 世界, 🐅");
+    assert!(path.as_os_str().len() > 260);
+    let options = OpenOptions::new().read(true).write(true).create_new(true);
+    io.open((), &path, &options, |(), io, file| {
+        io.write_all_at(file.unwrap(), "roar", 0, |file, io, _buf, result| {
+            result.unwrap();
+            io.read_at(file, Vec::with_capacity(8), 0, |_file, _io, buf, result| {
+                assert_eq!((result.unwrap(), &buf[..]), (4, &b"roar"[..]));
+            });
+        });
+    });
+    finish(&io);
+    assert_eq!(std::fs::read(&path).unwrap(), b"roar");
+}
+
+#[test]
+fn p83_an_open_file_is_shared_as_the_standard_librarys_is() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", b"there");
+    let log = Log::new();
+    let put = log.clone();
+    io.open((), &path, &OpenOptions::new().read(true), move |(), _io, file| {
+        put.put(file.unwrap());
+    });
+    finish(&io);
+    let file = log.one();
+    // Others read it, and may remove it: its contents stay until it is closed.
+    assert_eq!(std::fs::read(&path).unwrap(), b"there");
+    std::fs::remove_file(&path).unwrap();
+    io.read_at(file, Vec::with_capacity(8), 0, |_file, _io, buf, result| {
+        assert_eq!((result.unwrap(), &buf[..]), (5, &b"there"[..]));
+    });
+    finish(&io);
+}
+
+#[test]
+fn a_file_of_the_standard_library_is_read_and_written_on_the_pool() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", b"0123456789");
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let file = Rc::new(File::from_std(&io, file));
+    for at in 0..10_u8 {
+        let buf = Vec::with_capacity(1);
+        io.read_at(Rc::clone(&file), buf, u64::from(at), move |_file, _io, buf, result| {
+            assert_eq!((result.unwrap(), buf[0]), (1, b'0' + at));
+        });
+    }
+    finish(&io);
+    io.read_at(Rc::clone(&file), Vec::with_capacity(1), 10, |_file, _io, _buf, result| {
+        assert_eq!(result.unwrap(), 0, "the end");
+    });
+    io.write_all_at(Rc::clone(&file), "xyz", 5, |_file, _io, _buf, result| result.unwrap());
+    finish(&io);
+    assert_eq!(std::fs::read(&path).unwrap(), b"01234xyz89");
 }

@@ -24,12 +24,12 @@ use windows_sys::Win32::Foundation::STATUS_CANCELLED;
 use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED_ENTRY};
 
 use crate::error::{code, to_raw};
-use crate::fs::AllTerms;
+use crate::fs::{AllTerms, system as files};
 use crate::net::system;
 use crate::offload::Calls;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
-use crate::raw::RawFd;
+use crate::raw::{RawFd, is_file};
 
 mod afd;
 mod blocks;
@@ -49,6 +49,8 @@ enum Association {
     AllPackets,
     /// A call that succeeds at once posts none.
     SkipsDone,
+    /// None comes here: a file that was not opened for calls that overlap, or another port's.
+    Refused,
 }
 
 /// What is known of a handle.
@@ -116,20 +118,23 @@ impl Iocp {
         op: Op,
         fd: RawFd,
         handle: u32,
-        _calls: &'a Calls,
-        _terms: &'a AllTerms,
+        calls: &'a Calls,
+        terms: &'a AllTerms,
     ) -> Place<'a> {
-        Place { fd, op, handle, driver: self }
+        Place { fd, op, handle, driver: self, calls, terms }
     }
 
     /// Has a handle's packets come to this loop's port.
     fn associate(&mut self, fd: RawFd, handle: u32) -> io::Result<Association> {
         if self.handle(handle).association == Association::None {
             self.system_calls += 2;
-            self.port.associate(system::handle(fd))?;
-            let skips = system::skip_packets_of_the_done(fd);
-            self.handle(handle).association =
-                if skips { Association::SkipsDone } else { Association::AllPackets };
+            let association = match self.port.associate(system::handle(fd)) {
+                Ok(()) if system::skip_packets_of_the_done(fd) => Association::SkipsDone,
+                Ok(()) => Association::AllPackets,
+                Err(_) if is_file(fd) => Association::Refused,
+                Err(error) => return Err(error),
+            };
+            self.handle(handle).association = association;
         }
         Ok(self.handle(handle).association)
     }
@@ -228,6 +233,10 @@ fn result_of(block: InFlight) -> i32 {
         STATUS_CANCELLED => -code::INTERRUPTED,
         0.. if call.kind != Kind::Count => 1,
         0.. => count,
+        _ if is_file(call.fd) => match files::failure(status) {
+            error if files::is_end(&error) => 0,
+            error => to_raw(&error),
+        },
         _ => to_raw(&system::failure(call.fd, block.overlapped())),
     }
 }
