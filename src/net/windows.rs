@@ -150,6 +150,15 @@ pub(crate) fn send(of: &Socket, buffers: &[WSABUF]) -> io::Result<usize> {
     Ok(sent as usize)
 }
 
+/// What a receive says of a datagram that does not fit.
+pub(crate) const CUT: i32 = WSAEMSGSIZE;
+
+/// The result of a receive of datagrams: that a connected socket's peer is not there has a name of its
+/// own on Unix.
+pub(crate) fn of_datagrams(result: i32) -> i32 {
+    if result == -WSAECONNRESET { -WSAECONNREFUSED } else { result }
+}
+
 /// What a receive says of a socket that was shut down.
 pub(crate) const SHUT_DOWN: i32 = WSAESHUTDOWN;
 
@@ -415,9 +424,7 @@ pub(crate) fn recv_datagram(of: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Re
         None => false,
         Some(WSAEMSGSIZE) => true,
         Some(WSAESHUTDOWN) => return Ok(Letter::default()),
-        // A connected socket's peer is not there; Unix has a name of its own for that.
-        Some(WSAECONNRESET) => return Err(io::Error::from_raw_os_error(WSAECONNREFUSED)),
-        Some(_) => return Err(error.unwrap_or_else(unsupported)),
+        Some(code) => return Err(io::Error::from_raw_os_error(-of_datagrams(-code))),
     };
     let len = if is_cut { room.len() } else { count as usize };
     // SAFETY: the system wrote the address and its length.

@@ -257,3 +257,49 @@ fn a_file_of_the_standard_library_is_read_and_written_on_the_pool() {
     finish(&io);
     assert_eq!(std::fs::read(&path).unwrap(), b"01234xyz89");
 }
+
+#[test]
+fn p44_a_datagram_for_a_plain_receive_is_cut_without_a_word() {
+    let io = Io::new().unwrap();
+    let socket = Rc::new(UdpSocket::bind(&io, any()).unwrap());
+    let peer = std::net::UdpSocket::bind(any()).unwrap();
+    socket.connect(peer.local_addr().unwrap()).unwrap();
+    for is_there in [true, false] {
+        if is_there {
+            peer.send_to(b"too long", socket.local_addr().unwrap()).unwrap();
+        }
+        let log = Log::new();
+        let put = log.clone();
+        io.recv(Rc::clone(&socket), Vec::with_capacity(3), move |_s, _io, buf, result| {
+            put.put((buf, result.unwrap()));
+        });
+        if !is_there {
+            io.poll().unwrap();
+            peer.send_to(b"too long", socket.local_addr().unwrap()).unwrap();
+        }
+        finish(&io);
+        assert_eq!(log.one(), (b"too".to_vec(), 3));
+    }
+}
+
+#[test]
+fn p80_a_socket_of_datagrams_that_was_used_is_refused_by_another_loop() {
+    let io = Io::new().unwrap();
+    let socket = UdpSocket::bind(&io, any()).unwrap();
+    let log = Log::new();
+    let put = log.clone();
+    let op = io.recv_from(socket, Vec::with_capacity(8), move |socket, _io, _buf, result| {
+        assert!(is_cancelled(&result.unwrap_err()));
+        put.put(socket);
+    });
+    io.poll().unwrap();
+    io.cancel(op);
+    finish(&io);
+    let socket = log.one();
+    let other = Io::new().unwrap();
+    let socket = UdpSocket::from_std(&other, socket.into_std().unwrap()).unwrap();
+    other.recv_from(socket, Vec::with_capacity(8), |_socket, _io, _buf, result| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+    finish(&other);
+}

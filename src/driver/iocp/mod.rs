@@ -20,7 +20,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windows_sys::Win32::Foundation::STATUS_CANCELLED;
+use windows_sys::Win32::Foundation::{STATUS_BUFFER_OVERFLOW, STATUS_CANCELLED};
 use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED_ENTRY};
 
 use crate::error::{code, to_raw};
@@ -37,8 +37,9 @@ mod place;
 mod port;
 
 use afd::Afd;
-use blocks::{Blocks, InFlight, Kind};
+use blocks::{Blocks, Call, InFlight, Kind};
 pub(crate) use place::Place;
+use place::is_a_datagram;
 use port::{Port, Timer};
 
 /// Whether a handle's packets come to this port.
@@ -211,14 +212,18 @@ impl Iocp {
 }
 
 fn completion_of(block: InFlight) -> Completion {
-    let (op, result) = (block.call().op, result_of(block));
-    let tries = matches!(block.call().kind, Kind::TryAgain | Kind::Datagram);
-    if tries && result != -code::CANCELED {
-        // Where readiness could not be told, the call says what is wrong.
-        return Completion::try_again(op);
-    }
+    let Call { op, kind, .. } = block.call();
     let Op { index, generation } = op;
-    Completion { index, generation, result, flags: 0 }
+    let result = result_of(block);
+    let completion = Completion { index, generation, result, flags: 0 };
+    match kind {
+        // Where readiness could not be told, the call says what is wrong.
+        Kind::TryAgain if result != -code::CANCELED => Completion::try_again(op),
+        Kind::Datagram if is_a_datagram(result) => Completion::try_again(op),
+        // An error of an earlier datagram is told once.
+        Kind::Datagram => Completion { result: system::of_datagrams(result), ..completion },
+        _ => completion,
+    }
 }
 
 /// What a call that is over has for a result.
@@ -232,6 +237,8 @@ fn result_of(block: InFlight) -> i32 {
         STATUS_CANCELLED if call.ended => 0,
         STATUS_CANCELLED => -code::INTERRUPTED,
         0.. if call.kind != Kind::Count => 1,
+        // A datagram that was cut.
+        STATUS_BUFFER_OVERFLOW if call.kind == Kind::Count => count,
         0.. => count,
         _ if is_file(call.fd) => match files::failure(status) {
             error if files::is_end(&error) => 0,

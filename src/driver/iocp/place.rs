@@ -81,12 +81,15 @@ impl Place<'_> {
     /// Receives from a stream into `room`, which is not empty.
     pub(crate) fn recv(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
         let buffer = buffer(room.as_mut_ptr().cast(), room.len());
-        self.receive(|socket, overlapped, flags| system::recv(socket, &[buffer], overlapped, flags))
+        self.receive(buffer.len, |socket, overlapped, flags| {
+            system::recv(socket, &[buffer], overlapped, flags)
+        })
     }
 
-    /// Makes an overlapped call that receives from a stream.
+    /// Makes an overlapped call that receives up to `len` bytes.
     fn receive(
         &mut self,
+        len: u32,
         call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
     ) -> Start {
         let start = self.start(call);
@@ -96,6 +99,8 @@ impl Place<'_> {
         match start {
             // It was shut down: that is its end.
             Start::Ready(result) if result == -system::SHUT_DOWN => Start::Ready(0),
+            // A datagram that is longer than the room for it, which is full.
+            Start::Ready(result) if result == -system::CUT => Start::Ready(len.cast_signed()),
             start => start,
         }
     }
@@ -137,10 +142,15 @@ impl Place<'_> {
             if result != -code::WOULD_BLOCK {
                 return Start::Ready(result);
             }
-            if let Start::Submitted = self.start_call(Kind::Datagram, 0, system::await_datagram) {
-                return Start::Submitted;
+            match self.start_call(Kind::Datagram, 0, system::await_datagram) {
+                // One has come just now.
+                Start::Ready(result) if is_a_datagram(result) => {}
+                Start::Ready(error) => return Start::Ready(system::of_datagrams(error)),
+                start => {
+                    self.driver.receives(self.handle, self.op);
+                    return start;
+                }
             }
-            // One has come just now, or an error: the call says which.
         }
     }
 
@@ -187,7 +197,10 @@ impl Place<'_> {
     /// Receives from a stream into several buffers.
     pub(crate) fn recv_vectored(&mut self, vectors: &mut Vectors) -> Start {
         let buffers = vectors.as_slice();
-        self.receive(|socket, overlapped, flags| system::recv(socket, buffers, overlapped, flags))
+        let len = u32::try_from(vectors.len()).unwrap_or(u32::MAX);
+        self.receive(len, |socket, overlapped, flags| {
+            system::recv(socket, buffers, overlapped, flags)
+        })
     }
 
     /// Sends to a stream from several buffers, as from one.
@@ -311,6 +324,11 @@ impl Place<'_> {
         }
         Start::Ready(close_for_result(owned(self.fd)))
     }
+}
+
+/// Whether a wait for a datagram has found one: it fits in no room of nothing.
+pub(super) fn is_a_datagram(result: i32) -> bool {
+    result >= 0 || result == -system::CUT
 }
 
 /// A buffer as the system has it, of as many bytes as one call takes (P29).
