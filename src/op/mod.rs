@@ -37,8 +37,8 @@
 //! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | not yet |
 //! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | not yet |
 //! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write | not yet |
-//! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread | ReadFile, or pool |
-//! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite | WriteFile, or pool |
+//! | read_at, read_exact_at | `read_at.rs` | `READ`, `READ_FIXED` | pool: pread | ReadFile, or pool |
+//! | write_at, write_all_at | `write_at.rs` | `WRITE`, `WRITE_FIXED` | pool: pwrite | WriteFile, or pool |
 //! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev | not yet |
 //! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write | not yet |
 //! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate | pool: SetFileInformationByHandle |

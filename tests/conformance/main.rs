@@ -32,6 +32,8 @@ mod paths;
 mod patient;
 mod pressure;
 mod races;
+#[cfg(unix)]
+mod registered_memory;
 mod remote;
 mod rules;
 #[path = "../common/scratch.rs"]
