@@ -65,7 +65,9 @@ pub(crate) fn what_is_misaligned(result: i32) -> Option<(Misaligned, u32)> {
 
 /// Whether a result is an error that the system gave, and not the library.
 pub(crate) fn is_of_the_system(result: i32) -> bool {
-    (AT_CAPACITY + 1..0).contains(&result)
+    // Windows has codes beyond the library's.
+    let lowest = if cfg!(windows) { -2 * MOVED } else { AT_CAPACITY + 1 };
+    (lowest..0).contains(&result) && !OWN_CODES.contains(&-result)
 }
 
 /// What the library says when no system did; the payload of such an [`io::Error`].
@@ -131,7 +133,7 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
             Some((what, power)) => {
                 io::Error::new(io::ErrorKind::InvalidInput, Refusal::Misaligned(what, power))
             }
-            None => io::Error::from_raw_os_error(code.wrapping_neg()),
+            None => io::Error::from_raw_os_error(of_the_system(code)),
         },
     }
 }
@@ -139,8 +141,23 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
 /// The raw result that stands for an error: a negated code. What has none is the caller's argument.
 #[cold]
 pub(crate) fn to_raw(error: &io::Error) -> i32 {
-    -error.raw_os_error().unwrap_or(code::INVALID)
+    let code = error.raw_os_error().unwrap_or(code::INVALID);
+    if cfg!(windows) && OWN_CODES.contains(&code) { -code - MOVED } else { -code }
 }
+
+/// The system's code in a raw result.
+fn of_the_system(result: i32) -> i32 {
+    let code = result.wrapping_neg();
+    if cfg!(windows) && OWN_CODES.contains(&(code.wrapping_sub(MOVED))) {
+        return code - MOVED;
+    }
+    code
+}
+
+/// Where the library's own codes lie. Windows has some there, too (of clusters, and of files that
+/// are encrypted): their results lie further below.
+const OWN_CODES: std::ops::Range<i32> = 5000..7000;
+const MOVED: i32 = 1_000_000;
 
 /// Turns a raw result into a count or an error.
 #[inline]
@@ -177,6 +194,17 @@ mod tests {
         let error = from_raw(-4000);
         assert_eq!(error.raw_os_error(), Some(4000));
         assert!(from_raw(i32::MIN).raw_os_error().is_some());
+    }
+
+    #[test]
+    #[cfg(windows)]
+    fn p30_a_code_of_the_systems_that_looks_like_the_librarys_own_is_kept() {
+        // `ERROR_DECRYPTION_FAILED`, and one of clusters.
+        for code in [6001, 5003] {
+            let raw = to_raw(&io::Error::from_raw_os_error(code));
+            assert_eq!(from_raw(raw).raw_os_error(), Some(code));
+            assert!(is_of_the_system(raw));
+        }
     }
 
     #[test]

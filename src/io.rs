@@ -243,6 +243,9 @@ impl Io {
     ///
     /// # Errors
     /// What io_uring_enter(2) says.
+    ///
+    /// # Platform
+    /// Unix: a completion port cannot be waited for from outside.
     #[cfg(unix)]
     pub fn arm(&self) -> io::Result<()> {
         let must_run = !self.core.mailbox.prepare_wait();

@@ -69,7 +69,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-#![cfg_attr(windows, allow(dead_code, reason = "files and datagrams are not there yet"))]
+#![cfg_attr(windows, allow(dead_code, reason = "Direct I/O and data files are not there yet"))]
 
 mod buf;
 mod builder;
@@ -107,11 +107,8 @@ pub use console::Signal;
 pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
 #[cfg(unix)]
-pub use fs::{
-    Allocation, At, DataFile, DataFileOptions, DirectIo, Directory, FileType, Metadata,
-    OpenOptions, Renaming,
-};
-pub use fs::{DirectAlignment, File};
+pub use fs::{Allocation, DataFile, DataFileOptions, Directory, FileType, Metadata, Renaming};
+pub use fs::{At, DirectAlignment, DirectIo, File, OpenOptions};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{

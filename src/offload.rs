@@ -36,7 +36,6 @@ use crate::op::Op;
 
 mod calls;
 mod job;
-#[cfg(unix)]
 mod lent;
 mod queue;
 
@@ -44,7 +43,6 @@ mod queue;
 pub(crate) use calls::result_of;
 pub(crate) use calls::{Calls, close_for_result};
 pub(crate) use job::Job;
-#[cfg(unix)]
 pub(crate) use lent::{Lent, LentFd, LentMut};
 pub(crate) use queue::JobId;
 use queue::JobQueue;

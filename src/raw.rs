@@ -8,7 +8,7 @@
 #[cfg(unix)]
 pub(crate) use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 #[cfg(windows)]
-pub(crate) use windows::{FromRawFd, IntoRawFd, OwnedFd, RawFd, widen};
+pub(crate) use windows::{FromRawFd, IntoRawFd, OwnedFd, RawFd, is_file, widen};
 
 #[cfg(windows)]
 mod windows {
@@ -30,7 +30,7 @@ mod windows {
     /// two bits are free.
     const FILE: RawFd = 1;
 
-    fn is_file(fd: RawFd) -> bool {
+    pub(crate) fn is_file(fd: RawFd) -> bool {
         fd & FILE != 0
     }
 

@@ -15,8 +15,8 @@ use crate::conditions::{Conditions, Outcome, State};
 use crate::request::{Persistence, Request};
 use crate::response;
 
-/// What is larger is sent from the file to the socket, and not read; on Windows all is read.
-const SMALL_BYTES: u64 = if cfg!(windows) { u64::MAX } else { 16 * 1024 };
+/// What is larger is sent from the file to the socket, and not read.
+const SMALL_BYTES: u64 = 16 * 1024;
 
 /// The relative path that a request's path names.
 ///

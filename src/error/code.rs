@@ -4,9 +4,9 @@
 #[cfg(unix)]
 mod system {
     pub(crate) use libc::{
-        ECANCELED as CANCELED, EINTR as INTERRUPTED, EINVAL as INVALID, EIO as IO,
-        EISCONN as CONNECTED, EMFILE as PROCESS_FULL, ENFILE as SYSTEM_FULL, ENOBUFS as NO_BUFFERS,
-        ENOMEM as NO_MEMORY, EOPNOTSUPP as NOT_SUPPORTED,
+        ECANCELED as CANCELED, EFBIG as TOO_LARGE, EINTR as INTERRUPTED, EINVAL as INVALID,
+        EIO as IO, EISCONN as CONNECTED, EMFILE as PROCESS_FULL, ENFILE as SYSTEM_FULL,
+        ENOBUFS as NO_BUFFERS, ENOMEM as NO_MEMORY, EOPNOTSUPP as NOT_SUPPORTED,
     };
 
     /// A call would wait.
@@ -34,6 +34,7 @@ mod system {
     pub(crate) const NOT_SUPPORTED: i32 = winsock::WSAEOPNOTSUPP;
     pub(crate) const PROCESS_FULL: i32 = winsock::WSAEMFILE;
     pub(crate) const SYSTEM_FULL: i32 = signed(win32::ERROR_NO_SYSTEM_RESOURCES);
+    pub(crate) const TOO_LARGE: i32 = signed(win32::ERROR_FILE_TOO_LARGE);
     pub(crate) const WOULD_BLOCK: i32 = winsock::WSAEWOULDBLOCK;
 }
 

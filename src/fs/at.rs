@@ -1,23 +1,31 @@
 //! Directories as handles, and paths that start there.
 
+#[cfg(unix)]
 use std::io;
+#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
 use crate::fs::path::{CPath, CPaths};
+#[cfg(unix)]
 use crate::handle::Source;
+#[cfg(unix)]
 use crate::state::Target;
+#[cfg(unix)]
 use crate::{AsSource, File, Io};
 
 /// An open directory. Paths [`at`](Directory::at) it start there, whatever it is called meanwhile
 /// and whatever the process's working directory is.
 ///
 /// Open one with [`Io::open_directory`].
+#[cfg(unix)]
 #[derive(Debug)]
 pub struct Directory {
     file: File,
 }
 
+#[cfg(unix)]
 impl Directory {
     pub(crate) fn new(file: File) -> Directory {
         Directory { file }
@@ -43,6 +51,7 @@ impl Directory {
     }
 }
 
+#[cfg(unix)]
 impl AsSource for Directory {
     fn as_source(&self) -> &Source {
         self.file.as_source()
@@ -53,10 +62,12 @@ impl AsSource for Directory {
 /// [from an open one](Directory::at).
 #[derive(Debug, Clone, Copy)]
 pub struct At<'a> {
+    #[cfg(unix)]
     directory: Option<&'a Directory>,
     path: &'a Path,
 }
 
+#[cfg(unix)]
 impl At<'_> {
     /// What the operation is pending on, so that the directory is not closed under it.
     pub(crate) fn target(&self, io: &Io) -> Target {
@@ -88,26 +99,42 @@ impl At<'_> {
     }
 }
 
+impl<'a> At<'a> {
+    /// As the process would have it.
+    fn here(path: &'a Path) -> At<'a> {
+        At {
+            #[cfg(unix)]
+            directory: None,
+            path,
+        }
+    }
+
+    #[cfg(windows)]
+    pub(crate) fn as_path(&self) -> &'a Path {
+        self.path
+    }
+}
+
 impl<'a> From<&'a Path> for At<'a> {
     fn from(path: &'a Path) -> At<'a> {
-        At { directory: None, path }
+        At::here(path)
     }
 }
 
 impl<'a> From<&'a PathBuf> for At<'a> {
     fn from(path: &'a PathBuf) -> At<'a> {
-        At { directory: None, path }
+        At::here(path)
     }
 }
 
 impl<'a> From<&'a str> for At<'a> {
     fn from(path: &'a str) -> At<'a> {
-        At { directory: None, path: path.as_ref() }
+        At::here(path.as_ref())
     }
 }
 
 impl<'a> From<&'a String> for At<'a> {
     fn from(path: &'a String) -> At<'a> {
-        At { directory: None, path: path.as_ref() }
+        At::here(path.as_ref())
     }
 }

@@ -1,8 +1,11 @@
 //! Direct I/O: past the system's cache of pages.
 
+#[cfg(unix)]
 use std::io;
+#[cfg(unix)]
 use std::os::fd::BorrowedFd;
 
+#[cfg(unix)]
 use super::{DirectAlignment, system};
 
 /// Whether reads and writes go past the system's cache, straight between the buffer and the disk
@@ -20,6 +23,7 @@ pub enum DirectIo {
     Required,
 }
 
+#[cfg(unix)]
 impl DirectIo {
     /// Has a file that was just opened go past the cache, if that is asked for; its alignment.
     pub(super) fn apply(self, fd: BorrowedFd<'_>) -> io::Result<Option<DirectAlignment>> {

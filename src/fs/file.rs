@@ -8,26 +8,28 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::Terms;
 use crate::handle::Source;
 use crate::net::into_owned;
+use crate::op::open::Open;
+use crate::op::read_at::{ReadAt, ReadExactAt};
 use crate::op::send_file::SendFile;
+use crate::op::set_len::SetLen;
+use crate::op::sync::Sync;
+use crate::op::write_at::{WriteAllAt, WriteAt};
 #[cfg(unix)]
 use crate::op::{
     allocate::Allocate,
     append::Append,
     metadata::Stat,
-    open::Open,
-    read_at::{ReadAt, ReadExactAt},
-    set_len::SetLen,
-    sync::Sync,
     sync_range::SyncRange,
     vectored_at::{ReadVectoredAt, WriteVectoredAt},
-    write_at::{WriteAllAt, WriteAt},
 };
 use crate::raw::IntoRawFd;
 #[cfg(windows)]
 use crate::raw::OwnedFd;
-use crate::{AsSource, Io, Op};
+#[cfg(windows)]
+use crate::state::Target;
+use crate::{AsSource, At, Io, IoBuf, IoBufMut, Op, OpenOptions};
 #[cfg(unix)]
-use crate::{At, DirectAlignment, DirectIo, Directory, IoBuf, IoBufMut, Metadata, OpenOptions};
+use crate::{DirectAlignment, DirectIo, Directory, Metadata};
 
 /// An open file. Any number of operations may be in flight on it at once, in no order among each
 /// other: share it as `Rc<File>`.
@@ -62,6 +64,9 @@ use crate::{At, DirectAlignment, DirectIo, Directory, IoBuf, IoBufMut, Metadata,
 #[derive(Debug)]
 pub struct File {
     source: Source,
+    /// It was opened for calls that overlap, which the standard library does not make.
+    #[cfg(windows)]
+    overlaps: bool,
 }
 
 impl AsSource for File {
@@ -73,14 +78,32 @@ impl AsSource for File {
 impl File {
     /// Takes over a file of the standard library.
     pub fn from_std(io: &Io, file: std::fs::File) -> File {
-        File { source: Source::new(io, OwnedFd::from(file).into_raw_fd()) }
+        File {
+            source: Source::new(io, OwnedFd::from(file).into_raw_fd()),
+            #[cfg(windows)]
+            overlaps: false,
+        }
+    }
+
+    /// Takes over a file that was just opened by the library.
+    #[cfg(windows)]
+    pub(crate) fn opened(io: &Io, file: OwnedFd) -> File {
+        File { source: Source::new(io, file.into_raw_fd()), overlaps: true }
     }
 
     /// Gives the file to the standard library.
     ///
     /// # Errors
     /// `NotConnected` when it is closed or has operations in flight.
+    ///
+    /// # Platform
+    /// On Windows a file that [`Io::open`] has opened is `Unsupported`: it is open for calls that
+    /// overlap, which the standard library does not make.
     pub fn into_std(self) -> io::Result<std::fs::File> {
+        #[cfg(windows)]
+        if self.overlaps {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         into_owned(&self.source).map(std::fs::File::from)
     }
 
@@ -151,34 +174,6 @@ pub enum Allocation {
 
 #[cfg(unix)]
 impl Io {
-    /// Opens a file, close-on-exec.
-    ///
-    /// # Errors
-    /// In the callback: `InvalidInput` for options that contradict each other and for a path with a
-    /// NUL in it, `Unsupported` for limits to its path ([`OpenOptions::beneath`]) where the system has
-    /// none, and where [direct](OpenOptions::direct) transfers are required and the file has none (one
-    /// that this call made stays), and what open(2) or openat2(2) says. An open that was cancelled
-    /// after it had succeeded in the system gives the file all the same.
-    ///
-    /// # Platform
-    /// To open the end of a pipe that has no other end yet waits for one; with the readiness driver
-    /// it occupies a thread of the pool, and cannot be cancelled, until then.
-    pub fn open<'a, C, F>(
-        &self,
-        context: C,
-        path: impl Into<At<'a>>,
-        options: &OpenOptions,
-        callback: F,
-    ) -> Op
-    where
-        C: 'static,
-        F: FnOnce(C, &Io, io::Result<File>) + 'static,
-    {
-        let path = path.into();
-        let row = Open::new(path.path(), options);
-        self.submit_to(row, path.target(self), context, callback)
-    }
-
     /// Opens a directory, for paths that start there ([`Directory::at`]).
     ///
     /// # Errors
@@ -192,49 +187,6 @@ impl Io {
         self.open(context, path, &options, move |context, io, result| {
             callback(context, io, result.map(Directory::new));
         })
-    }
-
-    /// Reads into `buf` from `offset` (in bytes) on: at most what fits, perhaps less. `Ok(0)` is the
-    /// end of the file; a read across it is short (read(2)). A `Vec` reads into its spare capacity
-    /// and grows by the result.
-    ///
-    /// # Errors
-    /// In the callback: `InvalidInput` when the buffer has no room, the offset is over `i64::MAX` or
-    /// a [direct](OpenOptions::direct) read is not aligned, `NotSeekable` where the handle has no offsets (a pipe, a terminal, a socket),
-    /// and what pread(2) says.
-    pub fn read_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
-    where
-        C: AsSource + 'static,
-        B: IoBufMut,
-        F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
-    {
-        self.submit_on(ReadAt { buf, offset }, file, move |file, io, (buf, result)| {
-            callback(file, io, buf, result);
-        })
-    }
-
-    /// Reads exactly `count` bytes from `offset` on. On failure the bytes that came are in the
-    /// buffer all the same (a `Vec` has grown by them).
-    ///
-    /// # Errors
-    /// In the callback: `UnexpectedEof` when the file ends before that, with a message that says
-    /// after how many bytes, `InvalidInput` when the buffer has less room, and as for
-    /// [`read_at`](Io::read_at).
-    pub fn read_exact_at<C, B, F>(
-        &self,
-        file: C,
-        buf: B,
-        count: usize,
-        offset: u64,
-        callback: F,
-    ) -> Op
-    where
-        C: AsSource + 'static,
-        B: IoBufMut,
-        F: FnOnce(C, &Io, B, io::Result<()>) + 'static,
-    {
-        let row = ReadExactAt::new(buf, count, offset);
-        self.submit_on(row, file, move |file, io, (buf, result)| callback(file, io, buf, result))
     }
 
     /// Reads into several buffers, one behind the other, from `offset` on (preadv(2)): at most what
@@ -263,40 +215,6 @@ impl Io {
     {
         let row = ReadVectoredAt::new(bufs, offset);
         self.submit_on(row, file, move |file, io, (bufs, result)| callback(file, io, bufs, result))
-    }
-
-    /// Writes from `buf` to `offset` on: at least one byte (unless it is empty), perhaps not all. A
-    /// file that was opened with [`append`](OpenOptions::append) is written at its end instead.
-    ///
-    /// # Errors
-    /// In the callback: `InvalidInput` when the offset is over `i64::MAX` or a
-    /// [direct](OpenOptions::direct) write is not aligned, `NotSeekable` where the handle has no
-    /// offsets, `StorageFull`, `FileTooLarge` beyond what the file system or the
-    /// process's limit allows, and what pwrite(2) says.
-    pub fn write_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
-    where
-        C: AsSource + 'static,
-        B: IoBuf,
-        F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
-    {
-        self.submit_on(WriteAt { buf, offset }, file, move |file, io, (buf, result)| {
-            callback(file, io, buf, result);
-        })
-    }
-
-    /// Writes all of `buf` to `offset` on. After an error it is not known how much of it was
-    /// written.
-    ///
-    /// # Errors
-    /// As [`write_at`](Io::write_at).
-    pub fn write_all_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
-    where
-        C: AsSource + 'static,
-        B: IoBuf,
-        F: FnOnce(C, &Io, B, io::Result<()>) + 'static,
-    {
-        let row = WriteAllAt::new(buf, offset);
-        self.submit_on(row, file, move |file, io, (buf, result)| callback(file, io, buf, result))
     }
 
     /// Writes several buffers, one behind the other, to `offset` on (pwritev(2)): at least one byte
@@ -451,54 +369,6 @@ impl Io {
         self.submit_on(Stat::new(Ok(None), true), file, callback)
     }
 
-    /// Cuts the file to `len` bytes, or makes it so long; what is added reads as zeroes
-    /// (ftruncate(2)).
-    ///
-    /// # Errors
-    /// In the callback: `InvalidInput` where the file is not open for writing or `len` is over
-    /// `i64::MAX`, `FileTooLarge`, and what ftruncate(2) says.
-    pub fn set_len<C, F>(&self, file: C, len: u64, callback: F) -> Op
-    where
-        C: AsSource + 'static,
-        F: FnOnce(C, &Io, io::Result<()>) + 'static,
-    {
-        self.submit_on(SetLen { len }, file, callback)
-    }
-
-    /// Writes what the system holds of a file to the disk, with all that is known about it
-    /// (fsync(2)). A file that was made or renamed needs its directory synced as well: this takes a
-    /// [`Directory`] too.
-    ///
-    /// # Errors
-    /// In the callback, what fsync(2) says. What was not written may be lost then, although a
-    /// second call succeeds: the system drops it (P50). A [`DataFile`](crate::DataFile) keeps failing.
-    /// Syncs of a handle run one after another, in the order in which they were started.
-    ///
-    /// # Platform
-    /// On macOS it is `F_FULLFSYNC`, for fsync(2) leaves it in the disk's own memory.
-    pub fn sync<C, F>(&self, file: C, callback: F) -> Op
-    where
-        C: AsSource + 'static,
-        F: FnOnce(C, &Io, io::Result<()>) + 'static,
-    {
-        let handle = file.as_source().id(self);
-        self.submit_on(Sync { handle, data_only: false }, file, callback)
-    }
-
-    /// As [`sync`](Io::sync), without what is known about the file beyond its contents and length,
-    /// such as its times (fdatasync(2)).
-    ///
-    /// # Errors
-    /// As [`sync`](Io::sync).
-    pub fn sync_data<C, F>(&self, file: C, callback: F) -> Op
-    where
-        C: AsSource + 'static,
-        F: FnOnce(C, &Io, io::Result<()>) + 'static,
-    {
-        let handle = file.as_source().id(self);
-        self.submit_on(Sync { handle, data_only: true }, file, callback)
-    }
-
     /// Writes what the system holds of `len` bytes from `offset` on to the disk, and waits for it; a
     /// `len` of zero is all from there on (sync_file_range(2)). It makes nothing certain: the file's
     /// length, where its bytes are on the disk, and what the disk holds in its own memory are not
@@ -581,5 +451,161 @@ impl Io {
     {
         let row = SendFile::new(self, file.as_source(), offset, count, true);
         self.submit_on(row, stream, callback)
+    }
+
+    /// Opens a file, close-on-exec.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` for options that contradict each other and for a path with a
+    /// NUL in it, `Unsupported` for limits to its path ([`OpenOptions::beneath`]) where the system has
+    /// none, and where [direct](OpenOptions::direct) transfers are required and the file has none (one
+    /// that this call made stays), and what open(2) or openat2(2) says. An open that was cancelled
+    /// after it had succeeded in the system gives the file all the same.
+    ///
+    /// # Platform
+    /// To open the end of a pipe that has no other end yet waits for one; with the readiness driver
+    /// it occupies a thread of the pool, and cannot be cancelled, until then.
+    pub fn open<'a, C, F>(
+        &self,
+        context: C,
+        path: impl Into<At<'a>>,
+        options: &OpenOptions,
+        callback: F,
+    ) -> Op
+    where
+        C: 'static,
+        F: FnOnce(C, &Io, io::Result<File>) + 'static,
+    {
+        let path = path.into();
+        #[cfg(unix)]
+        let (row, target) = (Open::new(path.path(), options), path.target(self));
+        #[cfg(windows)]
+        let (row, target) = (Open::new(path.as_path(), options), Target::Nothing);
+        self.submit_to(row, target, context, callback)
+    }
+
+    /// Reads into `buf` from `offset` (in bytes) on: at most what fits, perhaps less. `Ok(0)` is the
+    /// end of the file; a read across it is short (read(2)). A `Vec` reads into its spare capacity
+    /// and grows by the result.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` when the buffer has no room, the offset is over `i64::MAX` or
+    /// a [direct](OpenOptions::direct) read is not aligned, `NotSeekable` where the handle has no offsets (a pipe, a terminal, a socket),
+    /// and what pread(2) says.
+    pub fn read_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBufMut,
+        F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
+    {
+        self.submit_on(ReadAt { buf, offset }, file, move |file, io, (buf, result)| {
+            callback(file, io, buf, result);
+        })
+    }
+
+    /// Reads exactly `count` bytes from `offset` on. On failure the bytes that came are in the
+    /// buffer all the same (a `Vec` has grown by them).
+    ///
+    /// # Errors
+    /// In the callback: `UnexpectedEof` when the file ends before that, with a message that says
+    /// after how many bytes, `InvalidInput` when the buffer has less room, and as for
+    /// [`read_at`](Io::read_at).
+    pub fn read_exact_at<C, B, F>(
+        &self,
+        file: C,
+        buf: B,
+        count: usize,
+        offset: u64,
+        callback: F,
+    ) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBufMut,
+        F: FnOnce(C, &Io, B, io::Result<()>) + 'static,
+    {
+        let row = ReadExactAt::new(buf, count, offset);
+        self.submit_on(row, file, move |file, io, (buf, result)| callback(file, io, buf, result))
+    }
+
+    /// Writes from `buf` to `offset` on: at least one byte (unless it is empty), perhaps not all. A
+    /// file that was opened with [`append`](OpenOptions::append) is written at its end instead.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` when the offset is over `i64::MAX` or a
+    /// [direct](OpenOptions::direct) write is not aligned, `NotSeekable` where the handle has no
+    /// offsets, `StorageFull`, `FileTooLarge` beyond what the file system or the
+    /// process's limit allows, and what pwrite(2) says.
+    pub fn write_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
+    {
+        self.submit_on(WriteAt { buf, offset }, file, move |file, io, (buf, result)| {
+            callback(file, io, buf, result);
+        })
+    }
+
+    /// Writes all of `buf` to `offset` on. After an error it is not known how much of it was
+    /// written.
+    ///
+    /// # Errors
+    /// As [`write_at`](Io::write_at).
+    pub fn write_all_at<C, B, F>(&self, file: C, buf: B, offset: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        B: IoBuf,
+        F: FnOnce(C, &Io, B, io::Result<()>) + 'static,
+    {
+        let row = WriteAllAt::new(buf, offset);
+        self.submit_on(row, file, move |file, io, (buf, result)| callback(file, io, buf, result))
+    }
+
+    /// Cuts the file to `len` bytes, or makes it so long; what is added reads as zeroes
+    /// (ftruncate(2)).
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` where the file is not open for writing or `len` is over
+    /// `i64::MAX`, `FileTooLarge`, and what ftruncate(2) says.
+    pub fn set_len<C, F>(&self, file: C, len: u64, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        self.submit_on(SetLen { len }, file, callback)
+    }
+
+    /// Writes what the system holds of a file to the disk, with all that is known about it
+    /// (fsync(2)). A file that was made or renamed needs its directory synced as well: this takes a
+    /// [`Directory`] too.
+    ///
+    /// # Errors
+    /// In the callback, what fsync(2) says. What was not written may be lost then, although a
+    /// second call succeeds: the system drops it (P50). A [`DataFile`](crate::DataFile) keeps failing.
+    /// Syncs of a handle run one after another, in the order in which they were started.
+    ///
+    /// # Platform
+    /// On macOS it is `F_FULLFSYNC`, for fsync(2) leaves it in the disk's own memory.
+    pub fn sync<C, F>(&self, file: C, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        let handle = file.as_source().id(self);
+        self.submit_on(Sync { handle, data_only: false }, file, callback)
+    }
+
+    /// As [`sync`](Io::sync), without what is known about the file beyond its contents and length,
+    /// such as its times (fdatasync(2)).
+    ///
+    /// # Errors
+    /// As [`sync`](Io::sync).
+    pub fn sync_data<C, F>(&self, file: C, callback: F) -> Op
+    where
+        C: AsSource + 'static,
+        F: FnOnce(C, &Io, io::Result<()>) + 'static,
+    {
+        let handle = file.as_source().id(self);
+        self.submit_on(Sync { handle, data_only: true }, file, callback)
     }
 }

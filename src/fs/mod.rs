@@ -1,17 +1,14 @@
 //! Files: opening them, reading and writing them at offsets, and what paths name.
 
-#[cfg(unix)]
 mod at;
 #[cfg(unix)]
 mod data_file;
-#[cfg(unix)]
 mod direct;
 mod file;
 #[cfg(unix)]
 mod making;
 #[cfg(unix)]
 mod metadata;
-#[cfg(unix)]
 mod options;
 #[cfg(unix)]
 pub(crate) mod path;
@@ -20,12 +17,14 @@ mod paths;
 #[cfg(unix)]
 pub(crate) mod system;
 mod terms;
+#[cfg(windows)]
+pub(crate) mod windows;
 
+pub use at::At;
 #[cfg(unix)]
-pub use at::{At, Directory};
+pub use at::Directory;
 #[cfg(unix)]
 pub use data_file::{DataFile, DataFileOptions};
-#[cfg(unix)]
 pub use direct::DirectIo;
 #[cfg(unix)]
 pub use file::Allocation;
@@ -34,11 +33,11 @@ pub use file::File;
 pub(crate) use making::{How, Made};
 #[cfg(unix)]
 pub use metadata::{FileType, Metadata};
-#[cfg(unix)]
 pub use options::OpenOptions;
 #[cfg(unix)]
 pub use paths::Renaming;
 pub(crate) use terms::AllTerms;
 pub use terms::DirectAlignment;
-#[cfg(unix)]
 pub(crate) use terms::Terms;
+#[cfg(windows)]
+pub(crate) use windows as system;

@@ -21,7 +21,9 @@ pub struct OpenOptions {
     truncate: bool,
     create: bool,
     create_new: bool,
+    #[cfg(unix)]
     mode: u32,
+    #[cfg(unix)]
     custom_flags: i32,
     /// What the path may not lead through: the flags of openat2(2).
     resolve: u64,
@@ -50,7 +52,9 @@ impl OpenOptions {
             truncate: false,
             create: false,
             create_new: false,
+            #[cfg(unix)]
             mode: 0o666,
+            #[cfg(unix)]
             custom_flags: 0,
             resolve: 0,
             direct: DirectIo::Off,
@@ -100,6 +104,7 @@ impl OpenOptions {
     }
 
     /// Permission bits of a file that is made, less those of the process's umask; 0o666 unless said.
+    #[cfg(unix)]
     #[must_use]
     pub fn mode(mut self, mode: u32) -> OpenOptions {
         self.mode = mode;
@@ -107,6 +112,7 @@ impl OpenOptions {
     }
 
     /// Further flags of open(2), such as `O_NOFOLLOW`. The access mode in them is ignored.
+    #[cfg(unix)]
     #[must_use]
     pub fn custom_flags(mut self, flags: i32) -> OpenOptions {
         self.custom_flags = flags;
@@ -216,6 +222,7 @@ impl OpenOptions {
         self.direct
     }
 
+    #[cfg(unix)]
     pub(crate) fn permissions(&self) -> u32 {
         self.mode
     }
@@ -224,6 +231,7 @@ impl OpenOptions {
     ///
     /// # Errors
     /// `InvalidInput` for what contradicts itself, as in the standard library.
+    #[cfg(unix)]
     pub(crate) fn flags(&self) -> io::Result<i32> {
         let access = match (self.read, self.write, self.append) {
             (true, false, false) => libc::O_RDONLY,
@@ -251,6 +259,27 @@ impl OpenOptions {
     }
 }
 
+#[cfg(windows)]
+impl OpenOptions {
+    /// The standard library's options, for calls that overlap.
+    ///
+    /// # Errors
+    /// `Unsupported` for limits to the path, and where direct transfers are required.
+    pub(crate) fn to_std(&self) -> io::Result<std::fs::OpenOptions> {
+        use std::os::windows::fs::OpenOptionsExt;
+        if self.resolve != 0 || self.direct == DirectIo::Required {
+            let message = "this system has no limits to a path, and no Direct I/O yet";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
+        let mut options = std::fs::OpenOptions::new();
+        options.read(self.read).write(self.write).append(self.append).truncate(self.truncate);
+        options.create(self.create).create_new(self.create_new);
+        options.custom_flags(windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED);
+        Ok(options)
+    }
+}
+
+#[cfg(unix)]
 fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }

@@ -22,6 +22,11 @@ use super::{Allocation, DirectAlignment, Renaming};
 use crate::error;
 use crate::offload::LentFd;
 
+/// Cuts a file, or makes it longer (ftruncate(2)).
+pub(crate) fn set_len(fd: impl AsFd, len: u64) -> io::Result<()> {
+    Ok(rustix::fs::ftruncate(fd, len)?)
+}
+
 /// fsync(2), or fdatasync(2).
 #[cfg(not(target_vendor = "apple"))]
 pub(crate) fn sync(fd: impl AsFd, data_only: bool) -> io::Result<()> {

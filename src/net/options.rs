@@ -67,6 +67,9 @@ impl ListenOptions {
     }
 
     /// `SO_REUSEADDR` (socket(7)): bind although old connections linger in `TIME_WAIT`.
+    ///
+    /// # Platform
+    /// Windows does so in any case; a listener's address is its own there (`SO_EXCLUSIVEADDRUSE`).
     pub fn reuse_address(mut self, reuse: bool) -> ListenOptions {
         self.reuse_address = reuse;
         self
@@ -82,7 +85,7 @@ impl ListenOptions {
     /// # Platform
     /// Linux and FreeBSD (there with `SO_REUSEPORT_LB`) spread the connections over them. Elsewhere
     /// all connections come to one of them: see
-    /// [`REUSE_PORT_SPREADS`](ListenOptions::REUSE_PORT_SPREADS).
+    /// [`REUSE_PORT_SPREADS`](ListenOptions::REUSE_PORT_SPREADS). On Windows it is `Unsupported`.
     pub fn reuse_port(mut self, reuse: bool) -> ListenOptions {
         self.reuse_port = reuse;
         self

@@ -150,6 +150,10 @@ impl TcpStream {
     ///
     /// # Errors
     /// `NotConnected` when it is closed or has operations in flight.
+    ///
+    /// # Platform
+    /// On Windows a stream that was connected by a loop, or used on one, stays with that loop: on
+    /// another one its operations are `InvalidInput`. One that was accepted and not used can move.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
         into_blocking(&self.source).map(std::net::TcpStream::from)
     }
@@ -347,6 +351,10 @@ impl Io {
     ///
     /// # Errors
     /// In the callback: `BrokenPipe` when the peer is gone, and what send(2) says.
+    ///
+    /// # Platform
+    /// When the peer has reset the connection, Windows says `ConnectionReset` or `ConnectionAborted`,
+    /// each time.
     #[inline]
     pub fn send<C, B, F>(&self, stream: C, buf: B, callback: F) -> Op
     where

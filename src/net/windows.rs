@@ -30,7 +30,7 @@ use windows_sys::Win32::System::WindowsProgramming::{
 };
 use windows_sys::core::GUID;
 
-use crate::raw::{OwnedFd, RawFd, widen};
+use crate::raw::{OwnedFd, RawFd, is_file, widen};
 
 /// The system's number of a socket.
 pub(crate) fn socket(fd: RawFd) -> SOCKET {
@@ -76,6 +76,15 @@ pub(crate) fn is_pending(error: &io::Error) -> bool {
 /// provider whose sockets are no handles of the system's: one above it may post packets all the same
 /// (P76; "SetFileCompletionNotificationModes", remarks).
 pub(crate) fn skip_packets_of_the_done(fd: RawFd) -> bool {
+    let modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
+    let modes = u8::try_from(modes).unwrap_or(0);
+    (is_file(fd) || is_systems_own(fd))
+        // SAFETY: the handle is open during the call.
+        && unsafe { SetFileCompletionNotificationModes(handle(fd), modes) } != 0
+}
+
+/// Whether a socket is a handle of the system's.
+fn is_systems_own(fd: RawFd) -> bool {
     let mut info = MaybeUninit::<WSAPROTOCOL_INFOW>::zeroed();
     let mut len = i32::try_from(size_of::<WSAPROTOCOL_INFOW>()).unwrap_or(0);
     let at = info.as_mut_ptr().cast();
@@ -86,11 +95,7 @@ pub(crate) fn skip_packets_of_the_done(fd: RawFd) -> bool {
     }
     // SAFETY: it was zeroed, which is a value of it, or the system wrote it.
     let info = unsafe { info.assume_init() };
-    let modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
-    let modes = u8::try_from(modes).unwrap_or(0);
     info.dwServiceFlags1 & XP1_IFS_HANDLES != 0
-        // SAFETY: the handle is open during the call.
-        && unsafe { SetFileCompletionNotificationModes(handle(fd), modes) } != 0
 }
 
 /// Why a call failed that is over, in Winsock's words.
@@ -143,6 +148,15 @@ pub(crate) fn send(of: &Socket, buffers: &[WSABUF]) -> io::Result<usize> {
     // SAFETY: the buffers live during the call, which does not overlap.
     checked(unsafe { WSASend(number(of), at, count, &raw mut sent, 0, none, None) })?;
     Ok(sent as usize)
+}
+
+/// What a receive says of a datagram that does not fit.
+pub(crate) const CUT: i32 = WSAEMSGSIZE;
+
+/// The result of a receive of datagrams: that a connected socket's peer is not there has a name of its
+/// own on Unix.
+pub(crate) fn of_datagrams(result: i32) -> i32 {
+    if result == -WSAECONNRESET { -WSAECONNREFUSED } else { result }
 }
 
 /// What a receive says of a socket that was shut down.
@@ -410,9 +424,7 @@ pub(crate) fn recv_datagram(of: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Re
         None => false,
         Some(WSAEMSGSIZE) => true,
         Some(WSAESHUTDOWN) => return Ok(Letter::default()),
-        // A connected socket's peer is not there; Unix has a name of its own for that.
-        Some(WSAECONNRESET) => return Err(io::Error::from_raw_os_error(WSAECONNREFUSED)),
-        Some(_) => return Err(error.unwrap_or_else(unsupported)),
+        Some(code) => return Err(io::Error::from_raw_os_error(-of_datagrams(-code))),
     };
     let len = if is_cut { room.len() } else { count as usize };
     // SAFETY: the system wrote the address and its length.

@@ -7,17 +7,14 @@
 use std::io;
 use std::sync::Arc;
 
-#[cfg(unix)]
-use rustix::io::Errno;
-
 use super::{Job, Pool};
 use crate::core::LoopMailbox;
 use crate::error::{code, to_raw};
 use crate::net::system;
 use crate::op::{Op, Start};
-use crate::raw::OwnedFd;
 #[cfg(unix)]
-use crate::raw::{AsRawFd, IntoRawFd};
+use crate::raw::AsRawFd;
+use crate::raw::{IntoRawFd, OwnedFd};
 use crate::remote::Message;
 use crate::slot::NONE;
 
@@ -44,16 +41,15 @@ impl Calls {
 
     /// As [`start`](Calls::start), of a call whose result is a descriptor: it is closed where the
     /// loop is gone.
-    #[cfg(unix)]
-    pub(crate) fn start_open(
+    pub(crate) fn start_open<E: Into<io::Error>>(
         &self,
         op: Op,
-        mut call: impl FnMut() -> Result<OwnedFd, Errno> + Send + 'static,
+        mut call: impl FnMut() -> Result<OwnedFd, E> + Send + 'static,
     ) -> Start {
         let mailbox = Arc::clone(&self.mailbox);
         self.queue(op, move || {
-            let opened = until_done(|| Ok(call()?));
-            let result = opened.as_ref().map_or_else(|code| *code, AsRawFd::as_raw_fd);
+            let opened = until_done(|| call().map_err(Into::into));
+            let result = opened.as_ref().map_or_else(|code| *code, |opened| opened.as_raw_fd());
             if mailbox.push(Message::Done(op, result)).is_ok()
                 && let Ok(opened) = opened
             {

@@ -8,8 +8,11 @@
 #![expect(unsafe_code, reason = "a borrow that outlives its scope, for as long as a call runs")]
 
 use std::ops::{Deref, DerefMut};
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::NonNull;
+
+use crate::raw::RawFd;
 
 /// A shared borrow of a record's.
 pub(crate) struct Lent<T: ?Sized>(NonNull<T>);
@@ -30,6 +33,15 @@ impl LentFd {
     }
 }
 
+#[cfg(windows)]
+impl LentFd {
+    /// The number, for a call that is made while the handle is open.
+    pub(crate) fn raw(self) -> RawFd {
+        self.0
+    }
+}
+
+#[cfg(unix)]
 impl AsFd for LentFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: no handle is closed under an operation that is pending on it (handle.rs, I1), nor

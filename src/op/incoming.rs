@@ -46,10 +46,12 @@ impl Incoming {
 
     /// What has come of it: the socket's number, or a negated code.
     pub(super) fn result(&mut self, result: i32) -> i32 {
+        let socket = self.socket.take();
         if result < 0 {
+            // A socket that failed is not used again.
             return result;
         }
-        let Some(socket) = self.socket.take() else { return -code::INVALID };
+        let Some(socket) = socket else { return -code::INVALID };
         let socket = socket.into_raw_fd();
         match system::update_accepted(&borrow(&socket), self.listener) {
             Ok(()) => socket,

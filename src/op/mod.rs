@@ -32,17 +32,17 @@
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | TransmitFile |
 //! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown |
-//! | close | `close.rs` | `CLOSE` | close, of a file on the pool | closesocket |
-//! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 | not yet |
+//! | close | `close.rs` | `CLOSE` | close, of a file on the pool | closesocket; of a file on the pool |
+//! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 | pool: CreateFile; no open_directory |
 //! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | not yet |
 //! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | not yet |
 //! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write | not yet |
-//! | read_at, read_exact_at | `read_at.rs` | `READ`, `READ_FIXED` | pool: pread | not yet |
-//! | write_at, write_all_at | `write_at.rs` | `WRITE`, `WRITE_FIXED` | pool: pwrite | not yet |
+//! | read_at, read_exact_at | `read_at.rs` | `READ`, `READ_FIXED` | pool: pread | ReadFile, or pool |
+//! | write_at, write_all_at | `write_at.rs` | `WRITE`, `WRITE_FIXED` | pool: pwrite | WriteFile, or pool |
 //! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev | not yet |
 //! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write | not yet |
-//! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate | not yet |
-//! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` | not yet |
+//! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate | pool: SetFileInformationByHandle |
+//! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` | pool: FlushFileBuffers |
 //! | sync_range | `sync_range.rs` | `SYNC_FILE_RANGE` | pool: sync_file_range; as sync_data | not yet |
 //! | allocate | `allocate.rs` | `FALLOCATE` | pool: fallocate, posix_fallocate, `F_PREALLOCATE` | not yet |
 //! | metadata, metadata_at | `metadata.rs` | `STATX` | pool: statx; fstat, fstatat | not yet |
@@ -98,14 +98,12 @@ mod incoming;
 pub(crate) mod letter;
 #[cfg(unix)]
 pub(crate) mod metadata;
-#[cfg(unix)]
 pub(crate) mod open;
 #[cfg(unix)]
 pub(crate) mod open_data_file;
 pub(crate) mod poll;
 #[cfg(unix)]
 pub(crate) mod read;
-#[cfg(unix)]
 pub(crate) mod read_at;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
@@ -123,7 +121,6 @@ pub(crate) mod send_to;
 #[cfg(unix)]
 pub(crate) mod send_to_unix;
 pub(crate) mod send_zero_copy;
-#[cfg(unix)]
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
 pub(crate) mod signal_each;
@@ -132,7 +129,6 @@ pub(crate) mod splice;
 pub(crate) mod supply;
 #[cfg(unix)]
 pub(crate) mod symlink;
-#[cfg(unix)]
 pub(crate) mod sync;
 #[cfg(unix)]
 pub(crate) mod sync_range;
@@ -145,7 +141,6 @@ pub(crate) mod vectored_at;
 pub(crate) mod vectors;
 #[cfg(unix)]
 pub(crate) mod write;
-#[cfg(unix)]
 pub(crate) mod write_at;
 
 #[cfg(windows)]

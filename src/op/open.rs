@@ -3,27 +3,39 @@
 //! Sources: open(2), openat2(2), io_uring_prep_openat(3), io_uring_prep_openat2(3), kernel 5.6+.
 
 use std::io;
-use std::os::fd::OwnedFd;
+#[cfg(windows)]
+use std::path::{Path, PathBuf};
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
+#[cfg(unix)]
 use rustix::io::Errno;
 
 use super::accept::descriptor;
 use super::{Direction, Operation, Start, Step};
+#[cfg(unix)]
+use crate::DirectIo;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+#[cfg(unix)]
 use crate::fs::path::CPath;
+#[cfg(unix)]
 use crate::fs::system;
+#[cfg(unix)]
 use crate::offload::{Lent, LentFd};
-use crate::{DirectIo, File, Io, OpenOptions};
+use crate::raw::OwnedFd;
+use crate::{File, Io, OpenOptions};
 
 pub(crate) struct Open {
     /// What to open, or why there is nothing.
     how: io::Result<How>,
 }
 
+#[cfg(unix)]
 struct How {
     path: CPath,
     flags: i32,
@@ -36,6 +48,22 @@ struct How {
     raw: types::OpenHow,
 }
 
+/// The path and how to open it, as the standard library has it.
+#[cfg(windows)]
+struct How {
+    path: PathBuf,
+    options: std::fs::OpenOptions,
+}
+
+#[cfg(windows)]
+impl Open {
+    pub(crate) fn new(path: &Path, options: &OpenOptions) -> Open {
+        let path = path.to_owned();
+        Open { how: options.to_std().map(|options| How { path, options }) }
+    }
+}
+
+#[cfg(unix)]
 impl Open {
     pub(crate) fn new(path: io::Result<CPath>, options: &OpenOptions) -> Open {
         let (mode, resolve) = (options.permissions(), options.resolve());
@@ -57,6 +85,7 @@ impl Open {
     }
 }
 
+#[cfg(unix)]
 impl How {
     fn call(&self, directory: LentFd) -> impl FnMut() -> Result<OwnedFd, Errno> + Send + 'static {
         let path = Lent::new(self.path.as_c_str());
@@ -85,9 +114,17 @@ impl Operation for Open {
         place.submit(opcode::OpenAt2::new(directory, path, &raw const how.raw).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Ok(how) = &self.how else { return Start::Ready(0) };
         place.offload_open(how.call(place.lent_directory()))
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let Ok(How { path, options }) = &self.how else { return Start::Ready(0) };
+        let (path, options) = (path.clone(), options.clone());
+        place.offload_open(move || options.open(&path).map(OwnedFd::from))
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -95,10 +132,16 @@ impl Operation for Open {
     }
 
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
-        let direct = self.how?.direct;
-        let file = descriptor(result?.cast_signed()).ok_or(io::ErrorKind::Other)?;
+        let how = self.how?;
+        let file: OwnedFd = descriptor(result?.cast_signed()).ok_or(io::ErrorKind::Other)?;
+        #[cfg(windows)]
+        {
+            drop(how);
+            Ok(File::opened(io, file))
+        }
         // No call that waits for a disk: it asks for what is known of an open file, and sets a flag.
-        File::opened(io, file, direct)
+        #[cfg(unix)]
+        File::opened(io, file, how.direct)
     }
 
     fn discard(self, result: i32) {

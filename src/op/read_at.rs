@@ -1,6 +1,7 @@
 //! Reading a file at an offset: once, or until the buffer is full.
 //!
-//! Sources: pread(2), io_uring_prep_read(3), io_uring_prep_read_fixed(3).
+//! Sources: pread(2), io_uring_prep_read(3), io_uring_prep_read_fixed(3); ReadFile in Microsoft's
+//! documentation.
 
 use std::fmt;
 use std::io;
@@ -12,10 +13,14 @@ use io_uring::opcode;
 use super::recv::{TRANSFER_MAX, written};
 use super::{Direction, Operation, Start, Step};
 use crate::buf::room;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::error::{NO_ROOM, UNEXPECTED_END, what_is_misaligned};
+use crate::error::{NO_ROOM, UNEXPECTED_END, code, what_is_misaligned};
+#[cfg(unix)]
 use crate::offload::LentMut;
 use crate::{Io, IoBufMut};
 
@@ -24,7 +29,7 @@ use crate::{Io, IoBufMut};
 #[inline]
 pub(crate) fn span(len: usize, offset: u64) -> Result<usize, i32> {
     let left = u64::try_from(i64::MAX).unwrap_or(u64::MAX).checked_sub(offset);
-    let left = usize::try_from(left.ok_or(-libc::EINVAL)?).unwrap_or(usize::MAX);
+    let left = usize::try_from(left.ok_or(-code::INVALID)?).unwrap_or(usize::MAX);
     Ok(len.min(left).min(TRANSFER_MAX))
 }
 
@@ -48,6 +53,7 @@ fn submit(place: &mut uring::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u6
 }
 
 /// A read of one call, by the pool.
+#[cfg(unix)]
 fn offload(place: &mut readiness::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u64) -> Start {
     if let Some(refused) = place.terms().refuses(room, offset) {
         return Start::Ready(refused);
@@ -89,9 +95,16 @@ impl<B: IoBufMut> Operation for ReadAt<B> {
         self.room().map_or_else(Start::Ready, |room| submit(place, room, offset))
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let offset = self.offset;
         self.room().map_or_else(Start::Ready, |room| offload(place, room, offset))
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let offset = self.offset;
+        self.room().map_or_else(Start::Ready, |room| place.read_at(room, offset))
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -143,8 +156,14 @@ impl<B: IoBufMut> Operation for ReadExactAt<B> {
         self.rest().map_or_else(Start::Ready, |(room, offset)| submit(place, room, offset))
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.rest().map_or_else(Start::Ready, |(room, offset)| offload(place, room, offset))
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        self.rest().map_or_else(Start::Ready, |(room, offset)| place.read_at(room, offset))
     }
 
     fn step(&mut self, result: i32) -> Step {

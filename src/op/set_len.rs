@@ -9,10 +9,14 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::fs::Terms;
+use crate::error::code;
+use crate::fs::{Terms, system};
 use crate::offload::LentFd;
 
 pub(crate) struct SetLen {
@@ -22,13 +26,13 @@ pub(crate) struct SetLen {
 impl SetLen {
     /// The result, where a sync has failed, or the length is more than any file has.
     fn refused(&self, terms: Terms) -> Option<Start> {
-        let too_long = i64::try_from(self.len).is_err().then_some(-libc::EINVAL);
+        let too_long = i64::try_from(self.len).is_err().then_some(-code::INVALID);
         terms.failed().or(too_long).map(Start::Ready)
     }
 
     fn call(&self, fd: LentFd) -> impl FnMut() -> io::Result<usize> + Send + 'static {
         let len = self.len;
-        move || Ok(rustix::fs::ftruncate(fd, len).map(|()| 0)?)
+        move || system::set_len(fd, len).map(|()| 0)
     }
 }
 
@@ -47,7 +51,13 @@ impl Operation for SetLen {
         place.submit(opcode::Ftruncate::new(types::Fd(place.fd), self.len).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
     }
 

@@ -12,6 +12,9 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -38,7 +41,17 @@ impl Operation for Sync {
         place.submit_file(|fd| opcode::Fsync::new(fd).flags(flags).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        if let Some(failed) = place.terms().failed() {
+            return Start::Ready(failed);
+        }
+        let (fd, data_only) = (place.lent_fd(), self.data_only);
+        place.offload(move || system::sync(fd, data_only).map(|()| 0))
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         if let Some(failed) = place.terms().failed() {
             return Start::Ready(failed);
         }

@@ -1,6 +1,7 @@
 //! Writing to a file at an offset: once, or until all of it is written.
 //!
-//! Sources: pwrite(2), io_uring_prep_write(3), io_uring_prep_write_fixed(3).
+//! Sources: pwrite(2), io_uring_prep_write(3), io_uring_prep_write_fixed(3); WriteFile in Microsoft's
+//! documentation.
 
 use std::io;
 
@@ -10,11 +11,16 @@ use io_uring::opcode;
 use super::read_at::span;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::error::WROTE_NOTHING;
+use crate::error::{WROTE_NOTHING, code};
+#[cfg(unix)]
 use crate::fs::Terms;
+#[cfg(unix)]
 use crate::offload::Lent;
 use crate::{Io, IoBuf};
 
@@ -22,12 +28,13 @@ use crate::{Io, IoBuf};
 fn part(bytes: &[u8], offset: u64) -> Result<&[u8], i32> {
     match span(bytes.len(), offset)? {
         // Beyond the largest offset; no file is that long.
-        0 if !bytes.is_empty() => Err(-libc::EFBIG),
+        0 if !bytes.is_empty() => Err(-code::TOO_LARGE),
         len => Ok(&bytes[..len]),
     }
 }
 
 /// The result, where the file does not take this write.
+#[cfg(unix)]
 fn refused(terms: Terms, bytes: &[u8], offset: u64) -> Option<i32> {
     terms.failed().or_else(|| terms.refuses(bytes, offset))
 }
@@ -51,6 +58,7 @@ fn submit(place: &mut uring::Place<'_>, bytes: &[u8], offset: u64) -> Start {
 }
 
 /// A write of one call, by the pool.
+#[cfg(unix)]
 fn offload(place: &mut readiness::Place<'_>, bytes: &[u8], offset: u64) -> Start {
     if let Some(refused) = refused(place.terms(), bytes, offset) {
         return Start::Ready(refused);
@@ -74,9 +82,16 @@ impl<B: IoBuf> Operation for WriteAt<B> {
         part.map_or_else(Start::Ready, |part| submit(place, part, self.offset))
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let part = part(bytes(&self.buf), self.offset);
         part.map_or_else(Start::Ready, |part| offload(place, part, self.offset))
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let part = part(bytes(&self.buf), self.offset);
+        part.map_or_else(Start::Ready, |part| place.write_at(part, self.offset))
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -120,8 +135,14 @@ impl<B: IoBuf> Operation for WriteAllAt<B> {
         self.rest().map_or_else(Start::Ready, |(rest, offset)| submit(place, rest, offset))
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.rest().map_or_else(Start::Ready, |(rest, offset)| offload(place, rest, offset))
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        self.rest().map_or_else(Start::Ready, |(rest, offset)| place.write_at(rest, offset))
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -1,6 +1,8 @@
 //! A directory of a test's own, gone with it.
 
-use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) struct Scratch(PathBuf);
@@ -11,6 +13,8 @@ impl Scratch {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("tigereye-test-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
+        // What a process of the same number has left, which was killed.
+        let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).unwrap();
         Scratch(path)
     }

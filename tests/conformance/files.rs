@@ -2,12 +2,16 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
+#[cfg(unix)]
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{Directory, DriverKind, File, Io, OpenOptions, is_cancelled};
+#[cfg(unix)]
+use tigereye::{Directory, DriverKind};
+use tigereye::{File, Io, OpenOptions, is_cancelled};
 
 use crate::scratch::Scratch;
 use crate::{Counted, Log, finish, pattern};
@@ -26,6 +30,7 @@ pub(crate) fn open(io: &Io, path: &PathBuf, options: &OpenOptions) -> Rc<File> {
 }
 
 /// The error of an open.
+#[cfg(unix)]
 #[track_caller]
 fn open_error(io: &Io, path: &str, options: &OpenOptions) -> std::io::Error {
     let log = Log::new();
@@ -66,10 +71,14 @@ fn what_is_written_at_an_offset_is_read_there() {
     write_all_at(&io, &file, b"hello, world", 3).unwrap();
     assert_eq!(read_at(&io, &file, 5, 10).unwrap(), b"world");
     assert_eq!(fs::read(&path).unwrap(), b"\0\0\0hello, world");
+    let file = Rc::into_inner(file).unwrap().into_std();
+    if cfg!(windows) {
+        // What is open for calls that overlap is nothing for the standard library.
+        return assert_eq!(file.unwrap_err().kind(), ErrorKind::Unsupported);
+    }
     // As if nothing had moved the file's own position.
-    let mut file = Rc::into_inner(file).unwrap().into_std().unwrap();
     let mut all = Vec::new();
-    std::io::Read::read_to_end(&mut file, &mut all).unwrap();
+    std::io::Read::read_to_end(&mut file.unwrap(), &mut all).unwrap();
     assert_eq!(all.len(), 15);
 }
 
@@ -131,13 +140,16 @@ fn p56_offsets_beyond_what_a_file_has() {
     }
     for far in [largest - 1, largest] {
         let error = write_all_at(&io, &file, b"yz", far).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::FileTooLarge, "{far}: {error}");
+        // What Windows says depends on the file system.
+        let kind = error.kind();
+        assert!(kind == ErrorKind::FileTooLarge || cfg!(windows), "{far}: {error}");
     }
     // A file of tmpfs is as long as any offset, and has taken the byte before the largest one.
     assert_eq!(read_at(&io, &file, 1, 0).unwrap(), b"x", "P18: nothing went to its own position");
 }
 
 #[test]
+#[cfg(unix)]
 fn p55_a_pipe_and_a_socket_have_no_offsets() {
     let io = Io::new().unwrap();
     let (reader, mut writer) = std::io::pipe().unwrap();
@@ -157,6 +169,7 @@ fn p55_a_pipe_and_a_socket_have_no_offsets() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_descriptors_number_used_again_has_no_past_offsets() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let path = scratch.file("file", b"abc");
@@ -182,6 +195,7 @@ fn p34_no_room_is_an_error_and_an_empty_write_writes_nothing() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_read_or_write_against_the_grain_of_its_file_is_an_error() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let path = scratch.file("file", b"abc");
@@ -194,6 +208,7 @@ fn a_read_or_write_against_the_grain_of_its_file_is_an_error() {
 }
 
 #[test]
+#[cfg(unix)]
 fn options_mean_what_they_mean_in_std() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let path = scratch.join("new");
@@ -224,6 +239,8 @@ fn options_mean_what_they_mean_in_std() {
 }
 
 #[test]
+#[cfg(unix)]
+#[cfg(unix)]
 fn p57_bad_paths_are_ordinary_errors() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let read = OpenOptions::new().read(true);
@@ -246,6 +263,7 @@ fn p57_bad_paths_are_ordinary_errors() {
 }
 
 /// Opens a directory.
+#[cfg(unix)]
 #[track_caller]
 pub(crate) fn directory(io: &Io, path: &std::path::Path) -> Directory {
     let log = Log::new();
@@ -255,6 +273,7 @@ pub(crate) fn directory(io: &Io, path: &std::path::Path) -> Directory {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_path_starts_at_its_directory_even_when_that_is_closed_meanwhile() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     scratch.file("name", b"inside");
@@ -281,6 +300,7 @@ fn a_path_starts_at_its_directory_even_when_that_is_closed_meanwhile() {
 }
 
 #[test]
+#[cfg(unix)]
 fn another_loops_directory_is_refused() {
     let (io, other, scratch) = (Io::new().unwrap(), Io::new().unwrap(), Scratch::new());
     let place = directory(&other, scratch.path());
@@ -330,16 +350,21 @@ fn a_length_is_cut_and_stretched() {
         let put = log.clone();
         io.set_len(Rc::clone(&file), len, move |_file, _io, result| put.put(result));
     }
-    let reads = open(&io, &path, &OpenOptions::new().read(true));
-    let put = log.clone();
-    io.set_len(reads, 1, move |_file, _io, result| put.put(result));
     finish(&io);
     for result in log.take() {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
     }
+    let reads = open(&io, &path, &OpenOptions::new().read(true));
+    let put = log.clone();
+    io.set_len(reads, 1, move |_file, _io, result| put.put(result));
+    finish(&io);
+    let kind = log.one().unwrap_err().kind();
+    // Windows denies the access.
+    assert!(kind == ErrorKind::InvalidInput || cfg!(windows), "{kind}");
 }
 
 #[test]
+#[cfg(unix)]
 fn files_and_directories_are_synced_and_a_pipe_is_not() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = open(&io, &scratch.file("file", b"abc"), &read_write());
@@ -493,11 +518,13 @@ fn p22_a_cancelled_open_leaves_a_file_or_nothing() {
 }
 
 /// Whether files can be registered: where io_uring runs.
+#[cfg(unix)]
 fn can_register(io: &Io) -> bool {
     io.driver().kind == DriverKind::Uring
 }
 
 #[test]
+#[cfg(unix)]
 fn a_registered_file_is_read_and_written_like_any_other() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let path = scratch.file("file", &pattern(300));
@@ -534,6 +561,7 @@ fn a_registered_file_is_read_and_written_like_any_other() {
 /// The table of the ring would keep it open: seen at a pipe, which has an end when its writers are
 /// gone.
 #[test]
+#[cfg(unix)]
 fn a_registered_file_that_is_dropped_or_closed_is_closed() {
     let io = Io::new().unwrap();
     for way in ["dropped", "closed", "given away"] {
@@ -551,6 +579,7 @@ fn a_registered_file_that_is_dropped_or_closed_is_closed() {
 }
 
 #[test]
+#[cfg(unix)]
 fn more_files_than_can_be_registered_work_without() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let path = scratch.file("file", b"abc");

@@ -18,7 +18,6 @@ mod edges;
 mod ends;
 #[cfg(unix)]
 mod file_parts;
-#[cfg(unix)]
 mod files;
 mod flow;
 mod huge;

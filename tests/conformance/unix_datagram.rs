@@ -7,9 +7,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use tigereye::{AsSource, Descriptor, DriverKind};
 use tigereye::{
-    AsSource, BufferPool, Datagram, Descriptor, DriverKind, Io, Next, Op, ToUnixAddress,
-    UnixAddress, UnixDatagram, is_cancelled,
+    BufferPool, Datagram, Io, Next, Op, ToUnixAddress, UnixAddress, UnixDatagram, is_cancelled,
 };
 
 use crate::patient::patiently;

@@ -5,8 +5,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 
-use tigereye::{Io, Next, TcpListener, TcpStream, UdpSocket, is_cancelled};
+use tigereye::{File, Io, Next, OpenOptions, TcpListener, TcpStream, UdpSocket, is_cancelled};
 
+use crate::scratch::Scratch;
 use crate::{HANG, Log, any, finish, pair, pattern, read, shared_pair};
 
 /// An accepted stream, not used yet, and its peer.
@@ -191,4 +192,114 @@ fn p82_what_became_of_a_datagram_is_not_told_to_a_socket_of_many_peers() {
         assert_eq!(buf, b"here");
     });
     finish(&io);
+}
+
+#[test]
+fn p83_long_paths_and_names_in_any_script() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let mut path = std::fs::canonicalize(scratch.join(".")).unwrap();
+    for _ in 0..4 {
+        path.push("a".repeat(90));
+    }
+    std::fs::create_dir_all(&path).unwrap();
+    path.push("Grüße, 世界, 🐅");
+    assert!(path.as_os_str().len() > 260);
+    let options = OpenOptions::new().read(true).write(true).create_new(true);
+    io.open((), &path, &options, |(), io, file| {
+        io.write_all_at(file.unwrap(), "roar", 0, |file, io, _buf, result| {
+            result.unwrap();
+            io.read_at(file, Vec::with_capacity(8), 0, |_file, _io, buf, result| {
+                assert_eq!((result.unwrap(), &buf[..]), (4, &b"roar"[..]));
+            });
+        });
+    });
+    finish(&io);
+    assert_eq!(std::fs::read(&path).unwrap(), b"roar");
+}
+
+#[test]
+fn p83_an_open_file_is_shared_as_the_standard_librarys_is() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", b"there");
+    let log = Log::new();
+    let put = log.clone();
+    io.open((), &path, &OpenOptions::new().read(true), move |(), _io, file| {
+        put.put(file.unwrap());
+    });
+    finish(&io);
+    let file = log.one();
+    // Others read it, and may remove it: its contents stay until it is closed.
+    assert_eq!(std::fs::read(&path).unwrap(), b"there");
+    std::fs::remove_file(&path).unwrap();
+    io.read_at(file, Vec::with_capacity(8), 0, |_file, _io, buf, result| {
+        assert_eq!((result.unwrap(), &buf[..]), (5, &b"there"[..]));
+    });
+    finish(&io);
+}
+
+#[test]
+fn a_file_of_the_standard_library_is_read_and_written_on_the_pool() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", b"0123456789");
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let file = Rc::new(File::from_std(&io, file));
+    for at in 0..10_u8 {
+        let buf = Vec::with_capacity(1);
+        io.read_at(Rc::clone(&file), buf, u64::from(at), move |_file, _io, buf, result| {
+            assert_eq!((result.unwrap(), buf[0]), (1, b'0' + at));
+        });
+    }
+    finish(&io);
+    io.read_at(Rc::clone(&file), Vec::with_capacity(1), 10, |_file, _io, _buf, result| {
+        assert_eq!(result.unwrap(), 0, "the end");
+    });
+    io.write_all_at(Rc::clone(&file), "xyz", 5, |_file, _io, _buf, result| result.unwrap());
+    finish(&io);
+    assert_eq!(std::fs::read(&path).unwrap(), b"01234xyz89");
+}
+
+#[test]
+fn p44_a_datagram_for_a_plain_receive_is_cut_without_a_word() {
+    let io = Io::new().unwrap();
+    let socket = Rc::new(UdpSocket::bind(&io, any()).unwrap());
+    let peer = std::net::UdpSocket::bind(any()).unwrap();
+    socket.connect(peer.local_addr().unwrap()).unwrap();
+    for is_there in [true, false] {
+        if is_there {
+            peer.send_to(b"too long", socket.local_addr().unwrap()).unwrap();
+        }
+        let log = Log::new();
+        let put = log.clone();
+        io.recv(Rc::clone(&socket), Vec::with_capacity(3), move |_s, _io, buf, result| {
+            put.put((buf, result.unwrap()));
+        });
+        if !is_there {
+            io.poll().unwrap();
+            peer.send_to(b"too long", socket.local_addr().unwrap()).unwrap();
+        }
+        finish(&io);
+        assert_eq!(log.one(), (b"too".to_vec(), 3));
+    }
+}
+
+#[test]
+fn p80_a_socket_of_datagrams_that_was_used_is_refused_by_another_loop() {
+    let io = Io::new().unwrap();
+    let socket = UdpSocket::bind(&io, any()).unwrap();
+    let log = Log::new();
+    let put = log.clone();
+    let op = io.recv_from(socket, Vec::with_capacity(8), move |socket, _io, _buf, result| {
+        assert!(is_cancelled(&result.unwrap_err()));
+        put.put(socket);
+    });
+    io.poll().unwrap();
+    io.cancel(op);
+    finish(&io);
+    let socket = log.one();
+    let other = Io::new().unwrap();
+    let socket = UdpSocket::from_std(&other, socket.into_std().unwrap()).unwrap();
+    other.recv_from(socket, Vec::with_capacity(8), |_socket, _io, _buf, result| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+    finish(&other);
 }

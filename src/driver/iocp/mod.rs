@@ -20,16 +20,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windows_sys::Win32::Foundation::STATUS_CANCELLED;
+use windows_sys::Win32::Foundation::{STATUS_BUFFER_OVERFLOW, STATUS_CANCELLED};
 use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED_ENTRY};
 
 use crate::error::{code, to_raw};
-use crate::fs::AllTerms;
+use crate::fs::{AllTerms, system as files};
 use crate::net::system;
 use crate::offload::Calls;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
-use crate::raw::RawFd;
+use crate::raw::{RawFd, is_file};
 
 mod afd;
 mod blocks;
@@ -37,8 +37,9 @@ mod place;
 mod port;
 
 use afd::Afd;
-use blocks::{Blocks, InFlight, Kind};
+use blocks::{Blocks, Call, InFlight, Kind};
 pub(crate) use place::Place;
+use place::is_a_datagram;
 use port::{Port, Timer};
 
 /// Whether a handle's packets come to this port.
@@ -49,6 +50,8 @@ enum Association {
     AllPackets,
     /// A call that succeeds at once posts none.
     SkipsDone,
+    /// None comes here: a file that was not opened for calls that overlap, or another port's.
+    Refused,
 }
 
 /// What is known of a handle.
@@ -116,20 +119,23 @@ impl Iocp {
         op: Op,
         fd: RawFd,
         handle: u32,
-        _calls: &'a Calls,
-        _terms: &'a AllTerms,
+        calls: &'a Calls,
+        terms: &'a AllTerms,
     ) -> Place<'a> {
-        Place { fd, op, handle, driver: self }
+        Place { fd, op, handle, driver: self, calls, terms }
     }
 
     /// Has a handle's packets come to this loop's port.
     fn associate(&mut self, fd: RawFd, handle: u32) -> io::Result<Association> {
         if self.handle(handle).association == Association::None {
             self.system_calls += 2;
-            self.port.associate(system::handle(fd))?;
-            let skips = system::skip_packets_of_the_done(fd);
-            self.handle(handle).association =
-                if skips { Association::SkipsDone } else { Association::AllPackets };
+            let association = match self.port.associate(system::handle(fd)) {
+                Ok(()) if system::skip_packets_of_the_done(fd) => Association::SkipsDone,
+                Ok(()) => Association::AllPackets,
+                Err(_) if is_file(fd) => Association::Refused,
+                Err(error) => return Err(error),
+            };
+            self.handle(handle).association = association;
         }
         Ok(self.handle(handle).association)
     }
@@ -206,14 +212,18 @@ impl Iocp {
 }
 
 fn completion_of(block: InFlight) -> Completion {
-    let (op, result) = (block.call().op, result_of(block));
-    let tries = matches!(block.call().kind, Kind::TryAgain | Kind::Datagram);
-    if tries && result != -code::CANCELED {
-        // Where readiness could not be told, the call says what is wrong.
-        return Completion::try_again(op);
-    }
+    let Call { op, kind, .. } = block.call();
     let Op { index, generation } = op;
-    Completion { index, generation, result, flags: 0 }
+    let result = result_of(block);
+    let completion = Completion { index, generation, result, flags: 0 };
+    match kind {
+        // Where readiness could not be told, the call says what is wrong.
+        Kind::TryAgain if result != -code::CANCELED => Completion::try_again(op),
+        Kind::Datagram if is_a_datagram(result) => Completion::try_again(op),
+        // An error of an earlier datagram is told once.
+        Kind::Datagram => Completion { result: system::of_datagrams(result), ..completion },
+        _ => completion,
+    }
 }
 
 /// What a call that is over has for a result.
@@ -227,7 +237,13 @@ fn result_of(block: InFlight) -> i32 {
         STATUS_CANCELLED if call.ended => 0,
         STATUS_CANCELLED => -code::INTERRUPTED,
         0.. if call.kind != Kind::Count => 1,
+        // A datagram that was cut.
+        STATUS_BUFFER_OVERFLOW if call.kind == Kind::Count => count,
         0.. => count,
+        _ if is_file(call.fd) => match files::failure(status) {
+            error if files::is_end(&error) => 0,
+            error => to_raw(&error),
+        },
         _ => to_raw(&system::failure(call.fd, block.overlapped())),
     }
 }

@@ -15,12 +15,13 @@ use super::{Association, Iocp, result_of};
 use crate::core::owned;
 use crate::driver::Interest;
 use crate::error::{code, to_raw};
+use crate::fs::{AllTerms, Terms, system as files};
 use crate::net::{Borrowed, borrow, system};
-use crate::offload::close_for_result;
+use crate::offload::{Calls, Lent, LentFd, LentMut, close_for_result};
 use crate::op::recv::TRANSFER_MAX;
 use crate::op::vectors::Vectors;
 use crate::op::{Op, Start};
-use crate::raw::RawFd;
+use crate::raw::{OwnedFd, RawFd, is_file};
 
 /// Most bytes of one send: a socket that has room for any takes all that it is given, and keeps it in
 /// the system's memory (P47).
@@ -31,6 +32,8 @@ pub(crate) struct Place<'a> {
     pub(super) op: Op,
     pub(super) handle: u32,
     pub(super) driver: &'a mut Iocp,
+    pub(super) calls: &'a Calls,
+    pub(super) terms: &'a AllTerms,
 }
 
 impl Place<'_> {
@@ -78,12 +81,15 @@ impl Place<'_> {
     /// Receives from a stream into `room`, which is not empty.
     pub(crate) fn recv(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
         let buffer = buffer(room.as_mut_ptr().cast(), room.len());
-        self.receive(|socket, overlapped, flags| system::recv(socket, &[buffer], overlapped, flags))
+        self.receive(buffer.len, |socket, overlapped, flags| {
+            system::recv(socket, &[buffer], overlapped, flags)
+        })
     }
 
-    /// Makes an overlapped call that receives from a stream.
+    /// Makes an overlapped call that receives up to `len` bytes.
     fn receive(
         &mut self,
+        len: u32,
         call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
     ) -> Start {
         let start = self.start(call);
@@ -93,6 +99,8 @@ impl Place<'_> {
         match start {
             // It was shut down: that is its end.
             Start::Ready(result) if result == -system::SHUT_DOWN => Start::Ready(0),
+            // A datagram that is longer than the room for it, which is full.
+            Start::Ready(result) if result == -system::CUT => Start::Ready(len.cast_signed()),
             start => start,
         }
     }
@@ -134,10 +142,15 @@ impl Place<'_> {
             if result != -code::WOULD_BLOCK {
                 return Start::Ready(result);
             }
-            if let Start::Submitted = self.start_call(Kind::Datagram, 0, system::await_datagram) {
-                return Start::Submitted;
+            match self.start_call(Kind::Datagram, 0, system::await_datagram) {
+                // One has come just now.
+                Start::Ready(result) if is_a_datagram(result) => {}
+                Start::Ready(error) => return Start::Ready(system::of_datagrams(error)),
+                start => {
+                    self.driver.receives(self.handle, self.op);
+                    return start;
+                }
             }
-            // One has come just now, or an error: the call says which.
         }
     }
 
@@ -184,7 +197,10 @@ impl Place<'_> {
     /// Receives from a stream into several buffers.
     pub(crate) fn recv_vectored(&mut self, vectors: &mut Vectors) -> Start {
         let buffers = vectors.as_slice();
-        self.receive(|socket, overlapped, flags| system::recv(socket, buffers, overlapped, flags))
+        let len = u32::try_from(vectors.len()).unwrap_or(u32::MAX);
+        self.receive(len, |socket, overlapped, flags| {
+            system::recv(socket, buffers, overlapped, flags)
+        })
     }
 
     /// Sends to a stream from several buffers, as from one.
@@ -206,6 +222,73 @@ impl Place<'_> {
             self.driver.end_receive(self.handle);
         }
         Start::Ready(result)
+    }
+
+    /// The handle, for a call on the pool.
+    pub(crate) fn lent_fd(&self) -> LentFd {
+        LentFd::new(self.fd)
+    }
+
+    /// What the handle asks of its operations.
+    pub(crate) fn terms(&self) -> Terms {
+        self.terms.of(self.handle)
+    }
+
+    /// Makes a call that can block, on the pool.
+    pub(crate) fn offload(
+        &self,
+        call: impl FnMut() -> io::Result<usize> + Send + 'static,
+    ) -> Start {
+        self.calls.start(self.op, call)
+    }
+
+    /// As [`offload`](Place::offload), of a call that opens something.
+    pub(crate) fn offload_open(
+        &self,
+        call: impl FnMut() -> io::Result<OwnedFd> + Send + 'static,
+    ) -> Start {
+        self.calls.start_open(self.op, call)
+    }
+
+    /// Reads from a file, which the pool does where its handle does not overlap.
+    pub(crate) fn read_at(&mut self, room: &mut [MaybeUninit<u8>], offset: u64) -> Start {
+        if self.is_for_the_pool() {
+            let (fd, mut room) = (self.lent_fd(), LentMut::new(room));
+            return self.offload(move || files::read_and_wait(fd, &mut room, offset));
+        }
+        let (at, len) = (room.as_mut_ptr().cast(), files::len_of(room.len()));
+        let file = system::handle(self.fd);
+        let start = self.start_call(Kind::Count, offset, |_socket, overlapped, _flags| {
+            // SAFETY: the operation keeps its buffer, and the driver the block, until the packet.
+            unsafe { files::read(file, at, len, overlapped) }
+        });
+        match start {
+            Start::Ready(result) if result == -files::END => Start::Ready(0),
+            start => start,
+        }
+    }
+
+    /// Writes to a file, as [`read_at`](Place::read_at) reads.
+    pub(crate) fn write_at(&mut self, bytes: &[u8], offset: u64) -> Start {
+        if let Some(failed) = self.terms().failed() {
+            return Start::Ready(failed);
+        }
+        if self.is_for_the_pool() {
+            let (fd, bytes) = (self.lent_fd(), Lent::new(bytes));
+            return self.offload(move || files::write_and_wait(fd, &bytes, offset));
+        }
+        let (at, len) = (bytes.as_ptr(), files::len_of(bytes.len()));
+        let file = system::handle(self.fd);
+        self.start_call(Kind::Count, offset, |_socket, overlapped, _flags| {
+            // SAFETY: as above; the bytes are only read.
+            unsafe { files::write(file, at, len, overlapped) }
+        })
+    }
+
+    /// Whether a handle's calls cannot overlap here: it was opened otherwise, or belongs to another
+    /// port (P80).
+    fn is_for_the_pool(&mut self) -> bool {
+        matches!(self.driver.associate(self.fd, self.handle), Ok(Association::Refused))
     }
 
     /// Sends from a file, from `offset` on, at most `count` bytes: as many as it has there.
@@ -233,11 +316,19 @@ impl Place<'_> {
         self.start(|socket, overlapped, _flags| system::connect(socket, address, overlapped))
     }
 
-    /// Closes the socket, which the loop has let go of.
+    /// Closes a socket that the loop has let go of; a file, which may be written out by that, on the pool.
     pub(crate) fn close(&mut self) -> Start {
         self.driver.system_calls += 1;
+        if is_file(self.fd) {
+            return self.calls.start_close(self.op, owned(self.fd));
+        }
         Start::Ready(close_for_result(owned(self.fd)))
     }
+}
+
+/// Whether a wait for a datagram has found one: it fits in no room of nothing.
+pub(super) fn is_a_datagram(result: i32) -> bool {
+    result >= 0 || result == -system::CUT
 }
 
 /// A buffer as the system has it, of as many bytes as one call takes (P29).
