@@ -6,16 +6,18 @@
 #![expect(unsafe_code, reason = "a record is dropped through its vtable, a descriptor by number")]
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::Shutdown;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::driver::{DriverInfo, Place, Waker};
+use crate::driver::sim::{self, Sim};
+use crate::driver::{Driver, DriverInfo, Place, Waker};
 use crate::error::is_of_the_system;
 use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::Mailbox;
-use crate::net::borrow;
+use crate::net::Immediate;
 use crate::offload::JobId;
 use crate::op::{Completion, Direction, MORE, Op, Start};
 use crate::remote::Message;
@@ -41,10 +43,52 @@ pub(crate) fn owned(fd: RawFd) -> OwnedFd {
 
 /// Closes a descriptor that the loop owned.
 pub(crate) fn close_fd(fd: RawFd) {
-    drop(owned(fd));
+    if sim::is_simulated(fd) {
+        sim::close(fd);
+    } else {
+        drop(owned(fd));
+    }
+}
+
+/// A descriptor of the system's, or of a simulated one, which is closed unless it is given away.
+#[derive(Debug)]
+pub(crate) struct Held(RawFd);
+
+impl Held {
+    pub(crate) fn new(fd: RawFd) -> Held {
+        Held(fd)
+    }
+
+    pub(crate) fn into_raw_fd(self) -> RawFd {
+        std::mem::ManuallyDrop::new(self).0
+    }
+}
+
+impl From<OwnedFd> for Held {
+    fn from(fd: OwnedFd) -> Held {
+        Held(fd.into_raw_fd())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        close_fd(self.0);
+    }
 }
 
 impl Core {
+    /// Makes a socket: a simulated one where the loop is simulated, else a real one.
+    pub(crate) fn open(
+        &self,
+        simulated: impl FnOnce(&Sim) -> io::Result<RawFd>,
+        real: impl FnOnce() -> io::Result<OwnedFd>,
+    ) -> io::Result<Held> {
+        match &self.state.borrow().driver {
+            Some(Driver::Sim(sim)) => simulated(sim).map(Held),
+            _ => real().map(Held::from),
+        }
+    }
+
     /// Asks that an operation end early, for the reason in `flag`; and with it what it stands for.
     pub(crate) fn end_early(&self, op: Op, flag: u8) {
         let (job, inner) = {
@@ -156,7 +200,7 @@ impl Core {
     pub(crate) fn has_peer(&self, op: Op) -> bool {
         let mut state = self.state.borrow_mut();
         let handle = state.slots.header(op.index).handle;
-        handle != NONE && borrow(&state.handles.get(handle).fd).peer_addr().is_ok()
+        handle != NONE && Immediate::of(state.handles.get(handle).fd).has_peer()
     }
 
     /// An item's callback wants no more.
@@ -189,7 +233,7 @@ impl Core {
         let open = state.handles.find(id).filter(|handle| handle.closer == OPEN);
         if let Some(fd) = open.map(|handle| handle.fd) {
             // It fails when the peer has already ended the connection.
-            let _ = borrow(&fd).shutdown(Shutdown::Both);
+            let _ = Immediate::of(fd).shutdown(Shutdown::Both);
         }
     }
 

@@ -10,7 +10,7 @@
 //!                         │
 //!   op                    one table of operations
 //!                         │
-//!   driver                io_uring │ readiness (epoll, kqueue)
+//!   driver                io_uring │ readiness (epoll, kqueue) │ simulator
 //! ```
 //!
 //! An operation takes its context, its buffer and its callback by value, keeps them at an address
@@ -93,6 +93,13 @@ mod start;
 mod state;
 mod threads;
 mod timer;
+
+pub mod sim {
+    //! The simulator: a world of hosts that run ordinary programs, replayed from a seed. See
+    //! [`World`].
+
+    pub use crate::driver::sim::{FaultCounts, FaultKind, Faults, Host, Latency, Summary, World};
+}
 
 pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
 pub use builder::Builder;

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::Place;
+use crate::driver::{Driver, Place};
 use crate::handle::Source;
 use crate::offload::package;
 use crate::op::close::Close;
@@ -162,7 +162,12 @@ impl Io {
         let mut refused = None;
         let mut state = self.core.state.borrow_mut();
         match state.calls.pool.submit(op, job) {
-            Ok(id) => state.slots.header(op.index).job = id.place,
+            Ok(id) => {
+                state.slots.header(op.index).job = id.place;
+                if let Some(Driver::Sim(sim)) = &mut state.driver {
+                    sim.call_queued();
+                }
+            }
             Err(rejected) => {
                 let code = rejected.error.raw_os_error().unwrap_or(libc::EAGAIN);
                 state.finish_in_user_space(op.index, -code);

@@ -15,17 +15,22 @@ pub enum DriverKind {
     /// A call is tried first, and again when its handle is ready: epoll on Linux, kqueue on macOS
     /// and the BSDs.
     Readiness,
+    /// No system at all: the loop is alone on the one host of a simulated world of its thread's, whose
+    /// time jumps to what happens next. Never chosen unless it is asked for. More hosts, and faults, are
+    /// in a [`World`](crate::sim::World).
+    Sim,
 }
 
 impl DriverKind {
-    /// From the best one on.
-    const ALL: [DriverKind; 2] = [DriverKind::Uring, DriverKind::Readiness];
+    const ALL: [DriverKind; 3] = [DriverKind::Uring, DriverKind::Readiness, DriverKind::Sim];
+    /// Those of real systems, from the best one on.
+    const REAL: [DriverKind; 2] = [DriverKind::Uring, DriverKind::Readiness];
 
     /// Whether descriptors are to be non-blocking: io_uring waits by itself, and would take
     /// `O_NONBLOCK` for the caller's wish not to.
     pub(crate) fn wants_nonblocking(self) -> bool {
         match self {
-            DriverKind::Uring => false,
+            DriverKind::Uring | DriverKind::Sim => false,
             DriverKind::Readiness => true,
         }
     }
@@ -34,6 +39,7 @@ impl DriverKind {
         match self {
             DriverKind::Uring => "uring",
             DriverKind::Readiness => "readiness",
+            DriverKind::Sim => "sim",
         }
     }
 }
@@ -84,7 +90,7 @@ impl fmt::Display for DriverInfo {
 /// that nobody knows, or that no descriptor is left.
 pub(crate) fn best(entries: u32) -> io::Result<(Driver, DriverInfo)> {
     let mut passed_over = None;
-    let [others @ .., last] = DriverKind::ALL;
+    let [others @ .., last] = DriverKind::REAL;
     for kind in others {
         match Driver::new(kind, entries) {
             Ok(driver) => return Ok((driver, DriverInfo { kind, passed_over })),

@@ -16,6 +16,7 @@ mod choice;
 #[cfg(not(target_os = "linux"))]
 mod no_ring;
 pub(crate) mod readiness;
+pub(crate) mod sim;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
 
@@ -24,6 +25,7 @@ pub(crate) use choice::{best, forced};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_ring::ProvidedRing;
 use readiness::{Interest, Readiness};
+use sim::Sim;
 #[cfg(target_os = "linux")]
 use uring::Uring;
 #[cfg(target_os = "linux")]
@@ -38,6 +40,7 @@ pub(crate) enum Driver {
     #[cfg(target_os = "linux")]
     Uring(Uring),
     Readiness(Readiness),
+    Sim(Sim),
 }
 
 /// The directory that a path starts in: that of a handle, or of the process.
@@ -56,6 +59,7 @@ pub(crate) enum Place<'a> {
     #[cfg(target_os = "linux")]
     Uring(uring::Place<'a>),
     Readiness(readiness::Place<'a>),
+    Sim(sim::Place<'a>),
 }
 
 /// Wakes a driver that waits, from any thread.
@@ -64,6 +68,7 @@ pub(crate) enum Waker {
     #[cfg(target_os = "linux")]
     Uring(Arc<uring::Waker>),
     Readiness(Arc<readiness::Waker>),
+    Sim(Arc<sim::Waker>),
 }
 
 impl Wake for Waker {
@@ -72,6 +77,7 @@ impl Wake for Waker {
             #[cfg(target_os = "linux")]
             Waker::Uring(waker) => waker.wake(),
             Waker::Readiness(waker) => waker.wake(),
+            Waker::Sim(waker) => waker.wake(),
         }
     }
 }
@@ -87,6 +93,7 @@ impl Driver {
                 Err(io::Error::new(io::ErrorKind::Unsupported, message))
             }
             DriverKind::Readiness => Ok(Driver::Readiness(Readiness::new(entries)?)),
+            DriverKind::Sim => Ok(Driver::Sim(Sim::alone()?)),
         }
     }
 
@@ -95,6 +102,7 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => Waker::Uring(uring.waker()),
             Driver::Readiness(readiness) => Waker::Readiness(readiness.waker()),
+            Driver::Sim(sim) => Waker::Sim(sim.waker()),
         }
     }
 
@@ -113,6 +121,7 @@ impl Driver {
             Driver::Readiness(readiness) => {
                 Place::Readiness(readiness.place(op, fd, handle, calls, terms))
             }
+            Driver::Sim(sim) => Place::Sim(sim.place(fd)),
         }
     }
 
@@ -132,6 +141,10 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(_) => panic!("a row answers the driver that asks"),
             Driver::Readiness(readiness) => readiness.wait_for(op, fd, handle, interest),
+            Driver::Sim(sim) => {
+                sim.wait_for(op, fd, handle, interest);
+                Ok(())
+            }
         }
     }
 
@@ -142,7 +155,7 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.inline_pending(),
-            Driver::Readiness(_) => 0,
+            Driver::Readiness(_) | Driver::Sim(_) => 0,
         }
     }
 
@@ -152,7 +165,7 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.concluded(),
-            Driver::Readiness(_) => 0,
+            Driver::Readiness(_) | Driver::Sim(_) => 0,
         }
     }
 
@@ -162,7 +175,7 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.next_concluded(),
-            Driver::Readiness(_) => None,
+            Driver::Readiness(_) | Driver::Sim(_) => None,
         }
     }
 
@@ -184,7 +197,7 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => ring.unregister(uring),
-            Driver::Readiness(_) => false,
+            Driver::Readiness(_) | Driver::Sim(_) => false,
         }
     }
 
@@ -200,6 +213,7 @@ impl Driver {
             Driver::Readiness(readiness) => {
                 handles.into_iter().any(|handle| readiness.cancel(op, handle))
             }
+            Driver::Sim(sim) => handles.into_iter().any(|handle| sim.cancel(op, handle)),
         }
     }
 
@@ -210,6 +224,7 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(_) => {}
             Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
+            Driver::Sim(_) => {}
         }
     }
 
@@ -219,6 +234,7 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.carries_datagrams(handle),
             Driver::Readiness(readiness) => readiness.carries_datagrams(handle),
+            Driver::Sim(_) => {}
         }
     }
 
@@ -228,7 +244,7 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.register(fd, handle),
-            Driver::Readiness(_) => Ok(false),
+            Driver::Readiness(_) | Driver::Sim(_) => Ok(false),
         }
     }
 
@@ -239,6 +255,7 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.forget(handle),
             Driver::Readiness(readiness) => readiness.forget(fd, handle),
+            Driver::Sim(sim) => sim.forget(fd),
         }
     }
 
@@ -253,6 +270,7 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.wait(timeout, ready),
             Driver::Readiness(readiness) => readiness.wait(timeout, ready),
+            Driver::Sim(sim) => sim.wait(timeout, ready),
         }
     }
 
@@ -262,6 +280,7 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.arm(timeout),
             Driver::Readiness(readiness) => readiness.arm(timeout),
+            Driver::Sim(_) => Ok(()),
         }
     }
 
@@ -271,6 +290,10 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.raw_fd(),
             Driver::Readiness(readiness) => Ok(readiness.raw_fd()),
+            Driver::Sim(_) => {
+                let message = "a simulated loop has no descriptor to wait for";
+                Err(io::Error::new(io::ErrorKind::Unsupported, message))
+            }
         }
     }
 
@@ -280,6 +303,7 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.system_calls(),
             Driver::Readiness(readiness) => readiness.system_calls(),
+            Driver::Sim(sim) => sim.calls(),
         }
     }
 }

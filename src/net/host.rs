@@ -13,6 +13,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 
 use super::ConnectOptions;
+use crate::driver::Driver;
 use crate::op::user_space::Parked;
 use crate::{Io, Op, TcpStream};
 
@@ -57,6 +58,14 @@ impl Io {
         } else {
             drop(state);
             self.cancel(part);
+        }
+    }
+
+    /// What a name is in a simulated world, where the loop is in one.
+    fn resolve_simulated(&self, host: &str) -> Option<io::Result<Vec<SocketAddr>>> {
+        match &self.core.state.borrow().driver {
+            Some(Driver::Sim(sim)) => Some(sim.resolve(host)),
+            _ => None,
         }
     }
 
@@ -107,7 +116,10 @@ impl Io {
             state.limit += 1;
         }
         let (host, options) = (host.into(), options.clone());
-        let resolve = move || host.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        let simulated = self.resolve_simulated(&host);
+        let resolve = move || {
+            simulated.unwrap_or_else(|| host.to_socket_addrs().map(Iterator::collect::<Vec<_>>))
+        };
         let part = self.offload((), resolve, move |(), io, result| {
             let (addresses, error) = match result.and_then(|resolved| resolved) {
                 Ok(addresses) => (addresses, io::ErrorKind::NotFound.into()),

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
+use super::stream::adopt;
 use super::system;
+use crate::Io;
+use crate::core::Held;
+use crate::driver::sim::SocketOptions;
 
 /// When and how often an idle connection is probed (tcp(7), `TCP_KEEPIDLE` and its like; whole
 /// seconds).
@@ -107,7 +111,24 @@ impl ListenOptions {
         self
     }
 
-    pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<Socket> {
+    /// A listener, as the driver has it.
+    pub(crate) fn open(&self, io: &Io, address: SocketAddr) -> io::Result<Held> {
+        let ListenOptions { reuse_address, reuse_port, recv_buffer, send_buffer, .. } = *self;
+        let simulated = SocketOptions {
+            reuse_address,
+            reuse_port,
+            recv_buffer,
+            send_buffer,
+            ..SocketOptions::default()
+        };
+        let backlog = usize::try_from(self.backlog).unwrap_or(0);
+        io.core.open(
+            |sim| sim.listen(address, backlog, simulated),
+            || adopt(io, self.listen(address)?),
+        )
+    }
+
+    fn listen(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = new_socket(address)?;
         socket.set_reuse_address(self.reuse_address)?;
         if self.reuse_port {
@@ -169,7 +190,17 @@ impl ConnectOptions {
         self
     }
 
-    pub(crate) fn socket(&self, peer: SocketAddr) -> io::Result<Socket> {
+    /// A socket that is to be connected, as the driver has it.
+    pub(crate) fn open(&self, io: &Io, peer: SocketAddr) -> io::Result<Held> {
+        let ConnectOptions { recv_buffer, send_buffer, .. } = *self;
+        let reuse_address = self.local.is_some();
+        let simulated =
+            SocketOptions { reuse_address, recv_buffer, send_buffer, ..SocketOptions::default() };
+        io.core
+            .open(|sim| sim.stream(peer, self.local, simulated), || adopt(io, self.socket(peer)?))
+    }
+
+    fn socket(&self, peer: SocketAddr) -> io::Result<Socket> {
         let socket = new_socket(peer)?;
         set_buffers(&socket, self.recv_buffer, self.send_buffer)?;
         if self.nodelay {
@@ -237,7 +268,20 @@ impl UdpOptions {
         self
     }
 
-    pub(crate) fn bind(&self, address: SocketAddr) -> io::Result<Socket> {
+    /// A socket, as the driver has it.
+    pub(crate) fn open(&self, io: &Io, address: SocketAddr) -> io::Result<Held> {
+        let UdpOptions { reuse_address, reuse_port, recv_buffer, send_buffer, .. } = *self;
+        let simulated = SocketOptions {
+            reuse_address,
+            reuse_port,
+            recv_buffer,
+            send_buffer,
+            ..SocketOptions::default()
+        };
+        io.core.open(|sim| sim.datagrams(address, simulated), || adopt(io, self.bind(address)?))
+    }
+
+    fn bind(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_reuse_address(self.reuse_address)?;
         if self.reuse_port {

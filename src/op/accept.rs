@@ -4,14 +4,17 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{IntoRawFd, OwnedFd};
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
+use socket2::SockAddr;
 
 use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
 use crate::Io;
+use crate::core::{Held, owned};
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::net::Stream;
@@ -21,13 +24,15 @@ use crate::net::address::RawAddress;
 const FLAGS: i32 = libc::SOCK_CLOEXEC;
 
 /// The descriptor that a successful result carries.
-#[expect(unsafe_code, reason = "the kernel hands descriptors over as numbers")]
+///
+/// The kernel, or the simulator's, made it for this completion, which is taken once.
+fn held(result: i32) -> Option<Held> {
+    (result >= 0).then(|| Held::new(result))
+}
+
+/// As [`held`], of an operation that the simulator does not have.
 pub(crate) fn descriptor(result: i32) -> Option<OwnedFd> {
-    if result < 0 {
-        return None;
-    }
-    // SAFETY: the kernel made this descriptor for this completion, which is taken once.
-    Some(unsafe { OwnedFd::from_raw_fd(result) })
+    held(result).map(|held| owned(held.into_raw_fd()))
 }
 
 /// Whether an accept failed because of the connection that it was to return, which says nothing
@@ -83,12 +88,21 @@ impl<S: Stream> Operation for Accept<S> {
         })
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let mut peer = None;
+        let start = place.accept(&mut peer);
+        if let Some(peer) = peer {
+            self.address = RawAddress::from(SockAddr::from(peer));
+        }
+        start
+    }
+
     fn step(&mut self, result: i32) -> Step {
         if is_connections_own(result) { Step::Again } else { Step::Done(result) }
     }
 
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
-        let fd = descriptor(result?.cast_signed())
+        let fd = held(result?.cast_signed())
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         let stream = S::from_fd(io, fd);
         match S::address(self.address.get()) {
@@ -98,7 +112,7 @@ impl<S: Stream> Operation for Accept<S> {
     }
 
     fn discard(self, result: i32) {
-        drop(descriptor(result));
+        drop(held(result));
     }
 }
 
@@ -133,8 +147,12 @@ impl<S: Stream> Multishot for AcceptEach<S> {
         })
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.accept(&mut None)
+    }
+
     fn item(&mut self, io: &Io, completion: Completion) -> Option<S> {
-        descriptor(completion.result).map(|fd| S::from_fd(io, fd))
+        held(completion.result).map(|fd| S::from_fd(io, fd))
     }
 
     fn ended(&mut self, io: &Io, op: Op, result: i32) -> Rearm {
@@ -154,6 +172,6 @@ impl<S: Stream> Multishot for AcceptEach<S> {
     }
 
     fn discard(&mut self, completion: Completion) {
-        drop(descriptor(completion.result));
+        drop(held(completion.result));
     }
 }

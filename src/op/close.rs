@@ -10,6 +10,7 @@ use io_uring::{opcode, types};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 
@@ -25,6 +26,10 @@ impl Operation for Close {
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        place.close()
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.close()
     }
 

@@ -10,6 +10,7 @@ use socket2::SockAddr;
 
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::{Io, TcpStream};
@@ -57,6 +58,13 @@ impl Operation for Connect {
         match -result {
             libc::EINPROGRESS | libc::EALREADY | libc::ENOTCONN => Start::Await(Interest::Writable),
             _ => Start::Ready(result),
+        }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        match self.stream {
+            Ok(_) => place.connect(self.address.as_socket()),
+            Err(_) => Start::Ready(0),
         }
     }
 

@@ -62,6 +62,7 @@ use std::os::fd::RawFd;
 use crate::Io;
 use crate::driver::Place;
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error;
@@ -229,6 +230,8 @@ pub(crate) trait Operation: Sized + 'static {
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start;
     /// The cell of epoll and kqueue: tries the call, which does not block.
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
+    /// The simulator's cell: tries the call on a simulated system.
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start;
     fn step(&mut self, result: i32) -> Step;
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output;
     /// Frees what a result carries that nobody will take (a descriptor).
@@ -244,6 +247,8 @@ pub(crate) trait Multishot: Sized + 'static {
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start;
     /// The cell of epoll and kqueue: tries the call, which does not block.
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
+    /// The simulator's cell: tries the call on a simulated system.
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start;
     /// The item that a result carries, if it carries one.
     fn item(&mut self, io: &Io, completion: Completion) -> Option<Self::Item>;
     /// What to do after a result that ended the driver's part: go on, or end with this.
@@ -326,6 +331,7 @@ where
             #[cfg(target_os = "linux")]
             Place::Uring(place) => row.uring(place),
             Place::Readiness(place) => row.readiness(place),
+            Place::Sim(place) => row.sim(place),
         }
     }
 
@@ -447,6 +453,7 @@ where
             #[cfg(target_os = "linux")]
             Place::Uring(place) => row.uring(place),
             Place::Readiness(place) => row.readiness(place),
+            Place::Sim(place) => row.sim(place),
         }
     }
 

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::accept::descriptor;
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPath;
@@ -88,6 +89,10 @@ impl Operation for Open {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Ok(how) = &self.how else { return Start::Ready(0) };
         place.offload_open(how.call(place.lent_directory()))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -5,6 +5,7 @@ use std::io;
 use super::accept::descriptor;
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::How;
@@ -33,6 +34,10 @@ impl Operation for OpenDataFile {
         let Ok(how) = &mut self.how else { return Start::Ready(0) };
         let (directory, mut how) = (place.lent_directory(), LentMut::new(how));
         place.offload_open(move || how.call(directory))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -15,6 +15,7 @@ use io_uring::{opcode, types};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::net::system;
@@ -60,6 +61,10 @@ impl Operation for Poll {
             0 => Start::Await(self.interest),
             result => Start::Ready(result),
         }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.poll(self.interest)
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -21,6 +21,7 @@ use super::recv::{RecvExact, written};
 use super::{Direction, Operation, Start, Step};
 use crate::buf::room;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::NO_ROOM;
@@ -113,6 +114,10 @@ impl<B: IoBufMut> Operation for Read<B> {
         }
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
+    }
+
     fn step(&mut self, result: i32) -> Step {
         if self.asked.has_waited(result) { Step::Again } else { Step::Done(result) }
     }
@@ -154,6 +159,10 @@ impl<B: IoBufMut> Operation for ReadExact<B> {
             Ok(rest) => place.read(rest),
             Err(result) => Start::Ready(result),
         }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

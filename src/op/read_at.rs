@@ -13,6 +13,7 @@ use super::recv::{TRANSFER_MAX, written};
 use super::{Direction, Operation, Start, Step};
 use crate::buf::room;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{NO_ROOM, UNEXPECTED_END, what_is_misaligned};
@@ -90,6 +91,10 @@ impl<B: IoBufMut> Operation for ReadAt<B> {
         self.room().map_or_else(Start::Ready, |room| offload(place, room, offset))
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
+    }
+
     fn step(&mut self, result: i32) -> Step {
         Step::Done(result)
     }
@@ -141,6 +146,10 @@ impl<B: IoBufMut> Operation for ReadExactAt<B> {
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.rest().map_or_else(Start::Ready, |(room, offset)| offload(place, room, offset))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -11,6 +11,7 @@ use io_uring::{opcode, types};
 use super::{Direction, Operation, Start, Step};
 use crate::buf::room;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{NO_ROOM, UNEXPECTED_END};
@@ -45,6 +46,13 @@ impl<B: IoBufMut> Operation for Recv<B> {
 
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        match room(&mut self.buf) {
+            [] => Start::Ready(NO_ROOM),
+            room => place.recv(room),
+        }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match room(&mut self.buf) {
             [] => Start::Ready(NO_ROOM),
             room => place.recv(room),
@@ -113,6 +121,13 @@ impl<B: IoBufMut> Operation for RecvExact<B> {
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        match self.rest() {
+            Ok(rest) => place.recv(rest),
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match self.rest() {
             Ok(rest) => place.recv(rest),
             Err(result) => Start::Ready(result),

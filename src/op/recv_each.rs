@@ -23,6 +23,7 @@ use super::{Completion, Direction, Multishot, Op, Rearm, Start};
 use crate::Io;
 use crate::buf::PoolBuf;
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 
@@ -72,6 +73,13 @@ impl Multishot for RecvEach {
         if !place.is_worth_trying(Interest::Readable) {
             return Start::Await(Interest::Readable);
         }
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
+        let start = place.recv(taken.room());
+        self.supply.tried(taken, &start);
+        start
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
         let start = place.recv(taken.room());
         self.supply.tried(taken, &start);

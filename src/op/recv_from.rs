@@ -12,7 +12,9 @@ use io_uring::{opcode, types};
 use super::envelope::{self, Envelope};
 use super::recv::written;
 use super::{Direction, Operation, Start, Step};
+use crate::buf::room;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::NO_ROOM;
@@ -62,6 +64,17 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
             Ok(header) => place.recv_datagram(|socket| envelope::receive(socket, header)),
             Err(result) => Start::Ready(result),
         }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let room = match room(&mut self.buf) {
+            [] => return Start::Ready(NO_ROOM),
+            room => room,
+        };
+        let mut sender = (None, false);
+        let start = place.recv_from(room, &mut sender);
+        self.envelope.received(sender);
+        start
     }
 
     fn step(&mut self, result: i32) -> Step {

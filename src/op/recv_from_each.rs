@@ -31,6 +31,7 @@ use super::{Completion, Direction, Multishot, Op, Rearm, Start};
 use crate::Io;
 use crate::buf::PoolBuf;
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::net::{Address, Datagram};
@@ -137,6 +138,16 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         let room = &mut taken.room()[Self::HEAD..];
         let header = self.envelope.for_receive::<A>(room.as_mut_ptr().cast(), room.len());
         let start = place.recv_datagram(|socket| envelope::receive(socket, header));
+        self.supply.tried(taken, &start);
+        start
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        self.fd = place.fd();
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
+        let mut sender = (None, false);
+        let start = place.recv_from(&mut taken.room()[Self::HEAD..], &mut sender);
+        self.envelope.received(sender);
         self.supply.tried(taken, &start);
         start
     }

@@ -20,6 +20,7 @@ use super::tries::Tries;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::handle::HandleId;
@@ -88,6 +89,10 @@ impl<B: IoBuf> Operation for Send<B> {
         place.send(bytes(&self.buf))
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.send(bytes(&self.buf))
+    }
+
     #[inline]
     fn step(&mut self, result: i32) -> Step {
         self.tries.step(result).unwrap_or(Step::Done(result))
@@ -149,6 +154,10 @@ impl<B: IoBuf> Operation for SendAll<B> {
         send_rest(self.rest(), place)
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.send_rest(self.rest())
+    }
+
     #[inline]
     fn step(&mut self, result: i32) -> Step {
         if let Some(step) = self.tries.step(result) {
@@ -196,6 +205,10 @@ impl<B: IoBuf> Operation for SendDetached<B> {
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.all.readiness(place)
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        self.all.sim(place)
     }
 
     #[inline]

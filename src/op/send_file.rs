@@ -23,6 +23,7 @@ use super::two_ends::{From, Progress};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::handle::Source;
@@ -112,6 +113,10 @@ impl Operation for SendFile {
             },
             Err(result) => Start::Ready(result),
         }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

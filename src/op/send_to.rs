@@ -12,6 +12,7 @@ use super::envelope::{self, Envelope};
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::{Io, IoBuf};
@@ -43,6 +44,11 @@ impl<B: IoBuf> Operation for SendTo<B> {
             }
             Err(result) => Start::Ready(result),
         }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let (to, segment) = self.envelope.destination();
+        place.send_to(to, bytes(&self.buf), segment)
     }
 
     fn step(&mut self, result: i32) -> Step {

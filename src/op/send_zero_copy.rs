@@ -16,6 +16,7 @@ use super::tries::Tries;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::{Io, IoBuf};
@@ -48,6 +49,10 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
     }
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        place.send(bytes(&self.buf))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
 

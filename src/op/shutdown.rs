@@ -11,6 +11,7 @@ use io_uring::{opcode, types};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 
@@ -35,6 +36,10 @@ impl Operation for Shutdown {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let how = self.how;
         Start::Ready(place.call(|socket| socket.shutdown(how).map(|()| 0)))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.shut_down(self.how)
     }
 
     fn step(&mut self, result: i32) -> Step {

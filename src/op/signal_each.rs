@@ -10,6 +10,7 @@ use io_uring::{opcode, types};
 use super::{Completion, Direction, Multishot, Op, Rearm, Start};
 use crate::Io;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::signal::{Listener, Signal};
@@ -46,6 +47,10 @@ impl Multishot for SignalEach {
             return Start::Ready(0);
         }
         place.recv(&mut self.bytes)
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn item(&mut self, _io: &Io, completion: Completion) -> Option<Signal> {

@@ -13,6 +13,7 @@ use io_uring::{opcode, types};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::system;
@@ -44,6 +45,10 @@ impl Operation for Sync {
         }
         let (fd, data_only) = (place.lent_fd(), self.data_only);
         place.offload(move || system::sync(fd, data_only).map(|()| 0))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

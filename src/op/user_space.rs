@@ -5,6 +5,7 @@ use std::io;
 use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
 use crate::Io;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 
@@ -27,6 +28,10 @@ impl<T: UserSpace> Operation for T {
 
     #[inline]
     fn readiness(&mut self, _place: &mut readiness::Place<'_>) -> Start {
+        self.start()
+    }
+
+    fn sim(&mut self, _place: &mut sim::Place<'_>) -> Start {
         self.start()
     }
 
@@ -130,6 +135,10 @@ impl Multishot for Ticks {
     }
 
     fn readiness(&mut self, _place: &mut readiness::Place<'_>) -> Start {
+        Start::Timer(self.deadline_ns)
+    }
+
+    fn sim(&mut self, _place: &mut sim::Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }
 

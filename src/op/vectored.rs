@@ -11,9 +11,11 @@ use std::os::fd::AsRawFd;
 use io_uring::{opcode, types};
 
 use super::tries::Tries;
-use super::vectors::{Vectors, len_of_all, written_to_all};
+use super::vectors::{VECTORS_MAX, Vectors, len_of_all, written_to_all};
 use super::{Direction, Operation, Start, Step};
+use crate::buf::{bytes, room};
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::NO_ROOM;
@@ -81,6 +83,15 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
         })
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let rooms = self.bufs.iter_mut().map(room).filter(|room| !room.is_empty());
+        let mut rooms = rooms.take(VECTORS_MAX).peekable();
+        if rooms.peek().is_none() {
+            return Start::Ready(NO_ROOM);
+        }
+        place.recv_vectored(rooms)
+    }
+
     fn step(&mut self, result: i32) -> Step {
         Step::Done(result)
     }
@@ -133,6 +144,19 @@ impl<B: IoBuf> Operation for SendVectored<B> {
             // SAFETY: the header and what it refers to are the operation's, and stay during the call.
             sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_FLAGS) })
         })
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let (mut pieces, mut count, mut skip) = ([&[][..]; VECTORS_MAX], 0, self.sent);
+        for buf in &self.bufs {
+            let piece = &bytes(buf)[skip.min(buf.len())..];
+            skip -= buf.len() - piece.len();
+            if !piece.is_empty() && count < VECTORS_MAX {
+                pieces[count] = piece;
+                count += 1;
+            }
+        }
+        if count == 0 { Start::Ready(0) } else { place.send_vectored(&pieces[..count]) }
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -14,6 +14,7 @@ use super::vectored::sized;
 use super::vectors::{Vectors, len_of_all, written_to_all};
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{NO_ROOM, WROTE_NOTHING};
@@ -76,6 +77,10 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
             // during the call (lent.rs, I1, I2).
             sized(unsafe { libc::preadv(fd.as_fd().as_raw_fd(), vectors, count, offset) })
         })
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -144,6 +149,10 @@ impl<B: IoBuf> Operation for WriteVectoredAt<B> {
             // during the call (lent.rs, I1, I2).
             sized(unsafe { libc::pwritev(fd.as_fd().as_raw_fd(), vectors, count, offset) })
         })
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -11,7 +11,7 @@ use super::recv::{TRANSFER_MAX, written};
 use crate::fs::Terms;
 use crate::{IoBuf, IoBufMut};
 
-const VECTORS_MAX: usize = 16;
+pub(super) const VECTORS_MAX: usize = 16;
 
 const EMPTY: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
 

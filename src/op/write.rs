@@ -20,6 +20,7 @@ use super::recv::clamp;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::WROTE_NOTHING;
@@ -106,6 +107,10 @@ impl<B: IoBuf> Operation for Write<B> {
         }
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
+    }
+
     fn step(&mut self, result: i32) -> Step {
         if self.asked.has_waited(result) { Step::Again } else { Step::Done(result) }
     }
@@ -146,6 +151,10 @@ impl<B: IoBuf> Operation for WriteAll<B> {
             [] => Start::Ready(0),
             rest => place.write(rest),
         }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -11,6 +11,7 @@ use super::read_at::span;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::WROTE_NOTHING;
@@ -75,6 +76,10 @@ impl<B: IoBuf> Operation for WriteAt<B> {
         part.map_or_else(Start::Ready, |part| offload(place, part, self.offset))
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
+    }
+
     fn step(&mut self, result: i32) -> Step {
         Step::Done(result)
     }
@@ -118,6 +123,10 @@ impl<B: IoBuf> Operation for WriteAllAt<B> {
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.rest().map_or_else(Start::Ready, |(rest, offset)| offload(place, rest, offset))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

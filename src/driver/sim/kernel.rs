@@ -1,0 +1,240 @@
+//! What the hosts of a world have in common: time, what is to happen, machines, sockets, and chance.
+//!
+//! I1. It is borrowed for one call at a time, and no code of the user's runs meanwhile.
+//! I2. Nothing in it depends on an address, on a hash's order, or on a real clock.
+//! I3. What is due is done before a call looks: between two sockets of one machine nothing takes time,
+//!     as over a real loopback.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use super::events::Events;
+use super::faults::{FaultKind, Plan};
+use super::net::tcp::Connection;
+use super::net::{Event, Latency, Machine, Socket};
+use super::random::Random;
+use super::slab::{Key, Slab};
+use super::trace::{Trace, What};
+
+/// The streams of chance. Those of faults follow.
+const SCHEDULE: u64 = 1;
+const LATENCY: u64 = 2;
+const ORDER: u64 = 3;
+const CALLS: u64 = 4;
+const FIRST_FAULT: u64 = 100;
+
+/// How long a call on the pool takes, in nanoseconds.
+const CALL_NS: (u64, u64) = (20_000, 200_000);
+const SLOW_CALL_NS: (u64, u64) = (10_000_000, 1_000_000_000);
+
+/// A number of a simulated descriptor has this bit, then those of its world, then those of its place.
+const SIMULATED: i32 = 1 << 30;
+const WORLD_SHIFT: u32 = 22;
+const WORLDS_MAX: usize = 1 << (30 - WORLD_SHIFT);
+
+thread_local! {
+    /// The thread's worlds, by number: a descriptor leads to its world.
+    static WORLDS: RefCell<Vec<Weak<RefCell<Kernel>>>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(super) type SharedKernel = Rc<RefCell<Kernel>>;
+
+/// A loop, as the kernel knows it.
+pub(super) struct Looper {
+    /// Sockets with news for it.
+    pub(super) news: Vec<u32>,
+    /// Calls on its pool whose time has come.
+    pub(super) calls_due: u32,
+}
+
+pub(crate) struct Kernel {
+    pub(super) time: Rc<Cell<u64>>,
+    pub(super) events: Events,
+    pub(super) machines: Vec<Machine>,
+    pub(super) sockets: Slab<Socket>,
+    pub(super) connections: Slab<Connection>,
+    pub(super) loopers: Slab<Looper>,
+    pub(super) plan: Plan,
+    pub(super) trace: Trace,
+    pub(super) schedule: Random,
+    latencies: Random,
+    order: Random,
+    calls: Random,
+    pub(super) latency: Latency,
+    /// Bytes per second of a way from one machine to another.
+    pub(super) bandwidth: Option<u64>,
+    pub(super) links: BTreeMap<(u32, u32), Latency>,
+    pub(super) blocked: BTreeSet<(u32, u32)>,
+    /// Events that have happened.
+    pub(super) happened: u64,
+    number: usize,
+}
+
+/// Whether a descriptor is one of a simulated machine's.
+#[inline]
+pub(crate) fn is_simulated(fd: i32) -> bool {
+    fd & SIMULATED != 0 && fd >= 0
+}
+
+/// The world that a simulated descriptor is of, and its socket.
+pub(super) fn find(fd: i32) -> Option<(SharedKernel, Key)> {
+    if !is_simulated(fd) {
+        return None;
+    }
+    let bits = (fd & !SIMULATED).unsigned_abs();
+    let (number, index) = (bits >> WORLD_SHIFT, bits & ((1 << WORLD_SHIFT) - 1));
+    let kernel = WORLDS.with_borrow(|worlds| worlds.get(number as usize)?.upgrade())?;
+    let key = kernel.borrow().sockets.key(index)?;
+    Some((kernel, key))
+}
+
+impl Kernel {
+    pub(super) fn new(seed: u64) -> SharedKernel {
+        WORLDS.with_borrow_mut(|worlds| {
+            let free = worlds.iter().position(|world| world.strong_count() == 0);
+            let number = free.unwrap_or(worlds.len());
+            assert!(number < WORLDS_MAX, "a thread has at most {WORLDS_MAX} worlds at a time");
+            let kernel = Rc::new(RefCell::new(Kernel {
+                time: Rc::new(Cell::new(0)),
+                events: Events::new(),
+                machines: Vec::new(),
+                sockets: Slab::new(),
+                connections: Slab::new(),
+                loopers: Slab::new(),
+                plan: Plan::new(seed, FIRST_FAULT),
+                trace: Trace::default(),
+                schedule: Random::new(seed, SCHEDULE),
+                latencies: Random::new(seed, LATENCY),
+                order: Random::new(seed, ORDER),
+                calls: Random::new(seed, CALLS),
+                latency: Latency::default(),
+                bandwidth: None,
+                links: BTreeMap::new(),
+                blocked: BTreeSet::new(),
+                happened: 0,
+                number,
+            }));
+            let weak = Rc::downgrade(&kernel);
+            match worlds.get_mut(number) {
+                Some(place) => *place = weak,
+                None => worlds.push(weak),
+            }
+            kernel
+        })
+    }
+
+    pub(super) fn now_ns(&self) -> u64 {
+        self.time.get()
+    }
+
+    /// The descriptor of a socket.
+    pub(super) fn fd(&self, socket: Key) -> i32 {
+        assert!(socket.index < 1 << WORLD_SHIFT, "more sockets than can be numbered");
+        SIMULATED | (self.number << WORLD_SHIFT) as i32 | socket.index.cast_signed()
+    }
+
+    pub(super) fn socket_of(&self, fd: i32) -> Option<Key> {
+        let bits = (fd & !SIMULATED).unsigned_abs();
+        let is_here = is_simulated(fd) && (bits >> WORLD_SHIFT) as usize == self.number;
+        is_here.then(|| self.sockets.key(bits & ((1 << WORLD_SHIFT) - 1)))?
+    }
+
+    pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {
+        self.machines.push(Machine::new(name, addresses));
+        (self.machines.len() - 1) as u32
+    }
+
+    pub(super) fn note(&mut self, machine: u32, what: What) {
+        self.trace.add(self.time.get(), machine, what);
+    }
+
+    /// Counts a fault that is done to a machine.
+    pub(super) fn fault(&mut self, machine: u32, kind: FaultKind) {
+        self.plan.count(kind);
+        self.note(machine, What::Fault(kind));
+    }
+
+    /// Whether a fault happens to a machine by chance.
+    pub(super) fn happens(&mut self, machine: u32, kind: FaultKind) -> bool {
+        let happens = self.plan.happens(kind);
+        if happens {
+            self.note(machine, What::Fault(kind));
+        }
+        happens
+    }
+
+    /// Has something happen after so long.
+    pub(super) fn after(&mut self, delay_ns: u64, event: Event) {
+        // What takes no time keeps its order.
+        let tie = if delay_ns == 0 { 0 } else { self.order.next() | 1 };
+        self.events.push(self.now_ns().saturating_add(delay_ns), tie, event);
+    }
+
+    /// Has all happen that is due.
+    pub(super) fn settle(&mut self) {
+        while self.happen_next() {}
+    }
+
+    /// Has the next thing happen that is due; says whether there was one.
+    pub(super) fn happen_next(&mut self) -> bool {
+        let Some(event) = self.events.pop_due(self.now_ns()) else { return false };
+        self.happened += 1;
+        self.happen(event);
+        true
+    }
+
+    /// Moves time on. Nothing that is due may be passed over.
+    pub(super) fn advance(&mut self, to_ns: u64) {
+        assert!(
+            self.events.next_at().is_none_or(|at_ns| at_ns >= to_ns),
+            "time passes over events"
+        );
+        self.time.set(self.now_ns().max(to_ns));
+    }
+
+    /// Whether nothing passes from one machine to another now.
+    pub(super) fn is_cut(&self, from: u32, to: u32) -> bool {
+        let is_down = |machine: u32| !self.machines[machine as usize].is_up;
+        is_down(from) || is_down(to) || self.blocked.contains(&(from, to))
+    }
+
+    /// How long a message of so many bytes is on its way, in nanoseconds.
+    pub(super) fn latency_ns(&mut self, from: u32, to: u32, len: usize) -> u64 {
+        if from == to {
+            return 0;
+        }
+        let latency = self.links.get(&(from, to)).copied().unwrap_or(self.latency);
+        let transfer = match self.bandwidth {
+            Some(bandwidth) => (len as u64).saturating_mul(1_000_000_000) / bandwidth.max(1),
+            None => 0,
+        };
+        latency.draw(&mut self.latencies).saturating_add(transfer)
+    }
+
+    /// A loop was given a call for its pool.
+    pub(super) fn call_queued(&mut self, looper: Key, machine: u32) {
+        let (low, high) = CALL_NS;
+        let mut delay_ns = self.calls.between(low, high);
+        if self.happens(machine, FaultKind::SlowCall) {
+            let (low, high) = SLOW_CALL_NS;
+            delay_ns += self.plan.size(FaultKind::SlowCall, low, high);
+        }
+        self.after(delay_ns, Event::Call(looper));
+    }
+
+    /// Brings chance into the order in which a loop hears news.
+    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let other = self.schedule.below(last as u64 + 1) as usize;
+            items.swap(last, other);
+        }
+    }
+}
+
+/// So many nanoseconds, as far as they can be counted: over 500 years.
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
