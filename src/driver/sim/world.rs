@@ -62,8 +62,8 @@ pub struct World {
     hosts: Vec<Process>,
     seed: u64,
     turns: u64,
-    /// The hosts that can go on now; kept for its memory.
-    able: Vec<usize>,
+    /// When each host can go on, in nanoseconds; kept for its memory.
+    due_ns: Vec<u64>,
 }
 
 /// What runs on a host.
@@ -79,7 +79,7 @@ struct Process {
 impl World {
     /// An empty world.
     pub fn new(seed: u64) -> World {
-        World { kernel: Kernel::new(seed), hosts: Vec::new(), seed, turns: 0, able: Vec::new() }
+        World { kernel: Kernel::new(seed), hosts: Vec::new(), seed, turns: 0, due_ns: Vec::new() }
     }
 
     /// The seed.
@@ -303,24 +303,22 @@ impl World {
     /// Does the next thing, if its time comes before the deadline.
     fn step_until(&mut self, deadline_ns: u64) -> bool {
         let event_ns = self.kernel.borrow().events.next_at();
-        let host_ns = self.hosts.iter().filter_map(Process::due_ns).min();
+        self.due_ns.clear();
+        self.due_ns.extend(self.hosts.iter().map(|process| process.due_ns().unwrap_or(u64::MAX)));
+        let host_ns = self.due_ns.iter().copied().min().filter(|&at_ns| at_ns < u64::MAX);
         let Some(next_ns) = event_ns.into_iter().chain(host_ns).min() else { return false };
         if next_ns >= deadline_ns {
             return false;
         }
         let chosen = {
             let mut kernel = self.kernel.borrow_mut();
-            let now_ns = kernel.now_ns().max(next_ns);
-            kernel.advance(now_ns);
-            let is_able =
-                |&at: &usize| self.hosts[at].due_ns().is_some_and(|due_ns| due_ns <= now_ns);
-            self.able.clear();
-            self.able.extend((0..self.hosts.len()).filter(is_able));
+            kernel.advance(next_ns);
+            let now_ns = kernel.now_ns();
+            let mut able = self.due_ns.iter().enumerate().filter(|&(_, &due_ns)| due_ns <= now_ns);
             let has_event = event_ns.is_some_and(|at_ns| at_ns <= now_ns);
-            let choices = self.able.len() + usize::from(has_event);
-            let choice =
-                if choices > 1 { kernel.schedule.below(choices as u64) as usize } else { 0 };
-            self.able.get(choice).copied()
+            let choices = able.clone().count() + usize::from(has_event);
+            let choice = if choices > 1 { kernel.schedule.below(choices as u64) } else { 0 };
+            able.nth(choice as usize).map(|(at, _)| at)
         };
         match chosen {
             Some(host) => self.run_turn(host),

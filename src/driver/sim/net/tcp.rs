@@ -261,6 +261,9 @@ impl Kernel {
         if connection.ends[0].state != State::Asking {
             return;
         }
+        if connection.asks > ASKS_MAX {
+            return self.give_up(key, 0);
+        }
         let Some(to) = to.filter(|&to| !self.is_cut(from, to)) else { return self.ask_again(key) };
         if from != to && self.happens(from, FaultKind::HandshakeLost) {
             return self.ask_again(key);
@@ -287,11 +290,8 @@ impl Kernel {
     fn ask_again(&mut self, key: Key) {
         let Some(connection) = self.connections.get(key) else { return };
         connection.asks += 1;
-        let asks = connection.asks;
-        if asks > ASKS_MAX {
-            return self.give_up(key, 0);
-        }
-        self.after(ASK_AGAIN_NS << (asks - 1), Event::Ask { connection: key });
+        let pause_ns = ASK_AGAIN_NS << (connection.asks - 1);
+        self.after(pause_ns, Event::Ask { connection: key });
     }
 
     pub(super) fn agreed(&mut self, key: Key) {
