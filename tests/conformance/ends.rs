@@ -11,6 +11,7 @@ use std::time::Duration;
 use tigereye::{BufferPool, ConnectOptions, Io, ListenOptions, Next, TcpListener};
 
 use crate::patient::read_some;
+use crate::real;
 use crate::{Counted, HANG, Log, any, finish, pair, pattern, shared_pair, small_pair};
 
 /// The other end is closed: in order, or with a reset.
@@ -256,7 +257,7 @@ fn p25_rule7_the_loop_ends_with_what_was_done_and_not_called_back() {
         for _ in 0..3 {
             io.next(context(), |_context, _io| unreachable!("the loop ends"));
         }
-        let (stream, mut peer) = shared_pair(&io);
+        let (stream, mut peer) = real::shared_pair(&io);
         peer.write_all(b"x").unwrap();
         let one = context();
         io.recv(Rc::clone(&stream), Vec::with_capacity(1), move |_s, _io, _b, _r| drop(one));

@@ -182,7 +182,7 @@ fn p56_offsets_beyond_what_a_file_has_of_all_that_take_them() {
 fn p55_what_has_no_offsets_is_refused_by_all_that_take_them() {
     let io = Io::new().unwrap();
     let (reader, writer) = io::pipe().unwrap();
-    let (near, _far) = crate::std_pair();
+    let (near, _far) = crate::real::std_pair();
     let reader = Rc::new(File::from_fd(&io, reader.into()));
     let writer = Rc::new(File::from_fd(&io, writer.into()));
     let socket = Rc::new(File::from_fd(&io, near.into()));

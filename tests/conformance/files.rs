@@ -143,7 +143,7 @@ fn p55_a_pipe_and_a_socket_have_no_offsets() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"not to be read").unwrap();
     let reader = Rc::new(File::from_fd(&io, reader.into()));
-    let (near, _far) = crate::std_pair();
+    let (near, _far) = crate::real::std_pair();
     let socket = Rc::new(File::from_fd(&io, near.into()));
     let writer = Rc::new(File::from_fd(&io, writer.into()));
     for offset in [0, 5] {

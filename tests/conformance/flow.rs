@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tigereye::{AsSource, BufferPool, Io, Next, Op, Source, TcpListener, TcpStream, is_cancelled};
 
+use crate::peer::Peer;
+use crate::real;
 use crate::{Counted, HANG, Log, any, finish, pair, pattern};
 
 const SOON: Duration = Duration::from_millis(10);
@@ -53,7 +55,7 @@ fn a_receiving_flow_that_is_paused_at_every_item_loses_nothing() {
     const LEN: usize = 200_000;
     let io = Io::new().unwrap();
     let pool = BufferPool::new(&io, 16, 1024).unwrap();
-    let (stream, mut peer) = pair(&io);
+    let (stream, mut peer) = real::pair(&io);
     let writer = std::thread::spawn(move || peer.write_all(&pattern(LEN)).unwrap());
     let (reader, ends) = (reader(stream), Log::new());
     let put = ends.clone();
@@ -125,7 +127,7 @@ fn an_accepting_flow_can_be_paused() {
     );
     io.run_for(Duration::ZERO).unwrap();
     io.pause(flow);
-    let _peers: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let _peers: Vec<_> = (0..5).map(|_| Peer::connect(address).unwrap()).collect();
     io.run_for(SOON).unwrap();
     assert_eq!(accepted.len(), 0);
     io.resume(flow);

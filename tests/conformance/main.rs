@@ -23,8 +23,11 @@ mod passing;
 mod paths;
 #[path = "../common/patient.rs"]
 mod patient;
+#[path = "../common/peer.rs"]
+mod peer;
 mod pressure;
 mod races;
+mod real;
 mod remote;
 mod rules;
 #[path = "../common/scratch.rs"]
@@ -48,6 +51,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use peer::{Peer, is_simulated};
 use tigereye::{AsSource, Io, Source, TcpStream};
 
 /// Longer than any test takes, on the busiest machine: what is in flight after it hangs.
@@ -73,34 +77,29 @@ fn run_until_stop(io: &Io) {
     assert!(before.elapsed() < HANG, "the loop was not stopped");
 }
 
-/// A connection between two sockets of the standard library.
-fn std_pair() -> (std::net::TcpStream, std::net::TcpStream) {
-    let listener = std::net::TcpListener::bind(any()).unwrap();
-    let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (far, _) = listener.accept().unwrap();
-    near.set_read_timeout(Some(HANG)).unwrap();
-    far.set_read_timeout(Some(HANG)).unwrap();
-    (near, far)
-}
-
-/// A connection from the loop to a socket of the standard library.
-fn pair(io: &Io) -> (TcpStream, std::net::TcpStream) {
-    let (near, far) = std_pair();
-    (TcpStream::from_std(io, near).unwrap(), far)
+/// A connection from the loop to a peer.
+fn pair(io: &Io) -> (TcpStream, Peer) {
+    if is_simulated() {
+        return Peer::simulated_pair(io, None);
+    }
+    let (near, far) = real::pair(io);
+    (near, Peer::Real(far))
 }
 
 /// As [`pair`], shared.
-fn shared_pair(io: &Io) -> (Rc<TcpStream>, std::net::TcpStream) {
+fn shared_pair(io: &Io) -> (Rc<TcpStream>, Peer) {
     let (near, far) = pair(io);
     (Rc::new(near), far)
 }
 
 /// As [`pair`], with buffers that hold little of what is sent.
-fn small_pair(io: &Io) -> (Rc<TcpStream>, std::net::TcpStream) {
-    let (near, far) = std_pair();
-    socket2::SockRef::from(&near).set_send_buffer_size(65_536).unwrap();
-    socket2::SockRef::from(&far).set_recv_buffer_size(65_536).unwrap();
-    (Rc::new(TcpStream::from_std(io, near).unwrap()), far)
+fn small_pair(io: &Io) -> (Rc<TcpStream>, Peer) {
+    if is_simulated() {
+        let (near, far) = Peer::simulated_pair(io, Some(65_536));
+        return (Rc::new(near), far);
+    }
+    let (near, far) = real::small_pair(io);
+    (near, Peer::Real(far))
 }
 
 /// Runs until next to nothing happens, with something in flight: what waits makes no calls.
@@ -118,8 +117,9 @@ fn come_to_rest(io: &Io) {
 }
 
 /// Ends a connection with a reset.
-fn reset(stream: std::net::TcpStream) {
-    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+fn reset(stream: impl Into<Peer>) {
+    let stream: Peer = stream.into();
+    stream.set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
 }
 
@@ -129,7 +129,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 /// Reads exactly `len` bytes.
-fn read(stream: &mut std::net::TcpStream, len: usize) -> Vec<u8> {
+fn read(stream: &mut impl Read, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     stream.read_exact(&mut bytes).unwrap();
     bytes

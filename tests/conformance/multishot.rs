@@ -9,6 +9,7 @@ use tigereye::{
     AsSource, BufferPool, Io, Next, PoolBuf, Source, TcpListener, TcpStream, is_cancelled,
 };
 
+use crate::real;
 use crate::{Log, any, finish, pair, pattern, shared_pair};
 
 const SIZE: usize = 1024;
@@ -32,7 +33,7 @@ fn p12_an_empty_pool_holds_the_flow_up_until_buffers_are_dropped() {
     const LEN: usize = 300_000;
     let io = Io::new().unwrap();
     let pool = BufferPool::new(&io, 4, SIZE).unwrap();
-    let (stream, mut peer) = pair(&io);
+    let (stream, mut peer) = real::pair(&io);
     let writer = std::thread::spawn(move || peer.write_all(&pattern(LEN)).unwrap());
     let hoarder = Hoarder { stream, held: Log::new(), bytes: Vec::new(), pauses: 0 };
     let log = Log::new();
@@ -277,7 +278,7 @@ fn p12_two_streams_share_a_pool_of_one_buffer() {
     let log = Log::new();
     let mut writers = Vec::new();
     for _ in 0..2 {
-        let (stream, mut peer) = pair(&io);
+        let (stream, mut peer) = real::pair(&io);
         writers.push(std::thread::spawn(move || peer.write_all(&pattern(50_000)).unwrap()));
         let log = log.clone();
         let all = Log::new();

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tigereye::{InTurn, Io, ListenOptions, Next, TcpListener, TcpStream, Threads, is_cancelled};
 
 use crate::patient::read_some;
-use crate::{HANG, Log, any, finish, read, run_until_stop, std_pair};
+use crate::real;
+use crate::{HANG, Log, any, finish, read, run_until_stop};
 
 /// `threads` threads post `each` closures; they come all, those of one thread in order.
 fn storm(threads: usize, each: usize) {
@@ -266,7 +267,7 @@ fn a_stream_moves_to_another_threads_loop() {
 #[test]
 fn into_std_works_after_a_cancelled_receive() {
     let io = Io::new().unwrap();
-    let (near, mut far) = std_pair();
+    let (near, mut far) = real::std_pair();
     let stream = TcpStream::from_std(&io, near).unwrap();
     let (receiver, sender) = stream.split();
     let log = Log::new();
@@ -357,7 +358,7 @@ fn connections_are_handed_to_the_loops_in_turn() {
     let (taken, takes) = mpsc::channel();
     let mut clients = Vec::new();
     for _ in 0..4 * LOOPS {
-        let (near, far) = std_pair();
+        let (near, far) = real::std_pair();
         clients.push(far);
         let taken = taken.clone();
         let stream = TcpStream::from_std(&io, near).unwrap();
@@ -378,7 +379,7 @@ fn connections_are_handed_to_the_loops_in_turn() {
     drop(clients);
     threads.stop();
     threads.join().unwrap();
-    let (near, mut far) = std_pair();
+    let (near, mut far) = real::std_pair();
     let stream = TcpStream::from_std(&io, near).unwrap();
     let error = in_turn.hand(stream, |_io, _stream| unreachable!()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConnected);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tigereye::{Io, IoBuf, TcpStream, is_cancelled};
 
+use crate::real;
 use crate::{Log, finish, pair, pattern, read, run_until_stop, shared_pair, small_pair};
 
 const MIB: usize = 1 << 20;
@@ -14,7 +15,7 @@ const MIB: usize = 1 << 20;
 #[test]
 fn p47_send_all_of_a_mebibyte_waits_for_a_slow_reader() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, mut peer) = real::small_pair(&io);
     let log = Log::new();
     io.send_all(stream, pattern(MIB), {
         let log = log.clone();
@@ -50,7 +51,7 @@ fn receive(io: &Io, stream: TcpStream, mut all: Vec<u8>, log: Log<Vec<u8>>) {
 #[test]
 fn recv_a_mebibyte() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = pair(&io);
+    let (stream, mut peer) = real::pair(&io);
     let writer = std::thread::spawn(move || peer.write_all(&pattern(MIB)).unwrap());
     let log = Log::new();
     receive(&io, stream, Vec::new(), log.clone());
@@ -73,7 +74,7 @@ fn send_rest(io: &Io, stream: Rc<TcpStream>, buf: Vec<u8>, from: usize) {
 #[test]
 fn send_a_mebibyte_piece_by_piece() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, mut peer) = real::small_pair(&io);
     send_rest(&io, stream, pattern(MIB), 0);
     let reader = std::thread::spawn(move || read(&mut peer, MIB));
     finish(&io);
@@ -83,7 +84,7 @@ fn send_a_mebibyte_piece_by_piece() {
 #[test]
 fn recv_exact_in_pieces() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = pair(&io);
+    let (stream, mut peer) = real::pair(&io);
     let log = Log::new();
     let (turn, turns) = mpsc::channel::<()>();
     let writer = std::thread::spawn(move || {
@@ -218,7 +219,7 @@ fn vectored_with_more_than_sixteen_buffers() {
 #[test]
 fn send_all_vectored_sends_any_number() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, mut peer) = real::small_pair(&io);
     let bufs: Vec<Vec<u8>> = (0..100).map(|at| pattern((at % 7) * 1777)).collect();
     let expected = bufs.concat();
     let len = expected.len();
@@ -255,7 +256,7 @@ fn send_all_vectored_of_empty_buffers_ends() {
 #[test]
 fn p14_send_zero_copy_gives_the_buffer_back_once() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = shared_pair(&io);
+    let (stream, mut peer) = real::shared_pair(&io);
     let log = Log::new();
     io.send_zero_copy(stream, pattern(100_000), {
         let log = log.clone();
@@ -276,7 +277,7 @@ fn p14_send_zero_copy_gives_the_buffer_back_once() {
 #[test]
 fn p14_a_buffer_changed_in_the_callback_is_not_sent_changed() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, mut peer) = real::small_pair(&io);
     let log = Log::new();
     let put = log.clone();
     io.send_zero_copy(stream, pattern(MIB), move |_stream, _io, mut buf, result| {
@@ -319,7 +320,7 @@ fn p46_an_empty_send_is_no_end() {
 #[test]
 fn p35_a_send_to_a_peer_that_is_gone_is_an_error() {
     let io = Io::new().unwrap();
-    let (stream, peer) = shared_pair(&io);
+    let (stream, peer) = real::shared_pair(&io);
     socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
     let log = Log::new();
@@ -359,7 +360,7 @@ fn rule5_two_receives_are_served_in_order() {
 #[test]
 fn p36_rule5_two_sends_do_not_interleave() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, mut peer) = real::small_pair(&io);
     let log = Log::new();
     for byte in [b'a', b'b', b'c'] {
         let log = log.clone();
