@@ -3,13 +3,23 @@
 //!
 //! A simulated world has one thread: what a test does with a peer on another one is in `real.rs`.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use socket2::{Domain, SockRef, Socket, Type};
 use tigereye::{DriverKind, Io, ListenOptions, TcpListener, TcpStream};
+
+#[path = "peer_tasks.rs"]
+mod tasks;
+#[path = "udp_peer.rs"]
+mod udp;
+
+pub(crate) use tasks::run_beside_peers;
+pub(crate) use udp::UdpPeer;
 
 /// Longer than a peer waits for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -19,10 +29,42 @@ pub(crate) fn is_simulated() -> bool {
     std::env::var("TIGEREYE_DRIVER").is_ok_and(|name| name == "sim")
 }
 
+/// The time now: by another clock than the loop's, where there is one.
+pub(crate) fn now(io: &Io) -> Instant {
+    if is_simulated() { io.now() } else { Instant::now() }
+}
+
+/// Connects to a listener until its backlog is full; the connections last as long as what is returned.
+pub(crate) fn fill_backlog(address: SocketAddr) -> Box<dyn Any> {
+    const ENOUGH: usize = 8;
+    if is_simulated() {
+        let io = simulated_io();
+        for _ in 0..ENOUGH {
+            io.connect((), address, |(), io, stream| {
+                io.timeout(stream, Duration::MAX, |_stream, _io, _result| {});
+            });
+        }
+        io.poll().unwrap();
+        return Box::new(io);
+    }
+    let connect = |_| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let _in_progress = socket.connect(&address.into());
+        socket
+    };
+    Box::new((0..ENOUGH).map(connect).collect::<Vec<_>>())
+}
+
 #[derive(Debug)]
 pub(crate) enum Peer {
     Real(std::net::TcpStream),
     Simulated(Simulated),
+}
+
+/// As [`Read::read`], again where it was interrupted.
+fn read_patiently(stream: &mut std::net::TcpStream, room: &mut [u8]) -> usize {
+    crate::patient::read_some(stream, room).unwrap()
 }
 
 #[derive(Debug)]
@@ -38,7 +80,9 @@ pub(crate) enum PeerListener {
 }
 
 fn simulated_io() -> Rc<Io> {
-    Rc::new(Io::builder().driver(DriverKind::Sim).build().unwrap())
+    let io = Rc::new(Io::builder().driver(DriverKind::Sim).build().unwrap());
+    tasks::enlist(&io);
+    io
 }
 
 /// Where a callback puts its result.
@@ -158,7 +202,7 @@ impl Peer {
     /// As `SO_LINGER` has it.
     pub(crate) fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         match self {
-            Peer::Real(stream) => socket2::SockRef::from(stream).set_linger(linger),
+            Peer::Real(stream) => SockRef::from(stream).set_linger(linger),
             Peer::Simulated(Simulated { stream, .. }) => stream.set_linger(linger),
         }
     }

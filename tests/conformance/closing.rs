@@ -10,7 +10,7 @@ use tigereye::{AsSource, BufferPool, Descriptor, Io, IoBuf, Next, Source, TcpLis
 use crate::patient::read_some;
 use crate::peer::Peer;
 use crate::real;
-use crate::{Log, any, finish, pattern, read, reset, shared_pair};
+use crate::{Log, any, finish, pattern, read, reset, shared_pair, small_pair};
 
 const MIB: usize = 1 << 20;
 
@@ -117,20 +117,16 @@ fn p43_a_reset_behind_unread_data_is_an_error_and_no_end() {
 fn p49_what_was_sent_just_before_the_close_arrives() {
     let io = Io::new().unwrap();
     for close in [true, false] {
-        let (stream, mut peer) = real::small_pair(&io);
+        let (stream, peer) = small_pair(&io);
         io.send_all(stream, pattern(MIB), move |stream, io, _buf, result| {
             result.unwrap();
             if close {
                 io.close(stream, |_stream, _io, result| result.unwrap());
             }
         });
-        let reader = std::thread::spawn(move || {
-            let mut all = Vec::new();
-            peer.read_to_end(&mut all).unwrap();
-            all
-        });
+        let reader = peer.reads_to_end();
         finish(&io);
-        assert!(reader.join().unwrap() == pattern(MIB), "the end was lost (close: {close})");
+        assert!(reader.join() == pattern(MIB), "the end was lost (close: {close})");
     }
 }
 
@@ -284,8 +280,8 @@ fn a_flow_is_paused_and_taken_up_again() {
     const LEN: usize = 50_000;
     let io = Io::new().unwrap();
     let pool = BufferPool::new(&io, 4, 512).unwrap();
-    let (stream, mut peer) = real::shared_pair(&io);
-    let writer = std::thread::spawn(move || peer.write_all(&pattern(LEN)).unwrap());
+    let (stream, peer) = shared_pair(&io);
+    let writer = peer.writes(pattern(LEN));
     let all = Log::new();
     let (mut received, mut pauses) = (Vec::new(), 0);
     while received.len() < LEN {
@@ -307,7 +303,7 @@ fn a_flow_is_paused_and_taken_up_again() {
     }
     assert!(received == pattern(LEN), "nothing is lost by a pause");
     assert!(pauses > 10, "it was paused");
-    writer.join().unwrap();
+    writer.join();
 }
 
 #[test]

@@ -58,13 +58,13 @@ fn p46_an_empty_detached_send_is_nothing() {
 fn p47_a_detached_send_goes_on_when_the_peer_reads() {
     const LEN: usize = 4 << 20;
     let io = Io::new().unwrap();
-    let (stream, mut peer) = real::small_pair(&io);
+    let (stream, peer) = small_pair(&io);
     io.send_detached(&stream, pattern(LEN));
     io.run_for(Duration::from_millis(10)).unwrap();
     assert_eq!(stream.in_flight(), 1, "the peer has not read");
-    let reader = std::thread::spawn(move || read(&mut peer, LEN));
+    let reader = peer.reads(LEN);
     finish(&io);
-    assert!(reader.join().unwrap() == pattern(LEN));
+    assert!(reader.join() == pattern(LEN));
 }
 
 #[test]

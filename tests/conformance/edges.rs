@@ -373,21 +373,7 @@ fn a_stream_that_is_given_away_blocks() {
 #[test]
 fn p39_a_connect_that_waits_can_be_cancelled_and_ends_at_its_deadline() {
     let io = Io::new().unwrap();
-    // A listener whose backlog is full: the system drops what asks to connect.
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&any().into()).unwrap();
-    socket.listen(0).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let fillers: Vec<_> = (0..4)
-        .map(|_| {
-            let filler =
-                socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-            filler.set_nonblocking(true).unwrap();
-            let _ = filler.connect(&address.into());
-            filler
-        })
-        .collect();
-    std::thread::sleep(Duration::from_millis(20));
+    let (_other, _listener, _sockets, address) = crate::ends::full_listener();
     let log = Log::new();
     let (cancelled, timed_out) = (log.clone(), log.clone());
     let op = io.connect((), address, move |(), _io, result| {
@@ -402,5 +388,4 @@ fn p39_a_connect_that_waits_can_be_cancelled_and_ends_at_its_deadline() {
     io.deadline(late, Duration::from_millis(10));
     finish(&io);
     assert_eq!(log.take(), [true, true]);
-    drop(fillers);
 }

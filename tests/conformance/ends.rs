@@ -11,6 +11,7 @@ use std::time::Duration;
 use tigereye::{BufferPool, ConnectOptions, Io, ListenOptions, Next, TcpListener};
 
 use crate::patient::read_some;
+use crate::peer::fill_backlog;
 use crate::real;
 use crate::{Counted, HANG, Log, any, finish, pair, pattern, shared_pair, small_pair};
 
@@ -123,20 +124,12 @@ fn p25_p59_rule7_the_loop_ends_with_a_stuck_offload_and_an_event() {
 }
 
 /// A listener that answers nobody, because its backlog is full.
-pub(crate) fn full_listener() -> (Io, TcpListener, Vec<socket2::Socket>, SocketAddr) {
+pub(crate) fn full_listener() -> (Io, TcpListener, Box<dyn std::any::Any>, SocketAddr) {
     let io = Io::new().unwrap();
     let options = ListenOptions::new().backlog(1);
     let listener = TcpListener::bind_with(&io, any(), &options).unwrap();
     let address = listener.local_addr().unwrap();
-    let connect = |_| {
-        let socket =
-            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let _in_progress = socket.connect(&address.into());
-        socket
-    };
-    let sockets = (0..8).map(connect).collect();
-    (io, listener, sockets, address)
+    (io, listener, fill_backlog(address), address)
 }
 
 #[test]

@@ -51,6 +51,10 @@ use slab::Key;
 pub(crate) use socket::Socket;
 pub use world::{Host, Summary, World};
 
+/// How long a turn of a loop by itself takes that does not wait: so that one that never waits does not
+/// stop time.
+const TURN_NS: u64 = 10_000;
+
 thread_local! {
     /// The world of loops that nobody put on a host: one for the thread.
     static ALONE: std::cell::RefCell<std::rc::Weak<std::cell::RefCell<Kernel>>> =
@@ -183,6 +187,9 @@ impl Sim {
         let now_ns = self.kernel.borrow().now_ns();
         let timeout_ns = timeout.map_or(u64::MAX, nanoseconds);
         let deadline_ns = now_ns.saturating_add(timeout_ns);
+        if timeout_ns == 0 && !self.is_driven {
+            self.pass(now_ns + TURN_NS);
+        }
         loop {
             self.kernel.borrow_mut().settle();
             let woken = self.waker.woken.swap(false, Ordering::Acquire);
@@ -202,6 +209,17 @@ impl Sim {
                 }
             }
         }
+    }
+
+    /// Lets time pass, and all happen meanwhile.
+    fn pass(&mut self, until_ns: u64) {
+        let mut kernel = self.kernel.borrow_mut();
+        kernel.settle();
+        while let Some(at_ns) = kernel.events.next_at().filter(|&at_ns| at_ns <= until_ns) {
+            kernel.advance(at_ns);
+            kernel.settle();
+        }
+        kernel.advance(until_ns);
     }
 
     /// Takes the news up; says whether there are any.

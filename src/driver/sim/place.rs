@@ -180,6 +180,10 @@ impl Place<'_> {
     /// Receives a datagram into `room`; says from whom.
     pub(crate) fn recv_from(&mut self, room: &mut [MaybeUninit<u8>], sender: &mut Sender) -> Start {
         self.attempt(Interest::Readable, |kernel, socket| {
+            if !kernel.has_datagrams(socket) {
+                // What a stream has comes from nobody.
+                return kernel.recv_bytes(socket, room);
+            }
             let (len, from, cut) = kernel.recv_datagram(socket, room)?;
             *sender = (from, cut);
             Ok(len)
