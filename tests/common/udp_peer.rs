@@ -71,13 +71,6 @@ impl UdpPeer {
         }
     }
 
-    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            UdpPeer::Real(socket) => socket.send(bytes),
-            UdpPeer::Simulated(socket, _) => self.send_to(bytes, socket.peer_addr()?),
-        }
-    }
-
     pub(crate) fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         match self {
             UdpPeer::Real(socket) => socket.recv_from(buf),

@@ -13,6 +13,10 @@ use crate::error::NOT_SIMULATED;
 use crate::op::Start;
 use crate::op::recv::TRANSFER_MAX;
 
+/// How many datagrams one buffer may be split into, and how long it may be (udp(7), Linux 6.9+).
+const SEGMENTS_MAX: usize = 128;
+const SEGMENTED_MAX: usize = 65_507;
+
 pub(crate) struct Place<'a> {
     pub(super) fd: RawFd,
     pub(super) sim: &'a mut Sim,
@@ -72,6 +76,9 @@ impl Place<'_> {
         rooms: impl Iterator<Item = &'b mut [MaybeUninit<u8>]>,
     ) -> Start {
         self.attempt(Interest::Readable, |kernel, socket| {
+            if kernel.has_datagrams(socket) {
+                return scatter(kernel, socket, rooms);
+            }
             let mut all = 0;
             for room in rooms {
                 match kernel.recv_bytes(socket, room) {
@@ -168,6 +175,8 @@ impl Place<'_> {
         self.attempt(Interest::Writable, |kernel, socket| match segment {
             None => kernel.send_datagram(socket, to, bytes),
             Some(0) => Err(code::EINVAL),
+            Some(_) if bytes.len() > SEGMENTED_MAX => Err(code::EMSGSIZE),
+            Some(segment) if bytes.len() > SEGMENTS_MAX * usize::from(segment) => Err(code::EINVAL),
             Some(segment) => {
                 for piece in bytes.chunks(usize::from(segment)) {
                     kernel.send_datagram(socket, to, piece)?;
@@ -189,6 +198,21 @@ impl Place<'_> {
             Ok(len)
         })
     }
+}
+
+/// Receives one datagram into several rooms, one after the other.
+fn scatter<'b>(
+    kernel: &mut Kernel,
+    socket: Key,
+    rooms: impl Iterator<Item = &'b mut [MaybeUninit<u8>]>,
+) -> Answer<usize> {
+    let rooms: Vec<_> = rooms.collect();
+    let mut whole = vec![MaybeUninit::uninit(); rooms.iter().map(|room| room.len()).sum()];
+    let (len, ..) = kernel.recv_datagram(socket, &mut whole)?;
+    for (place, byte) in rooms.into_iter().flatten().zip(&whole[..len]) {
+        *place = *byte;
+    }
+    Ok(len)
 }
 
 fn result(answer: Answer<usize>) -> i32 {

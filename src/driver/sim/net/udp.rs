@@ -146,7 +146,12 @@ impl Kernel {
         if self.is_cut(machine, target) {
             return;
         }
-        let Some(socket) = self.bound_at(target, Transport::Udp, to) else {
+        let found = self.bound_at(target, Transport::Udp, to);
+        // One with another peer does not have the port for this sender.
+        let found = found.filter(|&socket| {
+            self.datagrams(socket).is_ok_and(|theirs| theirs.peer.is_none_or(|peer| peer == from))
+        });
+        let Some(socket) = found else {
             let delay_ns = self.latency_ns(target, machine, 0);
             if !self.is_cut(target, machine) {
                 self.after(delay_ns, Event::Unreachable { socket: sender });
@@ -156,7 +161,7 @@ impl Kernel {
         let Some(entry) = self.sockets.get(socket) else { return };
         let room = SocketOptions::buffer(entry.options.recv_buffer);
         let Kind::Datagrams(datagrams) = &mut entry.kind else { return };
-        if datagrams.peer.is_some_and(|peer| peer != from) || datagrams.shut {
+        if datagrams.shut {
             return;
         }
         if datagrams.held + bytes.len() + OVERHEAD > room {
