@@ -59,6 +59,10 @@ impl Held {
         Held(fd)
     }
 
+    pub(crate) fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+
     pub(crate) fn into_raw_fd(self) -> RawFd {
         std::mem::ManuallyDrop::new(self).0
     }

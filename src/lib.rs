@@ -98,7 +98,9 @@ pub mod sim {
     //! The simulator: a world of hosts that run ordinary programs, replayed from a seed. See
     //! [`World`].
 
-    pub use crate::driver::sim::{FaultCounts, FaultKind, Faults, Host, Latency, Summary, World};
+    pub use crate::driver::sim::{
+        Disk, FaultCounts, FaultKind, Faults, Host, Latency, Summary, World,
+    };
 }
 
 pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};

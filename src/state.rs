@@ -233,7 +233,6 @@ impl Loop {
                 header.state = State::Offloaded;
                 header.job = job;
             }
-            #[cfg(target_os = "linux")]
             Start::Submitted => header.state = State::Driver,
             #[cfg(target_os = "linux")]
             Start::Inline { awaited } => {

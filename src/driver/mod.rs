@@ -121,7 +121,7 @@ impl Driver {
             Driver::Readiness(readiness) => {
                 Place::Readiness(readiness.place(op, fd, handle, calls, terms))
             }
-            Driver::Sim(sim) => Place::Sim(sim.place(fd)),
+            Driver::Sim(sim) => Place::Sim(sim.place(op, fd, handle, terms)),
         }
     }
 

@@ -1,9 +1,10 @@
 //! A file, and its operations.
 
 use std::io;
-use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::Terms;
+use crate::core::Held;
 use crate::handle::Source;
 use crate::net::into_owned;
 use crate::op::allocate::Allocate;
@@ -76,13 +77,13 @@ impl File {
 
     /// Takes over a descriptor that was just opened, and has it go past the cache where that is
     /// asked for.
-    pub(crate) fn opened(io: &Io, descriptor: OwnedFd, direct: DirectIo) -> io::Result<File> {
-        let direct = direct.apply(descriptor.as_fd())?;
+    pub(crate) fn opened(io: &Io, descriptor: Held, direct: DirectIo) -> io::Result<File> {
+        let direct = direct.apply(&descriptor)?;
         Ok(File::with_terms(io, descriptor, Terms::new(direct, false)))
     }
 
-    pub(crate) fn with_terms(io: &Io, descriptor: OwnedFd, terms: Terms) -> File {
-        let file = File::from_fd(io, descriptor);
+    pub(crate) fn with_terms(io: &Io, descriptor: Held, terms: Terms) -> File {
+        let file = File { source: Source::new(io, descriptor.into_raw_fd()) };
         if terms != Terms::default() {
             file.source.set_terms(terms);
         }

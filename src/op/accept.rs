@@ -4,7 +4,7 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::IntoRawFd;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
@@ -12,7 +12,7 @@ use socket2::SockAddr;
 
 use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
 use crate::Io;
-use crate::core::{Held, owned};
+use crate::core::Held;
 use crate::driver::readiness::{self, Interest};
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
@@ -26,13 +26,8 @@ const FLAGS: i32 = libc::SOCK_CLOEXEC;
 /// The descriptor that a successful result carries.
 ///
 /// The kernel, or the simulator's, made it for this completion, which is taken once.
-fn held(result: i32) -> Option<Held> {
+pub(crate) fn held(result: i32) -> Option<Held> {
     (result >= 0).then(|| Held::new(result))
-}
-
-/// As [`held`], of an operation that the simulator does not have.
-pub(crate) fn descriptor(result: i32) -> Option<OwnedFd> {
-    held(result).map(|held| owned(held.into_raw_fd()))
 }
 
 /// Whether an accept failed because of the connection that it was to return, which says nothing

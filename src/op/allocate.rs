@@ -56,7 +56,10 @@ impl Operation for Allocate {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        if let Some(failed) = place.terms().failed() {
+            return Start::Ready(failed);
+        }
+        place.allocate_file(self.offset, self.len, self.allocation == Allocation::Grow)
     }
 
     fn step(&mut self, result: i32) -> Step {

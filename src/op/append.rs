@@ -59,7 +59,10 @@ impl<B: IoBuf> Operation for Append<B> {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        match self.part(place.terms()) {
+            Ok(part) => place.append_file(part),
+            Err(result) => Start::Ready(result),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {

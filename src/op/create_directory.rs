@@ -51,7 +51,8 @@ impl Operation for CreateDirectory {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let Ok(path) = &self.path else { return Start::Ready(0) };
+        place.create_directory(path.as_c_str(), self.mode)
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -141,8 +141,7 @@ pub(crate) enum Direction {
 
 /// Who will complete an operation.
 pub(crate) enum Start {
-    /// io_uring, which has taken its entry.
-    #[cfg(target_os = "linux")]
+    /// The driver, which has taken it: an entry of io_uring, a call on a simulated disk.
     Submitted,
     /// io_uring, which has taken its entry, while it is submitted: silence will mean that all is
     /// done. Whether somebody waits for that, or it is enough to know when the loop is next awake.

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use io_uring::{opcode, types};
 use rustix::io::Errno;
 
-use super::accept::descriptor;
+use super::accept::held;
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness;
 use crate::driver::sim;
@@ -92,7 +92,8 @@ impl Operation for Open {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let Ok(how) = &self.how else { return Start::Ready(0) };
+        place.open_file(how.path.as_c_str(), how.flags, how.mode, how.resolve)
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -101,14 +102,14 @@ impl Operation for Open {
 
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
         let direct = self.how?.direct;
-        let file = descriptor(result?.cast_signed()).ok_or(io::ErrorKind::Other)?;
+        let file = held(result?.cast_signed()).ok_or(io::ErrorKind::Other)?;
         // No call that waits for a disk: it asks for what is known of an open file, and sets a flag.
         File::opened(io, file, direct)
     }
 
     fn discard(self, result: i32) {
         if self.how.is_ok() {
-            drop(descriptor(result));
+            drop(held(result));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::accept::descriptor;
+use super::accept::held;
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness;
 use crate::driver::sim;
@@ -37,7 +37,10 @@ impl Operation for OpenDataFile {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let Ok(How { path, options, made, failure }) = &mut self.how else {
+            return Start::Ready(0);
+        };
+        place.open_data_file(path.as_c_str(), options, made, failure)
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -47,13 +50,13 @@ impl Operation for OpenDataFile {
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
         let how = self.how?;
         let opened = result.map_err(|error| how.failure.unwrap_or(error))?;
-        let file = descriptor(opened.cast_signed()).ok_or(io::ErrorKind::Other)?;
+        let file = held(opened.cast_signed()).ok_or(io::ErrorKind::Other)?;
         Ok(DataFile::new(io, file, &how.made))
     }
 
     fn discard(self, result: i32) {
         if self.how.is_ok() {
-            drop(descriptor(result));
+            drop(held(result));
         }
     }
 }

@@ -115,7 +115,11 @@ impl<B: IoBufMut> Operation for Read<B> {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        match room(&mut self.buf) {
+            [] => Start::Ready(NO_ROOM),
+            room if place.is_file() => place.read_file(room, None),
+            room => place.recv(room),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -162,7 +166,11 @@ impl<B: IoBufMut> Operation for ReadExact<B> {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        match self.exact.rest() {
+            Ok(rest) if place.is_file() => place.read_file(rest, None),
+            Ok(rest) => place.recv(rest),
+            Err(result) => Start::Ready(result),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {

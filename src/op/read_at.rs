@@ -92,7 +92,9 @@ impl<B: IoBufMut> Operation for ReadAt<B> {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let offset = self.offset;
+        let room = self.room();
+        room.map_or_else(Start::Ready, |room| place.read_file(room, Some(offset)))
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -149,7 +151,8 @@ impl<B: IoBufMut> Operation for ReadExactAt<B> {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let rest = self.rest();
+        rest.map_or_else(Start::Ready, |(room, offset)| place.read_file(room, Some(offset)))
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -62,7 +62,8 @@ impl Operation for Remove {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let Ok(path) = &self.path else { return Start::Ready(0) };
+        place.remove(path.as_c_str(), self.directory)
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -55,7 +55,8 @@ impl Operation for Rename {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let Ok(paths) = &self.paths else { return Start::Ready(0) };
+        place.rename(paths, self.renaming)
     }
 
     fn step(&mut self, result: i32) -> Step {

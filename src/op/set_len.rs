@@ -53,7 +53,7 @@ impl Operation for SetLen {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        self.refused(place.terms()).unwrap_or_else(|| place.set_file_len(self.len))
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -56,7 +56,8 @@ impl Operation for Symlink {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let Ok((original, link)) = &self.paths else { return Start::Ready(0) };
+        place.symlink(original.as_c_str(), link.as_c_str())
     }
 
     fn step(&mut self, result: i32) -> Step {

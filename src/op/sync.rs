@@ -48,7 +48,10 @@ impl Operation for Sync {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        match place.terms().failed() {
+            Some(failed) => Start::Ready(failed),
+            None => place.sync_file(),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -59,7 +59,7 @@ impl Operation for SyncRange {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        self.refused(place.terms()).unwrap_or_else(|| place.sync_file_range())
     }
 
     fn step(&mut self, result: i32) -> Step {

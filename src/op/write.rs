@@ -108,7 +108,11 @@ impl<B: IoBuf> Operation for Write<B> {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        match bytes(&self.buf) {
+            [] => Start::Ready(0),
+            bytes if place.is_file() => place.write_file(bytes, None),
+            bytes => place.send(bytes),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -154,7 +158,11 @@ impl<B: IoBuf> Operation for WriteAll<B> {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        match &bytes(&self.buf)[self.written..] {
+            [] => Start::Ready(0),
+            rest if place.is_file() => place.write_file(rest, None),
+            rest => place.send(rest),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -77,7 +77,8 @@ impl<B: IoBuf> Operation for WriteAt<B> {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let part = part(bytes(&self.buf), self.offset);
+        part.map_or_else(Start::Ready, |part| place.write_file(part, Some(self.offset)))
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -126,7 +127,8 @@ impl<B: IoBuf> Operation for WriteAllAt<B> {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let rest = self.rest();
+        rest.map_or_else(Start::Ready, |(rest, offset)| place.write_file(rest, Some(offset)))
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -69,6 +69,31 @@ kinds! {
     Partition = "partition",
     /// Nothing passes from one host to another, while what is sent the other way does.
     OneWayPartition = "one-way partition",
+    /// A write, or a new length, that was not synced is lost with the power.
+    LostWrite = "lost write",
+    /// Of a write that was not synced some sectors are lost with the power.
+    TornWrite = "torn write",
+    /// Of two writes that were not synced the later one is on the disk first when the power is lost.
+    ReorderedWrite = "reordered write",
+    /// A name that was made, changed or removed in a directory that was not synced is lost with the
+    /// power: it is as before.
+    LostName = "lost name",
+    /// A sector cannot be read (`EIO`), until it is written.
+    LatentSectorError = "latent sector error",
+    /// A read gives what is elsewhere in the file, and no error.
+    MisdirectedRead = "misdirected read",
+    /// A write goes elsewhere in the file, with no error.
+    MisdirectedWrite = "misdirected write",
+    /// A bit of a file turns over.
+    BitRot = "bit rot",
+    /// A sync fails (`EIO`), and some of what it was to write is not written by any later one.
+    FailedSync = "failed sync",
+    /// There is no room on the disk (`ENOSPC`).
+    FullDisk = "full disk",
+    /// A call on the disk takes long: up to a second more.
+    SlowDisk = "slow disk",
+    /// A call on the disk hangs: for a minute, up to ten hours.
+    StuckCall = "stuck call",
 }
 
 impl fmt::Display for FaultKind {
@@ -99,13 +124,17 @@ impl Faults {
     }
 
     /// Each kind of fault that happens by chance does so, about once in a hundred times, resets and
-    /// lost messages less often.
+    /// lost messages less often, and what is lost with the power three times in ten.
     pub fn some() -> Faults {
         use FaultKind::{AcceptAborted, ConnectionReset, HandshakeLost, NoDescriptor};
+        use FaultKind::{LostName, LostWrite, ReorderedWrite, TornWrite};
         let each =
             FaultKind::ALL.iter().fold(Faults::none(), |faults, &kind| faults.with(kind, 0.01));
         let seldom = [ConnectionReset, AcceptAborted, HandshakeLost, NoDescriptor];
-        seldom.iter().fold(each, |faults, &kind| faults.with(kind, 0.002))
+        let each = seldom.iter().fold(each, |faults, &kind| faults.with(kind, 0.002));
+        // These happen at a loss of power alone.
+        let at_once = [LostWrite, TornWrite, ReorderedWrite, LostName];
+        at_once.iter().fold(each, |faults, &kind| faults.with(kind, 0.3))
     }
 
     /// Has a kind of fault happen with this probability, each time that it could: 0 to 1.
@@ -114,7 +143,7 @@ impl Faults {
         self
     }
 
-    fn of(&self, kind: FaultKind) -> f64 {
+    pub(super) fn of(&self, kind: FaultKind) -> f64 {
         self.probabilities[kind as usize]
     }
 }
@@ -162,7 +191,12 @@ impl Plan {
 
     /// Whether a fault happens now; it is counted.
     pub(super) fn happens(&mut self, kind: FaultKind) -> bool {
-        let happens = self.streams[kind as usize].happens(self.faults.of(kind));
+        self.happens_with(kind, self.faults.of(kind))
+    }
+
+    /// As [`happens`](Plan::happens), with a probability of its own.
+    pub(super) fn happens_with(&mut self, kind: FaultKind, probability: f64) -> bool {
+        let happens = self.streams[kind as usize].happens(probability);
         if happens {
             self.count(kind);
         }

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use super::code::{self, Answer};
+use super::disk::{self, OpenFile};
 use super::events::Events;
 use super::faults::{FaultKind, Plan};
 use super::net::tcp::Connection;
@@ -18,12 +20,14 @@ use super::net::{Event, Latency, Machine, Socket};
 use super::random::Random;
 use super::slab::{Key, Slab};
 use super::trace::{Trace, What};
+use crate::op::Op;
 
 /// The streams of chance. Those of faults follow.
 const SCHEDULE: u64 = 1;
 const LATENCY: u64 = 2;
 const ORDER: u64 = 3;
 const CALLS: u64 = 4;
+const DISK: u64 = 5;
 const FIRST_FAULT: u64 = 100;
 
 /// How long a call on the pool takes, in nanoseconds.
@@ -34,6 +38,8 @@ const SLOW_CALL_NS: (u64, u64) = (10_000_000, 1_000_000_000);
 const SIMULATED: i32 = 1 << 30;
 const WORLD_SHIFT: u32 = 22;
 const WORLDS_MAX: usize = 1 << (30 - WORLD_SHIFT);
+/// Of those of its place one says that it is an open file, and no socket.
+const FILE: u32 = 1 << (WORLD_SHIFT - 1);
 
 thread_local! {
     /// The thread's worlds, by number: a descriptor leads to its world.
@@ -48,6 +54,10 @@ pub(super) struct Looper {
     pub(super) news: Vec<u32>,
     /// Calls on its pool whose time has come.
     pub(super) calls_due: u32,
+    /// Calls on its disk that wait or are under way.
+    pub(super) under_way: Vec<Op>,
+    /// Those whose time has come, and which it has not heard of.
+    pub(super) landed: Vec<Op>,
 }
 
 pub(crate) struct Kernel {
@@ -56,6 +66,8 @@ pub(crate) struct Kernel {
     pub(super) machines: Vec<Machine>,
     pub(super) sockets: Slab<Socket>,
     pub(super) connections: Slab<Connection>,
+    pub(super) disks: Vec<disk::State>,
+    pub(super) files: Slab<OpenFile>,
     pub(super) loopers: Slab<Looper>,
     pub(super) plan: Plan,
     pub(super) trace: Trace,
@@ -63,6 +75,7 @@ pub(crate) struct Kernel {
     latencies: Random,
     order: Random,
     calls: Random,
+    pub(super) disk_chance: Random,
     pub(super) latency: Latency,
     /// Bytes per second of a way from one machine to another.
     pub(super) bandwidth: Option<u64>,
@@ -79,15 +92,24 @@ pub(crate) fn is_simulated(fd: i32) -> bool {
     fd & SIMULATED != 0 && fd >= 0
 }
 
+/// The world that a simulated descriptor is of.
+fn world_of(fd: i32) -> Option<SharedKernel> {
+    let number = (fd & !SIMULATED).unsigned_abs() >> WORLD_SHIFT;
+    let is_one = is_simulated(fd);
+    is_one.then(|| WORLDS.with_borrow(|worlds| worlds.get(number as usize)?.upgrade()))?
+}
+
+/// The world that a simulated descriptor of an open file is of, and the file.
+pub(super) fn find_file(fd: i32) -> Option<(SharedKernel, Key)> {
+    let kernel = world_of(fd)?;
+    let key = kernel.borrow().file_of(fd)?;
+    Some((kernel, key))
+}
+
 /// The world that a simulated descriptor is of, and its socket.
 pub(super) fn find(fd: i32) -> Option<(SharedKernel, Key)> {
-    if !is_simulated(fd) {
-        return None;
-    }
-    let bits = (fd & !SIMULATED).unsigned_abs();
-    let (number, index) = (bits >> WORLD_SHIFT, bits & ((1 << WORLD_SHIFT) - 1));
-    let kernel = WORLDS.with_borrow(|worlds| worlds.get(number as usize)?.upgrade())?;
-    let key = kernel.borrow().sockets.key(index)?;
+    let kernel = world_of(fd)?;
+    let key = kernel.borrow().socket_of(fd)?;
     Some((kernel, key))
 }
 
@@ -103,6 +125,8 @@ impl Kernel {
                 machines: Vec::new(),
                 sockets: Slab::new(),
                 connections: Slab::new(),
+                disks: Vec::new(),
+                files: Slab::new(),
                 loopers: Slab::new(),
                 plan: Plan::new(seed, FIRST_FAULT),
                 trace: Trace::default(),
@@ -110,6 +134,7 @@ impl Kernel {
                 latencies: Random::new(seed, LATENCY),
                 order: Random::new(seed, ORDER),
                 calls: Random::new(seed, CALLS),
+                disk_chance: Random::new(seed, DISK),
                 latency: Latency::default(),
                 bandwidth: None,
                 links: BTreeMap::new(),
@@ -132,8 +157,30 @@ impl Kernel {
 
     /// The descriptor of a socket.
     pub(super) fn fd(&self, socket: Key) -> i32 {
-        assert!(socket.index < 1 << WORLD_SHIFT, "more sockets than can be numbered");
+        assert!(socket.index < FILE, "more sockets than can be numbered");
         SIMULATED | (self.number << WORLD_SHIFT) as i32 | socket.index.cast_signed()
+    }
+
+    /// The descriptor of an open file.
+    pub(super) fn file_fd(&self, file: Key) -> i32 {
+        assert!(file.index < FILE, "more files than can be numbered");
+        SIMULATED | (self.number << WORLD_SHIFT) as i32 | (FILE | file.index).cast_signed()
+    }
+
+    /// The open file with this descriptor.
+    pub(super) fn file_of(&self, fd: i32) -> Option<Key> {
+        let bits = (fd & !SIMULATED).unsigned_abs();
+        let is_here = is_simulated(fd) && (bits >> WORLD_SHIFT) as usize == self.number;
+        let index = bits & ((1 << WORLD_SHIFT) - 1);
+        (is_here && index & FILE != 0).then(|| self.files.key(index & !FILE))?
+    }
+
+    /// The open directory that a path starts in, if it starts in one.
+    pub(super) fn start_of(&self, fd: i32) -> Answer<Option<Key>> {
+        match fd {
+            -1 => Ok(None),
+            _ => self.file_of(fd).map(Some).ok_or(code::ENOTDIR),
+        }
     }
 
     pub(super) fn socket_of(&self, fd: i32) -> Option<Key> {
@@ -144,6 +191,7 @@ impl Kernel {
 
     pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {
         self.machines.push(Machine::new(name, addresses));
+        self.disks.push(disk::State::new());
         (self.machines.len() - 1) as u32
     }
 

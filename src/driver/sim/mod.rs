@@ -24,11 +24,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::DirectAlignment;
+use crate::fs::AllTerms;
 use crate::mailbox::Wake;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
 
 mod code;
+mod disk;
 mod events;
 mod faults;
 mod kernel;
@@ -41,6 +44,7 @@ mod trace;
 mod world;
 
 use super::readiness::Interest;
+pub use disk::Disk;
 pub use faults::{FaultCounts, FaultKind, Faults};
 pub(crate) use kernel::is_simulated;
 use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
@@ -84,6 +88,8 @@ pub(crate) struct Sim {
     waker: Arc<Waker>,
     /// Who waits, by handle and way.
     waiting: Vec<[VecDeque<Op>; 2]>,
+    /// Operations whose call on the disk has its time, and which were told to make it.
+    landed: Vec<Op>,
     calls: u64,
 }
 
@@ -113,10 +119,20 @@ impl Sim {
     }
 
     fn on(kernel: SharedKernel, machine: u32, is_driven: bool) -> Sim {
-        let looper = Looper { news: Vec::new(), calls_due: 0 };
+        let (under_way, landed) = (Vec::new(), Vec::new());
+        let looper = Looper { news: Vec::new(), calls_due: 0, under_way, landed };
         let looper = kernel.borrow_mut().loopers.insert(looper);
         let waker = Arc::new(Waker::default());
-        Sim { kernel, machine, looper, is_driven, waker, waiting: Vec::new(), calls: 0 }
+        Sim {
+            kernel,
+            machine,
+            looper,
+            is_driven,
+            waker,
+            waiting: Vec::new(),
+            landed: Vec::new(),
+            calls: 0,
+        }
     }
 
     pub(crate) fn waker(&self) -> Arc<Waker> {
@@ -133,8 +149,14 @@ impl Sim {
         self.calls
     }
 
-    pub(crate) fn place(&mut self, fd: RawFd) -> Place<'_> {
-        Place { fd, sim: self }
+    pub(crate) fn place<'a>(
+        &'a mut self,
+        op: Op,
+        fd: RawFd,
+        handle: u32,
+        terms: &'a AllTerms,
+    ) -> Place<'a> {
+        Place { op, fd, handle, terms, sim: self }
     }
 
     /// Lets an operation wait until its handle is ready.
@@ -157,6 +179,14 @@ impl Sim {
 
     /// Ends the wait of an operation; says whether it waited.
     pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
+        if let Some(at) = self.landed.iter().position(|&landed| landed == op) {
+            // Its completion is on its way, and will find that it was asked to end.
+            self.landed.swap_remove(at);
+            return false;
+        }
+        if self.kernel.borrow_mut().disk_cancel(self.machine, self.looper, op) {
+            return true;
+        }
         let Some(ways) = self.waiting.get_mut(handle as usize) else { return false };
         ways.iter_mut().any(|way| {
             let at = way.iter().position(|&waiting| waiting == op);
@@ -227,10 +257,14 @@ impl Sim {
         let mut kernel = self.kernel.borrow_mut();
         let kernel = &mut *kernel;
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
-        let has_calls = looper.calls_due > 0;
+        let (has_calls, has_landed) = (looper.calls_due > 0, !looper.landed.is_empty());
+        for op in looper.landed.drain(..) {
+            self.landed.push(op);
+            ready.push_back(Completion::try_again(op));
+        }
         let mut news = std::mem::take(&mut looper.news);
         kernel.shuffle(&mut news);
-        let mut any = has_calls;
+        let mut any = has_calls || has_landed;
         for &index in &news {
             let Some(socket) = kernel.sockets.key(index) else { continue };
             let Some(entry) = kernel.sockets.get(socket) else { continue };
@@ -260,7 +294,9 @@ impl Sim {
     pub(crate) fn has_news(&self) -> bool {
         let kernel = self.kernel.borrow();
         let looper = kernel.loopers.peek(self.looper);
-        looper.is_some_and(|looper| !looper.news.is_empty() || looper.calls_due > 0)
+        looper.is_some_and(|looper| {
+            !looper.news.is_empty() || !looper.landed.is_empty() || looper.calls_due > 0
+        })
     }
 
     /// The loop's pool was given a call: its time comes later.
@@ -365,13 +401,29 @@ impl Sim {
 
 impl Drop for Sim {
     fn drop(&mut self) {
-        self.kernel.borrow_mut().loopers.remove(self.looper);
+        let mut kernel = self.kernel.borrow_mut();
+        kernel.disk_forget(self.machine, self.looper);
+        kernel.loopers.remove(self.looper);
     }
+}
+
+/// What direct transfers of a simulated descriptor are aligned to, where it has them; nothing where it
+/// is none of a simulated machine's.
+pub(crate) fn direct_alignment(fd: RawFd) -> Option<Option<DirectAlignment>> {
+    if !is_simulated(fd) {
+        return None;
+    }
+    let (kernel, file) = kernel::find_file(fd)?;
+    let machine = kernel.borrow_mut().files.get(file)?.machine;
+    let metadata = kernel.borrow_mut().disk_call(machine).stat(file).ok()?;
+    Some(metadata.direct_alignment)
 }
 
 /// Closes a simulated descriptor.
 pub(crate) fn close(fd: RawFd) {
     if let Some((kernel, socket)) = kernel::find(fd) {
         kernel.borrow_mut().close(socket);
+    } else if let Some((kernel, file)) = kernel::find_file(fd) {
+        kernel.borrow_mut().close_file(file);
     }
 }

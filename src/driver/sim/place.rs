@@ -10,15 +10,19 @@ use super::slab::Key;
 use super::{FaultKind, Sim};
 use crate::driver::readiness::Interest;
 use crate::error::NOT_SIMULATED;
-use crate::op::Start;
+use crate::fs::AllTerms;
 use crate::op::recv::TRANSFER_MAX;
+use crate::op::{Op, Start};
 
 /// How many datagrams one buffer may be split into, and how long it may be (udp(7), Linux 6.9+).
 const SEGMENTS_MAX: usize = 128;
 const SEGMENTED_MAX: usize = 65_507;
 
 pub(crate) struct Place<'a> {
+    pub(super) op: Op,
     pub(super) fd: RawFd,
+    pub(super) handle: u32,
+    pub(super) terms: &'a AllTerms,
     pub(super) sim: &'a mut Sim,
 }
 
@@ -51,8 +55,11 @@ impl Place<'_> {
     fn call(&mut self, call: impl FnOnce(&mut Kernel, Key) -> Answer<usize>) -> Answer<usize> {
         self.sim.calls += 1;
         let mut kernel = self.sim.kernel.borrow_mut();
-        // A handle of a real descriptor has no place in a simulated world.
-        let Some(socket) = kernel.socket_of(self.fd) else { return Err(-NOT_SIMULATED) };
+        let Some(socket) = kernel.socket_of(self.fd) else {
+            let is_file = kernel.file_of(self.fd).is_some();
+            // A handle of a real descriptor has no place in a simulated world.
+            return Err(if is_file { code::ENOTSOCK } else { -NOT_SIMULATED });
+        };
         kernel.settle();
         if kernel.happens(self.sim.machine, FaultKind::Interrupted) {
             return Err(code::EINTR);
@@ -153,6 +160,10 @@ impl Place<'_> {
             return Start::Ready(0);
         }
         let mut kernel = self.sim.kernel.borrow_mut();
+        if let Some(file) = kernel.file_of(self.fd) {
+            kernel.close_file(file);
+            return Start::Ready(0);
+        }
         let Some(socket) = kernel.socket_of(self.fd) else { return Start::Ready(-code::EBADF) };
         kernel.close(socket);
         Start::Ready(0)
@@ -215,7 +226,7 @@ fn scatter<'b>(
     Ok(len)
 }
 
-fn result(answer: Answer<usize>) -> i32 {
+pub(super) fn result(answer: Answer<usize>) -> i32 {
     match answer {
         Ok(count) => i32::try_from(count).unwrap_or(i32::MAX),
         Err(code) => -code,

@@ -26,6 +26,8 @@ pub(super) enum What {
     Datagram(SocketAddr, usize),
     DatagramFrom(SocketAddr, usize),
     DatagramDropped(SocketAddr, usize),
+    /// A call on the disk is over; whether it succeeded.
+    Disk(&'static str, bool),
 }
 
 impl fmt::Display for What {
@@ -47,6 +49,8 @@ impl fmt::Display for What {
             What::TimedOut(to) => write!(f, "gives up {to}"),
             What::Datagram(to, len) => write!(f, "sends a datagram of {len} to {to}"),
             What::DatagramFrom(from, len) => write!(f, "gets a datagram of {len} from {from}"),
+            What::Disk(call, true) => write!(f, "disk: {call}"),
+            What::Disk(call, false) => write!(f, "disk: {call}, and fails"),
             What::DatagramDropped(from, len) => {
                 write!(f, "has no room for a datagram of {len} from {from}")
             }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Sim;
+use super::disk::Disk;
 use super::faults::{FaultCounts, FaultKind, Faults};
 use super::kernel::{Kernel, SharedKernel, nanoseconds};
 use super::net::Latency;
@@ -154,7 +155,7 @@ impl World {
     }
 
     /// Kills the program of a host, as `kill -9` does: its system closes what it had open, so its peers
-    /// hear of it. Contexts and buffers in flight are dropped; no callback runs.
+    /// hear of it, and has the files as they were written, synced or not. Contexts and buffers in flight are dropped; no callback runs.
     pub fn kill(&mut self, host: Host) {
         if self.io(host).is_some() {
             self.kernel.borrow_mut().fault(host.0, FaultKind::HostKilled);
@@ -162,7 +163,10 @@ impl World {
         }
     }
 
-    /// Takes a host's power away: its peers hear nothing, until they ask it after its restart.
+    /// Takes a host's power away: its peers hear nothing, until they ask it after its restart. Of its
+    /// files all is left that was synced, and of the rest what faults leave of it:
+    /// [`LostWrite`](FaultKind::LostWrite), [`TornWrite`](FaultKind::TornWrite),
+    /// [`ReorderedWrite`](FaultKind::ReorderedWrite) and [`LostName`](FaultKind::LostName).
     pub fn crash(&mut self, host: Host) {
         let mut kernel = self.kernel.borrow_mut();
         if kernel.machines[host.0 as usize].is_up {
@@ -232,6 +236,29 @@ impl World {
     /// What goes wrong by chance from now on.
     pub fn set_faults(&mut self, faults: Faults) {
         self.kernel.borrow_mut().plan.set(faults);
+    }
+
+    /// What disk a host has from now on; its files stay.
+    pub fn set_disk(&mut self, host: Host, disk: Disk) {
+        self.kernel.borrow_mut().disks[host.0 as usize].disk = disk;
+    }
+
+    /// What goes wrong by chance with a host's disk from now on; without it, what
+    /// [`set_faults`](World::set_faults) says for the whole world. Faults of other things have no
+    /// meaning here.
+    pub fn set_disk_faults(&mut self, host: Host, faults: Option<Faults>) {
+        self.kernel.borrow_mut().disks[host.0 as usize].script.faults = faults;
+    }
+
+    /// Has a fault happen to a host's disk the next time that it can; once for each time that this is
+    /// called.
+    pub fn fail_next(&mut self, host: Host, kind: FaultKind) {
+        self.kernel.borrow_mut().disks[host.0 as usize].script.next.push(kind);
+    }
+
+    /// What the file at an absolute path of a host holds, as its programs see it.
+    pub fn file(&self, host: Host, path: &str) -> Option<Vec<u8>> {
+        self.kernel.borrow_mut().file_bytes(host.0, path.as_bytes())
     }
 
     /// How many descriptors a host may have open.

@@ -13,6 +13,7 @@ use super::random::Random;
 use super::slab::Key;
 use super::trace::What;
 use crate::driver::readiness::Interest;
+use crate::op::Op;
 use tcp::Listener;
 use udp::{Datagrams, Flight};
 
@@ -102,6 +103,13 @@ pub(super) enum Event {
     },
     /// A call on a loop's pool has taken its time.
     Call(Key),
+    /// A call on a machine's disk has.
+    Disk {
+        machine: u32,
+        era: u32,
+        looper: Key,
+        op: Op,
+    },
 }
 
 /// A simulated system.
@@ -110,7 +118,7 @@ pub(super) struct Machine {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) is_up: bool,
     port_next: u16,
-    descriptors: u32,
+    pub(super) descriptors: u32,
     pub(super) descriptors_max: u32,
     /// Who has which port, by transport.
     bound: BTreeMap<(Transport, u16), Vec<Key>>,
@@ -213,6 +221,9 @@ impl Kernel {
             Event::Room { connection, side } => self.room_again(connection, side),
             Event::Datagram(flight) => self.datagram_arrives(*flight),
             Event::Unreachable { socket } => self.unreachable(socket),
+            Event::Disk { machine, era, looper, op } => {
+                self.disk_landed(machine, era, looper, op);
+            }
             Event::Call(looper) => {
                 if let Some(looper) = self.loopers.get(looper) {
                     looper.calls_due += 1;
@@ -398,6 +409,7 @@ impl Kernel {
         let host = &mut self.machines[machine as usize];
         host.bound.clear();
         host.descriptors = 0;
+        self.disk_loses_power(machine);
         self.note(machine, What::Stopped);
     }
 
