@@ -14,6 +14,7 @@ const UMASK: u32 = 0o022;
 /// Limits to a path, of linux/openat2.h.
 const NO_LINKS: u64 = 0x04;
 const BENEATH: u64 = 0x08;
+const TO_NAME: Limits = Limits { follow: false, to_name: true, beneath: false, no_links: false };
 
 /// A path of a call, and where it starts.
 #[derive(Clone, Copy)]
@@ -62,10 +63,14 @@ impl Call<'_> {
         }
         let is_exclusive = how.has(libc::O_CREAT | libc::O_EXCL);
         let limits = Limits {
+            to_name: false,
             follow: !is_exclusive && !how.has(libc::O_NOFOLLOW),
             beneath: how.resolve & BENEATH != 0,
             no_links: how.resolve & NO_LINKS != 0,
         };
+        if how.has(libc::O_CREAT) && path.bytes.ends_with(b"/") {
+            self.refuse_slash(path, limits)?;
+        }
         let found = self.walk(path, limits)?;
         let node = match found.node {
             Some(_) if is_exclusive => return Err(code::EEXIST),
@@ -78,6 +83,19 @@ impl Call<'_> {
             }
         };
         self.open_node(node, how, found.node.is_none())
+    }
+
+    /// A slash behind the name of what is to be made is an error before all others.
+    fn refuse_slash(&self, path: Path<'_>, limits: Limits) -> Answer<()> {
+        let len = path.bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+        if len == 0 {
+            return Ok(());
+        }
+        let stripped = Path { bytes: &path.bytes[..len], ..path };
+        match self.walk(stripped, Limits { follow: false, ..limits })?.last {
+            Last::Name(_) => Err(code::EISDIR),
+            Last::Itself | Last::Parent => Ok(()),
+        }
     }
 
     fn open_node(&mut self, node: Key, how: Opening, is_new: bool) -> Answer<Key> {
@@ -137,8 +155,7 @@ impl Call<'_> {
 
     /// Where something is to be made that is not there.
     fn walk_to_new(&self, path: Path<'_>) -> Answer<Found> {
-        let found = self.walk(path, Limits::default());
-        match found {
+        match self.walk(path, TO_NAME) {
             Ok(Found { node: Some(_), .. }) => Err(code::EEXIST),
             found => found,
         }
@@ -171,11 +188,11 @@ impl Call<'_> {
     ) -> Answer<usize> {
         let node = self.walk(from, Limits::default())?.node.ok_or(code::ENOENT)?;
         let found = self.walk_to_new(to)?;
-        if self.tree.directory(node).is_some() {
-            return Err(code::EPERM);
-        }
         if found.has_slash {
             return Err(code::ENOENT);
+        }
+        if self.tree.directory(node).is_some() {
+            return Err(code::EPERM);
         }
         let name = name_of(&found).ok_or(code::EEXIST)?;
         self.give(found.directory, name, node);
@@ -188,7 +205,7 @@ impl Call<'_> {
         path: Path<'_>,
         directory: bool,
     ) -> Answer<usize> {
-        let found = self.walk(path, Limits::default())?;
+        let found = self.walk(path, TO_NAME)?;
         let node = found.node.ok_or(code::ENOENT)?;
         let entries = self.tree.directory(node);
         let name = match (found.last, directory) {
@@ -201,7 +218,7 @@ impl Call<'_> {
         match entries {
             Some(_) if !directory => return Err(code::EISDIR),
             Some(entries) if !entries.names.is_empty() => return Err(code::ENOTEMPTY),
-            None if directory => return Err(code::ENOTDIR),
+            None if directory || found.has_slash => return Err(code::ENOTDIR),
             _ => {}
         }
         let naming = Naming { directory: found.directory, name, node: None };
@@ -216,31 +233,24 @@ impl Call<'_> {
         to: Path<'_>,
         renaming: Renaming,
     ) -> Answer<usize> {
-        let from = self.walk(from, Limits::default())?;
-        let to = self.walk(to, Limits::default())?;
-        let (Some(old), Some(new)) = (name_of(&from), name_of(&to)) else {
-            return Err(code::EBUSY);
-        };
+        let (from, to) = (self.walk(from, TO_NAME)?, self.walk(to, TO_NAME)?);
+        let old = name_of(&from).ok_or(code::EBUSY)?;
+        let is_taken = if renaming == Renaming::NoReplace { code::EEXIST } else { code::EBUSY };
+        let new = name_of(&to).ok_or(is_taken)?;
         let moved = from.node.ok_or(code::ENOENT)?;
-        let is_directory = self.tree.directory(moved).is_some();
-        if !is_directory && to.has_slash && renaming != Renaming::Exchange {
-            return Err(code::ENOTDIR);
-        }
-        if is_directory && self.tree.is_within(to.directory, moved) {
-            return Err(code::EINVAL);
-        }
         match (to.node, renaming) {
             (Some(_), Renaming::NoReplace) => return Err(code::EEXIST),
             (None, Renaming::Exchange) => return Err(code::ENOENT),
-            (Some(other), _) if other == moved => return Ok(0),
-            (Some(other), Renaming::Exchange) => {
-                let is_around = self.tree.directory(other).is_some();
-                if is_around && self.tree.is_within(from.directory, other) {
-                    return Err(code::EINVAL);
-                }
-            }
-            (Some(other), _) => self.may_replace(other, is_directory)?,
-            (None, _) => {}
+            _ => {}
+        }
+        self.may_move((&from, moved), &to, renaming)?;
+        if to.node == Some(moved) {
+            return Ok(0);
+        }
+        if let Some(other) = to.node
+            && renaming != Renaming::Exchange
+        {
+            self.may_replace(other, self.tree.directory(moved).is_some())?;
         }
         let left = if renaming == Renaming::Exchange { to.node } else { None };
         let step = vec![
@@ -249,6 +259,27 @@ impl Call<'_> {
         ];
         self.tree.rename(step, self.now_ns);
         Ok(0)
+    }
+
+    /// Whether slashes stand behind directories alone, and none of the two would be in itself.
+    fn may_move(&self, (from, moved): (&Found, Key), to: &Found, renaming: Renaming) -> Answer<()> {
+        let exchanges = renaming == Renaming::Exchange;
+        let is_directory = |node: Key| self.tree.directory(node).is_some();
+        if exchanges && to.has_slash && !to.node.is_some_and(is_directory) {
+            return Err(code::ENOTDIR);
+        }
+        if !is_directory(moved) && (from.has_slash || to.has_slash && !exchanges) {
+            return Err(code::ENOTDIR);
+        }
+        if is_directory(moved) && self.tree.is_within(to.directory, moved) {
+            return Err(code::EINVAL);
+        }
+        match to.node {
+            Some(other) if is_directory(other) && self.tree.is_within(from.directory, other) => {
+                Err(if exchanges { code::EINVAL } else { code::ENOTEMPTY })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a rename of a directory, or of something else, may take this one's name.

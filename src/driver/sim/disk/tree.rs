@@ -82,12 +82,11 @@ impl Tree {
         tree
     }
 
-    #[expect(clippy::expect_used, reason = "I1: a name, or an open file, leads to a node")]
+    /// What a name, or an open file, leads to (I1).
     pub(super) fn get(&mut self, key: Key) -> &mut Node {
         self.nodes.get(key).expect("a name leads to a node")
     }
 
-    #[expect(clippy::expect_used, reason = "as in `get`")]
     pub(super) fn peek(&self, key: Key) -> &Node {
         self.nodes.peek(key).expect("a name leads to a node")
     }

@@ -15,6 +15,8 @@ const LINKS_MAX: u32 = 40;
 pub(super) struct Limits {
     /// Where the last part is a link, to where that leads.
     pub(super) follow: bool,
+    /// Only to the name that it ends in: what a slash behind that says is for the call to judge.
+    pub(super) to_name: bool,
     /// Stay below where it starts (`RESOLVE_BENEATH`).
     pub(super) beneath: bool,
     /// Through no link (`RESOLVE_NO_SYMLINKS`).
@@ -81,7 +83,10 @@ impl Walk<'_> {
                 at = found.node.ok_or(code::ENOENT)?;
             }
         }
-        if has_slash && found.node.is_some_and(|node| self.tree.directory(node).is_none()) {
+        if has_slash
+            && !self.limits.to_name
+            && found.node.is_some_and(|node| self.tree.directory(node).is_none())
+        {
             return Err(code::ENOTDIR);
         }
         Ok(found)
@@ -105,15 +110,16 @@ impl Walk<'_> {
         let (tree, node) = (self.tree, entries.names.get(part).copied());
         if let Some(key) = node
             && let Kind::Symlink(target) = &tree.peek(key).kind
-            && (!is_last || has_slash || self.limits.follow)
+            && (!is_last || self.limits.follow || has_slash && !self.limits.to_name)
         {
             self.links += 1;
             if self.links > LINKS_MAX || self.limits.no_links {
                 return Err(code::ELOOP);
             }
-            let follow = std::mem::replace(&mut self.limits.follow, true);
+            let limits = self.limits;
+            (self.limits.follow, self.limits.to_name) = (true, false);
             let found = self.go(at, target);
-            self.limits.follow = follow;
+            self.limits = limits;
             return found.map(|found| Found { has_slash: found.has_slash || has_slash, ..found });
         }
         let last = Last::Name(part.into());
