@@ -197,6 +197,7 @@ fn world_head(trace: &str) -> String {
 #[test]
 fn every_fault_of_the_network_fires_within_some_seeds() {
     let mut left: Vec<FaultKind> = FaultKind::ALL.to_vec();
+    left.retain(|kind| !FaultKind::OF_DISKS.contains(kind));
     for seed in 0..200 {
         let mut world = faulty_world(seed);
         world.run_for(30 * SECOND);

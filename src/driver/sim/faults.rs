@@ -96,6 +96,24 @@ kinds! {
     StuckCall = "stuck call",
 }
 
+impl FaultKind {
+    /// Those of disks.
+    pub const OF_DISKS: &'static [FaultKind] = &[
+        FaultKind::LostWrite,
+        FaultKind::TornWrite,
+        FaultKind::ReorderedWrite,
+        FaultKind::LostName,
+        FaultKind::LatentSectorError,
+        FaultKind::MisdirectedRead,
+        FaultKind::MisdirectedWrite,
+        FaultKind::BitRot,
+        FaultKind::FailedSync,
+        FaultKind::FullDisk,
+        FaultKind::SlowDisk,
+        FaultKind::StuckCall,
+    ];
+}
+
 impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
