@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::marker::PhantomData;
+#[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -243,6 +244,7 @@ impl Io {
     ///
     /// # Errors
     /// What io_uring_enter(2) says.
+    #[cfg(unix)]
     pub fn arm(&self) -> io::Result<()> {
         let must_run = !self.core.mailbox.prepare_wait();
         let now_ns = self.core.clock.read();
@@ -261,6 +263,7 @@ impl Io {
     ///
     /// # Errors
     /// What eventfd(2), io_uring_register(2) and dup(2) say.
+    #[cfg(unix)]
     #[expect(unsafe_code, reason = "the driver's descriptor is borrowed to be duplicated")]
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         let mut state = self.core.state.borrow_mut();
@@ -335,10 +338,13 @@ impl Io {
             callbacks += self.run_messages();
         }
         self.wait(deadline_ns, callbacks > 0)?;
+        // What has happened goes before what is late: a process that was held up would else end
+        // operations whose handles have long been ready.
+        callbacks += self.run_ready();
         if self.core.state.borrow().awaits_time() {
             callbacks += self.run_due();
         }
-        Ok(callbacks + self.run_ready())
+        Ok(callbacks)
     }
 
     /// What the clock calls for: retries and timers.

@@ -169,7 +169,7 @@ impl Io {
                 }
             }
             Err(rejected) => {
-                let code = rejected.error.raw_os_error().unwrap_or(libc::EAGAIN);
+                let code = rejected.error.raw_os_error().unwrap_or(crate::error::code::WOULD_BLOCK);
                 state.finish_in_user_space(op.index, -code);
                 refused = Some(rejected.job);
             }

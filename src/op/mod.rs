@@ -57,63 +57,104 @@
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
 
 use std::io;
-use std::os::fd::RawFd;
 
 use crate::Io;
+#[cfg(unix)]
+use crate::driver::Interest;
 use crate::driver::Place;
-use crate::driver::readiness::{self, Interest};
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
+use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::error;
+use crate::error::{self, code};
 use crate::handle::HandleId;
 use crate::pause::was_paused;
+#[cfg(unix)]
+use crate::raw::RawFd;
 use crate::slot::{self, STOPPED, Slot, SlotRef};
 
 pub(crate) mod accept;
+#[cfg(unix)]
 pub(crate) mod allocate;
+#[cfg(unix)]
 pub(crate) mod append;
 pub(crate) mod close;
 pub(crate) mod connect;
+#[cfg(unix)]
 pub(crate) mod connect_unix;
+#[cfg(unix)]
 pub(crate) mod create_directory;
+#[cfg(unix)]
 pub(crate) mod descriptors;
+#[cfg(unix)]
 pub(crate) mod envelope;
+#[cfg(unix)]
 pub(crate) mod hard_link;
+#[cfg(windows)]
+mod incoming;
+#[cfg(windows)]
+pub(crate) mod letter;
+#[cfg(unix)]
 pub(crate) mod metadata;
+#[cfg(unix)]
 pub(crate) mod open;
+#[cfg(unix)]
 pub(crate) mod open_data_file;
 pub(crate) mod poll;
+#[cfg(unix)]
 pub(crate) mod read;
+#[cfg(unix)]
 pub(crate) mod read_at;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
 pub(crate) mod recv_from;
 pub(crate) mod recv_from_each;
+#[cfg(unix)]
 pub(crate) mod remove;
+#[cfg(unix)]
 pub(crate) mod rename;
+#[cfg(unix)]
 pub(crate) mod retry;
 pub(crate) mod send;
+#[cfg(unix)]
 pub(crate) mod send_file;
 pub(crate) mod send_to;
+#[cfg(unix)]
 pub(crate) mod send_to_unix;
 pub(crate) mod send_zero_copy;
+#[cfg(unix)]
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
+#[cfg(unix)]
 pub(crate) mod signal_each;
+#[cfg(unix)]
 pub(crate) mod splice;
 pub(crate) mod supply;
+#[cfg(unix)]
 pub(crate) mod symlink;
+#[cfg(unix)]
 pub(crate) mod sync;
+#[cfg(unix)]
 pub(crate) mod sync_range;
 pub(crate) mod tries;
+#[cfg(unix)]
 mod two_ends;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
+#[cfg(unix)]
 pub(crate) mod vectored_at;
-mod vectors;
+pub(crate) mod vectors;
+#[cfg(unix)]
 pub(crate) mod write;
+#[cfg(unix)]
 pub(crate) mod write_at;
+
+#[cfg(windows)]
+pub(crate) use letter as envelope;
 
 /// The completion is not the operation's last one.
 pub(crate) const MORE: u32 = 2;
@@ -141,16 +182,18 @@ pub(crate) enum Direction {
 
 /// Who will complete an operation.
 pub(crate) enum Start {
-    /// io_uring, which has taken its entry.
-    #[cfg(target_os = "linux")]
+    /// The system, which has taken its entry or its overlapped call.
+    #[cfg(any(target_os = "linux", windows))]
     Submitted,
     /// io_uring, which has taken its entry, while it is submitted: silence will mean that all is
     /// done. Whether somebody waits for that, or it is enough to know when the loop is next awake.
     #[cfg(target_os = "linux")]
     Inline { awaited: bool },
     /// Nobody yet: it is tried again when its handle is ready this way.
+    #[cfg(unix)]
     Await(Interest),
     /// Nobody yet: as above, when a second handle of the loop's is readable, which the row owns.
+    #[cfg(unix)]
     AwaitBytes { handle: u32, fd: RawFd },
     /// The loop's timers, at this time in nanoseconds since the loop's start.
     Timer(u64),
@@ -160,6 +203,18 @@ pub(crate) enum Start {
     Ready(i32),
     /// Something else in user space.
     Parked,
+}
+
+impl Start {
+    /// Whether the operation waits for its handle, to try again then.
+    #[inline]
+    pub(crate) fn is_a_wait(&self) -> bool {
+        #[cfg(unix)]
+        return matches!(self, Start::Await(_));
+        // What tries and finds nothing is with the port.
+        #[cfg(windows)]
+        matches!(self, Start::Submitted)
+    }
 }
 
 /// Whether a result ends an operation.
@@ -194,7 +249,7 @@ impl Completion {
     #[inline]
     pub(crate) fn try_again(op: Op) -> Completion {
         let Op { index, generation } = op;
-        Completion { index, generation, result: -libc::EAGAIN, flags: TRY_AGAIN }
+        Completion { index, generation, result: -code::WOULD_BLOCK, flags: TRY_AGAIN }
     }
 
     /// The provided buffer that the driver filled.
@@ -229,9 +284,14 @@ pub(crate) trait Operation: Sized + 'static {
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start;
     /// The cell of epoll and kqueue: tries the call, which does not block.
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
+    #[cfg(unix)]
     /// The simulator's cell: tries the call on a simulated system.
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start;
+    /// The completion port's cell.
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start;
     fn step(&mut self, result: i32) -> Step;
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output;
     /// Frees what a result carries that nobody will take (a descriptor).
@@ -246,9 +306,14 @@ pub(crate) trait Multishot: Sized + 'static {
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start;
     /// The cell of epoll and kqueue: tries the call, which does not block.
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
+    #[cfg(unix)]
     /// The simulator's cell: tries the call on a simulated system.
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start;
+    /// The completion port's cell.
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start;
     /// The item that a result carries, if it carries one.
     fn item(&mut self, io: &Io, completion: Completion) -> Option<Self::Item>;
     /// What to do after a result that ended the driver's part: go on, or end with this.
@@ -330,8 +395,12 @@ where
         match place {
             #[cfg(target_os = "linux")]
             Place::Uring(place) => row.uring(place),
+            #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
+            #[cfg(unix)]
             Place::Sim(place) => row.sim(place),
+            #[cfg(windows)]
+            Place::Iocp(place) => row.iocp(place),
         }
     }
 
@@ -393,7 +462,7 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         // SAFETY: the loop abandons a slot once and never looks at its payload again.
         let Once { row, context, callback } = unsafe { record.read() };
-        row.discard(completion.map_or(-libc::ECANCELED, |completion| completion.result));
+        row.discard(completion.map_or(-code::CANCELED, |completion| completion.result));
         drop((context, callback));
         true
     }
@@ -402,7 +471,7 @@ where
 /// A system call that was interrupted, or that the kernel could not do at once, is done again.
 #[inline]
 fn retryable(result: i32) -> bool {
-    result == -libc::EINTR || result == -libc::EAGAIN
+    result == -code::INTERRUPTED || result == -code::WOULD_BLOCK
 }
 
 /// An item's callback panics: where the driver's part had ended, the operation goes on from there
@@ -416,7 +485,7 @@ struct OnUnwind<'a> {
 impl Drop for OnUnwind<'_> {
     fn drop(&mut self) {
         if self.last {
-            self.io.core.state.borrow_mut().finish_in_user_space(self.index, -libc::EINTR);
+            self.io.core.state.borrow_mut().finish_in_user_space(self.index, -code::INTERRUPTED);
         }
     }
 }
@@ -452,8 +521,12 @@ where
         match place {
             #[cfg(target_os = "linux")]
             Place::Uring(place) => row.uring(place),
+            #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
+            #[cfg(unix)]
             Place::Sim(place) => row.sim(place),
+            #[cfg(windows)]
+            Place::Iocp(place) => row.iocp(place),
         }
     }
 
