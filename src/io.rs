@@ -16,9 +16,8 @@ use std::time::{Duration, Instant};
 
 use crate::Builder;
 use crate::core::Core;
-use crate::driver::{Driver, DriverInfo, DriverKind};
+use crate::driver::{Driver, DriverInfo};
 use crate::due::Due;
-use crate::offload::Job;
 use crate::op::{Completion, Op};
 use crate::remote::{Message, Remote};
 use crate::slot::{CANCEL_ASKED, FINAL, State, TIMED_OUT};
@@ -275,26 +274,14 @@ impl Io {
         unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
     }
 
-    /// The oldest call on the pool of a simulated loop, if its time has come. A real pool has threads.
-    fn take_simulated_call(&self) -> Option<Job> {
-        let mut state = self.core.state.borrow_mut();
-        let Some(Driver::Sim(sim)) = &mut state.driver else { return None };
-        if sim.take_due_call() { state.calls.pool.take_next() } else { None }
-    }
-
-    /// When a simulated loop has something to do, in the time of its world.
-    pub(crate) fn next_due_ns(&self) -> Option<u64> {
-        let has_messages = self.core.mailbox.has_work() || !self.messages.borrow().is_empty();
-        let state = self.core.state.borrow();
-        let has_news = matches!(&state.driver, Some(Driver::Sim(sim)) if sim.has_news());
-        if has_messages || has_news || self.stopping.get() || state.has_completed() {
-            return Some(0);
-        }
-        let deadline_ns = state.next_deadline_ns().filter(|&at_ns| at_ns < u64::MAX)?;
-        Some(deadline_ns.saturating_add(self.core.clock.base_ns()))
+    /// Whether somebody has something for the loop, or wants it to stop.
+    #[cfg(unix)]
+    pub(crate) fn has_messages(&self) -> bool {
+        self.core.mailbox.has_work() || !self.messages.borrow().is_empty() || self.stopping.get()
     }
 
     /// Whether a stop was asked for, which is taken for heard.
+    #[cfg(unix)]
     pub(crate) fn was_stopped(&self) -> bool {
         self.take_stop()
     }
@@ -329,11 +316,8 @@ impl Io {
     /// One turn; says how many callbacks ran. Waits at most until `deadline_ns`.
     fn turn(&self, deadline_ns: Option<u64>) -> io::Result<usize> {
         let mut callbacks = 0;
-        if self.core.driver.kind == DriverKind::Sim {
-            while let Some(call) = self.take_simulated_call() {
-                call.run();
-            }
-        }
+        #[cfg(unix)]
+        self.run_simulated_calls();
         if self.core.mailbox.has_work() || !self.messages.borrow().is_empty() {
             callbacks += self.run_messages();
         }

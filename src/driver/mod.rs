@@ -364,6 +364,14 @@ impl Driver {
         }
     }
 
+    /// The loop's pool was given a call: where it has no threads, the driver says when it is made.
+    pub(crate) fn call_queued(&mut self) {
+        #[cfg(unix)]
+        if let Driver::Sim(sim) = self {
+            sim.call_queued();
+        }
+    }
+
     /// Submits what is queued, waits for a completion (`None`: for ever, zero: not at all), and
     /// moves completions to `ready`.
     pub(crate) fn wait(
