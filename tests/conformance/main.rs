@@ -44,6 +44,8 @@ mod scratch;
 mod send_file;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod simulated;
 #[cfg(target_os = "linux")]
 mod splice;
 mod storm;
