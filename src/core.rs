@@ -6,20 +6,22 @@
 #![expect(unsafe_code, reason = "a record is dropped through its vtable, a descriptor by number")]
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::net::Shutdown;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::clock::Clock;
+#[cfg(unix)]
+use crate::driver::Driver;
+#[cfg(unix)]
 use crate::driver::sim::{self, Sim};
-use crate::driver::{Driver, DriverInfo, Place, Waker};
-use crate::error::is_of_the_system;
+use crate::driver::{DriverInfo, Place, Waker};
+use crate::error::{code, is_of_the_system};
 use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::Mailbox;
 use crate::net::Immediate;
 use crate::offload::JobId;
 use crate::op::{Completion, Direction, MORE, Op, Start};
+use crate::raw::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use crate::remote::Message;
 use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, STOPPED, Slot, SlotRef, State};
 use crate::state::{Loop, StartFn};
@@ -43,11 +45,11 @@ pub(crate) fn owned(fd: RawFd) -> OwnedFd {
 
 /// Closes a descriptor that the loop owned.
 pub(crate) fn close_fd(fd: RawFd) {
+    #[cfg(unix)]
     if sim::is_simulated(fd) {
-        sim::close(fd);
-    } else {
-        drop(owned(fd));
+        return sim::close(fd);
     }
+    drop(owned(fd));
 }
 
 /// A descriptor of the system's, or of a simulated one, which is closed unless it is given away.
@@ -81,15 +83,12 @@ impl Drop for Held {
 }
 
 impl Core {
-    /// Makes a socket: a simulated one where the loop is simulated, else a real one.
-    pub(crate) fn open(
-        &self,
-        simulated: impl FnOnce(&Sim) -> io::Result<RawFd>,
-        real: impl FnOnce() -> io::Result<OwnedFd>,
-    ) -> io::Result<Held> {
+    /// Asks the simulated system that the loop is on, if it is on one.
+    #[cfg(unix)]
+    pub(crate) fn simulated<T>(&self, ask: impl FnOnce(&Sim) -> T) -> Option<T> {
         match &self.state.borrow().driver {
-            Some(Driver::Sim(sim)) => simulated(sim).map(Held),
-            _ => real().map(Held::from),
+            Some(Driver::Sim(sim)) => Some(ask(sim)),
+            _ => None,
         }
     }
 
@@ -142,7 +141,7 @@ impl Core {
     ) -> Option<i32> {
         let mut state = self.state.borrow_mut();
         if state.slots.header_of(slot).flags & ASKED_TO_END != 0 {
-            return Some(-libc::ECANCELED);
+            return Some(-code::CANCELED);
         }
         if !state.hold_restart(slot) && !state.await_event(slot, direction) {
             state.start(slot, start);
@@ -166,7 +165,7 @@ impl Core {
             return Some(result);
         }
         if flags & ASKED_TO_END != 0 {
-            return Some(-libc::ECANCELED);
+            return Some(-code::CANCELED);
         }
         if state.hold_restart(slot) { None } else { state.set_off(slot, start) }
     }
@@ -176,7 +175,7 @@ impl Core {
         let mut state = self.state.borrow_mut();
         let header = state.slots.header(op.index);
         if header.flags & ASKED_TO_END != 0 {
-            return Some(-libc::ECANCELED);
+            return Some(-code::CANCELED);
         }
         header.state = State::Parked;
         None
@@ -223,7 +222,8 @@ impl Core {
     /// cancelled one did nothing, nor did one for which the pool had no thread.
     #[cold]
     pub(crate) fn sync_failed(&self, id: HandleId, result: i32) {
-        let did_nothing = [-libc::ECANCELED, -libc::EINTR, -libc::EAGAIN].contains(&result);
+        let did_nothing =
+            [-code::CANCELED, -code::INTERRUPTED, -code::WOULD_BLOCK].contains(&result);
         let mut state = self.state.borrow_mut();
         if is_of_the_system(result) && !did_nothing && state.handles.find(id).is_some() {
             state.handles.terms.sync_failed(id.index, result);

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 
+pub(crate) mod code;
+
 /// No slot was left for the operation (a fixed capacity is reached).
 pub(crate) const AT_CAPACITY: i32 = -5000;
 /// The handle was closed, or is being closed.
@@ -142,7 +144,7 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
 /// The raw result that stands for an error: a negated code. What has none is the caller's argument.
 #[cold]
 pub(crate) fn to_raw(error: &io::Error) -> i32 {
-    -error.raw_os_error().unwrap_or(libc::EINVAL)
+    -error.raw_os_error().unwrap_or(code::INVALID)
 }
 
 /// Turns a raw result into a count or an error.
@@ -159,7 +161,7 @@ pub(crate) fn to_result(result: i32) -> io::Result<u32> {
 /// assert!(!tigereye::is_cancelled(&error));
 /// ```
 pub fn is_cancelled(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::ECANCELED)
+    error.raw_os_error() == Some(code::CANCELED)
 }
 
 /// Whether the operation was refused because the loop's fixed capacity was reached
@@ -186,7 +188,7 @@ mod tests {
     fn the_librarys_own_results_are_told_apart() {
         assert!(is_at_capacity(&from_raw(AT_CAPACITY)));
         assert!(!is_at_capacity(&from_raw(CLOSED)));
-        assert!(is_cancelled(&from_raw(-libc::ECANCELED)));
+        assert!(is_cancelled(&from_raw(-code::CANCELED)));
         assert_eq!(from_raw(TIMED_OUT).kind(), io::ErrorKind::TimedOut);
         assert_eq!(to_result(7).unwrap(), 7);
         let error = from_raw(misaligned(Misaligned::Offset, 4096));
@@ -197,6 +199,6 @@ mod tests {
         for code in [AT_CAPACITY, WROTE_NOTHING, 0, 1, i32::MIN, i32::MAX] {
             assert_eq!((what_is_misaligned(code), is_of_the_system(code)), (None, false));
         }
-        assert!(is_of_the_system(-libc::EIO) && !is_of_the_system(largest));
+        assert!(is_of_the_system(-code::IO) && !is_of_the_system(largest));
     }
 }

@@ -10,14 +10,20 @@
 //! I2. One operation per direction is with the driver; the others wait behind it, linked through
 //!     their slots from `head` to `tail`.
 
+#[cfg(unix)]
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
 use crate::Io;
 use crate::core::Core;
-use crate::fs::{AllTerms, Terms};
+use crate::fs::AllTerms;
+#[cfg(unix)]
+use crate::fs::Terms;
+#[cfg(unix)]
 use crate::offload::LentFd;
+#[cfg(unix)]
+use crate::raw::OwnedFd;
+use crate::raw::RawFd;
 use crate::slot::NONE;
 
 /// `closer` of an open handle.
@@ -156,6 +162,7 @@ impl Source {
     }
 
     /// The number of the handle in its loop.
+    #[cfg(unix)]
     pub(crate) fn number(&self) -> u32 {
         self.id.index
     }
@@ -171,6 +178,7 @@ impl Source {
     ///
     /// # Errors
     /// `NotConnected` when the handle is closed, `EMFILE`.
+    #[cfg(unix)]
     pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
         let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
         Ok(rustix::io::fcntl_dupfd_cloexec(LentFd::new(fd), 0)?)
@@ -180,6 +188,7 @@ impl Source {
     ///
     /// # Errors
     /// `NotConnected` when the handle is closed, and what the system says.
+    #[cfg(unix)]
     pub(crate) fn register(&self) -> io::Result<bool> {
         let mut state = self.core.state.borrow_mut();
         let state = &mut *state;
@@ -195,6 +204,7 @@ impl Source {
     }
 
     /// What the handle asks of operations; nothing, once it is closed.
+    #[cfg(unix)]
     pub(crate) fn terms(&self) -> Terms {
         let mut state = self.core.state.borrow_mut();
         let is_there = state.handles.find(self.id).is_some();
@@ -202,6 +212,7 @@ impl Source {
     }
 
     /// Says what the handle, which is open, asks of operations.
+    #[cfg(unix)]
     pub(crate) fn set_terms(&self, terms: Terms) {
         let mut state = self.core.state.borrow_mut();
         if state.handles.find(self.id).is_some() {

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::marker::PhantomData;
+#[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,9 +16,8 @@ use std::time::{Duration, Instant};
 
 use crate::Builder;
 use crate::core::Core;
-use crate::driver::{Driver, DriverInfo, DriverKind};
+use crate::driver::{Driver, DriverInfo};
 use crate::due::Due;
-use crate::offload::Job;
 use crate::op::{Completion, Op};
 use crate::remote::{Message, Remote};
 use crate::slot::{CANCEL_ASKED, FINAL, State, TIMED_OUT};
@@ -243,6 +243,7 @@ impl Io {
     ///
     /// # Errors
     /// What io_uring_enter(2) says.
+    #[cfg(unix)]
     pub fn arm(&self) -> io::Result<()> {
         let must_run = !self.core.mailbox.prepare_wait();
         let now_ns = self.core.clock.read();
@@ -261,6 +262,7 @@ impl Io {
     ///
     /// # Errors
     /// What eventfd(2), io_uring_register(2) and dup(2) say.
+    #[cfg(unix)]
     #[expect(unsafe_code, reason = "the driver's descriptor is borrowed to be duplicated")]
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         let mut state = self.core.state.borrow_mut();
@@ -272,26 +274,14 @@ impl Io {
         unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
     }
 
-    /// The oldest call on the pool of a simulated loop, if its time has come. A real pool has threads.
-    fn take_simulated_call(&self) -> Option<Job> {
-        let mut state = self.core.state.borrow_mut();
-        let Some(Driver::Sim(sim)) = &mut state.driver else { return None };
-        if sim.take_due_call() { state.calls.pool.take_next() } else { None }
-    }
-
-    /// When a simulated loop has something to do, in the time of its world.
-    pub(crate) fn next_due_ns(&self) -> Option<u64> {
-        let has_messages = self.core.mailbox.has_work() || !self.messages.borrow().is_empty();
-        let state = self.core.state.borrow();
-        let has_news = matches!(&state.driver, Some(Driver::Sim(sim)) if sim.has_news());
-        if has_messages || has_news || self.stopping.get() || state.has_completed() {
-            return Some(0);
-        }
-        let deadline_ns = state.next_deadline_ns().filter(|&at_ns| at_ns < u64::MAX)?;
-        Some(deadline_ns.saturating_add(self.core.clock.base_ns()))
+    /// Whether somebody has something for the loop, or wants it to stop.
+    #[cfg(unix)]
+    pub(crate) fn has_messages(&self) -> bool {
+        self.core.mailbox.has_work() || !self.messages.borrow().is_empty() || self.stopping.get()
     }
 
     /// Whether a stop was asked for, which is taken for heard.
+    #[cfg(unix)]
     pub(crate) fn was_stopped(&self) -> bool {
         self.take_stop()
     }
@@ -326,19 +316,19 @@ impl Io {
     /// One turn; says how many callbacks ran. Waits at most until `deadline_ns`.
     fn turn(&self, deadline_ns: Option<u64>) -> io::Result<usize> {
         let mut callbacks = 0;
-        if self.core.driver.kind == DriverKind::Sim {
-            while let Some(call) = self.take_simulated_call() {
-                call.run();
-            }
-        }
+        #[cfg(unix)]
+        self.run_simulated_calls();
         if self.core.mailbox.has_work() || !self.messages.borrow().is_empty() {
             callbacks += self.run_messages();
         }
         self.wait(deadline_ns, callbacks > 0)?;
+        // What has happened goes before what is late: a process that was held up would else end
+        // operations whose handles have long been ready.
+        callbacks += self.run_ready();
         if self.core.state.borrow().awaits_time() {
             callbacks += self.run_due();
         }
-        Ok(callbacks + self.run_ready())
+        Ok(callbacks)
     }
 
     /// What the clock calls for: retries and timers.

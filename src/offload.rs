@@ -30,16 +30,21 @@ use std::time::Duration;
 
 use sync::{Arc, Builder, Condvar, Mutex, MutexGuard};
 
+#[cfg(unix)]
 use crate::net::sigpipe;
 use crate::op::Op;
 
 mod calls;
 mod job;
+#[cfg(unix)]
 mod lent;
 mod queue;
 
-pub(crate) use calls::{Calls, close_for_result, result_of};
+#[cfg(unix)]
+pub(crate) use calls::result_of;
+pub(crate) use calls::{Calls, close_for_result};
 pub(crate) use job::Job;
+#[cfg(unix)]
 pub(crate) use lent::{Lent, LentFd, LentMut};
 pub(crate) use queue::JobId;
 use queue::JobQueue;
@@ -236,6 +241,7 @@ impl Shared {
 fn start_thread(shared: Arc<Shared>) -> io::Result<()> {
     let name = String::from("tigereye-offload");
     let work = move || {
+        #[cfg(unix)]
         sigpipe::block();
         shared.work();
     };

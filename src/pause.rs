@@ -9,6 +9,7 @@
 //! I1. Held completions keep their order, and come before what completes later.
 //! I2. A cancel, a deadline or a close ends the pause: what is held is delivered, then the end.
 
+use crate::error::code;
 use crate::op::{Completion, MORE, Op};
 use crate::slot::{ASKED_TO_END, FINAL, NONE, PAUSED, STOPPED, SlotRef, State};
 use crate::state::Loop;
@@ -84,7 +85,7 @@ impl Loop {
         let paused = header.flags & PAUSED != 0;
         if paused {
             let op = header.op();
-            self.hold(Completion::in_user_space(op, -libc::EINTR));
+            self.hold(Completion::in_user_space(op, -code::INTERRUPTED));
         }
         paused
     }
@@ -132,5 +133,5 @@ impl crate::Io {
 /// Whether a flow that the driver cancelled was not asked to end: it was paused.
 #[inline]
 pub(crate) fn was_paused(flags: u8, result: i32) -> bool {
-    result == -libc::ECANCELED && flags & (ASKED_TO_END | STOPPED) == 0
+    result == -code::CANCELED && flags & (ASKED_TO_END | STOPPED) == 0
 }

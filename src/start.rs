@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::{Driver, Place};
+use crate::driver::Place;
 use crate::handle::Source;
 use crate::offload::package;
 use crate::op::close::Close;
@@ -164,12 +164,12 @@ impl Io {
         match state.calls.pool.submit(op, job) {
             Ok(id) => {
                 state.slots.header(op.index).job = id.place;
-                if let Some(Driver::Sim(sim)) = &mut state.driver {
-                    sim.call_queued();
+                if let Some(driver) = &mut state.driver {
+                    driver.call_queued();
                 }
             }
             Err(rejected) => {
-                let code = rejected.error.raw_os_error().unwrap_or(libc::EAGAIN);
+                let code = rejected.error.raw_os_error().unwrap_or(crate::error::code::WOULD_BLOCK);
                 state.finish_in_user_space(op.index, -code);
                 refused = Some(rejected.job);
             }

@@ -5,17 +5,19 @@
 #![expect(unsafe_code, reason = "operations are reached through their slots")]
 
 use std::collections::BTreeMap;
-use std::os::fd::RawFd;
 
-use crate::driver::readiness::Interest;
+#[cfg(unix)]
+use crate::driver::Interest;
 use crate::driver::{Driver, Place};
-use crate::error;
+use crate::error::{self, code};
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::{Calls, JobId};
+#[cfg(unix)]
 use crate::op::send::send_rest;
 use crate::op::{Completion, Direction, MORE, Op, Start, VTable, WENT_FIRST};
 use crate::pause::Held;
 use crate::queue::Queue;
+use crate::raw::RawFd;
 use crate::slot::{
     ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, REFUSED, SLOTS_MAX, Slot, SlotRef, Slots, State,
     TIMED_OUT,
@@ -243,6 +245,7 @@ impl Loop {
                     self.impatient = true;
                 }
             }
+            #[cfg(unix)]
             Start::AwaitBytes { handle, fd } => {
                 header.state = State::Driver;
                 header.job = handle;
@@ -250,6 +253,7 @@ impl Loop {
                     return Some(error::to_raw(&error));
                 }
             }
+            #[cfg(unix)]
             Start::Await(interest) => {
                 header.state = State::Driver;
                 if let Err(error) = driver.wait_for(op, fd, header.handle, interest) {
@@ -262,6 +266,7 @@ impl Loop {
 
     /// Lets an operation that goes on wait for its handle, where a driver that tries knows that a
     /// call this way would find nothing now; says whether it waits.
+    #[cfg(unix)]
     #[inline]
     pub(crate) fn await_event(&mut self, slot: SlotRef, direction: Direction) -> bool {
         let Some(Driver::Readiness(readiness)) = &mut self.driver else { return false };
@@ -281,6 +286,7 @@ impl Loop {
 
     /// Has a driver that tries send at once, where nothing is before it on its handle; says how
     /// much is sent.
+    #[cfg(unix)]
     #[inline]
     pub(crate) fn send_at_once(&mut self, id: HandleId, bytes: &[u8]) -> usize {
         let Some(handle) = self.handles.find(id) else { return 0 };
@@ -295,6 +301,17 @@ impl Loop {
         let sent = usize::try_from(count).unwrap_or(0);
         self.operations += u64::from(sent == bytes.len());
         sent
+    }
+
+    /// An overlapped call is made in any case: it says at once what it has.
+    #[cfg(windows)]
+    pub(crate) fn await_event(&mut self, _slot: SlotRef, _direction: Direction) -> bool {
+        false
+    }
+
+    #[cfg(windows)]
+    pub(crate) fn send_at_once(&mut self, _id: HandleId, _bytes: &[u8]) -> usize {
+        0
     }
 
     /// Queues the result of an operation that was done when it was set off. Not inlined: for
@@ -350,7 +367,7 @@ impl Loop {
         let id = JobId { place: header.job, owner: header.op() };
         // It owns nothing of the user's.
         if self.calls.pool.cancel(id).is_some() {
-            self.finish_in_user_space(index, -libc::ECANCELED);
+            self.finish_in_user_space(index, -code::CANCELED);
         }
     }
 
@@ -362,7 +379,7 @@ impl Loop {
             && let Some(driver) = &mut self.driver
             && driver.cancel(op, [header.handle, header.job])
         {
-            self.finish_in_user_space(index, -libc::ECANCELED);
+            self.finish_in_user_space(index, -code::CANCELED);
         }
     }
 
@@ -399,17 +416,17 @@ impl Loop {
             }
             State::Waiting => {
                 self.unlink(index);
-                self.finish_in_user_space(index, -libc::ECANCELED);
+                self.finish_in_user_space(index, -code::CANCELED);
             }
             State::Timer => {
                 // Without one it is due, and will find that it has ended.
                 if std::mem::take(&mut header.has_timer) {
                     self.timers.remove(timer_key(index));
                 }
-                self.finish_in_user_space(index, -libc::ECANCELED);
+                self.finish_in_user_space(index, -code::CANCELED);
             }
             State::Offloaded => self.take_back_call(index),
-            State::Parked => self.finish_in_user_space(index, -libc::ECANCELED),
+            State::Parked => self.finish_in_user_space(index, -code::CANCELED),
         }
     }
 
@@ -603,11 +620,11 @@ impl Loop {
 /// What the result of an operation means that was asked to end.
 #[cold]
 fn ending(flags: u8, result: i32) -> i32 {
-    let interrupted = result == -libc::ECANCELED || result == -libc::EINTR;
+    let interrupted = result == -code::CANCELED || result == -code::INTERRUPTED;
     match flags {
         _ if !interrupted => result,
         flags if flags & TIMED_OUT != 0 => error::TIMED_OUT,
-        flags if flags & CANCEL_ASKED != 0 => -libc::ECANCELED,
+        flags if flags & CANCEL_ASKED != 0 => -code::CANCELED,
         _ => result,
     }
 }

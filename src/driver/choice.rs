@@ -5,6 +5,7 @@ use std::io;
 use std::str::FromStr;
 
 use super::Driver;
+use crate::error::code;
 
 /// A mechanism that a loop can run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum DriverKind {
     /// A call is tried first, and again when its handle is ready: epoll on Linux, kqueue on macOS
     /// and the BSDs.
     Readiness,
+    /// Completion ports: Windows.
+    Iocp,
     /// No system at all: the loop is alone on the one host of a simulated world of its thread's, whose
     /// time jumps to what happens next. Never chosen unless it is asked for. More hosts, and faults, are
     /// in a [`World`](crate::sim::World).
@@ -22,16 +25,22 @@ pub enum DriverKind {
 }
 
 impl DriverKind {
-    const ALL: [DriverKind; 3] = [DriverKind::Uring, DriverKind::Readiness, DriverKind::Sim];
-    /// Those of real systems, from the best one on.
-    const REAL: [DriverKind; 2] = [DriverKind::Uring, DriverKind::Readiness];
+    const ALL: [DriverKind; 4] =
+        [DriverKind::Uring, DriverKind::Readiness, DriverKind::Iocp, DriverKind::Sim];
+    /// Of those, the real ones of this system, from the best one on.
+    const CANDIDATES: &[DriverKind] = if cfg!(windows) {
+        &[DriverKind::Iocp]
+    } else {
+        &[DriverKind::Uring, DriverKind::Readiness]
+    };
 
     /// Whether descriptors are to be non-blocking: io_uring waits by itself, and would take
-    /// `O_NONBLOCK` for the caller's wish not to.
+    /// `O_NONBLOCK` for the caller's wish not to. To overlapped calls it makes no difference, and
+    /// others are only made that must not wait.
     pub(crate) fn wants_nonblocking(self) -> bool {
         match self {
             DriverKind::Uring | DriverKind::Sim => false,
-            DriverKind::Readiness => true,
+            DriverKind::Readiness | DriverKind::Iocp => true,
         }
     }
 
@@ -39,6 +48,7 @@ impl DriverKind {
         match self {
             DriverKind::Uring => "uring",
             DriverKind::Readiness => "readiness",
+            DriverKind::Iocp => "iocp",
             DriverKind::Sim => "sim",
         }
     }
@@ -90,22 +100,21 @@ impl fmt::Display for DriverInfo {
 /// that nobody knows, or that no descriptor is left.
 pub(crate) fn best(entries: u32) -> io::Result<(Driver, DriverInfo)> {
     let mut passed_over = None;
-    let [others @ .., last] = DriverKind::REAL;
-    for kind in others {
+    let mut candidates = DriverKind::CANDIDATES.iter().copied().peekable();
+    while let Some(kind) = candidates.next() {
         match Driver::new(kind, entries) {
             Ok(driver) => return Ok((driver, DriverInfo { kind, passed_over })),
-            Err(error) if is_anyones(&error) => return Err(error),
+            Err(error) if candidates.peek().is_none() || is_anyones(&error) => return Err(error),
             Err(error) => passed_over = Some(format!("{kind}: {error}")),
         }
     }
-    let driver = Driver::new(last, entries)?;
-    Ok((driver, DriverInfo { kind: last, passed_over }))
+    unreachable!("each system has a driver")
 }
 
 /// Whether another driver would fail alike.
 fn is_anyones(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none()
-        || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+        || matches!(error.raw_os_error(), Some(code::PROCESS_FULL | code::SYSTEM_FULL))
 }
 
 /// The driver that the caller or the environment names.

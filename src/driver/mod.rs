@@ -2,54 +2,77 @@
 //! completions, cancels, and is woken from another thread. It moves operations and names none.
 
 use std::io;
-use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fs::AllTerms;
 use crate::mailbox::Wake;
-use crate::offload::{Calls, LentFd};
+use crate::offload::Calls;
+#[cfg(unix)]
+use crate::offload::LentFd;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
+use crate::raw::RawFd;
 
 mod choice;
+#[cfg(windows)]
+pub(crate) mod iocp;
 #[cfg(not(target_os = "linux"))]
 mod no_ring;
+#[cfg(unix)]
 pub(crate) mod readiness;
+#[cfg(unix)]
 pub(crate) mod sim;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
 
 pub use choice::{DriverInfo, DriverKind};
 pub(crate) use choice::{best, forced};
+#[cfg(windows)]
+use iocp::Iocp;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_ring::ProvidedRing;
-use readiness::{Interest, Readiness};
+#[cfg(unix)]
+use readiness::Readiness;
+#[cfg(unix)]
 use sim::Sim;
 #[cfg(target_os = "linux")]
 use uring::Uring;
 #[cfg(target_os = "linux")]
 pub(crate) use uring::buf_ring::BufRing as ProvidedRing;
 
-#[cfg(not(unix))]
-compile_error!("tigereye runs on Linux, macOS and the BSDs today; Windows is to follow");
+#[cfg(not(any(unix, windows)))]
+compile_error!("tigereye runs on Linux, macOS, the BSDs and Windows");
+
+/// Which readiness a call waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Readable,
+    Writable,
+}
 
 /// One arm a driver.
 #[allow(clippy::large_enum_variant, reason = "there is one a loop, and each wait goes through it")]
 pub(crate) enum Driver {
     #[cfg(target_os = "linux")]
     Uring(Uring),
+    #[cfg(unix)]
     Readiness(Readiness),
+    #[cfg(windows)]
+    Iocp(Iocp),
+    #[cfg(unix)]
     Sim(Sim),
 }
 
 /// The directory that a path starts in: that of a handle, or of the process.
+#[cfg(unix)]
 fn directory(fd: RawFd) -> RawFd {
     if fd == -1 { libc::AT_FDCWD } else { fd }
 }
 
 /// Whether a descriptor has offsets: a file and a disk do, a pipe, a terminal and a socket do not.
 /// It does not block (lseek(2)).
+#[cfg(unix)]
 pub(crate) fn is_seekable(fd: RawFd) -> bool {
     rustix::fs::tell(LentFd::new(fd)).is_ok()
 }
@@ -58,7 +81,11 @@ pub(crate) fn is_seekable(fd: RawFd) -> bool {
 pub(crate) enum Place<'a> {
     #[cfg(target_os = "linux")]
     Uring(uring::Place<'a>),
+    #[cfg(unix)]
     Readiness(readiness::Place<'a>),
+    #[cfg(windows)]
+    Iocp(iocp::Place<'a>),
+    #[cfg(unix)]
     Sim(sim::Place<'a>),
 }
 
@@ -67,7 +94,11 @@ pub(crate) enum Place<'a> {
 pub(crate) enum Waker {
     #[cfg(target_os = "linux")]
     Uring(Arc<uring::Waker>),
+    #[cfg(unix)]
     Readiness(Arc<readiness::Waker>),
+    #[cfg(windows)]
+    Iocp(Arc<iocp::Waker>),
+    #[cfg(unix)]
     Sim(Arc<sim::Waker>),
 }
 
@@ -76,10 +107,19 @@ impl Wake for Waker {
         match self {
             #[cfg(target_os = "linux")]
             Waker::Uring(waker) => waker.wake(),
+            #[cfg(unix)]
             Waker::Readiness(waker) => waker.wake(),
+            #[cfg(windows)]
+            Waker::Iocp(waker) => waker.wake(),
+            #[cfg(unix)]
             Waker::Sim(waker) => waker.wake(),
         }
     }
+}
+
+/// Why a driver is not to be had.
+fn elsewhere(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, format!("{what}; this is another system"))
 }
 
 impl Driver {
@@ -88,12 +128,19 @@ impl Driver {
             #[cfg(target_os = "linux")]
             DriverKind::Uring => Ok(Driver::Uring(Uring::new(entries)?)),
             #[cfg(not(target_os = "linux"))]
-            DriverKind::Uring => {
-                let message = "io_uring is part of Linux; this is another system";
-                Err(io::Error::new(io::ErrorKind::Unsupported, message))
-            }
+            DriverKind::Uring => Err(elsewhere("io_uring is part of Linux")),
+            #[cfg(unix)]
             DriverKind::Readiness => Ok(Driver::Readiness(Readiness::new(entries)?)),
+            #[cfg(not(unix))]
+            DriverKind::Readiness => Err(elsewhere("epoll and kqueue are part of Unix")),
+            #[cfg(windows)]
+            DriverKind::Iocp => Ok(Driver::Iocp(Iocp::new(entries)?)),
+            #[cfg(not(windows))]
+            DriverKind::Iocp => Err(elsewhere("completion ports are part of Windows")),
+            #[cfg(unix)]
             DriverKind::Sim => Ok(Driver::Sim(Sim::alone()?)),
+            #[cfg(not(unix))]
+            DriverKind::Sim => Err(elsewhere("the simulator runs on Unix")),
         }
     }
 
@@ -101,7 +148,11 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => Waker::Uring(uring.waker()),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => Waker::Readiness(readiness.waker()),
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => Waker::Iocp(iocp.waker()),
+            #[cfg(unix)]
             Driver::Sim(sim) => Waker::Sim(sim.waker()),
         }
     }
@@ -118,9 +169,13 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => Place::Uring(uring.place(op, fd, handle, calls, terms)),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => {
                 Place::Readiness(readiness.place(op, fd, handle, calls, terms))
             }
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => Place::Iocp(iocp.place(op, fd, handle, calls, terms)),
+            #[cfg(unix)]
             Driver::Sim(sim) => Place::Sim(sim.place(op, fd, handle, terms)),
         }
     }
@@ -129,6 +184,7 @@ impl Driver {
     ///
     /// # Errors
     /// What the system says when the descriptor cannot be watched.
+    #[cfg(unix)]
     #[inline]
     pub(crate) fn wait_for(
         &mut self,
@@ -141,6 +197,7 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(_) => panic!("a row answers the driver that asks"),
             Driver::Readiness(readiness) => readiness.wait_for(op, fd, handle, interest),
+            #[cfg(unix)]
             Driver::Sim(sim) => {
                 sim.wait_for(op, fd, handle, interest);
                 Ok(())
@@ -155,7 +212,12 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.inline_pending(),
-            Driver::Readiness(_) | Driver::Sim(_) => 0,
+            #[cfg(unix)]
+            Driver::Readiness(_) => 0,
+            #[cfg(windows)]
+            Driver::Iocp(_) => 0,
+            #[cfg(unix)]
+            Driver::Sim(_) => 0,
         }
     }
 
@@ -165,7 +227,12 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.concluded(),
-            Driver::Readiness(_) | Driver::Sim(_) => 0,
+            #[cfg(unix)]
+            Driver::Readiness(_) => 0,
+            #[cfg(windows)]
+            Driver::Iocp(_) => 0,
+            #[cfg(unix)]
+            Driver::Sim(_) => 0,
         }
     }
 
@@ -175,7 +242,12 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.next_concluded(),
-            Driver::Readiness(_) | Driver::Sim(_) => None,
+            #[cfg(unix)]
+            Driver::Readiness(_) => None,
+            #[cfg(windows)]
+            Driver::Iocp(_) => None,
+            #[cfg(unix)]
+            Driver::Sim(_) => None,
         }
     }
 
@@ -197,12 +269,18 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => ring.unregister(uring),
-            Driver::Readiness(_) | Driver::Sim(_) => false,
+            #[cfg(unix)]
+            Driver::Readiness(_) => false,
+            #[cfg(windows)]
+            Driver::Iocp(_) => false,
+            #[cfg(unix)]
+            Driver::Sim(_) => false,
         }
     }
 
     /// Asks for an operation back; says whether the driver has let go of it at once, else it
     /// completes. It waits for one of these handles, if for any.
+    #[cfg_attr(windows, expect(unused_variables, reason = "the port is told by the call"))]
     pub(crate) fn cancel(&mut self, op: Op, handles: [u32; 2]) -> bool {
         match self {
             #[cfg(target_os = "linux")]
@@ -210,30 +288,47 @@ impl Driver {
                 uring.cancel(op);
                 false
             }
+            #[cfg(unix)]
             Driver::Readiness(readiness) => {
                 handles.into_iter().any(|handle| readiness.cancel(op, handle))
             }
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => {
+                iocp.cancel(op);
+                false
+            }
+            #[cfg(unix)]
             Driver::Sim(sim) => handles.into_iter().any(|handle| sim.cancel(op, handle)),
         }
     }
 
     /// What a new handle receives is one row of bytes, without boundaries.
     #[inline]
+    #[cfg_attr(windows, expect(unused_variables, reason = "readiness's alone"))]
     pub(crate) fn has_no_boundaries(&mut self, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(_) => {}
+            #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
+            #[cfg(windows)]
+            Driver::Iocp(_) => {}
+            #[cfg(unix)]
             Driver::Sim(_) => {}
         }
     }
 
     /// A new handle is a socket of datagrams.
+    #[cfg_attr(windows, expect(unused_variables, reason = "the port is told by the call"))]
     pub(crate) fn carries_datagrams(&mut self, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.carries_datagrams(handle),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.carries_datagrams(handle),
+            #[cfg(windows)]
+            Driver::Iocp(_) => {}
+            #[cfg(unix)]
             Driver::Sim(_) => {}
         }
     }
@@ -244,18 +339,36 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.register(fd, handle),
-            Driver::Readiness(_) | Driver::Sim(_) => Ok(false),
+            #[cfg(unix)]
+            Driver::Readiness(_) => Ok(false),
+            #[cfg(windows)]
+            Driver::Iocp(_) => Ok(false),
+            #[cfg(unix)]
+            Driver::Sim(_) => Ok(false),
         }
     }
 
     /// A handle on which nothing is pending is about to be closed or given away.
     #[inline]
+    #[cfg_attr(windows, expect(unused_variables, reason = "the port is told by the call"))]
     pub(crate) fn forget(&mut self, fd: RawFd, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.forget(handle),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.forget(fd, handle),
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => iocp.forget(handle),
+            #[cfg(unix)]
             Driver::Sim(sim) => sim.forget(fd),
+        }
+    }
+
+    /// The loop's pool was given a call: where it has no threads, the driver says when it is made.
+    pub(crate) fn call_queued(&mut self) {
+        #[cfg(unix)]
+        if let Driver::Sim(sim) = self {
+            sim.call_queued();
         }
     }
 
@@ -269,27 +382,35 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.wait(timeout, ready),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.wait(timeout, ready),
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => iocp.wait(timeout, ready),
+            #[cfg(unix)]
             Driver::Sim(sim) => sim.wait(timeout, ready),
         }
     }
 
     /// Makes the raw descriptor readable when `timeout` has passed, for an embedding loop.
+    #[cfg(unix)]
     pub(crate) fn arm(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.arm(timeout),
             Driver::Readiness(readiness) => readiness.arm(timeout),
+            #[cfg(unix)]
             Driver::Sim(_) => Ok(()),
         }
     }
 
     /// What an embedding loop polls.
+    #[cfg(unix)]
     pub(crate) fn raw_fd(&mut self) -> io::Result<RawFd> {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.raw_fd(),
             Driver::Readiness(readiness) => Ok(readiness.raw_fd()),
+            #[cfg(unix)]
             Driver::Sim(_) => {
                 let message = "a simulated loop has no descriptor to wait for";
                 Err(io::Error::new(io::ErrorKind::Unsupported, message))
@@ -302,7 +423,11 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.system_calls(),
+            #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.system_calls(),
+            #[cfg(windows)]
+            Driver::Iocp(iocp) => iocp.system_calls(),
+            #[cfg(unix)]
             Driver::Sim(sim) => sim.calls(),
         }
     }

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
-use std::os::fd::RawFd;
 
 use socket2::SockAddr;
 
+#[cfg(unix)]
 use super::{UnixAddress, system};
+use crate::raw::RawFd;
 use crate::{IoBuf, PoolBuf};
 
 /// The addresses of a family of sockets.
@@ -36,6 +37,7 @@ impl Address for SocketAddr {
     }
 }
 
+#[cfg(unix)]
 impl Address for UnixAddress {
     /// On Linux 110, on other systems 106.
     const LEN: u32 = 112;

@@ -13,7 +13,6 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 
 use super::ConnectOptions;
-use crate::driver::Driver;
 use crate::op::user_space::Parked;
 use crate::{Io, Op, TcpStream};
 
@@ -62,11 +61,15 @@ impl Io {
     }
 
     /// What a name is in a simulated world, where the loop is in one.
+    #[cfg(unix)]
     fn resolve_simulated(&self, host: &str) -> Option<io::Result<Vec<SocketAddr>>> {
-        match &self.core.state.borrow().driver {
-            Some(Driver::Sim(sim)) => Some(sim.resolve(host)),
-            _ => None,
-        }
+        self.core.simulated(|sim| sim.resolve(host))
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_self, reason = "as elsewhere")]
+    fn resolve_simulated(&self, _host: &str) -> Option<io::Result<Vec<SocketAddr>>> {
+        None
     }
 
     /// Resolves `host` (`"name:port"`) on the pool and connects to its addresses in turn, until

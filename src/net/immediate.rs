@@ -3,19 +3,32 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::RawFd;
 use std::time::Duration;
 
 use socket2::{SockAddr, SockRef, Socket, Type};
 
 use super::stream::{borrow, not_open};
 use super::{Borrowed, Keepalive, system};
+#[cfg(unix)]
 use crate::driver::sim;
 use crate::handle::Source;
+use crate::raw::RawFd;
 
 pub(crate) enum Immediate {
     Real(Borrowed),
+    #[cfg(unix)]
     Simulated(sim::Socket),
+}
+
+/// What a call is on a real socket, and on a simulated one.
+macro_rules! either {
+    ($socket:expr, $real:pat => $call:expr, $simulated:pat => $simulated_call:expr) => {
+        match $socket {
+            Immediate::Real($real) => $call,
+            #[cfg(unix)]
+            Immediate::Simulated($simulated) => $simulated_call,
+        }
+    };
 }
 
 /// The socket of a handle, while it is open.
@@ -34,77 +47,58 @@ fn internet(address: &SockAddr) -> io::Result<SocketAddr> {
 
 impl Immediate {
     pub(crate) fn of(fd: RawFd) -> Immediate {
-        match sim::Socket::of(fd) {
-            Some(socket) => Immediate::Simulated(socket),
-            None => Immediate::Real(borrow(&fd)),
+        #[cfg(unix)]
+        if let Some(socket) = sim::Socket::of(fd) {
+            return Immediate::Simulated(socket);
         }
+        Immediate::Real(borrow(&fd))
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Immediate::Real(socket) => internet(&socket.local_addr()?),
-            Immediate::Simulated(socket) => socket.local_addr(),
-        }
+        either!(self, socket => internet(&socket.local_addr()?), socket => socket.local_addr())
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Immediate::Real(socket) => internet(&socket.peer_addr()?),
-            Immediate::Simulated(socket) => socket.peer_addr(),
-        }
+        either!(self, socket => internet(&socket.peer_addr()?), socket => socket.peer_addr())
     }
 
     /// Whether it has a peer, of whatever kind.
     pub(crate) fn has_peer(&self) -> bool {
-        match self {
-            Immediate::Real(socket) => socket.peer_addr().is_ok(),
-            Immediate::Simulated(socket) => socket.peer_addr().is_ok(),
-        }
+        either!(self, socket => socket.peer_addr().is_ok(), socket => socket.peer_addr().is_ok())
     }
 
     /// Whether it is a socket of datagrams whose address `is_fit` takes.
     pub(crate) fn has_datagrams(&self, is_fit: impl Fn(&SockAddr) -> bool) -> io::Result<bool> {
-        match self {
-            Immediate::Real(socket) => {
-                Ok(socket.r#type()? == Type::DGRAM && is_fit(&socket.local_addr()?))
-            }
-            Immediate::Simulated(socket) => {
-                Ok(socket.has_datagrams() && is_fit(&socket.local_addr()?.into()))
-            }
-        }
+        either!(self, socket => {
+            Ok(socket.r#type()? == Type::DGRAM && is_fit(&socket.local_addr()?))
+        }, socket => {
+            Ok(socket.has_datagrams() && is_fit(&socket.local_addr()?.into()))
+        })
     }
 
     /// Sends what is taken at once.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Immediate::Real(socket) => {
-                socket.send_with_flags(bytes, libc::MSG_DONTWAIT | system::SEND_FLAGS)
-            }
-            Immediate::Simulated(socket) => socket.send(bytes),
-        }
+        either!(self, socket => system::send_now(socket, bytes), socket => socket.send(bytes))
     }
 
     /// Gives a socket of datagrams a peer.
     pub(crate) fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        match self {
-            Immediate::Real(socket) => socket.connect(&SockAddr::from(peer)),
-            Immediate::Simulated(socket) => socket.connect(Some(peer)),
-        }
+        either!(self, socket => {
+            socket.connect(&SockAddr::from(peer))?;
+            system::report_errors(socket, true)
+        }, socket => socket.connect(Some(peer)))
     }
 
     /// Takes the peer from a socket of datagrams.
     pub(crate) fn disconnect(&self) -> io::Result<()> {
-        match self {
-            Immediate::Real(socket) => system::disconnect(socket),
-            Immediate::Simulated(socket) => socket.connect(None),
-        }
+        either!(self, socket => {
+            system::disconnect(socket)?;
+            system::report_errors(socket, false)
+        }, socket => socket.connect(None))
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        match self {
-            Immediate::Real(socket) => socket.shutdown(how),
-            Immediate::Simulated(socket) => socket.shut_down(how),
-        }
+        either!(self, socket => socket.shutdown(how), socket => socket.shut_down(how))
     }
 
     /// Simulated peers are not probed: who is silent for too long is given up when something is sent.
@@ -116,46 +110,28 @@ impl Immediate {
     }
 
     pub(crate) fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
-            Immediate::Real(socket) => system::set_user_timeout(socket, timeout),
-            Immediate::Simulated(socket) => socket.set_user_timeout(timeout),
-        }
+        either!(self, socket => system::set_user_timeout(socket, timeout), socket => socket.set_user_timeout(timeout))
     }
 
     pub(crate) fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        match self {
-            Immediate::Real(socket) => socket.set_linger(linger),
-            Immediate::Simulated(socket) => socket.set_linger(linger),
-        }
+        either!(self, socket => socket.set_linger(linger), socket => socket.set_linger(linger))
     }
 
     pub(crate) fn set_recv_buffer(&self, bytes: usize) -> io::Result<()> {
-        match self {
-            Immediate::Real(socket) => socket.set_recv_buffer_size(bytes),
-            Immediate::Simulated(socket) => socket.set_recv_buffer(bytes),
-        }
+        either!(self, socket => socket.set_recv_buffer_size(bytes), socket => socket.set_recv_buffer(bytes))
     }
 
     pub(crate) fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
-        match self {
-            Immediate::Real(socket) => socket.set_send_buffer_size(bytes),
-            Immediate::Simulated(socket) => socket.set_send_buffer(bytes),
-        }
+        either!(self, socket => socket.set_send_buffer_size(bytes), socket => socket.set_send_buffer(bytes))
     }
 
     /// Sets an option that makes no difference to a simulated socket, which takes any.
     pub(crate) fn set(&self, set: impl FnOnce(&Socket) -> io::Result<()>) -> io::Result<()> {
-        match self {
-            Immediate::Real(socket) => set(socket),
-            Immediate::Simulated(_) => Ok(()),
-        }
+        either!(self, socket => set(socket), _ => Ok(()))
     }
 
     /// Sets an option that would make a difference, and that the simulator does not have.
     pub(crate) fn set_real(&self, set: impl FnOnce(&Socket) -> io::Result<()>) -> io::Result<()> {
-        match self {
-            Immediate::Real(socket) => set(socket),
-            Immediate::Simulated(_) => Err(not_simulated()),
-        }
+        either!(self, socket => set(socket), _ => Err(not_simulated()))
     }
 }

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::ListenOptions;
 use super::immediate::immediate;
 use super::stream::{into_blocking, refuse_simulated};
 use crate::handle::Source;
 use crate::op::accept::{Accept, AcceptEach};
+use crate::raw::{IntoRawFd, OwnedFd};
 use crate::{AsSource, Io, Next, Op, TcpStream};
 
 /// A socket that accepts TCP connections.

@@ -10,6 +10,7 @@ use super::stream::adopt;
 use super::system;
 use crate::Io;
 use crate::core::Held;
+#[cfg(unix)]
 use crate::driver::sim::SocketOptions;
 
 /// When and how often an idle connection is probed (tcp(7), `TCP_KEEPIDLE` and its like; whole
@@ -113,24 +114,30 @@ impl ListenOptions {
 
     /// A listener, as the driver has it.
     pub(crate) fn open(&self, io: &Io, address: SocketAddr) -> io::Result<Held> {
-        let ListenOptions { reuse_address, reuse_port, recv_buffer, send_buffer, .. } = *self;
-        let simulated = SocketOptions {
-            reuse_address,
-            reuse_port,
-            recv_buffer,
-            send_buffer,
+        #[cfg(unix)]
+        if let Some(fd) = io.core.simulated(|sim| {
+            let backlog = usize::try_from(self.backlog).unwrap_or(0);
+            sim.listen(address, backlog, self.simulated())
+        }) {
+            return fd.map(Held::new);
+        }
+        adopt(io, self.listen(address)?).map(Held::from)
+    }
+
+    #[cfg(unix)]
+    fn simulated(&self) -> SocketOptions {
+        SocketOptions {
+            reuse_address: self.reuse_address,
+            reuse_port: self.reuse_port,
+            recv_buffer: self.recv_buffer,
+            send_buffer: self.send_buffer,
             ..SocketOptions::default()
-        };
-        let backlog = usize::try_from(self.backlog).unwrap_or(0);
-        io.core.open(
-            |sim| sim.listen(address, backlog, simulated),
-            || adopt(io, self.listen(address)?),
-        )
+        }
     }
 
     fn listen(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = new_socket(address)?;
-        socket.set_reuse_address(self.reuse_address)?;
+        system::allow_to_bind_again(&socket, self.reuse_address)?;
         if self.reuse_port {
             system::share_port(&socket)?;
         }
@@ -192,12 +199,21 @@ impl ConnectOptions {
 
     /// A socket that is to be connected, as the driver has it.
     pub(crate) fn open(&self, io: &Io, peer: SocketAddr) -> io::Result<Held> {
-        let ConnectOptions { recv_buffer, send_buffer, .. } = *self;
-        let reuse_address = self.local.is_some();
-        let simulated =
-            SocketOptions { reuse_address, recv_buffer, send_buffer, ..SocketOptions::default() };
-        io.core
-            .open(|sim| sim.stream(peer, self.local, simulated), || adopt(io, self.socket(peer)?))
+        #[cfg(unix)]
+        if let Some(fd) = io.core.simulated(|sim| sim.stream(peer, self.local, self.simulated())) {
+            return fd.map(Held::new);
+        }
+        adopt(io, self.socket(peer)?).map(Held::from)
+    }
+
+    #[cfg(unix)]
+    fn simulated(&self) -> SocketOptions {
+        SocketOptions {
+            reuse_address: self.local.is_some(),
+            recv_buffer: self.recv_buffer,
+            send_buffer: self.send_buffer,
+            ..SocketOptions::default()
+        }
     }
 
     fn socket(&self, peer: SocketAddr) -> io::Result<Socket> {
@@ -210,7 +226,7 @@ impl ConnectOptions {
             keepalive.apply(&socket2::SockRef::from(&socket))?;
         }
         if let Some(local) = self.local {
-            socket.set_reuse_address(true)?;
+            system::allow_to_bind_again(&socket, true)?;
             socket.bind(&SockAddr::from(local))?;
         }
         Ok(socket)
@@ -270,15 +286,22 @@ impl UdpOptions {
 
     /// A socket, as the driver has it.
     pub(crate) fn open(&self, io: &Io, address: SocketAddr) -> io::Result<Held> {
-        let UdpOptions { reuse_address, reuse_port, recv_buffer, send_buffer, .. } = *self;
-        let simulated = SocketOptions {
-            reuse_address,
-            reuse_port,
-            recv_buffer,
-            send_buffer,
+        #[cfg(unix)]
+        if let Some(fd) = io.core.simulated(|sim| sim.datagrams(address, self.simulated())) {
+            return fd.map(Held::new);
+        }
+        adopt(io, self.bind(address)?).map(Held::from)
+    }
+
+    #[cfg(unix)]
+    fn simulated(&self) -> SocketOptions {
+        SocketOptions {
+            reuse_address: self.reuse_address,
+            reuse_port: self.reuse_port,
+            recv_buffer: self.recv_buffer,
+            send_buffer: self.send_buffer,
             ..SocketOptions::default()
-        };
-        io.core.open(|sim| sim.datagrams(address, simulated), || adopt(io, self.bind(address)?))
+        }
     }
 
     fn bind(&self, address: SocketAddr) -> io::Result<Socket> {

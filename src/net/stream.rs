@@ -4,7 +4,6 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::net::{Shutdown, SocketAddr};
 use std::ops::Deref;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ use super::{ConnectOptions, Keepalive, system};
 use crate::buf::bytes;
 use crate::core::{Held, owned};
 use crate::driver::DriverKind;
-use crate::driver::readiness::Interest;
+use crate::driver::Interest;
+#[cfg(unix)]
 use crate::driver::sim::is_simulated;
 use crate::handle::{HandleId, Source};
 use crate::op::connect::Connect;
@@ -28,6 +28,7 @@ use crate::op::supply::Supply;
 use crate::op::tries::Tries;
 use crate::op::vectored::{Message, RecvVectored, SendVectored};
 use crate::op::{shutdown, user_space::Failed};
+use crate::raw::{FromRawFd, OwnedFd, RawFd};
 use crate::state::Target;
 use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op, PoolBuf};
 
@@ -54,11 +55,12 @@ pub(crate) fn not_open() -> io::Error {
 pub(crate) fn refuse_simulated(io: &Io) -> io::Result<()> {
     match io.core.driver.kind {
         DriverKind::Sim => Err(not_simulated()),
-        DriverKind::Uring | DriverKind::Readiness => Ok(()),
+        DriverKind::Uring | DriverKind::Readiness | DriverKind::Iocp => Ok(()),
     }
 }
 
 pub(crate) fn into_owned(source: &Source) -> io::Result<OwnedFd> {
+    #[cfg(unix)]
     if source.fd().is_some_and(is_simulated) {
         return Err(not_simulated());
     }
@@ -121,6 +123,7 @@ pub(crate) trait Stream: Sized + 'static {
     fn address(raw: SockAddr) -> Option<Self::Address>;
     fn peer(&self) -> io::Result<Self::Address>;
     /// Accepts a connection, without waiting.
+    #[cfg(unix)]
     fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)>;
 }
 
@@ -141,6 +144,7 @@ impl Stream for TcpStream {
         self.peer_addr()
     }
 
+    #[cfg(unix)]
     fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
         system::accept(listener)
     }

@@ -22,7 +22,33 @@ use super::sigpipe;
 
 mod splice;
 
+/// What an accept says of the connection that it was to return, and not of the listener (accept(2),
+/// "Error handling").
+pub(crate) const CONNECTIONS_OWN: &[i32] = &[
+    libc::ECONNABORTED,
+    libc::EPROTO,
+    libc::ENETDOWN,
+    libc::ENOPROTOOPT,
+    libc::EHOSTDOWN,
+    #[cfg(target_os = "linux")]
+    libc::ENONET,
+    libc::EHOSTUNREACH,
+    libc::ENETUNREACH,
+];
+
 pub(crate) use splice::{check_splice, has_splice, has_urgent_data, room_to_splice, splice};
+
+/// Errors that may have come in an ICMP message (icmp_err_convert and icmpv6_err_convert in Linux).
+pub(crate) const OF_AN_EARLIER_SEND: &[i32] = &[
+    libc::ECONNREFUSED,
+    libc::ECONNRESET,
+    libc::EHOSTUNREACH,
+    libc::ENETUNREACH,
+    libc::EHOSTDOWN,
+    libc::ENOPROTOOPT,
+    libc::EPROTO,
+    libc::EMSGSIZE,
+];
 
 /// For every send: a peer that is gone is an `EPIPE`, never a signal (P35).
 #[cfg(not(target_vendor = "apple"))]
@@ -130,6 +156,23 @@ pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
 #[cfg(target_os = "freebsd")]
 pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_port_lb(true)
+}
+
+/// Lets an address be bound although old connections linger in `TIME_WAIT`.
+pub(crate) fn allow_to_bind_again(socket: &Socket, allow: bool) -> io::Result<()> {
+    socket.set_reuse_address(allow)
+}
+
+/// Whether a socket of datagrams tells of errors that earlier ones met on their way: Unix systems
+/// tell those that have a peer.
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+pub(crate) fn report_errors(_socket: &Socket, _report: bool) -> io::Result<()> {
+    Ok(())
+}
+
+/// Sends what the system takes at once.
+pub(crate) fn send_now(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    socket.send_with_flags(bytes, libc::MSG_DONTWAIT | SEND_FLAGS)
 }
 
 /// An abstract name: a NUL stands before it, where a path would begin (unix(7)).

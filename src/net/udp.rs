@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{IntoRawFd, OwnedFd};
 
 use socket2::{SockAddr, SockRef};
 
@@ -17,6 +16,7 @@ use crate::op::recv_from_each::RecvFromEach;
 use crate::op::send_to::SendTo;
 use crate::op::supply::Supply;
 use crate::op::user_space::Failed;
+use crate::raw::{IntoRawFd, OwnedFd};
 use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op};
 
 /// A UDP socket. Dropping it closes it, once nothing is pending on it.

@@ -5,16 +5,19 @@
 //! (P75), and holds up nothing else meanwhile (P59).
 
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
+#[cfg(unix)]
 use rustix::io::Errno;
 
 use super::{Job, Pool};
 use crate::core::LoopMailbox;
-use crate::error::to_raw;
+use crate::error::{code, to_raw};
 use crate::net::system;
 use crate::op::{Op, Start};
+use crate::raw::OwnedFd;
+#[cfg(unix)]
+use crate::raw::{AsRawFd, IntoRawFd};
 use crate::remote::Message;
 use crate::slot::NONE;
 
@@ -41,6 +44,7 @@ impl Calls {
 
     /// As [`start`](Calls::start), of a call whose result is a descriptor: it is closed where the
     /// loop is gone.
+    #[cfg(unix)]
     pub(crate) fn start_open(
         &self,
         op: Op,
@@ -77,7 +81,9 @@ impl Calls {
     fn queue(&self, op: Op, job: impl FnOnce() + Send + 'static) -> Start {
         match self.pool.submit(op, Job::new(job)) {
             Ok(id) => Start::Offloaded(id.place),
-            Err(rejected) => Start::Ready(-rejected.error.raw_os_error().unwrap_or(libc::ENOMEM)),
+            Err(rejected) => {
+                Start::Ready(-rejected.error.raw_os_error().unwrap_or(code::NO_MEMORY))
+            }
         }
     }
 }
@@ -86,7 +92,7 @@ impl Calls {
 pub(crate) fn close_for_result(fd: OwnedFd) -> i32 {
     match system::close(fd) {
         Ok(()) => 0,
-        Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+        Err(error) => -error.raw_os_error().unwrap_or(code::IO),
     }
 }
 

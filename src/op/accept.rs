@@ -1,24 +1,36 @@
 //! Accepting connections: one, with its address, or one after another.
 //!
-//! Sources: accept(2), io_uring_prep_accept(3), io_uring_prep_multishot_accept(3).
+//! Sources: accept(2), io_uring_prep_accept(3), io_uring_prep_multishot_accept(3); AcceptEx in
+//! Microsoft's documentation.
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::IntoRawFd;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
+#[cfg(unix)]
 use socket2::SockAddr;
 
+#[cfg(windows)]
+use super::incoming::Incoming;
 use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
 use crate::Io;
 use crate::core::Held;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness::{self, Interest};
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::error::code;
 use crate::net::Stream;
+#[cfg(unix)]
 use crate::net::address::RawAddress;
+use crate::net::system;
+#[cfg(unix)]
+use crate::raw::IntoRawFd;
 
 #[cfg(target_os = "linux")]
 const FLAGS: i32 = libc::SOCK_CLOEXEC;
@@ -33,33 +45,31 @@ pub(crate) fn held(result: i32) -> Option<Held> {
 /// Whether an accept failed because of the connection that it was to return, which says nothing
 /// about the listener (accept(2), "Error handling").
 fn is_connections_own(result: i32) -> bool {
-    const OWN: &[i32] = &[
-        libc::ECONNABORTED,
-        libc::EPROTO,
-        libc::ENETDOWN,
-        libc::ENOPROTOOPT,
-        libc::EHOSTDOWN,
-        #[cfg(target_os = "linux")]
-        libc::ENONET,
-        libc::EHOSTUNREACH,
-        libc::ENETUNREACH,
-    ];
-    OWN.contains(&-result)
+    system::CONNECTIONS_OWN.contains(&-result)
 }
 
 /// Whether the process or the system has no descriptor or memory left just now.
 pub(crate) fn is_exhausted(result: i32) -> bool {
-    matches!(-result, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    matches!(-result, code::PROCESS_FULL | code::SYSTEM_FULL | code::NO_BUFFERS | code::NO_MEMORY)
 }
 
 pub(crate) struct Accept<S> {
+    #[cfg(unix)]
     address: RawAddress,
+    #[cfg(windows)]
+    incoming: Incoming,
     stream: PhantomData<S>,
 }
 
 impl<S> Accept<S> {
     pub(crate) fn new() -> Accept<S> {
-        Accept { address: RawAddress::empty(), stream: PhantomData }
+        Accept {
+            #[cfg(unix)]
+            address: RawAddress::empty(),
+            #[cfg(windows)]
+            incoming: Incoming::new(),
+            stream: PhantomData,
+        }
     }
 }
 
@@ -74,6 +84,7 @@ impl<S: Stream> Operation for Accept<S> {
         place.submit(opcode::Accept::new(types::Fd(place.fd), address, len).flags(FLAGS).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let address = &mut self.address;
         place.attempt(Interest::Readable, |listener| {
@@ -83,6 +94,7 @@ impl<S: Stream> Operation for Accept<S> {
         })
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let mut peer = None;
         let start = place.accept(&mut peer);
@@ -92,7 +104,14 @@ impl<S: Stream> Operation for Accept<S> {
         start
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        self.incoming.start(place)
+    }
+
     fn step(&mut self, result: i32) -> Step {
+        #[cfg(windows)]
+        let result = self.incoming.result(result);
         if is_connections_own(result) { Step::Again } else { Step::Done(result) }
     }
 
@@ -100,23 +119,37 @@ impl<S: Stream> Operation for Accept<S> {
         let fd = held(result?.cast_signed())
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         let stream = S::from_fd(io, fd);
-        match S::address(self.address.get()) {
-            Some(address) => Ok((stream, address)),
-            None => stream.peer().map(|address| (stream, address)),
+        #[cfg(unix)]
+        if let Some(address) = S::address(self.address.get()) {
+            return Ok((stream, address));
         }
+        stream.peer().map(|address| (stream, address))
     }
 
+    #[cfg(unix)]
     fn discard(self, result: i32) {
         drop(held(result));
     }
+
+    /// The socket is the row's own until its result is taken up.
+    #[cfg(windows)]
+    fn discard(self, _result: i32) {}
 }
 
 /// One multishot accept where the kernel has it (5.19+), else an accept after another.
-pub(crate) struct AcceptEach<S>(PhantomData<S>);
+pub(crate) struct AcceptEach<S> {
+    #[cfg(windows)]
+    incoming: Incoming,
+    stream: PhantomData<S>,
+}
 
 impl<S> AcceptEach<S> {
     pub(crate) fn new() -> AcceptEach<S> {
-        AcceptEach(PhantomData)
+        AcceptEach {
+            #[cfg(windows)]
+            incoming: Incoming::new(),
+            stream: PhantomData,
+        }
     }
 }
 
@@ -135,6 +168,7 @@ impl<S: Stream> Multishot for AcceptEach<S> {
         })
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         place.attempt(Interest::Readable, |listener| {
             let (stream, _peer) = S::accept(listener)?;
@@ -142,12 +176,22 @@ impl<S: Stream> Multishot for AcceptEach<S> {
         })
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.accept(&mut None)
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        self.incoming.start(place)
+    }
+
     fn item(&mut self, io: &Io, completion: Completion) -> Option<S> {
-        held(completion.result).map(|fd| S::from_fd(io, fd))
+        #[cfg(windows)]
+        let fd = held(self.incoming.result(completion.result));
+        #[cfg(unix)]
+        let fd = held(completion.result);
+        fd.map(|fd| S::from_fd(io, fd))
     }
 
     fn ended(&mut self, io: &Io, op: Op, result: i32) -> Rearm {
@@ -160,13 +204,18 @@ impl<S: Stream> Multishot for AcceptEach<S> {
             io.core.park_exhausted(op);
             return Rearm::Parked;
         }
-        if matches!(result, r if r == -libc::EINTR || r == -libc::EAGAIN) {
+        if matches!(result, r if r == -code::INTERRUPTED || r == -code::WOULD_BLOCK) {
             return Rearm::Again;
         }
         Rearm::Done(result)
     }
 
+    #[cfg(unix)]
     fn discard(&mut self, completion: Completion) {
         drop(held(completion.result));
     }
+
+    /// The socket is the row's own until its result is taken up.
+    #[cfg(windows)]
+    fn discard(&mut self, _completion: Completion) {}
 }

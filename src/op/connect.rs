@@ -1,6 +1,6 @@
 //! Connecting a socket, which the operation owns until it is connected.
 //!
-//! Sources: connect(2), io_uring_prep_connect(3).
+//! Sources: connect(2), io_uring_prep_connect(3); ConnectEx in Microsoft's documentation.
 
 use std::io;
 
@@ -9,10 +9,19 @@ use io_uring::{opcode, types};
 use socket2::SockAddr;
 
 use super::{Direction, Operation, Start, Step};
+#[cfg(windows)]
+use crate::AsSource;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness::{self, Interest};
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::error::code;
+#[cfg(windows)]
+use crate::net::{socket, system};
 use crate::{Io, TcpStream};
 
 pub(crate) struct Connect {
@@ -20,12 +29,18 @@ pub(crate) struct Connect {
     stream: io::Result<TcpStream>,
     address: SockAddr,
     /// Where readiness is all there is: it is on its way.
+    #[cfg(unix)]
     begun: bool,
 }
 
 impl Connect {
     pub(crate) fn new(stream: io::Result<TcpStream>, address: SockAddr) -> Connect {
-        Connect { stream, address, begun: false }
+        Connect {
+            stream,
+            address,
+            #[cfg(unix)]
+            begun: false,
+        }
     }
 }
 
@@ -42,6 +57,7 @@ impl Operation for Connect {
         place.submit(opcode::Connect::new(types::Fd(place.fd), address, len).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         if self.stream.is_err() {
             return Start::Ready(0);
@@ -61,6 +77,7 @@ impl Operation for Connect {
         }
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match self.stream {
             Ok(_) => place.connect(self.address.as_socket()),
@@ -68,14 +85,24 @@ impl Operation for Connect {
         }
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        if self.stream.is_err() {
+            return Start::Ready(0);
+        }
+        place.connect(&self.address)
+    }
+
     fn step(&mut self, result: i32) -> Step {
         // A connect that was interrupted and started again finds itself connected.
-        if result == -libc::EISCONN { Step::Done(0) } else { Step::Done(result) }
+        if result == -code::CONNECTED { Step::Done(0) } else { Step::Done(result) }
     }
 
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
         let stream = self.stream?;
         result?;
+        #[cfg(windows)]
+        system::update_connected(&*socket(stream.as_source())?)?;
         Ok(stream)
     }
 

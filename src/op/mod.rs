@@ -14,106 +14,147 @@
 //! have no default bodies: a new driver adds a method to [`Operation`], and the compiler lists
 //! every row that lacks it.
 //!
-//! | row | file | io_uring | epoll, kqueue |
-//! |---|---|---|---|
-//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept |
-//! | connect, connect_with, connect_host | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` |
-//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect |
-//! | recv, recv_exact | `recv.rs` | `RECV` | recv |
-//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv |
-//! | send, send_all, send_detached | `send.rs` | `SEND` | send |
-//! | recv_vectored, send_vectored, send_all_vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg |
-//! | send_with_descriptors, recv_with_descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg |
-//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send |
-//! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg |
-//! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg |
-//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg |
-//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg |
-//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile |
-//! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue |
-//! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown |
-//! | close | `close.rs` | `CLOSE` | close, of a file on the pool |
-//! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 |
-//! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync |
-//! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read |
-//! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write |
-//! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread |
-//! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite |
-//! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev |
-//! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write |
-//! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate |
-//! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` |
-//! | sync_range | `sync_range.rs` | `SYNC_FILE_RANGE` | pool: sync_file_range; as sync_data |
-//! | allocate | `allocate.rs` | `FALLOCATE` | pool: fallocate, posix_fallocate, `F_PREALLOCATE` |
-//! | metadata, metadata_at | `metadata.rs` | `STATX` | pool: statx; fstat, fstatat |
-//! | rename, rename_with | `rename.rs` | `RENAMEAT` | pool: renameat2, renameatx_np, renameat |
-//! | hard_link | `hard_link.rs` | `LINKAT` from 5.15, else pool | pool: linkat |
-//! | symlink | `symlink.rs` | `SYMLINKAT` from 5.15, else pool | pool: symlinkat |
-//! | remove_file, remove_directory | `remove.rs` | `UNLINKAT` | pool: unlinkat |
-//! | create_directory | `create_directory.rs` | `MKDIRAT` from 5.15, else pool | pool: mkdirat |
-//! | signal_each | `signal_each.rs` | `RECV` | recv |
-//! | readable, writable | `poll.rs` | `POLL_ADD` | poll |
-//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none |
+//! | row | file | io_uring | epoll, kqueue | simulator |
+//! |---|---|---|---|---|
+//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | accept; not of Unix sockets yet |
+//! | connect, connect_with, connect_host | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` | connect |
+//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect | not yet |
+//! | recv, recv_exact | `recv.rs` | `RECV` | recv | recv |
+//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv | recv |
+//! | send, send_all, send_detached | `send.rs` | `SEND` | send | send |
+//! | recv_vectored, send_vectored, send_all_vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg | recvmsg, sendmsg |
+//! | send_with_descriptors, recv_with_descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg | no: they are a system's |
+//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send | send |
+//! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg | sendmsg |
+//! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not yet |
+//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | recvmsg; not of Unix sockets yet |
+//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | recvmsg; not of Unix sockets yet |
+//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | not yet: no files |
+//! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | no: it moves between descriptors |
+//! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown |
+//! | close | `close.rs` | `CLOSE` | close, of a file on the pool | close |
+//! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 | not yet: no files |
+//! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | not yet: no files |
+//! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | not yet: no files |
+//! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write | not yet: no files |
+//! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread | not yet: no files |
+//! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite | not yet: no files |
+//! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev | not yet: no files |
+//! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write | not yet: no files |
+//! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate | not yet: no files |
+//! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` | not yet: no files |
+//! | sync_range | `sync_range.rs` | `SYNC_FILE_RANGE` | pool: sync_file_range; as sync_data | not yet: no files |
+//! | allocate | `allocate.rs` | `FALLOCATE` | pool: fallocate, posix_fallocate, `F_PREALLOCATE` | not yet: no files |
+//! | metadata, metadata_at | `metadata.rs` | `STATX` | pool: statx; fstat, fstatat | not yet: no files |
+//! | rename, rename_with | `rename.rs` | `RENAMEAT` | pool: renameat2, renameatx_np, renameat | not yet: no files |
+//! | hard_link | `hard_link.rs` | `LINKAT` from 5.15, else pool | pool: linkat | not yet: no files |
+//! | symlink | `symlink.rs` | `SYMLINKAT` from 5.15, else pool | pool: symlinkat | not yet: no files |
+//! | remove_file, remove_directory | `remove.rs` | `UNLINKAT` | pool: unlinkat | not yet: no files |
+//! | create_directory | `create_directory.rs` | `MKDIRAT` from 5.15, else pool | pool: mkdirat | not yet: no files |
+//! | signal_each | `signal_each.rs` | `RECV` | recv | no: they are a process's |
+//! | readable, writable | `poll.rs` | `POLL_ADD` | poll | poll |
+//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none | none; offload after a simulated while |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
 
 use std::io;
-use std::os::fd::RawFd;
 
 use crate::Io;
+#[cfg(unix)]
+use crate::driver::Interest;
 use crate::driver::Place;
-use crate::driver::readiness::{self, Interest};
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
+use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::error;
+use crate::error::{self, code};
 use crate::handle::HandleId;
 use crate::pause::was_paused;
+#[cfg(unix)]
+use crate::raw::RawFd;
 use crate::slot::{self, STOPPED, Slot, SlotRef};
 
 pub(crate) mod accept;
+#[cfg(unix)]
 pub(crate) mod allocate;
+#[cfg(unix)]
 pub(crate) mod append;
 pub(crate) mod close;
 pub(crate) mod connect;
+#[cfg(unix)]
 pub(crate) mod connect_unix;
+#[cfg(unix)]
 pub(crate) mod create_directory;
+#[cfg(unix)]
 pub(crate) mod descriptors;
+#[cfg(unix)]
 pub(crate) mod envelope;
+#[cfg(unix)]
 pub(crate) mod hard_link;
+#[cfg(windows)]
+mod incoming;
+#[cfg(windows)]
+pub(crate) mod letter;
+#[cfg(unix)]
 pub(crate) mod metadata;
+#[cfg(unix)]
 pub(crate) mod open;
+#[cfg(unix)]
 pub(crate) mod open_data_file;
 pub(crate) mod poll;
+#[cfg(unix)]
 pub(crate) mod read;
+#[cfg(unix)]
 pub(crate) mod read_at;
 pub(crate) mod recv;
 pub(crate) mod recv_each;
 pub(crate) mod recv_from;
 pub(crate) mod recv_from_each;
+#[cfg(unix)]
 pub(crate) mod remove;
+#[cfg(unix)]
 pub(crate) mod rename;
+#[cfg(unix)]
 pub(crate) mod retry;
 pub(crate) mod send;
+#[cfg(unix)]
 pub(crate) mod send_file;
 pub(crate) mod send_to;
+#[cfg(unix)]
 pub(crate) mod send_to_unix;
 pub(crate) mod send_zero_copy;
+#[cfg(unix)]
 pub(crate) mod set_len;
 pub(crate) mod shutdown;
+#[cfg(unix)]
 pub(crate) mod signal_each;
+#[cfg(unix)]
 pub(crate) mod splice;
 pub(crate) mod supply;
+#[cfg(unix)]
 pub(crate) mod symlink;
+#[cfg(unix)]
 pub(crate) mod sync;
+#[cfg(unix)]
 pub(crate) mod sync_range;
 pub(crate) mod tries;
+#[cfg(unix)]
 mod two_ends;
 pub(crate) mod user_space;
 pub(crate) mod vectored;
+#[cfg(unix)]
 pub(crate) mod vectored_at;
-mod vectors;
+pub(crate) mod vectors;
+#[cfg(unix)]
 pub(crate) mod write;
+#[cfg(unix)]
 pub(crate) mod write_at;
+
+#[cfg(windows)]
+pub(crate) use letter as envelope;
 
 /// The completion is not the operation's last one.
 pub(crate) const MORE: u32 = 2;
@@ -141,15 +182,18 @@ pub(crate) enum Direction {
 
 /// Who will complete an operation.
 pub(crate) enum Start {
-    /// The driver, which has taken it: an entry of io_uring, a call on a simulated disk.
+    /// The driver, which has taken it: an entry of io_uring, an overlapped call, a call on a simulated
+    /// disk.
     Submitted,
     /// io_uring, which has taken its entry, while it is submitted: silence will mean that all is
     /// done. Whether somebody waits for that, or it is enough to know when the loop is next awake.
     #[cfg(target_os = "linux")]
     Inline { awaited: bool },
     /// Nobody yet: it is tried again when its handle is ready this way.
+    #[cfg(unix)]
     Await(Interest),
     /// Nobody yet: as above, when a second handle of the loop's is readable, which the row owns.
+    #[cfg(unix)]
     AwaitBytes { handle: u32, fd: RawFd },
     /// The loop's timers, at this time in nanoseconds since the loop's start.
     Timer(u64),
@@ -159,6 +203,18 @@ pub(crate) enum Start {
     Ready(i32),
     /// Something else in user space.
     Parked,
+}
+
+impl Start {
+    /// Whether the operation waits for its handle, to try again then.
+    #[inline]
+    pub(crate) fn is_a_wait(&self) -> bool {
+        #[cfg(unix)]
+        return matches!(self, Start::Await(_));
+        // What tries and finds nothing is with the port.
+        #[cfg(windows)]
+        matches!(self, Start::Submitted)
+    }
 }
 
 /// Whether a result ends an operation.
@@ -193,7 +249,7 @@ impl Completion {
     #[inline]
     pub(crate) fn try_again(op: Op) -> Completion {
         let Op { index, generation } = op;
-        Completion { index, generation, result: -libc::EAGAIN, flags: TRY_AGAIN }
+        Completion { index, generation, result: -code::WOULD_BLOCK, flags: TRY_AGAIN }
     }
 
     /// The provided buffer that the driver filled.
@@ -228,9 +284,14 @@ pub(crate) trait Operation: Sized + 'static {
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start;
     /// The cell of epoll and kqueue: tries the call, which does not block.
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
+    #[cfg(unix)]
     /// The simulator's cell: tries the call on a simulated system.
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start;
+    /// The completion port's cell.
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start;
     fn step(&mut self, result: i32) -> Step;
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output;
     /// Frees what a result carries that nobody will take (a descriptor).
@@ -245,9 +306,14 @@ pub(crate) trait Multishot: Sized + 'static {
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start;
     /// The cell of epoll and kqueue: tries the call, which does not block.
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
+    #[cfg(unix)]
     /// The simulator's cell: tries the call on a simulated system.
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start;
+    /// The completion port's cell.
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start;
     /// The item that a result carries, if it carries one.
     fn item(&mut self, io: &Io, completion: Completion) -> Option<Self::Item>;
     /// What to do after a result that ended the driver's part: go on, or end with this.
@@ -329,8 +395,12 @@ where
         match place {
             #[cfg(target_os = "linux")]
             Place::Uring(place) => row.uring(place),
+            #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
+            #[cfg(unix)]
             Place::Sim(place) => row.sim(place),
+            #[cfg(windows)]
+            Place::Iocp(place) => row.iocp(place),
         }
     }
 
@@ -392,7 +462,7 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         // SAFETY: the loop abandons a slot once and never looks at its payload again.
         let Once { row, context, callback } = unsafe { record.read() };
-        row.discard(completion.map_or(-libc::ECANCELED, |completion| completion.result));
+        row.discard(completion.map_or(-code::CANCELED, |completion| completion.result));
         drop((context, callback));
         true
     }
@@ -401,7 +471,7 @@ where
 /// A system call that was interrupted, or that the kernel could not do at once, is done again.
 #[inline]
 fn retryable(result: i32) -> bool {
-    result == -libc::EINTR || result == -libc::EAGAIN
+    result == -code::INTERRUPTED || result == -code::WOULD_BLOCK
 }
 
 /// An item's callback panics: where the driver's part had ended, the operation goes on from there
@@ -415,7 +485,7 @@ struct OnUnwind<'a> {
 impl Drop for OnUnwind<'_> {
     fn drop(&mut self) {
         if self.last {
-            self.io.core.state.borrow_mut().finish_in_user_space(self.index, -libc::EINTR);
+            self.io.core.state.borrow_mut().finish_in_user_space(self.index, -code::INTERRUPTED);
         }
     }
 }
@@ -451,8 +521,12 @@ where
         match place {
             #[cfg(target_os = "linux")]
             Place::Uring(place) => row.uring(place),
+            #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
+            #[cfg(unix)]
             Place::Sim(place) => row.sim(place),
+            #[cfg(windows)]
+            Place::Iocp(place) => row.iocp(place),
         }
     }
 

@@ -10,7 +10,11 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::buf::room;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -44,6 +48,7 @@ impl<B: IoBufMut> Operation for Recv<B> {
         place.submit(opcode::Recv::new(types::Fd(place.fd), at, clamp(len)).build())
     }
 
+    #[cfg(unix)]
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         match room(&mut self.buf) {
@@ -52,7 +57,17 @@ impl<B: IoBufMut> Operation for Recv<B> {
         }
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        match room(&mut self.buf) {
+            [] => Start::Ready(NO_ROOM),
+            room => place.recv(room),
+        }
+    }
+
+    #[cfg(windows)]
+    #[inline(always)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         match room(&mut self.buf) {
             [] => Start::Ready(NO_ROOM),
             room => place.recv(room),
@@ -120,6 +135,7 @@ impl<B: IoBufMut> Operation for RecvExact<B> {
         }
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         match self.rest() {
             Ok(rest) => place.recv(rest),
@@ -127,7 +143,16 @@ impl<B: IoBufMut> Operation for RecvExact<B> {
         }
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        match self.rest() {
+            Ok(rest) => place.recv(rest),
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         match self.rest() {
             Ok(rest) => place.recv(rest),
             Err(result) => Start::Ready(result),

@@ -4,7 +4,7 @@
 //!   with a ring of provided buffers:   RECV, multishot where it can be ──▶ items
 //!   without:                           POLL_ADD ──readable──▶ take a buffer, RECV ──▶ item
 //!                                         ▲───────── would block ─────────────┘
-//!   readiness:                         take a buffer, recv ──▶ item
+//!   readiness, a port:                 take a buffer, recv ──▶ item
 //!                                      would block: give the buffer back, and wait
 //! ```
 //!
@@ -22,10 +22,17 @@ use super::supply::Supply;
 use super::{Completion, Direction, Multishot, Op, Rearm, Start};
 use crate::Io;
 use crate::buf::PoolBuf;
-use crate::driver::readiness::{self, Interest};
+#[cfg(unix)]
+use crate::driver::Interest;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
+use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::error::code;
 
 pub(crate) struct RecvEach {
     pub(crate) supply: Supply,
@@ -39,7 +46,7 @@ impl RecvEach {
             let events = libc::POLLIN.unsigned_abs();
             return place.submit(opcode::PollAdd::new(fd, u32::from(events)).build());
         }
-        let Some(taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
+        let Some(taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let (at, size) = taken.parts();
         let entry = opcode::Recv::new(fd, at, size);
         place.submit(entry.flags(libc::MSG_DONTWAIT).build())
@@ -68,20 +75,31 @@ impl Multishot for RecvEach {
         })
     }
 
+    #[cfg(unix)]
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         if !place.is_worth_trying(Interest::Readable) {
             return Start::Await(Interest::Readable);
         }
-        let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let start = place.recv(taken.room());
         self.supply.tried(taken, &start);
         start
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let start = place.recv(taken.room());
+        self.supply.tried(taken, &start);
+        start
+    }
+
+    #[cfg(windows)]
+    #[inline(always)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
+        let start = place.recv_now(taken.room());
         self.supply.tried(taken, &start);
         start
     }

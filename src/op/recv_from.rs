@@ -4,21 +4,30 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::RawFd;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
-use super::envelope::{self, Envelope};
+#[cfg(unix)]
+use super::envelope;
+use super::envelope::Envelope;
 use super::recv::written;
 use super::{Direction, Operation, Start, Step};
+#[cfg(windows)]
 use crate::buf::room;
+#[cfg(unix)]
+use crate::buf::room;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+#[cfg(windows)]
+use crate::driver::{Interest, iocp};
 use crate::error::NO_ROOM;
 use crate::net::{Address, Received};
+use crate::raw::RawFd;
 use crate::{Io, IoBufMut};
 
 /// `A` is the family of addresses that the caller expects.
@@ -37,6 +46,7 @@ impl<B: IoBufMut, A: Address> RecvFrom<B, A> {
     }
 
     /// The header of the message, unless there is no room for one.
+    #[cfg(unix)]
     fn describe(&mut self, fd: RawFd) -> Result<*mut libc::msghdr, i32> {
         self.fd = fd;
         match self.buf.writable() {
@@ -59,6 +69,7 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
         }
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         match self.describe(place.fd) {
             Ok(header) => place.recv_datagram(|socket| envelope::receive(socket, header)),
@@ -66,6 +77,7 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
         }
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let room = match room(&mut self.buf) {
             [] => return Start::Ready(NO_ROOM),
@@ -75,6 +87,16 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
         let start = place.recv_from(room, &mut sender);
         self.envelope.received(sender);
         start
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        self.fd = place.fd;
+        match room(&mut self.buf) {
+            // It would swallow a datagram.
+            [] => Start::Ready(NO_ROOM),
+            room => place.attempt(Interest::Readable, |socket| self.envelope.receive(socket, room)),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -15,7 +15,6 @@
 //! Sources: io_uring_prep_recvmsg_multishot(3), kernel 6.0+; recvmsg(2); udp(7), "Error handling".
 
 use std::marker::PhantomData;
-use std::os::fd::RawFd;
 
 #[cfg(target_os = "linux")]
 use io_uring::squeue::Flags;
@@ -30,11 +29,18 @@ use super::supply::Supply;
 use super::{Completion, Direction, Multishot, Op, Rearm, Start};
 use crate::Io;
 use crate::buf::PoolBuf;
-use crate::driver::readiness::{self, Interest};
+use crate::driver::Interest;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
+use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::net::{Address, Datagram};
+use crate::error::code;
+use crate::net::{Address, Datagram, system};
+use crate::raw::RawFd;
 
 /// `A` is the family of the senders' addresses.
 pub(crate) struct RecvFromEach<A> {
@@ -70,7 +76,7 @@ impl<A: Address> RecvFromEach<A> {
             let events = libc::POLLIN.unsigned_abs();
             return place.submit(opcode::PollAdd::new(fd, u32::from(events)).build());
         }
-        let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let room = &mut taken.room()[Self::HEAD..];
         let header = self.envelope.for_receive::<A>(room.as_mut_ptr().cast(), room.len());
         let entry = opcode::RecvMsg::new(fd, header);
@@ -129,12 +135,13 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         })
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.fd = place.fd;
         if !place.is_worth_trying(Interest::Readable) {
             return Start::Await(Interest::Readable);
         }
-        let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let room = &mut taken.room()[Self::HEAD..];
         let header = self.envelope.for_receive::<A>(room.as_mut_ptr().cast(), room.len());
         let start = place.recv_datagram(|socket| envelope::receive(socket, header));
@@ -142,12 +149,23 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         start
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         self.fd = place.fd();
-        let Some(mut taken) = self.supply.take() else { return Start::Ready(-libc::ENOBUFS) };
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let mut sender = (None, false);
         let start = place.recv_from(&mut taken.room()[Self::HEAD..], &mut sender);
         self.envelope.received(sender);
+        self.supply.tried(taken, &start);
+        start
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        self.fd = place.fd;
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
+        let room = &mut taken.room()[Self::HEAD..];
+        let start = place.attempt(Interest::Readable, |socket| self.envelope.receive(socket, room));
         self.supply.tried(taken, &start);
         start
     }
@@ -193,18 +211,7 @@ impl<A: Address> Multishot for RecvFromEach<A> {
     }
 }
 
-/// Whether an error may have come in an ICMP message (icmp_err_convert and icmpv6_err_convert in
-/// Linux). A socket without a peer receives from many, and goes on.
+/// Whether an error may have come in an ICMP message. A socket without a peer receives from many, and goes on.
 fn is_of_an_earlier_send(code: i32) -> bool {
-    matches!(
-        code,
-        libc::ECONNREFUSED
-            | libc::ECONNRESET
-            | libc::EHOSTUNREACH
-            | libc::ENETUNREACH
-            | libc::EHOSTDOWN
-            | libc::ENOPROTOOPT
-            | libc::EPROTO
-            | libc::EMSGSIZE
-    )
+    system::OF_AN_EARLIER_SEND.contains(&code)
 }

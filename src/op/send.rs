@@ -19,7 +19,11 @@ use super::recv::clamp;
 use super::tries::Tries;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -57,6 +61,7 @@ fn attempt(
 }
 
 /// Tries to send what is left of a buffer; where nothing is, all is done.
+#[cfg(unix)]
 #[inline(always)]
 pub(crate) fn send_rest(rest: &[u8], place: &mut readiness::Place<'_>) -> Start {
     match rest {
@@ -84,12 +89,20 @@ impl<B: IoBuf> Operation for Send<B> {
         attempt(place, &bytes, &mut self.tried, &mut self.tries)
     }
 
+    #[cfg(unix)]
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.send(bytes(&self.buf))
+    }
+
+    #[cfg(windows)]
+    #[inline(always)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
 
@@ -149,13 +162,24 @@ impl<B: IoBuf> Operation for SendAll<B> {
         self.start(place, true)
     }
 
+    #[cfg(unix)]
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         send_rest(self.rest(), place)
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.send_rest(self.rest())
+    }
+
+    #[cfg(windows)]
+    #[inline(always)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        match self.rest() {
+            [] => Start::Ready(0),
+            rest => place.send(rest),
+        }
     }
 
     #[inline]
@@ -202,13 +226,21 @@ impl<B: IoBuf> Operation for SendDetached<B> {
         self.all.start(place, false)
     }
 
+    #[cfg(unix)]
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.all.readiness(place)
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         self.all.sim(place)
+    }
+
+    #[cfg(windows)]
+    #[inline(always)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        self.all.iocp(place)
     }
 
     #[inline]

@@ -8,10 +8,17 @@ use std::io;
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
-use super::envelope::{self, Envelope};
+#[cfg(unix)]
+use super::envelope;
+use super::envelope::Envelope;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
-use crate::driver::readiness::{self, Interest};
+use crate::driver::Interest;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
+use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -37,6 +44,7 @@ impl<B: IoBuf> Operation for SendTo<B> {
         }
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         match self.envelope.for_send(bytes(&self.buf)) {
             Ok(header) => {
@@ -46,9 +54,18 @@ impl<B: IoBuf> Operation for SendTo<B> {
         }
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let (to, segment) = self.envelope.destination();
         place.send_to(to, bytes(&self.buf), segment)
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        if let Some(refusal) = self.envelope.refusal() {
+            return Start::Ready(refusal);
+        }
+        place.attempt(Interest::Writable, |socket| self.envelope.send(socket, bytes(&self.buf)))
     }
 
     fn step(&mut self, result: i32) -> Step {

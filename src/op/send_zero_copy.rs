@@ -15,10 +15,15 @@ use super::recv::clamp;
 use super::tries::Tries;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::error::code;
 use crate::{Io, IoBuf};
 
 pub(crate) struct SendZeroCopy<B> {
@@ -48,11 +53,18 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
         self.tries.submit(place, |more| opcode::Send::new(fd, at, len).flags(flags | more).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.send(bytes(&self.buf))
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
 
@@ -60,7 +72,7 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
         if let Some(step) = self.tries.step(result) {
             return step;
         }
-        if result == -libc::EOPNOTSUPP && !std::mem::replace(&mut self.copies, true) {
+        if result == -code::NOT_SUPPORTED && !std::mem::replace(&mut self.copies, true) {
             return Step::Again;
         }
         Step::Done(result)

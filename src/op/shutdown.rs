@@ -10,7 +10,11 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -33,13 +37,21 @@ impl Operation for Shutdown {
         place.submit(opcode::Shutdown::new(types::Fd(place.fd), how).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let how = self.how;
         Start::Ready(place.call(|socket| socket.shutdown(how).map(|()| 0)))
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.shut_down(self.how)
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let how = self.how;
+        Start::Ready(place.call(|socket| socket.shutdown(how).map(|()| 0)))
     }
 
     fn step(&mut self, result: i32) -> Step {

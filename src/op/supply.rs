@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{Completion, Op, Rearm, Start};
 use crate::buf::{PoolBuf, PoolShared, Taken};
+use crate::error::code;
 
 pub(crate) struct Supply {
     pool: Rc<PoolShared>,
@@ -57,7 +58,7 @@ impl Supply {
     #[inline]
     pub(super) fn tried(&mut self, taken: Taken, start: &Start) {
         self.readable = true;
-        if matches!(start, Start::Await(_)) {
+        if start.is_a_wait() {
             self.taken = None;
             self.pool.put_back_untold(taken);
         }
@@ -111,17 +112,17 @@ impl Supply {
     fn ended_without_data(&mut self, op: Op, result: i32) -> Rearm {
         match -result {
             0 => Rearm::Done(0),
-            libc::ENOBUFS if self.group.is_some() => {
+            code::NO_BUFFERS if self.group.is_some() => {
                 self.promised = self.pool.starved(op);
                 self.waits = !self.promised;
                 if self.promised { Rearm::Again } else { Rearm::Parked }
             }
-            libc::ENOBUFS if self.pool.none_left(op) => Rearm::Parked,
-            libc::EAGAIN => {
+            code::NO_BUFFERS if self.pool.none_left(op) => Rearm::Parked,
+            code::WOULD_BLOCK => {
                 self.readable = false;
                 Rearm::Again
             }
-            libc::ENOBUFS | libc::EINTR => Rearm::Again,
+            code::NO_BUFFERS | code::INTERRUPTED => Rearm::Again,
             _ => Rearm::Done(result),
         }
     }

@@ -4,10 +4,15 @@ use std::io;
 
 use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
 use crate::Io;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::error::code;
 
 /// A row that every driver leaves to the loop, and whose result is nobody's to free.
 pub(crate) trait UserSpace: Sized + 'static {
@@ -26,12 +31,20 @@ impl<T: UserSpace> Operation for T {
         self.start()
     }
 
+    #[cfg(unix)]
     #[inline]
     fn readiness(&mut self, _place: &mut readiness::Place<'_>) -> Start {
         self.start()
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, _place: &mut sim::Place<'_>) -> Start {
+        self.start()
+    }
+
+    #[cfg(windows)]
+    #[inline]
+    fn iocp(&mut self, _place: &mut iocp::Place<'_>) -> Start {
         self.start()
     }
 
@@ -134,11 +147,18 @@ impl Multishot for Ticks {
         Start::Timer(self.deadline_ns)
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, _place: &mut readiness::Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, _place: &mut sim::Place<'_>) -> Start {
+        Start::Timer(self.deadline_ns)
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, _place: &mut iocp::Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }
 
@@ -153,7 +173,7 @@ impl Multishot for Ticks {
     }
 
     fn ended(&mut self, _io: &Io, _op: Op, result: i32) -> Rearm {
-        if result < 0 && result != -libc::EINTR { Rearm::Done(result) } else { Rearm::Again }
+        if result < 0 && result != -code::INTERRUPTED { Rearm::Done(result) } else { Rearm::Again }
     }
 
     fn discard(&mut self, _completion: Completion) {}

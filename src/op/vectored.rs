@@ -1,40 +1,55 @@
 //! Receiving into several buffers, and sending from several, in one call.
 //!
 //! Sources: recvmsg(2), sendmsg(2).
-#![expect(unsafe_code, reason = "message headers are zeroed as C wants them")]
+#![cfg_attr(unix, expect(unsafe_code, reason = "message headers are zeroed as C wants them"))]
 
 use std::io;
+#[cfg(unix)]
 use std::mem::MaybeUninit;
+#[cfg(unix)]
 use std::os::fd::AsRawFd;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
 use super::tries::Tries;
-use super::vectors::{VECTORS_MAX, Vectors, len_of_all, written_to_all};
+#[cfg(unix)]
+use super::vectors::VECTORS_MAX;
+use super::vectors::{Vectors, len_of_all, written_to_all};
 use super::{Direction, Operation, Start, Step};
+#[cfg(unix)]
 use crate::buf::{bytes, room};
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness::{self, Interest};
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::NO_ROOM;
+#[cfg(unix)]
 use crate::net::system;
 use crate::{Io, IoBuf, IoBufMut};
 
 /// A message header and its vectors, at an address that the record keeps.
 pub(crate) struct Message {
+    #[cfg(unix)]
     header: libc::msghdr,
     vectors: Vectors,
 }
 
 impl Message {
     pub(crate) fn new() -> Message {
-        // SAFETY: zero is a valid value of the C structure: null pointers and no lengths.
-        let header = unsafe { MaybeUninit::zeroed().assume_init() };
-        Message { header, vectors: Vectors::new() }
+        Message {
+            // SAFETY: zero is a valid value of the C structure: null pointers and no lengths.
+            #[cfg(unix)]
+            header: unsafe { MaybeUninit::zeroed().assume_init() },
+            vectors: Vectors::new(),
+        }
     }
 
+    #[cfg(unix)]
     fn header(&mut self) -> *mut libc::msghdr {
         let (vectors, count) = self.vectors.as_raw();
         self.header.msg_iov = vectors.cast_mut();
@@ -44,6 +59,7 @@ impl Message {
 }
 
 /// What a call returned that gives a size, or an error.
+#[cfg(unix)]
 pub(crate) fn sized(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
@@ -75,6 +91,7 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
         }
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Some(message) = self.describe() else { return Start::Ready(NO_ROOM) };
         place.transfer(Interest::Readable, message.vectors.len(), |socket| {
@@ -83,6 +100,7 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
         })
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let rooms = self.bufs.iter_mut().map(room).filter(|room| !room.is_empty());
         let mut rooms = rooms.take(VECTORS_MAX).peekable();
@@ -90,6 +108,14 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
             return Start::Ready(NO_ROOM);
         }
         place.recv_vectored(rooms)
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        match self.describe() {
+            Some(message) => place.recv_vectored(&mut message.vectors),
+            None => Start::Ready(NO_ROOM),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -137,6 +163,7 @@ impl<B: IoBuf> Operation for SendVectored<B> {
             .submit(place, |more| entry.flags((libc::MSG_NOSIGNAL | more).cast_unsigned()).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Some(message) = self.describe() else { return Start::Ready(0) };
         place.transfer(Interest::Writable, message.vectors.len(), |socket| {
@@ -146,6 +173,7 @@ impl<B: IoBuf> Operation for SendVectored<B> {
         })
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let (mut pieces, mut count, mut skip) = ([&[][..]; VECTORS_MAX], 0, self.sent);
         for buf in &self.bufs {
@@ -157,6 +185,14 @@ impl<B: IoBuf> Operation for SendVectored<B> {
             }
         }
         if count == 0 { Start::Ready(0) } else { place.send_vectored(&pieces[..count]) }
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        match self.describe() {
+            Some(message) => place.send_vectored(&message.vectors),
+            None => Start::Ready(0),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -7,16 +7,37 @@
 
 use std::ptr;
 
+#[cfg(windows)]
+use windows_sys::Win32::Networking::WinSock::WSABUF;
+
 use super::recv::{TRANSFER_MAX, written};
+#[cfg(unix)]
 use crate::fs::Terms;
 use crate::{IoBuf, IoBufMut};
 
 pub(super) const VECTORS_MAX: usize = 16;
 
-const EMPTY: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+/// A buffer, as the system has it.
+#[cfg(unix)]
+pub(crate) type Vector = libc::iovec;
+#[cfg(windows)]
+pub(crate) type Vector = WSABUF;
+
+#[cfg(unix)]
+const fn vector(at: *mut u8, len: usize) -> Vector {
+    libc::iovec { iov_base: at.cast(), iov_len: len }
+}
+
+#[cfg(windows)]
+#[expect(clippy::cast_possible_truncation, reason = "a call takes less (P29)")]
+const fn vector(at: *mut u8, len: usize) -> Vector {
+    WSABUF { buf: at, len: len as u32 }
+}
+
+const EMPTY: Vector = vector(ptr::null_mut(), 0);
 
 pub(crate) struct Vectors {
-    vectors: [libc::iovec; VECTORS_MAX],
+    vectors: [Vector; VECTORS_MAX],
     count: usize,
     /// Bytes of all of them.
     len: usize,
@@ -60,7 +81,7 @@ impl Vectors {
     fn push(&mut self, at: *mut u8, len: usize, len_max: usize) {
         let len = len.min(len_max.min(TRANSFER_MAX) - self.len);
         if len > 0 && self.count < VECTORS_MAX {
-            self.vectors[self.count] = libc::iovec { iov_base: at.cast(), iov_len: len };
+            self.vectors[self.count] = vector(at, len);
             self.count += 1;
             self.len += len;
         }
@@ -71,6 +92,7 @@ impl Vectors {
         self.len
     }
 
+    #[cfg(unix)]
     /// The result, where one of them, or the offset, is not as Direct I/O on the file asks for.
     pub(crate) fn refused(&self, terms: Terms, offset: u64) -> Option<i32> {
         let vectors = &self.vectors[..self.count];
@@ -81,8 +103,17 @@ impl Vectors {
 
     /// The vectors for a call, and how many: an empty one where there are none, for some systems
     /// refuse to be given no vector.
-    pub(crate) fn as_raw(&self) -> (*const libc::iovec, i32) {
+    #[cfg(unix)]
+    pub(crate) fn as_raw(&self) -> (*const Vector, i32) {
         (self.vectors.as_ptr(), if self.count < 2 { 1 } else { self.count as i32 })
+    }
+}
+
+#[cfg(windows)]
+impl Vectors {
+    /// The vectors for a call.
+    pub(crate) fn as_slice(&self) -> &[Vector] {
+        &self.vectors[..self.count]
     }
 }
 

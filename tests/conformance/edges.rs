@@ -2,15 +2,18 @@
 //! and that hold on every driver.
 
 use std::cell::Cell;
-use std::io::{ErrorKind, Read, Write};
+#[cfg(unix)]
+use std::io::Read;
+use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::real;
 use socket2::SockRef;
-use tigereye::{BufferPool, Descriptor, Io, Next, TcpListener, TcpStream, is_cancelled};
+#[cfg(unix)]
+use tigereye::Descriptor;
+use tigereye::{BufferPool, Io, Next, TcpListener, TcpStream, is_cancelled};
 
 use super::{Log, any, finish, pair, read, run_until_stop, shared_pair};
 
@@ -286,6 +289,7 @@ fn p73_all_who_wait_for_readiness_are_served() {
 }
 
 #[test]
+#[cfg(unix)]
 fn p72_regular_files_and_devices_are_ready_at_once() {
     let io = Io::new().unwrap();
     // A program is a file, wherever it runs.
@@ -303,6 +307,7 @@ fn p72_regular_files_and_devices_are_ready_at_once() {
 }
 
 #[test]
+#[cfg(unix)]
 fn readiness_comes_again_as_often_as_it_is_asked_for() {
     let io = Io::new().unwrap();
     let (reader, mut writer) = std::io::pipe().unwrap();
@@ -351,8 +356,9 @@ fn a_stream_that_is_given_away_blocks() {
     finish(&io);
     let mut streams = streams.take();
     let (mut near, mut far) = (streams.pop().unwrap(), streams.pop().unwrap());
+    #[cfg(unix)]
     for stream in [&near, &far] {
-        let flags = rustix::fs::fcntl_getfl(stream.as_fd()).unwrap();
+        let flags = rustix::fs::fcntl_getfl(stream).unwrap();
         assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK));
     }
     // And comes back as a driver wants it.

@@ -6,20 +6,27 @@
 #[path = "../common/alone.rs"]
 mod alone;
 mod closing;
+#[cfg(unix)]
 mod data_files;
+#[cfg(unix)]
 mod descriptors;
 mod detached;
+#[cfg(unix)]
 mod direct;
 mod edges;
 mod ends;
+#[cfg(unix)]
 mod file_parts;
+#[cfg(unix)]
 mod files;
 mod flow;
 mod huge;
 mod life;
 mod multishot;
 mod options;
+#[cfg(unix)]
 mod passing;
+#[cfg(unix)]
 mod paths;
 #[path = "../common/patient.rs"]
 mod patient;
@@ -30,10 +37,15 @@ mod races;
 mod real;
 mod remote;
 mod rules;
+#[cfg(unix)]
 #[path = "../common/scratch.rs"]
 mod scratch;
+#[cfg(unix)]
 mod send_file;
+#[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod simulated;
 #[cfg(target_os = "linux")]
 mod splice;
 mod storm;
@@ -42,7 +54,9 @@ mod tcp;
 mod timers;
 mod udp;
 mod udp_socket;
+#[cfg(unix)]
 mod unix;
+#[cfg(unix)]
 mod unix_datagram;
 
 use std::cell::{Cell, RefCell};
@@ -53,6 +67,19 @@ use std::time::Duration;
 
 use peer::{Peer, is_simulated};
 use tigereye::{AsSource, Io, Source, TcpStream};
+
+/// The system's codes that tests compare with.
+mod code {
+    #[cfg(unix)]
+    pub(crate) use libc::{EDESTADDRREQ as NO_PEER, EINVAL as INVALID, EMSGSIZE as TOO_LONG};
+    /// `WSAENOTCONN`, `WSAEINVAL`, `WSAEMSGSIZE`.
+    #[cfg(windows)]
+    pub(crate) const NO_PEER: i32 = 10057;
+    #[cfg(windows)]
+    pub(crate) const INVALID: i32 = 10022;
+    #[cfg(windows)]
+    pub(crate) const TOO_LONG: i32 = 10040;
+}
 
 /// Longer than any test takes, on the busiest machine: what is in flight after it hangs.
 const HANG: Duration = Duration::from_secs(120);

@@ -8,14 +8,14 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tigereye::{
-    BufferPool, Descriptor, Io, Next, Signal, TcpListener, TcpStream, UdpSocket, UnixDatagram,
-    is_cancelled,
-};
+use tigereye::{BufferPool, Io, Next, TcpListener, TcpStream, UdpSocket, is_cancelled};
+#[cfg(unix)]
+use tigereye::{Descriptor, Signal, UnixDatagram};
 
 use crate::patient::read_some;
 use crate::peer::Peer;
 use crate::real;
+#[cfg(unix)]
 use crate::scratch::Scratch;
 use crate::{HANG, Log, Random, any, finish, pair, pattern, shared_pair, small_pair};
 
@@ -318,7 +318,7 @@ fn assert_closed(mut far: std::net::TcpStream) {
     }
 }
 
-const KINDS: u32 = 24;
+const KINDS: u32 = if cfg!(unix) { 24 } else { 17 };
 
 /// Starts one of each kind that can wait, all of which wait while the value returned lives.
 fn start_all_kinds(
@@ -370,11 +370,15 @@ fn start_all_kinds(
     let (end, socket) = (put("recv_from_each"), UdpSocket::bind(io, any()).unwrap());
     let wide = BufferPool::new(io, 2, 100).unwrap();
     io.recv_from_each(socket, &wide, |_s, _io, _d| Next::Stop, move |_s, _io, r| end(r.err()));
-    let unix = start_with_unix_datagrams(io, log);
-    (far, peer, [one, two, three, four], trigger, pool, unix, start_with_descriptors(io, log))
+    #[cfg(unix)]
+    let unix = (start_with_unix_datagrams(io, log), start_with_descriptors(io, log));
+    #[cfg(windows)]
+    let unix = ();
+    (far, peer, [one, two, three, four], trigger, pool, unix)
 }
 
 /// As [`start_all_kinds`], those with datagrams of Unix sockets.
+#[cfg(unix)]
 fn start_with_unix_datagrams(io: &Io, log: &Log<(&'static str, std::io::Error)>) -> impl Sized {
     let put = |name| {
         let log = log.clone();
@@ -400,6 +404,7 @@ fn start_with_unix_datagrams(io: &Io, log: &Log<(&'static str, std::io::Error)>)
 }
 
 /// As [`start_all_kinds`], those that take any descriptor or none.
+#[cfg(unix)]
 fn start_with_descriptors(io: &Io, log: &Log<(&'static str, std::io::Error)>) -> impl Sized {
     let put = |name| {
         let log = log.clone();

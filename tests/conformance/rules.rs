@@ -7,14 +7,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tigereye::{
-    BufferPool, ConnectOptions, Io, Next, Op, TcpListener, TcpStream, UdpSocket, UnixDatagram,
-    is_at_capacity, is_cancelled,
+    BufferPool, ConnectOptions, Io, Next, Op, TcpListener, TcpStream, UdpSocket, is_at_capacity,
+    is_cancelled,
 };
 
 use crate::peer::Peer;
 use crate::real;
+#[cfg(unix)]
 use crate::scratch::Scratch;
 use crate::{HANG, Log, any, finish, pair, pattern, shared_pair};
+#[cfg(unix)]
+use tigereye::UnixDatagram;
 
 type Names = Log<&'static str>;
 
@@ -55,10 +58,13 @@ fn start_what_is_done_at_once(io: &Io, names: &Names) -> u32 {
     io.send_all(Rc::clone(&stream), "", move |_s, _io, _buf, _result| done());
     let done = put("send_zero_copy");
     io.send_zero_copy(Rc::clone(&stream), "x", move |_s, _io, _buf, _result| done());
-    let done = put("send_file of nothing");
-    io.send_file(Rc::clone(&stream), &*stream, 0, 0, move |_s, _io, _result| done());
-    let done = put("splice of nothing");
-    io.splice(Rc::clone(&stream), &*stream, 0, move |_s, _io, _result| done());
+    #[cfg(unix)]
+    {
+        let done = put("send_file of nothing");
+        io.send_file(Rc::clone(&stream), &*stream, 0, 0, move |_s, _io, _result| done());
+        let done = put("splice of nothing");
+        io.splice(Rc::clone(&stream), &*stream, 0, move |_s, _io, _result| done());
+    }
     let done = put("readable");
     io.readable(Rc::clone(&stream), move |_s, _io, _result| done());
     let done = put("writable");
@@ -124,6 +130,7 @@ fn start_what_has_datagrams(io: &Io, names: &Names) -> u32 {
 }
 
 /// As above, for those of Unix sockets.
+#[cfg(unix)]
 fn start_what_has_unix_datagrams(io: &Io, names: &Names, place: &Scratch) -> u32 {
     let (path, pool) = (place.join("s"), BufferPool::new(io, 4, 256).unwrap());
     let socket = Rc::new(UnixDatagram::bind(io, &path).unwrap());
@@ -156,8 +163,12 @@ fn rule1_one_callback_and_never_inside_the_submitting_call() {
     let mut count = start_what_is_done_at_once(&io, &names);
     count += start_what_accepts_and_connects(&io, &names);
     count += start_what_has_datagrams(&io, &names);
+    #[cfg(unix)]
     let place = Scratch::new();
-    count += start_what_has_unix_datagrams(&io, &names, &place);
+    #[cfg(unix)]
+    {
+        count += start_what_has_unix_datagrams(&io, &names, &place);
+    }
     assert_eq!(names.take(), [""; 0], "never inside the call");
     finish(&io);
     let mut all = names.take();

@@ -1,6 +1,7 @@
 //! Timers and the order of callbacks.
 
 use std::cell::Cell;
+use std::io::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -279,4 +280,24 @@ fn run_for_waits_as_long_as_it_says() {
     io.run_for(20 * MS).unwrap();
     assert!(now(&io) - before >= 20 * MS);
     assert_eq!(io.in_flight(), 1);
+}
+
+/// A process is held up by its callbacks, or stopped by the system, for longer than a deadline;
+/// what the operation waited for had come in time.
+#[test]
+fn what_has_come_goes_before_a_deadline_that_passed_meanwhile() {
+    let io = Io::new().unwrap();
+    let log = Log::new();
+    let (stream, mut peer) = pair(&io);
+    let op = io.recv(stream, Vec::with_capacity(8), {
+        let log = log.clone();
+        move |_stream, _io, buf, result| log.put(result.map(|_count| buf))
+    });
+    // It is on its way to the system.
+    io.poll().unwrap();
+    io.deadline(op, 10 * MS);
+    peer.write_all(b"in time").unwrap();
+    std::thread::sleep(20 * MS);
+    finish(&io);
+    assert_eq!(log.one().unwrap(), b"in time");
 }

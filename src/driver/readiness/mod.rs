@@ -33,17 +33,11 @@ mod poller;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use super::Interest;
 use alarm::Alarm;
 pub(crate) use place::Place;
 pub(crate) use poller::Waker;
 use poller::{MioPoller, Poller, TELLS_OF_URGENT_DATA};
-
-/// Which readiness a call waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Interest {
-    Readable,
-    Writable,
-}
 
 /// The longest wait in one call: longer ones are taken up again. Pollers count in milliseconds of
 /// 31 bits.

@@ -41,6 +41,7 @@ mod random;
 mod slab;
 mod socket;
 mod trace;
+mod turn;
 mod world;
 
 use super::readiness::Interest;

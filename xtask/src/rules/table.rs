@@ -57,7 +57,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[Edit {
             file: CORE,
             after: "fn start_again",
-            find: "return Some(-libc::ECANCELED);",
+            find: "return Some(-code::CANCELED);",
             replace: "return None;",
         }],
         SUITE,
@@ -340,11 +340,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     change(
         // In the driver the flag changes nothing: io_uring adds it to every send by itself.
         "P35: send_now raises SIGPIPE",
-        &[edit(
-            "src/net/stream.rs",
-            "libc::MSG_DONTWAIT | system::SEND_FLAGS",
-            "libc::MSG_DONTWAIT",
-        )],
+        &[edit("src/net/system.rs", "libc::MSG_DONTWAIT | SEND_FLAGS", "libc::MSG_DONTWAIT")],
         "signals",
         "p35_no_send_raises_a_signal",
     ),
@@ -638,8 +634,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "P07: a loop without io_uring is an error",
         &[edit(
             "src/driver/choice.rs",
-            "Err(error) if is_anyones(&error) => return Err(error),",
-            "Err(error) if !is_anyones(&error) => return Err(error),",
+            "is_none() || is_anyones(&error) => return Err(error),",
+            "is_none() || !is_anyones(&error) => return Err(error),",
         )],
         "fallback",
         "p07_a_filter_that_forbids_io_uring_leaves_readiness",

@@ -1,0 +1,199 @@
+//! The blocks that stand for overlapped calls: the system writes to one from the call until its
+//! packet is in the port.
+//!
+//! I1. A block's address never changes.
+//! I2. A block is free again when its packet was taken from the port, or when its call had its result
+//!     at once, so that none will come. So a late packet finds its own block, never that of another
+//!     call; and whoever it was for may be gone, for it names an operation by its generation.
+//! I3. Blocks that are in flight when the driver goes are never freed.
+#![expect(unsafe_code, reason = "the system writes to blocks, and gives their addresses back")]
+
+use std::cell::UnsafeCell;
+
+use windows_sys::Win32::System::IO::OVERLAPPED;
+
+use super::afd::Request;
+use crate::op::Op;
+use crate::raw::RawFd;
+use crate::slot::NONE;
+
+/// Blocks are allocated so many at a time.
+const CHUNK: usize = 64;
+
+/// What is known of an overlapped call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    /// Whose it is; of nobody in a free block.
+    pub(super) op: Op,
+    pub(super) fd: RawFd,
+    pub(super) kind: Kind,
+    /// The driver was asked to take it back.
+    pub(super) cancelled: bool,
+}
+
+/// What a packet says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// How many bytes were moved.
+    Count,
+    /// That the socket is ready, which is all that was asked.
+    Readiness,
+    /// That the socket is ready: the operation tries again.
+    TryAgain,
+}
+
+/// A block. What the system writes to comes first, so that its address is the block's.
+#[repr(C)]
+pub(super) struct Block {
+    overlapped: OVERLAPPED,
+    /// Where calls that receive want flags, in and out.
+    flags: u32,
+    /// Where readiness is asked for.
+    request: Request,
+    number: u32,
+    /// In a free block: the next free one.
+    next: u32,
+    call: Call,
+}
+
+pub(super) struct Blocks {
+    chunks: Vec<Box<[UnsafeCell<Block>; CHUNK]>>,
+    free: u32,
+    in_flight: usize,
+    /// The block of an operation, by the number of its slot: it has one call at a time.
+    by_slot: Vec<u32>,
+}
+
+/// A block that is in flight.
+#[derive(Clone, Copy)]
+pub(super) struct InFlight(*mut Block);
+
+impl InFlight {
+    /// The block of a packet.
+    ///
+    /// # Safety
+    /// The packet must be of a call that was given this driver's block, and be the first one.
+    pub(super) unsafe fn of_packet(overlapped: *mut OVERLAPPED) -> InFlight {
+        InFlight(overlapped.cast())
+    }
+
+    /// For the system.
+    pub(super) fn overlapped(self) -> *mut OVERLAPPED {
+        self.0.cast()
+    }
+
+    /// For the system: flags of a call that receives.
+    pub(super) fn flags(self) -> *mut u32 {
+        // SAFETY: it is a block (I1); only an address is made.
+        unsafe { &raw mut (*self.0).flags }
+    }
+
+    /// For the system: what readiness is asked for.
+    pub(super) fn request(self) -> *mut Request {
+        // SAFETY: as for `flags`.
+        unsafe { &raw mut (*self.0).request }
+    }
+
+    pub(super) fn call(self) -> Call {
+        // SAFETY: it is a block, whose `call` the system does not know of.
+        unsafe { (*self.0).call }
+    }
+
+    fn number(self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.0).number }
+    }
+
+    pub(super) fn set_cancelled(self) {
+        // SAFETY: as above; nobody holds a reference into a block.
+        unsafe { (*self.0).call.cancelled = true };
+    }
+
+    /// What the system says of the call, and how many bytes it moved, once it has let go.
+    pub(super) fn outcome(self) -> (i32, usize) {
+        // SAFETY: the system wrote it before the packet, or before the call returned (I2).
+        let OVERLAPPED { Internal: status, InternalHigh: count, .. } =
+            unsafe { (*self.0).overlapped };
+        #[expect(clippy::cast_possible_truncation, reason = "an NTSTATUS has 32 bits")]
+        (status as i32, count)
+    }
+}
+
+impl Blocks {
+    pub(super) fn new() -> Blocks {
+        Blocks { chunks: Vec::new(), free: NONE, in_flight: 0, by_slot: Vec::new() }
+    }
+
+    fn at(&self, number: u32) -> InFlight {
+        let number = number as usize;
+        InFlight(self.chunks[number / CHUNK][number % CHUNK].get())
+    }
+
+    /// A block for a call that starts from the offset 0.
+    pub(super) fn take(&mut self, call: Call) -> InFlight {
+        if self.free == NONE {
+            self.grow();
+        }
+        let block = self.at(self.free);
+        // SAFETY: a free block is nobody else's (I2).
+        let inner = unsafe { &mut *block.0 };
+        self.free = inner.next;
+        inner.overlapped = OVERLAPPED::default();
+        inner.flags = 0;
+        inner.call = call;
+        let slot = call.op.index as usize;
+        if slot >= self.by_slot.len() {
+            self.by_slot.resize(slot + 1, NONE);
+        }
+        self.by_slot[slot] = inner.number;
+        self.in_flight += 1;
+        block
+    }
+
+    fn grow(&mut self) {
+        let first = u32::try_from(self.chunks.len() * CHUNK).unwrap_or(NONE);
+        self.chunks.push(Box::new(std::array::from_fn(|at| {
+            let number = first + u32::try_from(at).unwrap_or(0);
+            let next = if at + 1 < CHUNK { number + 1 } else { NONE };
+            let call = Call { op: Op::ENDED, fd: -1, kind: Kind::Count, cancelled: false };
+            UnsafeCell::new(Block {
+                overlapped: OVERLAPPED::default(),
+                flags: 0,
+                request: Request::NONE,
+                number,
+                next,
+                call,
+            })
+        })));
+        self.free = first;
+    }
+
+    /// The block of an operation that the system has.
+    pub(super) fn find(&self, op: Op) -> Option<InFlight> {
+        let number = *self.by_slot.get(op.index as usize)?;
+        let block = (number != NONE).then(|| self.at(number))?;
+        (block.call().op == op).then_some(block)
+    }
+
+    /// The system has let go of a block (I2).
+    pub(super) fn put_back(&mut self, block: InFlight) {
+        let op = block.call().op;
+        assert!(op != Op::ENDED, "a block is put back once");
+        self.by_slot[op.index as usize] = NONE;
+        // SAFETY: the system does not use it any more, and nobody else does.
+        let inner = unsafe { &mut *block.0 };
+        inner.call.op = Op::ENDED;
+        inner.next = self.free;
+        self.free = block.number();
+        self.in_flight -= 1;
+    }
+}
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        if self.in_flight > 0 {
+            // I3.
+            std::mem::forget(std::mem::take(&mut self.chunks));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Completion ports: Windows.
+//!
+//! ```text
+//!  row ─overlapped call─▶ done at once, no packet ─▶ ready
+//!              └─▶ pending: its block is the system's ──packet──▶ port ─▶ completion, block free
+//! ```
+//!
+//! I1. A handle's packets come to this port from its first operation on, and to no other one ever
+//!     after (P80): one that was not used yet can go to another loop.
+//! I2. A call that is done at once posts no packet, where its handle was told so
+//!     (`FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`), which is safe only with a provider whose sockets are
+//!     the system's own handles (P76); else the packet is waited for.
+//! I3. A cancel asks; the packet answers. An aborted call that nobody asked back is made again (P77).
+//!
+//! Sources: "I/O Completion Ports", SetFileCompletionNotificationModes, CancelIoEx in Microsoft's
+//! documentation.
+#![expect(unsafe_code, reason = "packets name blocks by address")]
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windows_sys::Win32::Foundation::STATUS_CANCELLED;
+use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED_ENTRY};
+
+use crate::error::{code, to_raw};
+use crate::fs::AllTerms;
+use crate::net::system;
+use crate::offload::Calls;
+use crate::op::{Completion, Op};
+use crate::queue::Queue;
+use crate::raw::RawFd;
+
+mod afd;
+mod blocks;
+mod place;
+mod port;
+
+use afd::Afd;
+use blocks::{Blocks, InFlight, Kind};
+pub(crate) use place::Place;
+use port::{Port, Timer};
+
+/// What is known of a handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Association {
+    None,
+    /// Each call that succeeds posts a packet.
+    AllPackets,
+    /// A call that succeeds at once posts none.
+    SkipsDone,
+}
+
+/// Wakes the loop from any thread.
+#[derive(Debug)]
+pub(crate) struct Waker(Arc<Port>);
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        self.0.post();
+    }
+}
+
+pub(crate) struct Iocp {
+    port: Arc<Port>,
+    waker: Arc<Waker>,
+    timer: Timer,
+    packets: Box<[OVERLAPPED_ENTRY]>,
+    blocks: Blocks,
+    /// Opened when readiness is first asked for.
+    afd: Option<Afd>,
+    /// By the number of the handle.
+    associations: Vec<Association>,
+    system_calls: u64,
+}
+
+impl Iocp {
+    pub(crate) fn new(entries: u32) -> io::Result<Iocp> {
+        system::start_winsock();
+        let port = Arc::new(Port::new()?);
+        let entries = entries.clamp(1, 1 << 15) as usize;
+        Ok(Iocp {
+            waker: Arc::new(Waker(Arc::clone(&port))),
+            port,
+            timer: Timer::new(),
+            packets: vec![OVERLAPPED_ENTRY::default(); entries].into_boxed_slice(),
+            blocks: Blocks::new(),
+            afd: None,
+            associations: Vec::new(),
+            system_calls: 0,
+        })
+    }
+
+    pub(crate) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    pub(crate) fn system_calls(&self) -> u64 {
+        self.system_calls
+    }
+
+    pub(crate) fn place<'a>(
+        &'a mut self,
+        op: Op,
+        fd: RawFd,
+        handle: u32,
+        _calls: &'a Calls,
+        _terms: &'a AllTerms,
+    ) -> Place<'a> {
+        Place { fd, op, handle, driver: self }
+    }
+
+    /// Has a handle's packets come to this loop's port.
+    fn associate(&mut self, fd: RawFd, handle: u32) -> io::Result<Association> {
+        let at = handle as usize;
+        if at >= self.associations.len() {
+            self.associations.resize(at + 1, Association::None);
+        }
+        if self.associations[at] == Association::None {
+            self.system_calls += 2;
+            self.port.associate(system::handle(fd))?;
+            let skips = system::skip_packets_of_the_done(fd);
+            self.associations[at] =
+                if skips { Association::SkipsDone } else { Association::AllPackets };
+        }
+        Ok(self.associations[at])
+    }
+
+    /// Asks for an operation back; it completes.
+    pub(crate) fn cancel(&mut self, op: Op) {
+        let Some(block) = self.blocks.find(op) else { return };
+        block.set_cancelled();
+        self.system_calls += 1;
+        let on = match (block.call().kind, &self.afd) {
+            (Kind::Readiness | Kind::TryAgain, Some(afd)) => afd.handle(),
+            _ => system::handle(block.call().fd),
+        };
+        // SAFETY: the handle is open while the operation is pending on it. Where nothing is found
+        // to cancel, the packet is on its way (P77).
+        unsafe { CancelIoEx(on, block.overlapped()) };
+    }
+
+    /// A handle is about to be closed or given away: nothing is pending on it.
+    pub(crate) fn forget(&mut self, handle: u32) {
+        if let Some(association) = self.associations.get_mut(handle as usize) {
+            *association = Association::None;
+        }
+    }
+
+    /// Waits for packets (`None`: for ever, zero: not at all), and makes completions of them.
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        ready: &mut Queue<Completion>,
+    ) -> io::Result<()> {
+        self.system_calls += 1;
+        let timeout = self.timer.start(timeout);
+        for packet in self.port.take(&mut self.packets, timeout)? {
+            if packet.lpOverlapped.is_null() {
+                // The waker's.
+                continue;
+            }
+            // SAFETY: all other packets are of calls that were given a block of this driver's, each
+            // of which posts one: handles belong to the port, and the port to the driver.
+            let block = unsafe { InFlight::of_packet(packet.lpOverlapped) };
+            let completion = completion_of(block);
+            self.blocks.put_back(block);
+            ready.push_back(completion);
+        }
+        Ok(())
+    }
+}
+
+fn completion_of(block: InFlight) -> Completion {
+    let (op, result) = (block.call().op, result_of(block));
+    if block.call().kind == Kind::TryAgain && result != -code::CANCELED {
+        // Where readiness could not be told, the call says what is wrong.
+        return Completion::try_again(op);
+    }
+    let Op { index, generation } = op;
+    Completion { index, generation, result, flags: 0 }
+}
+
+/// What a call that is over has for a result.
+fn result_of(block: InFlight) -> i32 {
+    let (call, (status, count)) = (block.call(), block.outcome());
+    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    match status {
+        // What was done before a cancel took effect is done.
+        STATUS_CANCELLED if count > 0 => count,
+        STATUS_CANCELLED if call.cancelled => -code::CANCELED,
+        STATUS_CANCELLED => -code::INTERRUPTED,
+        0.. if call.kind != Kind::Count => 1,
+        0.. => count,
+        _ => to_raw(&system::failure(call.fd, block.overlapped())),
+    }
+}

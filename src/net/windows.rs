@@ -1,0 +1,380 @@
+//! What Windows does differently from Unix, or what no crate wraps: one small function each.
+//!
+//! Sources, in Microsoft's documentation: the page of each function that is called, and where one
+//! is not enough, the one that is named beside the call.
+#![expect(unsafe_code, reason = "system calls that no crate wraps in this form")]
+
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::ptr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::Networking::WinSock::{
+    LPFN_ACCEPTEX, LPFN_CONNECTEX, SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER,
+    SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT,
+    SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR, SOL_SOCKET, WSA_IO_PENDING, WSABUF,
+    WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH, WSAEMSGSIZE, WSAENETRESET,
+    WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX,
+    WSAID_CONNECTEX, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv, WSARecvFrom, WSASend, XP1_IFS_HANDLES,
+    getsockopt, setsockopt,
+};
+use windows_sys::Win32::Storage::FileSystem::SetFileCompletionNotificationModes;
+use windows_sys::Win32::System::IO::OVERLAPPED;
+use windows_sys::Win32::System::WindowsProgramming::{
+    FILE_SKIP_COMPLETION_PORT_ON_SUCCESS, FILE_SKIP_SET_EVENT_ON_HANDLE,
+};
+use windows_sys::core::GUID;
+
+use crate::raw::{OwnedFd, RawFd};
+
+/// The system's number of a socket.
+pub(crate) fn socket(fd: RawFd) -> SOCKET {
+    // Handles are extended with their sign (raw.rs).
+    fd as isize as SOCKET
+}
+
+/// The same, for calls that take any handle: sockets of the system's own providers are handles.
+pub(crate) fn handle(fd: RawFd) -> HANDLE {
+    ptr::without_provenance_mut(socket(fd))
+}
+
+/// Winsock must be started once in a process (WSAStartup); the standard library does that with its
+/// first socket.
+pub(crate) fn start_winsock() {
+    static STARTED: OnceLock<()> = OnceLock::new();
+    STARTED.get_or_init(|| {
+        // What it says does not matter: whoever makes a socket finds out.
+        drop(std::net::UdpSocket::bind(("127.0.0.1", 0)));
+    });
+}
+
+/// What a call says that returns 0, or `SOCKET_ERROR` and leaves a code.
+fn checked(result: i32) -> io::Result<()> {
+    if result == SOCKET_ERROR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// As [`checked`], of a call that says whether it succeeded.
+fn succeeded(result: i32) -> io::Result<()> {
+    if result == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Whether a call goes on, and will post a packet.
+pub(crate) fn is_pending(error: &io::Error) -> bool {
+    // The code is the same as `ERROR_IO_PENDING`.
+    error.raw_os_error() == Some(WSA_IO_PENDING)
+}
+
+/// Has calls that are done at once post no packet; says whether that is so. It is not safe with a
+/// provider whose sockets are no handles of the system's: one above it may post packets all the same
+/// (P76; "SetFileCompletionNotificationModes", remarks).
+pub(crate) fn skip_packets_of_the_done(fd: RawFd) -> bool {
+    let mut info = MaybeUninit::<WSAPROTOCOL_INFOW>::zeroed();
+    let mut len = i32::try_from(size_of::<WSAPROTOCOL_INFOW>()).unwrap_or(0);
+    let at = info.as_mut_ptr().cast();
+    // SAFETY: the structure and its length are valid for the call.
+    let result = unsafe { getsockopt(socket(fd), SOL_SOCKET, SO_PROTOCOL_INFOW, at, &raw mut len) };
+    if result != 0 {
+        return false;
+    }
+    // SAFETY: it was zeroed, which is a value of it, or the system wrote it.
+    let info = unsafe { info.assume_init() };
+    let modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
+    let modes = u8::try_from(modes).unwrap_or(0);
+    info.dwServiceFlags1 & XP1_IFS_HANDLES != 0
+        // SAFETY: the handle is open during the call.
+        && unsafe { SetFileCompletionNotificationModes(handle(fd), modes) } != 0
+}
+
+/// Why a call failed that is over, in Winsock's words.
+pub(crate) fn failure(fd: RawFd, overlapped: *mut OVERLAPPED) -> io::Error {
+    let (mut count, mut flags) = (0, 0);
+    let (count, flags) = (&raw mut count, &raw mut flags);
+    // SAFETY: the block is of a call on this socket, and the numbers live during the call.
+    let result = unsafe { WSAGetOverlappedResult(socket(fd), overlapped, count, 0, flags) };
+    match succeeded(result) {
+        Err(error) => error,
+        Ok(()) => io::ErrorKind::InvalidData.into(),
+    }
+}
+
+/// Receives (WSARecv).
+pub(crate) fn recv(
+    socket: SOCKET,
+    buffers: &[WSABUF],
+    overlapped: *mut OVERLAPPED,
+    flags: *mut u32,
+) -> io::Result<()> {
+    let (at, count) = (buffers.as_ptr(), u32::try_from(buffers.len()).unwrap_or(u32::MAX));
+    // SAFETY: the system copies the list of buffers; they and the block stay until the packet is
+    // there (blocks.rs, I2; slots keep an operation's buffer until it completes).
+    checked(unsafe { WSARecv(socket, at, count, ptr::null_mut(), flags, overlapped, None) })
+}
+
+/// Sends (WSASend).
+pub(crate) fn send(
+    socket: SOCKET,
+    buffers: &[WSABUF],
+    overlapped: *mut OVERLAPPED,
+) -> io::Result<()> {
+    let (at, count) = (buffers.as_ptr(), u32::try_from(buffers.len()).unwrap_or(u32::MAX));
+    // SAFETY: as for `recv`; the bytes are only read.
+    checked(unsafe { WSASend(socket, at, count, ptr::null_mut(), 0, overlapped, None) })
+}
+
+/// A function that Winsock's providers have beside the documented table ("WSAIoctl",
+/// `SIO_GET_EXTENSION_FUNCTION_POINTER`); `F` is an optional pointer.
+fn extension<F>(socket: SOCKET, id: &GUID) -> io::Result<F> {
+    const { assert!(size_of::<F>() == size_of::<usize>()) };
+    let mut function = MaybeUninit::<F>::zeroed();
+    let (mut len, size) = (0, size_of::<F>() as u32);
+    let (id, at) = (ptr::from_ref(id).cast(), function.as_mut_ptr().cast());
+    let (of, id_size) = (SIO_GET_EXTENSION_FUNCTION_POINTER, size_of::<GUID>() as u32);
+    let (len, none) = (&raw mut len, ptr::null_mut());
+    // SAFETY: both structures and their lengths are valid for the call, which does not overlap.
+    checked(unsafe { WSAIoctl(socket, of, id, id_size, at, size, len, none, None) })?;
+    // SAFETY: the system wrote a pointer; zero is `None`.
+    Ok(unsafe { function.assume_init() })
+}
+
+fn unsupported() -> io::Error {
+    io::ErrorKind::Unsupported.into()
+}
+
+/// Bytes of an address as AcceptEx wants room for it: 16 more than the longest one takes.
+const ADDRESS_ROOM: usize = size_of::<socket2::SockAddrStorage>() + 16;
+/// Where it writes both ends' addresses, which the updated context knows as well.
+pub(crate) type AddressRoom = [u8; 2 * ADDRESS_ROOM];
+pub(crate) const NO_ADDRESSES: AddressRoom = [0; 2 * ADDRESS_ROOM];
+
+/// What an accept says of the connection that it was to return, and not of the listener: AcceptEx
+/// takes connections that were reset before they were accepted.
+pub(crate) const CONNECTIONS_OWN: &[i32] =
+    &[WSAECONNABORTED, WSAECONNRESET, WSAENETRESET, WSAEHOSTUNREACH, WSAENETUNREACH];
+
+/// Accepts a connection into a socket that was made for it (AcceptEx).
+pub(crate) fn accept(
+    listener: SOCKET,
+    accepted: SOCKET,
+    addresses: *mut AddressRoom,
+    overlapped: *mut OVERLAPPED,
+) -> io::Result<()> {
+    static FUNCTION: OnceLock<LPFN_ACCEPTEX> = OnceLock::new();
+    let function = match FUNCTION.get() {
+        Some(function) => *function,
+        None => *FUNCTION.get_or_init(|| extension(listener, &WSAID_ACCEPTEX).ok().flatten()),
+    };
+    let function = function.ok_or_else(unsupported)?;
+    let (room, mut received) = (ADDRESS_ROOM as u32, 0);
+    // SAFETY: both sockets are open; the room and the block stay until the packet is there.
+    succeeded(unsafe {
+        function(listener, accepted, addresses.cast(), 0, room, room, &raw mut received, overlapped)
+    })
+}
+
+/// Has an accepted socket know its listener, so that shutdown and names work (P78).
+pub(crate) fn update_accepted(accepted: &Socket, listener: RawFd) -> io::Result<()> {
+    let listener = socket(listener);
+    set_option(
+        accepted,
+        SO_UPDATE_ACCEPT_CONTEXT,
+        (&raw const listener).cast(),
+        size_of::<SOCKET>(),
+    )
+}
+
+/// Has a connected socket know that it is (P78).
+pub(crate) fn update_connected(connected: &Socket) -> io::Result<()> {
+    set_option(connected, SO_UPDATE_CONNECT_CONTEXT, ptr::null(), 0)
+}
+
+fn set_option(of: &Socket, option: i32, value: *const u8, len: usize) -> io::Result<()> {
+    use std::os::windows::io::AsRawSocket;
+    let (socket, len) = (of.as_raw_socket() as SOCKET, i32::try_from(len).unwrap_or(0));
+    // SAFETY: the value and its length are valid for the call.
+    checked(unsafe { setsockopt(socket, SOL_SOCKET, option, value, len) })
+}
+
+/// A socket for the next connection of a listener, which does not wait.
+pub(crate) fn socket_for(listener: &Socket) -> io::Result<OwnedFd> {
+    let domain = Domain::from(i32::from(listener.local_addr()?.family()));
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    Ok(OwnedFd::from(socket))
+}
+
+/// ConnectEx wants a bound socket (P78).
+pub(crate) fn bind_if_unbound(socket: &Socket, peer: &SockAddr) -> io::Result<()> {
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+    if socket.local_addr().is_ok_and(|address| address.as_socket().is_some_and(|a| a.port() != 0)) {
+        return Ok(());
+    }
+    let any: SocketAddr = if peer.is_ipv6() {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    };
+    socket.bind(&any.into())
+}
+
+/// Connects (ConnectEx).
+pub(crate) fn connect(
+    socket: SOCKET,
+    peer: &SockAddr,
+    overlapped: *mut OVERLAPPED,
+) -> io::Result<()> {
+    static FUNCTION: OnceLock<LPFN_CONNECTEX> = OnceLock::new();
+    let function = match FUNCTION.get() {
+        Some(function) => *function,
+        None => *FUNCTION.get_or_init(|| extension(socket, &WSAID_CONNECTEX).ok().flatten()),
+    };
+    let function = function.ok_or_else(unsupported)?;
+    let (at, len, nothing) = (peer.as_ptr().cast(), peer.len(), ptr::null());
+    // SAFETY: the socket is open; the address and the block stay until the packet is there.
+    succeeded(unsafe { function(socket, at, len, nothing, 0, ptr::null_mut(), overlapped) })
+}
+
+/// There is no such signal.
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+pub(crate) fn forbid_sigpipe(_socket: &Socket) -> io::Result<()> {
+    Ok(())
+}
+
+/// Windows has nothing that does the same for a connection that is established.
+pub(crate) fn set_user_timeout(_socket: &Socket, _timeout: Option<Duration>) -> io::Result<()> {
+    let message = "this system has no TCP_USER_TIMEOUT";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+/// Whether connections are spread over the listeners that share a port.
+pub(crate) const SHARED_PORT_SPREADS: bool = false;
+
+/// Windows has no `SO_REUSEPORT`.
+pub(crate) fn share_port(_socket: &Socket) -> io::Result<()> {
+    let message = "this system has no SO_REUSEPORT";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+/// An address can be bound again at once without asking; to ask (`SO_REUSEADDR`) would let any
+/// process take the port away (P41; "Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE").
+pub(crate) fn allow_to_bind_again(socket: &Socket, _allow: bool) -> io::Result<()> {
+    let exclusive = 1_i32;
+    set_option(socket, SO_EXCLUSIVEADDRUSE, (&raw const exclusive).cast(), size_of::<i32>())
+}
+
+/// Sends what the system takes at once: sockets are set not to wait.
+pub(crate) fn send_now(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    socket.send(bytes)
+}
+
+/// Shuts a socket down, and says `NotConnected` where there is no connection any more.
+pub(crate) fn is_not_connected(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(WSAENOTCONN)
+}
+
+/// Closes a socket (closesocket), which the standard library does without saying how it went.
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
+    drop(fd);
+    Ok(())
+}
+
+/// The handle of Winsock's own below a socket, whatever providers lie above it; it is the one that
+/// readiness is asked of (`SIO_BASE_HANDLE`, "Winsock IOCTLs").
+pub(crate) fn base_handle(fd: RawFd) -> io::Result<HANDLE> {
+    let (mut base, mut len) = (0_usize, 0);
+    let (at, size, len) = ((&raw mut base).cast(), size_of::<SOCKET>() as u32, &raw mut len);
+    let (socket, of, nothing, none) = (socket(fd), SIO_BASE_HANDLE, ptr::null(), ptr::null_mut());
+    // SAFETY: the result and its length are valid for the call, which does not overlap.
+    checked(unsafe { WSAIoctl(socket, of, nothing, 0, at, size, len, none, None) })?;
+    Ok(ptr::without_provenance_mut(base))
+}
+
+/// Whether a socket of datagrams tells of errors that earlier ones met on their way (P82;
+/// `SIO_UDP_CONNRESET`, "Winsock IOCTLs"): on Unix those do that have a peer.
+pub(crate) fn report_errors(of: &Socket, report: bool) -> io::Result<()> {
+    use std::os::windows::io::AsRawSocket;
+    let (report, mut len) = (i32::from(report), 0);
+    let (at, size, len) = ((&raw const report).cast(), size_of::<i32>() as u32, &raw mut len);
+    let (socket, of, none) = (of.as_raw_socket() as SOCKET, SIO_UDP_CONNRESET, ptr::null_mut());
+    // SAFETY: the value and its length are valid for the call, which does not overlap.
+    checked(unsafe { WSAIoctl(socket, of, at, size, none, 0, len, ptr::null_mut(), None) })
+}
+
+/// What an ICMP message makes of the next call on a socket of datagrams.
+pub(crate) const OF_AN_EARLIER_SEND: &[i32] =
+    &[WSAECONNREFUSED, WSAECONNRESET, WSAENETRESET, WSAEHOSTUNREACH, WSAENETUNREACH, WSAEMSGSIZE];
+
+/// What is known of a datagram that was received.
+#[derive(Default)]
+pub(crate) struct Letter {
+    pub(crate) len: usize,
+    pub(crate) is_cut: bool,
+    from: Option<SockAddr>,
+}
+
+impl Letter {
+    /// Who sent it; without an address it is of no family.
+    pub(crate) fn address(&self) -> SockAddr {
+        self.from.clone().unwrap_or_else(|| {
+            // SAFETY: zero is an address of no family, as long as it is said to be.
+            unsafe { SockAddr::new(socket2::SockAddrStorage::zeroed(), 0) }
+        })
+    }
+}
+
+/// Receives a datagram (WSARecvFrom), without waiting. What does not fit is an error in Winsock, and
+/// the rest is lost; from a socket that was shut down nothing comes, and from nobody.
+pub(crate) fn recv_datagram(of: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<Letter> {
+    use std::os::windows::io::AsRawSocket;
+    let buffer = WSABUF { buf: room.as_mut_ptr().cast(), len: len_of(room.len()) };
+    let (mut count, mut flags) = (0, 0);
+    let mut address = socket2::SockAddrStorage::zeroed();
+    let mut address_len = address.size_of();
+    let socket = of.as_raw_socket() as SOCKET;
+    let (from, from_len) = ((&raw mut address).cast(), &raw mut address_len);
+    let (number, said, none) = (&raw mut count, &raw mut flags, ptr::null_mut());
+    // SAFETY: the buffer, the address and the numbers live during the call, which does not overlap.
+    let result = unsafe {
+        WSARecvFrom(socket, &raw const buffer, 1, number, said, from, from_len, none, None)
+    };
+    let error = checked(result).err();
+    let is_cut = match error.as_ref().and_then(io::Error::raw_os_error) {
+        None => false,
+        Some(WSAEMSGSIZE) => true,
+        Some(WSAESHUTDOWN) => return Ok(Letter::default()),
+        // A connected socket's peer is not there; Unix has a name of its own for that.
+        Some(WSAECONNRESET) => return Err(io::Error::from_raw_os_error(WSAECONNREFUSED)),
+        Some(_) => return Err(error.unwrap_or_else(unsupported)),
+    };
+    let len = if is_cut { room.len() } else { count as usize };
+    // SAFETY: the system wrote the address and its length.
+    let from = unsafe { SockAddr::new(address, address_len.clamp(0, address_size())) };
+    Ok(Letter { len, is_cut, from: Some(from) })
+}
+
+fn address_size() -> i32 {
+    i32::try_from(size_of::<socket2::SockAddrStorage>()).unwrap_or(0)
+}
+
+fn len_of(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// Windows splits no buffer into datagrams that are received as such on all of its versions.
+pub(crate) fn join_datagrams(_socket: &Socket, _join: bool) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no UDP_GRO"))
+}
+
+/// Takes the peer from a socket of datagrams: by a connect to an address of zeros (connect).
+pub(crate) fn disconnect(socket: &Socket) -> io::Result<()> {
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+    let nobody: SocketAddr = if socket.local_addr()?.is_ipv6() {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    };
+    socket.connect(&nobody.into())
+}

@@ -1,0 +1,82 @@
+//! What goes with a datagram on Windows: an address. It lies in the operation's record.
+//!
+//! Datagrams are sent and received by calls that do not wait, and the loop waits for readiness: a
+//! receive keeps no buffer meanwhile, and of one that was cut it is known at once.
+//! Sources: WSARecvFrom and WSASendTo in Microsoft's documentation.
+
+use std::io;
+use std::mem::{self, MaybeUninit};
+
+use socket2::SockAddr;
+
+use crate::error::NO_SEGMENTS;
+use crate::net::system::Letter;
+use crate::net::{Address, Borrowed, system};
+
+/// Nothing but an address comes with a datagram.
+pub(super) const fn control_len<A: Address>() -> u32 {
+    if A::HAS_CONTROL { 24 } else { 0 }
+}
+
+#[derive(Default)]
+pub(crate) struct Envelope {
+    to: Option<SockAddr>,
+    segment: Option<u16>,
+    from: Letter,
+}
+
+impl Envelope {
+    /// For a datagram that comes in.
+    pub(crate) fn empty() -> Envelope {
+        Envelope::default()
+    }
+
+    /// For a datagram that goes to `to`, or on a connected socket to its peer.
+    pub(crate) fn addressed(to: Option<SockAddr>, segment: Option<u16>) -> Envelope {
+        Envelope { to, segment, from: Letter::default() }
+    }
+
+    /// Why it cannot be sent.
+    pub(super) fn refusal(&self) -> Option<i32> {
+        self.segment.map(|_| NO_SEGMENTS)
+    }
+
+    pub(super) fn send(&self, socket: &Borrowed, bytes: &[u8]) -> io::Result<usize> {
+        match &self.to {
+            Some(to) => socket.send_to(bytes, to),
+            None => socket.send(bytes),
+        }
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        socket: &Borrowed,
+        room: &mut [MaybeUninit<u8>],
+    ) -> io::Result<usize> {
+        self.from = system::recv_datagram(socket, room)?;
+        Ok(self.from.len)
+    }
+
+    /// Who sent what was received. Without an address it is of no family.
+    pub(crate) fn sender(&mut self) -> SockAddr {
+        mem::take(&mut self.from).address()
+    }
+
+    /// Whether what was received has no sender.
+    pub(crate) fn is_from_nobody(&mut self) -> bool {
+        self.from.address().family() == 0
+    }
+
+    /// Nothing comes with a message that would have to be closed.
+    pub(crate) fn close_descriptors(&mut self) {}
+
+    /// Whether what was received did not fit.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.from.is_cut
+    }
+
+    /// Datagrams are not joined.
+    pub(crate) fn segment(&self) -> Option<u16> {
+        None
+    }
+}
