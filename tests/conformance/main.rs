@@ -13,6 +13,9 @@ mod descriptors;
 mod detached;
 #[cfg(unix)]
 mod direct;
+#[cfg(unix)]
+#[path = "../common/disk.rs"]
+mod disk;
 mod edges;
 mod ends;
 #[cfg(unix)]

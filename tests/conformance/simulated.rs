@@ -7,24 +7,45 @@ use std::process::Command;
 
 use crate::peer::is_simulated;
 
-const FILES: &str = "files are not simulated yet";
+const HUGE: &str = "a file there is in memory";
 const UNIX: &str = "Unix sockets are not simulated yet";
 const SYSTEM: &str = "about descriptors, pipes, devices or signals of a real system";
 const THREADS: &str = "needs a second thread, and a simulated world has one";
 const STD: &str = "about sockets of the standard library";
+const STD_FILE: &str = "about files of the standard library";
 const CLOCK: &str = "about a real clock";
 
 /// What does not run there: a whole file, where it ends in `::`, or a test.
 const SKIPPED: &[(&str, &str)] = &[
-    ("data_files::", FILES),
+    ("data_files::one_of_many_who_make_it_at_once_has_it", THREADS),
+    ("data_files::p54_who_finds_a_lock_leaves_the_file_alone", SYSTEM),
+    ("data_files::p57_what_cannot_be_a_data_file", SYSTEM),
+    ("data_files::p59_p75_an_open_that_waits_for_the_pool_is_cancelled_and_makes_nothing", THREADS),
     ("descriptors::", SYSTEM),
-    ("direct::", FILES),
-    ("file_parts::", FILES),
-    ("files::", FILES),
+    ("direct::a_handles_number_used_again_has_no_past_alignment", SYSTEM),
+    ("direct::p52_a_file_system_without_it_says_so_or_goes_through_the_cache_as_asked", SYSTEM),
+    ("file_parts::p18_appending_goes_to_the_end_and_moves_no_position", STD_FILE),
+    ("file_parts::p29_a_read_longer_than_a_call_takes_is_short", HUGE),
+    ("file_parts::p29_a_write_longer_than_a_call_takes_is_short", HUGE),
+    ("file_parts::p55_what_has_no_offsets_is_refused_by_all_that_take_them", SYSTEM),
+    ("files::a_descriptors_number_used_again_has_no_past_offsets", SYSTEM),
+    ("files::a_pipe_is_not_synced", SYSTEM),
+    ("files::a_registered_file_is_read_and_written_like_any_other", STD_FILE),
+    ("files::a_registered_file_that_is_dropped_or_closed_is_closed", SYSTEM),
+    ("files::more_files_than_can_be_registered_work_without", STD_FILE),
+    ("files::p18_offsets_do_not_move_the_files_own_position", STD_FILE),
+    ("files::p55_a_pipe_and_a_socket_have_no_offsets", SYSTEM),
+    ("files::p59_p75_what_waits_for_a_stuck_pool_is_cancelled_and_ends_at_its_deadline", THREADS),
     ("passing::", UNIX),
-    ("paths::", FILES),
-    ("send_file::", FILES),
+    ("paths::p57_bad_paths_are_the_errors_that_std_says", STD_FILE),
+    ("paths::p75_a_call_that_was_taken_back_did_nothing", THREADS),
+    ("paths::what_is_known_of_a_file_is_what_std_knows", STD_FILE),
+    ("send_file::", "sending from a file is not simulated yet"),
     ("signals::", SYSTEM),
+    #[cfg(target_os = "linux")]
+    ("file_parts::p53_a_file_system_without_allocation_says_so", SYSTEM),
+    #[cfg(target_os = "linux")]
+    ("paths::an_open_keeps_off_magic_links_and_other_mounts", SYSTEM),
     #[cfg(target_os = "linux")]
     ("splice::", SYSTEM),
     ("unix::", UNIX),
