@@ -82,6 +82,7 @@ pub(crate) struct Sim {
     looper: Key,
     /// Whether a world moves time, and not the loop.
     is_driven: bool,
+    has_news: Rc<Cell<bool>>,
     waker: Arc<Waker>,
     /// Who waits, by handle and way.
     waiting: Vec<[VecDeque<Op>; 2]>,
@@ -114,10 +115,11 @@ impl Sim {
     }
 
     fn on(kernel: SharedKernel, machine: u32, is_driven: bool) -> Sim {
-        let looper = Looper { news: Vec::new(), calls_due: 0 };
+        let has_news = Rc::new(Cell::new(false));
+        let looper = Looper { news: Vec::new(), has_news: Rc::clone(&has_news), calls_due: 0 };
         let looper = kernel.borrow_mut().loopers.insert(looper);
         let waker = Arc::new(Waker::default());
-        Sim { kernel, machine, looper, is_driven, waker, waiting: Vec::new(), calls: 0 }
+        Sim { kernel, machine, looper, is_driven, has_news, waker, waiting: Vec::new(), calls: 0 }
     }
 
     pub(crate) fn waker(&self) -> Arc<Waker> {
@@ -229,6 +231,7 @@ impl Sim {
         let kernel = &mut *kernel;
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
         let has_calls = looper.calls_due > 0;
+        looper.has_news.set(has_calls);
         let mut news = std::mem::take(&mut looper.news);
         kernel.shuffle(&mut news);
         let mut any = has_calls;
@@ -257,11 +260,9 @@ impl Sim {
         any
     }
 
-    /// Whether the driver has anything for its loop now.
-    pub(crate) fn has_news(&self) -> bool {
-        let kernel = self.kernel.borrow();
-        let looper = kernel.loopers.peek(self.looper);
-        looper.is_some_and(|looper| !looper.news.is_empty() || looper.calls_due > 0)
+    /// Says whether the driver has anything for its loop.
+    fn has_news(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.has_news)
     }
 
     /// The loop's pool was given a call: its time comes later.
@@ -275,6 +276,7 @@ impl Sim {
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
         let is_due = looper.calls_due > 0;
         looper.calls_due -= u32::from(is_due);
+        looper.has_news.set(looper.calls_due > 0 || !looper.news.is_empty());
         is_due
     }
 

@@ -1,5 +1,6 @@
 //! A world: hosts that run ordinary programs, and who of them goes on next.
 
+use std::cell::Cell;
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -62,6 +63,8 @@ pub struct World {
     hosts: Vec<Process>,
     seed: u64,
     turns: u64,
+    /// Whether somebody had a host's loop since the last step.
+    was_touched: Cell<bool>,
     /// When each host can go on, in nanoseconds; kept for its memory.
     due_ns: Vec<u64>,
 }
@@ -74,12 +77,23 @@ struct Process {
     io: Option<Io>,
     paused: bool,
     busy_until_ns: u64,
+    /// Whether its loop has run since it was asked when it goes on by itself, and when that is.
+    has_run: bool,
+    own_ns: u64,
+    has_news: Rc<Cell<bool>>,
 }
 
 impl World {
     /// An empty world.
     pub fn new(seed: u64) -> World {
-        World { kernel: Kernel::new(seed), hosts: Vec::new(), seed, turns: 0, due_ns: Vec::new() }
+        World {
+            kernel: Kernel::new(seed),
+            hosts: Vec::new(),
+            seed,
+            turns: 0,
+            was_touched: Cell::new(true),
+            due_ns: Vec::new(),
+        }
     }
 
     /// The seed.
@@ -118,6 +132,9 @@ impl World {
             io: None,
             paused: false,
             busy_until_ns: 0,
+            has_run: true,
+            own_ns: 0,
+            has_news: Rc::default(),
         });
         let host = Host(number);
         self.start(host);
@@ -126,6 +143,7 @@ impl World {
 
     /// The loop of a host, while its program runs.
     pub fn io(&self, host: Host) -> Option<&Io> {
+        self.was_touched.set(true);
         self.hosts[host.0 as usize].io.as_ref()
     }
 
@@ -137,8 +155,10 @@ impl World {
             kernel.note(host.0, What::Started);
         }
         let process = &mut self.hosts[host.0 as usize];
-        let io = process.builder.clone().build_on(Sim::on(kernel, host.0, true));
-        (process.paused, process.busy_until_ns) = (false, 0);
+        let sim = Sim::on(kernel, host.0, true);
+        process.has_news = sim.has_news();
+        let io = process.builder.clone().build_on(sim);
+        (process.paused, process.busy_until_ns, process.has_run) = (false, 0, true);
         let program = Rc::clone(&process.program);
         program(&io);
         self.hosts[host.0 as usize].io = Some(io);
@@ -304,7 +324,8 @@ impl World {
     fn step_until(&mut self, deadline_ns: u64) -> bool {
         let event_ns = self.kernel.borrow().events.next_at();
         self.due_ns.clear();
-        self.due_ns.extend(self.hosts.iter().map(|process| process.due_ns().unwrap_or(u64::MAX)));
+        let all = self.was_touched.replace(false);
+        self.due_ns.extend(self.hosts.iter_mut().map(|process| process.due_ns(all)));
         let host_ns = self.due_ns.iter().copied().min().filter(|&at_ns| at_ns < u64::MAX);
         let Some(next_ns) = event_ns.into_iter().chain(host_ns).min() else { return false };
         if next_ns >= deadline_ns {
@@ -330,8 +351,9 @@ impl World {
     }
 
     fn run_turn(&mut self, at: usize) {
-        let Some(io) = &self.hosts[at].io else { return };
         self.turns += 1;
+        self.hosts[at].has_run = true;
+        let Some(io) = &self.hosts[at].io else { return };
         // It fails only where a callback runs its own loop.
         let _ = io.poll();
         let has_ended = io.was_stopped();
@@ -374,10 +396,15 @@ impl fmt::Debug for World {
 }
 
 impl Process {
-    /// When its loop has something to do, in the time of the world.
-    fn due_ns(&self) -> Option<u64> {
-        let io = self.io.as_ref().filter(|_| !self.paused)?;
-        Some(io.next_due_ns()?.max(self.busy_until_ns))
+    /// When its loop has something to do, in the time of the world; what it goes on by itself for is
+    /// looked up again where that may have changed.
+    fn due_ns(&mut self, is_touched: bool) -> u64 {
+        let Some(io) = self.io.as_ref().filter(|_| !self.paused) else { return u64::MAX };
+        if std::mem::take(&mut self.has_run) || is_touched {
+            self.own_ns = io.next_due_ns();
+        }
+        let has_any = self.has_news.get() || io.has_messages();
+        (if has_any { 0 } else { self.own_ns }).max(self.busy_until_ns)
     }
 }
 

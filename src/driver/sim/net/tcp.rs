@@ -87,6 +87,8 @@ struct End {
     inbox: VecDeque<u8>,
     /// The other end sends no more.
     ended: bool,
+    /// The other end knows that this one sends no more.
+    end_arrived: bool,
     /// This end was told to send no more, or to receive no more.
     write_shut: bool,
     read_shut: bool,
@@ -143,6 +145,7 @@ impl End {
             way: Way::default(),
             inbox: VecDeque::new(),
             ended: false,
+            end_arrived: false,
             write_shut: false,
             read_shut: false,
             error: None,
@@ -154,6 +157,11 @@ impl End {
 
     fn is_let_go(&self) -> bool {
         matches!(self.owner, Owner::Nobody | Owner::Vanished)
+    }
+
+    /// Whether both ends have heard of each other's end: the system has closed the connection.
+    fn is_over(&self) -> bool {
+        self.ended && self.end_arrived
     }
 
     fn has_news(&self) -> bool {
@@ -506,6 +514,12 @@ impl Kernel {
             }
             return;
         }
+        if other.write_shut && other.read_shut {
+            // Bytes for who was shut down both ways end the connection (`tcp_rcv_state_process`).
+            end.way.wire.drain(..len);
+            self.reset_arrives(key, 1 - side);
+            return self.transmit(key, 1 - side, Part::Reset);
+        }
         if other.state == State::Open {
             move_bytes(&mut end.way.wire, &mut other.inbox, count);
         } else {
@@ -521,8 +535,12 @@ impl Kernel {
     fn end_arrives(&mut self, key: Key, side: usize) {
         let Some(connection) = self.connections.get(key) else { return };
         let (end, other) = connection.ends(side);
+        other.end_arrived = true;
         match end.owner {
-            Owner::Nobody => return,
+            Owner::Nobody => {
+                end.ended = true;
+                return;
+            }
             Owner::Vanished => return self.transmit(key, side, Part::Reset),
             Owner::Socket(_) | Owner::Queued(_) => end.ended = true,
         }
@@ -560,12 +578,12 @@ impl Kernel {
         let Some(connection) = self.connections.get(key) else { return };
         let (end, other) = connection.ends(side);
         let (machine, address, state) = (end.machine, other.address, end.state);
-        let unread = !end.inbox.is_empty();
+        let (unread, is_over) = (!end.inbox.is_empty(), end.is_over());
         let was_shut = std::mem::replace(&mut end.write_shut, true);
         end.owner = Owner::Nobody;
         end.inbox.clear();
         self.note(machine, What::Closed(address));
-        if state == State::Open {
+        if state == State::Open && !is_over {
             if unread || resets {
                 if let Some(connection) = self.connections.get(key) {
                     connection.ends[side].way.clear();
@@ -628,11 +646,10 @@ impl Kernel {
         let (end, other) = connection.ends(side);
         let (machine, peer, from) = (end.machine, other.address, other.machine);
         if end.inbox.is_empty() {
-            return match end.state {
-                _ if end.ended || end.read_shut => Ok(0),
-                State::Asking => Err(end.error.take().unwrap_or(code::EAGAIN)),
-                State::Open => Err(code::EAGAIN),
-                State::Broken => end.error.take().map_or(Ok(0), Err),
+            return match end.error.take_if(|_| !end.ended) {
+                Some(error) => Err(error),
+                None if end.ended || end.read_shut || end.state == State::Broken => Ok(0),
+                None => Err(code::EAGAIN),
             };
         }
         let len = end.inbox.len().min(room.len());
@@ -640,8 +657,11 @@ impl Kernel {
         let Some(connection) = self.connections.get(key) else { return Err(code::ENOTCONN) };
         let (end, _) = connection.ends(side);
         let (first, second) = end.inbox.as_slices();
-        for (place, byte) in room.iter_mut().zip(first.iter().chain(second)).take(count) {
-            place.write(*byte);
+        let (head, tail) = room[..count].split_at_mut(first.len().min(count));
+        for (room, bytes) in [(head, first), (tail, second)] {
+            for (place, byte) in room.iter_mut().zip(bytes) {
+                place.write(*byte);
+            }
         }
         end.inbox.drain(..count);
         let is_enough = connection.ends[1 - side].wants_room && connection.has_much_room(1 - side);
@@ -720,7 +740,7 @@ impl Kernel {
         };
         let Some(connection) = self.connections.get(key) else { return Err(code::ENOTCONN) };
         let end = &mut connection.ends[side];
-        if end.state != State::Open {
+        if end.state != State::Open || end.is_over() {
             return Err(code::ENOTCONN);
         }
         end.read_shut |= reads;
@@ -744,8 +764,10 @@ impl Kernel {
         let (key, side) = self.end_of(socket)?;
         let Some(connection) = self.connections.get(key) else { return Err(code::ENOTCONN) };
         match connection.ends[side].state {
-            State::Open => Ok(connection.ends[1 - side].address),
-            State::Asking | State::Broken => Err(code::ENOTCONN),
+            State::Open if !connection.ends[side].is_over() => {
+                Ok(connection.ends[1 - side].address)
+            }
+            State::Asking | State::Open | State::Broken => Err(code::ENOTCONN),
         }
     }
 
