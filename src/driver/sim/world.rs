@@ -25,7 +25,7 @@ pub struct Host(u32);
 
 /// Hosts with programs, a network between them, and time that jumps from one event to the next. What
 /// happens, and when, comes from the seed alone: two worlds with one seed in which the same is done do
-/// the same.
+/// the same. A panic that passes through a world is followed by a line with its seed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -379,6 +379,10 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Whoever reads of the panic wants to see it again.
+            eprintln!("in the simulated world of seed {}, at {:?}", self.seed, self.now());
+        }
         // All at once: what one of them would hear of another one's end is nobody's any more.
         for process in &mut self.hosts {
             drop(process.io.take());
