@@ -29,28 +29,28 @@
 //! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not yet |
 //! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | recvmsg; not of Unix sockets yet |
 //! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | recvmsg; not of Unix sockets yet |
-//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | not yet: no files |
+//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | not yet |
 //! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | no: it moves between descriptors |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool | close |
-//! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 | not yet: no files |
-//! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | not yet: no files |
-//! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | not yet: no files |
-//! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write | not yet: no files |
-//! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread | not yet: no files |
-//! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite | not yet: no files |
-//! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev | not yet: no files |
-//! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write | not yet: no files |
-//! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate | not yet: no files |
-//! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` | not yet: no files |
-//! | sync_range | `sync_range.rs` | `SYNC_FILE_RANGE` | pool: sync_file_range; as sync_data | not yet: no files |
-//! | allocate | `allocate.rs` | `FALLOCATE` | pool: fallocate, posix_fallocate, `F_PREALLOCATE` | not yet: no files |
-//! | metadata, metadata_at | `metadata.rs` | `STATX` | pool: statx; fstat, fstatat | not yet: no files |
-//! | rename, rename_with | `rename.rs` | `RENAMEAT` | pool: renameat2, renameatx_np, renameat | not yet: no files |
-//! | hard_link | `hard_link.rs` | `LINKAT` from 5.15, else pool | pool: linkat | not yet: no files |
-//! | symlink | `symlink.rs` | `SYMLINKAT` from 5.15, else pool | pool: symlinkat | not yet: no files |
-//! | remove_file, remove_directory | `remove.rs` | `UNLINKAT` | pool: unlinkat | not yet: no files |
-//! | create_directory | `create_directory.rs` | `MKDIRAT` from 5.15, else pool | pool: mkdirat | not yet: no files |
+//! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 | openat, openat2 |
+//! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | openat, flock, fallocate, fsync in one |
+//! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | pread; recv of a socket |
+//! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write | pwrite; send of a socket |
+//! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread | pread |
+//! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite | pwrite |
+//! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev | preadv, pwritev |
+//! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write | pwritev2 |
+//! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate | ftruncate |
+//! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` | fsync |
+//! | sync_range | `sync_range.rs` | `SYNC_FILE_RANGE` | pool: sync_file_range; as sync_data | sync_file_range, which promises nothing |
+//! | allocate | `allocate.rs` | `FALLOCATE` | pool: fallocate, posix_fallocate, `F_PREALLOCATE` | fallocate |
+//! | metadata, metadata_at | `metadata.rs` | `STATX` | pool: statx; fstat, fstatat | statx |
+//! | rename, rename_with | `rename.rs` | `RENAMEAT` | pool: renameat2, renameatx_np, renameat | renameat2 |
+//! | hard_link | `hard_link.rs` | `LINKAT` from 5.15, else pool | pool: linkat | linkat |
+//! | symlink | `symlink.rs` | `SYMLINKAT` from 5.15, else pool | pool: symlinkat | symlinkat |
+//! | remove_file, remove_directory | `remove.rs` | `UNLINKAT` | pool: unlinkat | unlinkat |
+//! | create_directory | `create_directory.rs` | `MKDIRAT` from 5.15, else pool | pool: mkdirat | mkdirat |
 //! | signal_each | `signal_each.rs` | `RECV` | recv | no: they are a process's |
 //! | readable, writable | `poll.rs` | `POLL_ADD` | poll | poll |
 //! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none | none; offload after a simulated while |

@@ -52,6 +52,8 @@ pub(super) type SharedKernel = Rc<RefCell<Kernel>>;
 pub(super) struct Looper {
     /// Sockets with news for it.
     pub(super) news: Vec<u32>,
+    /// Whether there is anything for it: its world looks at this often.
+    pub(super) has_news: Rc<Cell<bool>>,
     /// Calls on its pool whose time has come.
     pub(super) calls_due: u32,
     /// Calls on its disk that wait or are under way.

@@ -86,6 +86,7 @@ pub(crate) struct Sim {
     looper: Key,
     /// Whether a world moves time, and not the loop.
     is_driven: bool,
+    has_news: Rc<Cell<bool>>,
     waker: Arc<Waker>,
     /// Who waits, by handle and way.
     waiting: Vec<[VecDeque<Op>; 2]>,
@@ -120,8 +121,14 @@ impl Sim {
     }
 
     fn on(kernel: SharedKernel, machine: u32, is_driven: bool) -> Sim {
-        let (under_way, landed) = (Vec::new(), Vec::new());
-        let looper = Looper { news: Vec::new(), calls_due: 0, under_way, landed };
+        let has_news = Rc::new(Cell::new(false));
+        let looper = Looper {
+            news: Vec::new(),
+            has_news: Rc::clone(&has_news),
+            calls_due: 0,
+            under_way: Vec::new(),
+            landed: Vec::new(),
+        };
         let looper = kernel.borrow_mut().loopers.insert(looper);
         let waker = Arc::new(Waker::default());
         Sim {
@@ -129,6 +136,7 @@ impl Sim {
             machine,
             looper,
             is_driven,
+            has_news,
             waker,
             waiting: Vec::new(),
             landed: Vec::new(),
@@ -259,6 +267,7 @@ impl Sim {
         let kernel = &mut *kernel;
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
         let (has_calls, has_landed) = (looper.calls_due > 0, !looper.landed.is_empty());
+        looper.has_news.set(has_calls);
         for op in looper.landed.drain(..) {
             self.landed.push(op);
             ready.push_back(Completion::try_again(op));
@@ -291,13 +300,9 @@ impl Sim {
         any
     }
 
-    /// Whether the driver has anything for its loop now.
-    pub(crate) fn has_news(&self) -> bool {
-        let kernel = self.kernel.borrow();
-        let looper = kernel.loopers.peek(self.looper);
-        looper.is_some_and(|looper| {
-            !looper.news.is_empty() || !looper.landed.is_empty() || looper.calls_due > 0
-        })
+    /// Says whether the driver has anything for its loop.
+    fn has_news(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.has_news)
     }
 
     /// The loop's pool was given a call: its time comes later.
@@ -311,6 +316,8 @@ impl Sim {
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
         let is_due = looper.calls_due > 0;
         looper.calls_due -= u32::from(is_due);
+        let has_calls = looper.calls_due > 0 || !looper.landed.is_empty();
+        looper.has_news.set(has_calls || !looper.news.is_empty());
         is_due
     }
 

@@ -1,6 +1,5 @@
 //! A loop's turns in a world: what it has to do, when, and the calls on its pool, which has no threads.
 
-use super::Sim;
 use crate::Io;
 use crate::driver::{Driver, DriverKind};
 use crate::offload::Job;
@@ -21,14 +20,14 @@ impl Io {
         if sim.take_due_call() { state.calls.pool.take_next() } else { None }
     }
 
-    /// When a simulated loop has something to do, in the time of its world.
-    pub(super) fn next_due_ns(&self) -> Option<u64> {
-        let has_news = self.core.simulated(Sim::has_news).unwrap_or(false);
+    /// When a simulated loop goes on by itself, in the time of its world: 0 for at once, `u64::MAX` for
+    /// never.
+    pub(super) fn next_due_ns(&self) -> u64 {
         let state = self.core.state.borrow();
-        if has_news || self.has_messages() || state.has_completed() {
-            return Some(0);
+        if state.has_completed() {
+            return 0;
         }
-        let deadline_ns = state.next_deadline_ns().filter(|&at_ns| at_ns < u64::MAX)?;
-        Some(deadline_ns.saturating_add(self.core.clock.base_ns()))
+        let deadline_ns = state.next_deadline_ns().unwrap_or(u64::MAX);
+        deadline_ns.saturating_add(self.core.clock.base_ns())
     }
 }

@@ -1,5 +1,6 @@
 //! A world: hosts that run ordinary programs, and who of them goes on next.
 
+use std::cell::Cell;
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -25,7 +26,7 @@ pub struct Host(u32);
 
 /// Hosts with programs, a network between them, and time that jumps from one event to the next. What
 /// happens, and when, comes from the seed alone: two worlds with one seed in which the same is done do
-/// the same.
+/// the same. A panic that passes through a world is followed by a line with its seed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -63,6 +64,8 @@ pub struct World {
     hosts: Vec<Process>,
     seed: u64,
     turns: u64,
+    /// Whether somebody had a host's loop since the last step.
+    was_touched: Cell<bool>,
     /// When each host can go on, in nanoseconds; kept for its memory.
     due_ns: Vec<u64>,
 }
@@ -75,12 +78,23 @@ struct Process {
     io: Option<Io>,
     paused: bool,
     busy_until_ns: u64,
+    /// Whether its loop has run since it was asked when it goes on by itself, and when that is.
+    has_run: bool,
+    own_ns: u64,
+    has_news: Rc<Cell<bool>>,
 }
 
 impl World {
     /// An empty world.
     pub fn new(seed: u64) -> World {
-        World { kernel: Kernel::new(seed), hosts: Vec::new(), seed, turns: 0, due_ns: Vec::new() }
+        World {
+            kernel: Kernel::new(seed),
+            hosts: Vec::new(),
+            seed,
+            turns: 0,
+            was_touched: Cell::new(true),
+            due_ns: Vec::new(),
+        }
     }
 
     /// The seed.
@@ -119,6 +133,9 @@ impl World {
             io: None,
             paused: false,
             busy_until_ns: 0,
+            has_run: true,
+            own_ns: 0,
+            has_news: Rc::default(),
         });
         let host = Host(number);
         self.start(host);
@@ -127,6 +144,7 @@ impl World {
 
     /// The loop of a host, while its program runs.
     pub fn io(&self, host: Host) -> Option<&Io> {
+        self.was_touched.set(true);
         self.hosts[host.0 as usize].io.as_ref()
     }
 
@@ -138,8 +156,10 @@ impl World {
             kernel.note(host.0, What::Started);
         }
         let process = &mut self.hosts[host.0 as usize];
-        let io = process.builder.clone().build_on(Sim::on(kernel, host.0, true));
-        (process.paused, process.busy_until_ns) = (false, 0);
+        let sim = Sim::on(kernel, host.0, true);
+        process.has_news = sim.has_news();
+        let io = process.builder.clone().build_on(sim);
+        (process.paused, process.busy_until_ns, process.has_run) = (false, 0, true);
         let program = Rc::clone(&process.program);
         program(&io);
         self.hosts[host.0 as usize].io = Some(io);
@@ -331,7 +351,8 @@ impl World {
     fn step_until(&mut self, deadline_ns: u64) -> bool {
         let event_ns = self.kernel.borrow().events.next_at();
         self.due_ns.clear();
-        self.due_ns.extend(self.hosts.iter().map(|process| process.due_ns().unwrap_or(u64::MAX)));
+        let all = self.was_touched.replace(false);
+        self.due_ns.extend(self.hosts.iter_mut().map(|process| process.due_ns(all)));
         let host_ns = self.due_ns.iter().copied().min().filter(|&at_ns| at_ns < u64::MAX);
         let Some(next_ns) = event_ns.into_iter().chain(host_ns).min() else { return false };
         if next_ns >= deadline_ns {
@@ -357,8 +378,9 @@ impl World {
     }
 
     fn run_turn(&mut self, at: usize) {
-        let Some(io) = &self.hosts[at].io else { return };
         self.turns += 1;
+        self.hosts[at].has_run = true;
+        let Some(io) = &self.hosts[at].io else { return };
         // It fails only where a callback runs its own loop.
         let _ = io.poll();
         let has_ended = io.was_stopped();
@@ -384,6 +406,10 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Whoever reads of the panic wants to see it again.
+            eprintln!("in the simulated world of seed {}, at {:?}", self.seed, self.now());
+        }
         // All at once: what one of them would hear of another one's end is nobody's any more.
         for process in &mut self.hosts {
             drop(process.io.take());
@@ -401,10 +427,15 @@ impl fmt::Debug for World {
 }
 
 impl Process {
-    /// When its loop has something to do, in the time of the world.
-    fn due_ns(&self) -> Option<u64> {
-        let io = self.io.as_ref().filter(|_| !self.paused)?;
-        Some(io.next_due_ns()?.max(self.busy_until_ns))
+    /// When its loop has something to do, in the time of the world; what it goes on by itself for is
+    /// looked up again where that may have changed.
+    fn due_ns(&mut self, is_touched: bool) -> u64 {
+        let Some(io) = self.io.as_ref().filter(|_| !self.paused) else { return u64::MAX };
+        if std::mem::take(&mut self.has_run) || is_touched {
+            self.own_ns = io.next_due_ns();
+        }
+        let has_any = self.has_news.get() || io.has_messages();
+        (if has_any { 0 } else { self.own_ns }).max(self.busy_until_ns)
     }
 }
 

@@ -183,6 +183,7 @@ impl Kernel {
         {
             looper.under_way.swap_remove(at);
             looper.landed.push(op);
+            looper.has_news.set(true);
         }
         self.disk_goes_on(machine);
     }

@@ -227,6 +227,7 @@ impl Kernel {
             Event::Call(looper) => {
                 if let Some(looper) = self.loopers.get(looper) {
                     looper.calls_due += 1;
+                    looper.has_news.set(true);
                 }
             }
         }
@@ -240,6 +241,7 @@ impl Kernel {
         entry.news |= news;
         if is_first && let Some(looper) = self.loopers.get(looper) {
             looper.news.push(socket.index);
+            looper.has_news.set(true);
         }
     }
 
