@@ -61,6 +61,7 @@ impl Held {
         Held(fd)
     }
 
+    #[cfg(unix)]
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.0
     }

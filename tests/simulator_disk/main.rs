@@ -1,6 +1,9 @@
 //! The simulated disk: it agrees with a real one, keeps what was synced, and fails as it is told to.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+// It is Linux whose calls and codes are simulated.
+#[cfg(target_os = "linux")]
 mod agreement;
 mod faults;
 mod power;

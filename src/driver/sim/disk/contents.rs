@@ -140,6 +140,8 @@ impl Contents {
     }
 
     pub(super) fn set_len(&mut self, len: u64) {
+        // What is cut off is elsewhere on the disk when it comes again.
+        drop(self.bad.split_off(&len.div_ceil(SECTOR)));
         self.change(Change::Len(len));
     }
 
