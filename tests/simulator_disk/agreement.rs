@@ -210,14 +210,18 @@ const NAMES: [&str; 22] = [
     ".", "", "d/.", "d/..", "nobody/x", "d//a", "../", "b/c",
 ];
 
+fn one_of<T: Copy>(random: &mut Random, all: &[T]) -> T {
+    all[random.below(all.len() as u64) as usize]
+}
+
 fn call(random: &mut Random) -> Call {
     Call {
         kind: random.below(26),
-        from: random.one_of(&NAMES),
-        to: random.one_of(&NAMES),
+        from: one_of(random, &NAMES),
+        to: one_of(random, &NAMES),
         number: random.below(1 << 12) as usize,
-        len: random.one_of(&[0, 1, 3, 100, 512, 5000]),
-        offset: random.one_of(&[0, 0, 1, 10, 511, 4096, 9000, 1 << 33]),
+        len: one_of(random, &[0, 1, 3, 100, 512, 5000]),
+        offset: one_of(random, &[0, 0, 1, 10, 511, 4096, 9000, 1 << 33]),
     }
 }
 
