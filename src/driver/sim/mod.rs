@@ -86,6 +86,8 @@ pub(crate) struct Sim {
     waker: Arc<Waker>,
     /// Who waits, by handle and way.
     waiting: Vec<[VecDeque<Op>; 2]>,
+    /// Whose cancels are to take effect late.
+    late: VecDeque<(Op, u32)>,
     calls: u64,
 }
 
@@ -116,10 +118,25 @@ impl Sim {
 
     fn on(kernel: SharedKernel, machine: u32, is_driven: bool) -> Sim {
         let has_news = Rc::new(Cell::new(false));
-        let looper = Looper { news: Vec::new(), has_news: Rc::clone(&has_news), calls_due: 0 };
+        let looper = Looper {
+            news: Vec::new(),
+            has_news: Rc::clone(&has_news),
+            calls_due: 0,
+            cancels_due: 0,
+        };
         let looper = kernel.borrow_mut().loopers.insert(looper);
         let waker = Arc::new(Waker::default());
-        Sim { kernel, machine, looper, is_driven, has_news, waker, waiting: Vec::new(), calls: 0 }
+        Sim {
+            kernel,
+            machine,
+            looper,
+            is_driven,
+            has_news,
+            waker,
+            waiting: Vec::new(),
+            late: VecDeque::new(),
+            calls: 0,
+        }
     }
 
     pub(crate) fn waker(&self) -> Arc<Waker> {
@@ -158,8 +175,21 @@ impl Sim {
         }
     }
 
-    /// Ends the wait of an operation; says whether it waited.
+    /// Ends the wait of an operation; says whether it waited and does so no more.
     pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
+        let Some(ways) = self.waiting.get(handle as usize) else { return false };
+        let mut kernel = self.kernel.borrow_mut();
+        let waits = ways.iter().any(|way| way.contains(&op));
+        if waits && kernel.happens(self.machine, FaultKind::LateCancel) {
+            kernel.cancel_late(self.looper);
+            self.late.push_back((op, handle));
+            return false;
+        }
+        drop(kernel);
+        self.let_go(op, handle)
+    }
+
+    fn let_go(&mut self, op: Op, handle: u32) -> bool {
         let Some(ways) = self.waiting.get_mut(handle as usize) else { return false };
         ways.iter_mut().any(|way| {
             let at = way.iter().position(|&waiting| waiting == op);
@@ -196,7 +226,11 @@ impl Sim {
         loop {
             self.kernel.borrow_mut().settle();
             let woken = self.waker.woken.swap(false, Ordering::Acquire);
-            if self.hear(ready) || woken || timeout_ns == 0 || self.is_driven {
+            if self.hear(ready, self.is_driven && timeout_ns > 0)
+                || woken
+                || timeout_ns == 0
+                || self.is_driven
+            {
                 return Ok(());
             }
             let mut kernel = self.kernel.borrow_mut();
@@ -226,12 +260,14 @@ impl Sim {
     }
 
     /// Takes the news up; says whether there are any.
-    fn hear(&mut self, ready: &mut Queue<Completion>) -> bool {
-        let mut kernel = self.kernel.borrow_mut();
+    fn hear(&mut self, ready: &mut Queue<Completion>, is_the_end: bool) -> bool {
+        let shared = Rc::clone(&self.kernel);
+        let mut kernel = shared.borrow_mut();
         let kernel = &mut *kernel;
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
         let has_calls = looper.calls_due > 0;
         looper.has_news.set(has_calls);
+        let mut cancels_due = std::mem::take(&mut looper.cancels_due);
         let mut news = std::mem::take(&mut looper.news);
         kernel.shuffle(&mut news);
         let mut any = has_calls;
@@ -254,8 +290,19 @@ impl Sim {
             }
         }
         news.clear();
+        // A wait that is driven and not over at once is that of the loop's end.
+        if is_the_end {
+            cancels_due = self.late.len();
+        }
         if let Some(looper) = kernel.loopers.get(self.looper) {
             looper.news = news;
+        }
+        for (op, handle) in self.late.drain(..cancels_due.min(self.late.len())).collect::<Vec<_>>()
+        {
+            if self.let_go(op, handle) {
+                ready.push_back(Completion::in_user_space(op, -crate::error::code::CANCELED));
+                any = true;
+            }
         }
         any
     }
@@ -306,6 +353,9 @@ impl Sim {
         local: Option<SocketAddr>,
         options: SocketOptions,
     ) -> io::Result<RawFd> {
+        if self.kernel.borrow_mut().happens(self.machine, FaultKind::NoSocket) {
+            return Err(io::Error::from_raw_os_error(code::EMFILE));
+        }
         self.make(net::Kind::Idle, peer, options, |kernel, socket| {
             local.map_or(Ok(()), |local| kernel.bind(socket, local))
         })

@@ -102,6 +102,8 @@ pub(super) enum Event {
     },
     /// A call on a loop's pool has taken its time.
     Call(Key),
+    /// A cancel of a loop's takes effect.
+    Cancel(Key),
 }
 
 /// A simulated system.
@@ -213,6 +215,12 @@ impl Kernel {
             Event::Room { connection, side } => self.room_again(connection, side),
             Event::Datagram(flight) => self.datagram_arrives(*flight),
             Event::Unreachable { socket } => self.unreachable(socket),
+            Event::Cancel(looper) => {
+                if let Some(looper) = self.loopers.get(looper) {
+                    looper.cancels_due += 1;
+                    looper.has_news.set(true);
+                }
+            }
             Event::Call(looper) => {
                 if let Some(looper) = self.loopers.get(looper) {
                     looper.calls_due += 1;
