@@ -10,7 +10,6 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-#[cfg(unix)]
 use crate::driver::Driver;
 #[cfg(unix)]
 use crate::driver::sim::{self, Sim};
@@ -239,6 +238,10 @@ impl Core {
         if let Some(fd) = open.map(|handle| handle.fd) {
             // It fails when the peer has already ended the connection.
             let _ = Immediate::of(fd).shutdown(Shutdown::Both);
+            #[cfg(windows)]
+            if let Some(Driver::Iocp(iocp)) = &mut state.driver {
+                iocp.end_receive(id.index);
+            }
         }
     }
 

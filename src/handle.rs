@@ -10,7 +10,6 @@
 //! I2. One operation per direction is with the driver; the others wait behind it, linked through
 //!     their slots from `head` to `tail`.
 
-#[cfg(unix)]
 use std::io;
 use std::rc::Rc;
 
@@ -21,9 +20,7 @@ use crate::fs::AllTerms;
 use crate::fs::Terms;
 #[cfg(unix)]
 use crate::offload::LentFd;
-#[cfg(unix)]
-use crate::raw::OwnedFd;
-use crate::raw::RawFd;
+use crate::raw::{OwnedFd, RawFd};
 use crate::slot::NONE;
 
 /// `closer` of an open handle.
@@ -182,6 +179,15 @@ impl Source {
     pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
         let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
         Ok(rustix::io::fcntl_dupfd_cloexec(LentFd::new(fd), 0)?)
+    }
+
+    /// As on Unix.
+    #[cfg(windows)]
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
+        // What is made of the number is not dropped: the table of handles owns it.
+        let own = std::mem::ManuallyDrop::new(crate::core::owned(fd));
+        own.try_clone()
     }
 
     /// Has the driver register the handle's file.

@@ -10,7 +10,7 @@
 //!                         │
 //!   op                    one table of operations
 //!                         │
-//!   driver                io_uring │ readiness (epoll, kqueue) │ simulator
+//!   driver                io_uring │ readiness (epoll, kqueue) │ completion ports │ simulator
 //! ```
 //!
 //! An operation takes its context, its buffer and its callback by value, keeps them at an address
@@ -74,6 +74,8 @@
 mod buf;
 mod builder;
 mod clock;
+#[cfg(windows)]
+mod console;
 mod core;
 mod driver;
 mod due;
@@ -110,14 +112,16 @@ pub mod sim {
 
 pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
 pub use builder::Builder;
+#[cfg(windows)]
+pub use console::Signal;
 pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
-pub use fs::DirectAlignment;
 #[cfg(unix)]
 pub use fs::{
-    Allocation, At, DataFile, DataFileOptions, DirectIo, Directory, File, FileType, Metadata,
+    Allocation, At, DataFile, DataFileOptions, DirectIo, Directory, FileType, Metadata,
     OpenOptions, Renaming,
 };
+pub use fs::{DirectAlignment, File};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{

@@ -4,6 +4,10 @@
 //! A buffer that is dropped is not freed: it is filled with a pattern and lies in a graveyard. A
 //! late write changes the pattern there; a late read sends it to a peer, who looks for it.
 #![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
+#![allow(
+    clippy::missing_const_for_thread_local,
+    reason = "for MinGW, clippy does not see that they are const"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+#[cfg(unix)]
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use crate::conditions::{Conditions, Outcome, State};
 use crate::request::{Persistence, Request};
 use crate::response;
 
-/// What is larger is sent from the file to the socket, and not read.
-const SMALL_BYTES: u64 = 16 * 1024;
+/// What is larger is sent from the file to the socket, and not read; on Windows all is read.
+const SMALL_BYTES: u64 = if cfg!(windows) { u64::MAX } else { 16 * 1024 };
 
 /// The relative path that a request's path names.
 ///
@@ -62,6 +63,18 @@ impl Part {
         self.file.seek(SeekFrom::Start(self.offset))?;
         let count = self.file.take(self.count).read_to_end(output)? as u64;
         if count < self.count { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+}
+
+/// Whether the system has nothing left to open a file with.
+fn is_exhausted(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
+    #[cfg(windows)]
+    {
+        /// `ERROR_TOO_MANY_OPEN_FILES`.
+        const TOO_MANY: i32 = 4;
+        error.raw_os_error() == Some(TOO_MANY) || error.kind() == io::ErrorKind::OutOfMemory
     }
 }
 
@@ -118,10 +131,7 @@ impl Plan {
                 None
             }
             Err(error) => {
-                let status = match error.raw_os_error() {
-                    Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => 503,
-                    _ => 404,
-                };
+                let status = if is_exhausted(&error) { 503 } else { 404 };
                 self.begin_head(status, output);
                 response::end(status, "text/plain", &[], self.is_head, output);
                 None
@@ -149,7 +159,10 @@ impl Plan {
                 return Ok(Found::Directory);
             }
         }
-        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let mut options = File::options();
+        #[cfg(unix)]
+        options.custom_flags(libc::O_NONBLOCK);
+        let file = options.read(true).open(path)?;
         Ok(Found::File(file, content_type(name)))
     }
 

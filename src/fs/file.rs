@@ -1,27 +1,34 @@
 //! A file, and its operations.
 
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 
+#[cfg(unix)]
 use super::Terms;
 use crate::core::Held;
 use crate::handle::Source;
 use crate::net::into_owned;
-use crate::op::allocate::Allocate;
-use crate::op::append::Append;
-use crate::op::metadata::Stat;
-use crate::op::open::Open;
-use crate::op::read_at::{ReadAt, ReadExactAt};
 use crate::op::send_file::SendFile;
-use crate::op::set_len::SetLen;
-use crate::op::sync::Sync;
-use crate::op::sync_range::SyncRange;
-use crate::op::vectored_at::{ReadVectoredAt, WriteVectoredAt};
-use crate::op::write_at::{WriteAllAt, WriteAt};
-use crate::{
-    AsSource, At, DirectAlignment, DirectIo, Directory, Io, IoBuf, IoBufMut, Metadata, Op,
-    OpenOptions,
+#[cfg(unix)]
+use crate::op::{
+    allocate::Allocate,
+    append::Append,
+    metadata::Stat,
+    open::Open,
+    read_at::{ReadAt, ReadExactAt},
+    set_len::SetLen,
+    sync::Sync,
+    sync_range::SyncRange,
+    vectored_at::{ReadVectoredAt, WriteVectoredAt},
+    write_at::{WriteAllAt, WriteAt},
 };
+use crate::raw::IntoRawFd;
+#[cfg(windows)]
+use crate::raw::OwnedFd;
+use crate::{AsSource, Io, Op};
+#[cfg(unix)]
+use crate::{At, DirectAlignment, DirectIo, Directory, IoBuf, IoBufMut, Metadata, OpenOptions};
 
 /// An open file. Any number of operations may be in flight on it at once, in no order among each
 /// other: share it as `Rc<File>`.
@@ -67,9 +74,25 @@ impl AsSource for File {
 impl File {
     /// Takes over a file of the standard library.
     pub fn from_std(io: &Io, file: std::fs::File) -> File {
-        File::from_fd(io, file.into())
+        File { source: Source::new(io, OwnedFd::from(file).into_raw_fd()) }
     }
 
+    /// Gives the file to the standard library.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed or has operations in flight.
+    pub fn into_std(self) -> io::Result<std::fs::File> {
+        into_owned(&self.source).map(std::fs::File::from)
+    }
+
+    /// Operations in flight on this file.
+    pub fn in_flight(&self) -> u32 {
+        self.source.in_flight()
+    }
+}
+
+#[cfg(unix)]
+impl File {
     /// Takes over a descriptor; it is closed when the handle is dropped.
     pub fn from_fd(io: &Io, descriptor: OwnedFd) -> File {
         File { source: Source::new(io, descriptor.into_raw_fd()) }
@@ -96,25 +119,12 @@ impl File {
         self.source.terms().direct
     }
 
-    /// Gives the file to the standard library.
-    ///
-    /// # Errors
-    /// `NotConnected` when it is closed or has operations in flight.
-    pub fn into_std(self) -> io::Result<std::fs::File> {
-        self.into_fd().map(std::fs::File::from)
-    }
-
     /// Gives the descriptor back.
     ///
     /// # Errors
     /// As [`into_std`](File::into_std).
     pub fn into_fd(self) -> io::Result<OwnedFd> {
         into_owned(&self.source)
-    }
-
-    /// Operations in flight on this file.
-    pub fn in_flight(&self) -> u32 {
-        self.source.in_flight()
     }
 
     /// Registers the file with io_uring, until it is closed or given away: the kernel then finds it
@@ -131,6 +141,7 @@ impl File {
 }
 
 /// What room reserved beyond a file's end does to its length ([`Io::allocate`]).
+#[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allocation {
     /// The file grows to it; what is added reads as zeroes.
@@ -139,6 +150,7 @@ pub enum Allocation {
     KeepLen,
 }
 
+#[cfg(unix)]
 impl Io {
     /// Opens a file, close-on-exec.
     ///
@@ -454,57 +466,6 @@ impl Io {
         self.submit_on(SetLen { len }, file, callback)
     }
 
-    /// Sends up to `count` bytes of `file`, from `offset` on, to `stream`, without a copy through
-    /// user space (sendfile(2)): at least one, perhaps not all; 0 where the file has no more. It
-    /// takes its place among the sends on that stream.
-    ///
-    /// # Errors
-    /// In the callback: `InvalidInput` where the offset is over `i64::MAX` and where the file is one
-    /// that cannot be sent (of /proc, a pipe), `ENOTSOCK` where `stream` is not one, `BrokenPipe`
-    /// when the peer is gone, and what sendfile(2) and send(2) say.
-    ///
-    /// # Platform
-    /// On every driver sendfile(2) runs on the pool, once the stream has room, and waits there for
-    /// the disk, never for the peer.
-    pub fn send_file<C, S, F>(
-        &self,
-        stream: C,
-        file: &S,
-        offset: u64,
-        count: u64,
-        callback: F,
-    ) -> Op
-    where
-        C: AsSource + 'static,
-        S: AsSource + ?Sized,
-        F: FnOnce(C, &Io, io::Result<u64>) + 'static,
-    {
-        let row = SendFile::new(self, file.as_source(), offset, count, false);
-        self.submit_on(row, stream, callback)
-    }
-
-    /// As [`send_file`](Io::send_file), until all is sent: fewer bytes than `count` are so many as
-    /// the file had when it ended. After an error it is not known how much was sent.
-    ///
-    /// # Errors
-    /// As [`send_file`](Io::send_file).
-    pub fn send_file_all<C, S, F>(
-        &self,
-        stream: C,
-        file: &S,
-        offset: u64,
-        count: u64,
-        callback: F,
-    ) -> Op
-    where
-        C: AsSource + 'static,
-        S: AsSource + ?Sized,
-        F: FnOnce(C, &Io, io::Result<u64>) + 'static,
-    {
-        let row = SendFile::new(self, file.as_source(), offset, count, true);
-        self.submit_on(row, stream, callback)
-    }
-
     /// Writes what the system holds of a file to the disk, with all that is known about it
     /// (fsync(2)). A file that was made or renamed needs its directory synced as well: this takes a
     /// [`Directory`] too.
@@ -568,5 +529,58 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
         self.submit_on(SyncRange { offset, len }, file, callback)
+    }
+}
+
+impl Io {
+    /// Sends up to `count` bytes of `file`, from `offset` on, to `stream`, without a copy through
+    /// user space (sendfile(2)): at least one, perhaps not all; 0 where the file has no more. It
+    /// takes its place among the sends on that stream.
+    ///
+    /// # Errors
+    /// In the callback: `InvalidInput` where the offset is over `i64::MAX` and where the file is one
+    /// that cannot be sent (of /proc, a pipe), `ENOTSOCK` where `stream` is not one, `BrokenPipe`
+    /// when the peer is gone, and what sendfile(2) and send(2) say.
+    ///
+    /// # Platform
+    /// On every driver sendfile(2) runs on the pool, once the stream has room, and waits there for
+    /// the disk, never for the peer.
+    pub fn send_file<C, S, F>(
+        &self,
+        stream: C,
+        file: &S,
+        offset: u64,
+        count: u64,
+        callback: F,
+    ) -> Op
+    where
+        C: AsSource + 'static,
+        S: AsSource + ?Sized,
+        F: FnOnce(C, &Io, io::Result<u64>) + 'static,
+    {
+        let row = SendFile::new(self, file.as_source(), offset, count, false);
+        self.submit_on(row, stream, callback)
+    }
+
+    /// As [`send_file`](Io::send_file), until all is sent: fewer bytes than `count` are so many as
+    /// the file had when it ended. After an error it is not known how much was sent.
+    ///
+    /// # Errors
+    /// As [`send_file`](Io::send_file).
+    pub fn send_file_all<C, S, F>(
+        &self,
+        stream: C,
+        file: &S,
+        offset: u64,
+        count: u64,
+        callback: F,
+    ) -> Op
+    where
+        C: AsSource + 'static,
+        S: AsSource + ?Sized,
+        F: FnOnce(C, &Io, io::Result<u64>) + 'static,
+    {
+        let row = SendFile::new(self, file.as_source(), offset, count, true);
+        self.submit_on(row, stream, callback)
     }
 }

@@ -6,7 +6,6 @@ mod at;
 mod data_file;
 #[cfg(unix)]
 mod direct;
-#[cfg(unix)]
 mod file;
 #[cfg(unix)]
 mod making;
@@ -29,7 +28,8 @@ pub use data_file::{DataFile, DataFileOptions};
 #[cfg(unix)]
 pub use direct::DirectIo;
 #[cfg(unix)]
-pub use file::{Allocation, File};
+pub use file::Allocation;
+pub use file::File;
 #[cfg(unix)]
 pub(crate) use making::{How, Made, check_size, in_use, invalid};
 #[cfg(unix)]

@@ -42,9 +42,9 @@ pub(crate) use immediate::Immediate;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions, UdpOptions};
 pub use stream::TcpStream;
-pub(crate) use stream::{Borrowed, Stream, borrow, socket};
 #[cfg(unix)]
-pub(crate) use stream::{adopt, into_owned};
+pub(crate) use stream::adopt;
+pub(crate) use stream::{Borrowed, Stream, borrow, into_owned, socket};
 pub use udp::UdpSocket;
 #[cfg(unix)]
 pub use unix_address::{ToUnixAddress, UnixAddress};

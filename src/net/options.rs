@@ -306,6 +306,7 @@ impl UdpOptions {
 
     fn bind(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        system::report_errors(&socket, false)?;
         socket.set_reuse_address(self.reuse_address)?;
         if self.reuse_port {
             system::share_port(&socket)?;

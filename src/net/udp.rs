@@ -102,7 +102,9 @@ impl UdpSocket {
     pub fn from_std(io: &Io, socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
         refuse_simulated(io)?;
         socket.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
-        system::forbid_sigpipe(&SockRef::from(&socket))?;
+        let own = SockRef::from(&socket);
+        system::forbid_sigpipe(&own)?;
+        system::report_errors(&own, own.peer_addr().is_ok())?;
         let fd = OwnedFd::from(socket).into_raw_fd();
         Ok(UdpSocket { source: Source::of_datagrams(io, fd) })
     }

@@ -6,34 +6,39 @@
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
+use std::os::windows::io::AsRawSocket;
 use std::ptr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::Foundation::{ERROR_BROKEN_PIPE, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{
-    LPFN_ACCEPTEX, LPFN_CONNECTEX, SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER,
-    SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT,
-    SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR, SOL_SOCKET, WSA_IO_PENDING, WSABUF,
-    WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH, WSAEMSGSIZE, WSAENETRESET,
-    WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX,
-    WSAID_CONNECTEX, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv, WSARecvFrom, WSASend, XP1_IFS_HANDLES,
-    getsockopt, setsockopt,
+    LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, LPFN_TRANSMITFILE, MSG_PEEK,
+    SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE,
+    SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR,
+    SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET,
+    WSAEHOSTUNREACH, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN,
+    WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS,
+    WSAID_TRANSMITFILE, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv, WSARecvFrom, WSASend,
+    XP1_IFS_HANDLES, getsockopt, setsockopt,
 };
-use windows_sys::Win32::Storage::FileSystem::SetFileCompletionNotificationModes;
+use windows_sys::Win32::Storage::FileSystem::{GetFileSizeEx, SetFileCompletionNotificationModes};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::Win32::System::WindowsProgramming::{
     FILE_SKIP_COMPLETION_PORT_ON_SUCCESS, FILE_SKIP_SET_EVENT_ON_HANDLE,
 };
 use windows_sys::core::GUID;
 
-use crate::raw::{OwnedFd, RawFd};
+use crate::raw::{OwnedFd, RawFd, widen};
 
 /// The system's number of a socket.
 pub(crate) fn socket(fd: RawFd) -> SOCKET {
-    // Handles are extended with their sign (raw.rs).
-    fd as isize as SOCKET
+    widen(fd) as SOCKET
+}
+
+fn number(of: &Socket) -> SOCKET {
+    of.as_raw_socket() as SOCKET
 }
 
 /// The same, for calls that take any handle: sockets of the system's own providers are handles.
@@ -113,16 +118,35 @@ pub(crate) fn recv(
     checked(unsafe { WSARecv(socket, at, count, ptr::null_mut(), flags, overlapped, None) })
 }
 
-/// Sends (WSASend).
-pub(crate) fn send(
+/// Waits for a datagram, or an error of an earlier one, by a receive without room that leaves it where
+/// it is. Readiness would not tell of the error.
+pub(crate) fn await_datagram(
     socket: SOCKET,
-    buffers: &[WSABUF],
     overlapped: *mut OVERLAPPED,
+    flags: *mut u32,
 ) -> io::Result<()> {
-    let (at, count) = (buffers.as_ptr(), u32::try_from(buffers.len()).unwrap_or(u32::MAX));
-    // SAFETY: as for `recv`; the bytes are only read.
-    checked(unsafe { WSASend(socket, at, count, ptr::null_mut(), 0, overlapped, None) })
+    // SAFETY: the number is in the block, which is still ours.
+    unsafe { flags.write(MSG_PEEK.cast_unsigned()) };
+    recv(socket, &[WSABUF { buf: ptr::null_mut(), len: 0 }], overlapped, flags)
 }
+
+/// What a socket says that was shut down in the direction of a send: Winsock's code has no kind in
+/// the standard library, so it is told as Windows tells it of pipes.
+pub(crate) fn sent(result: i32) -> i32 {
+    if result == -WSAESHUTDOWN { -ERROR_BROKEN_PIPE.cast_signed() } else { result }
+}
+
+/// Sends what there is room for (WSASend), without waiting.
+pub(crate) fn send(of: &Socket, buffers: &[WSABUF]) -> io::Result<usize> {
+    let (at, count) = (buffers.as_ptr(), u32::try_from(buffers.len()).unwrap_or(u32::MAX));
+    let (mut sent, none) = (0, ptr::null_mut());
+    // SAFETY: the buffers live during the call, which does not overlap.
+    checked(unsafe { WSASend(number(of), at, count, &raw mut sent, 0, none, None) })?;
+    Ok(sent as usize)
+}
+
+/// What a receive says of a socket that was shut down.
+pub(crate) const SHUT_DOWN: i32 = WSAESHUTDOWN;
 
 /// A function that Winsock's providers have beside the documented table ("WSAIoctl",
 /// `SIO_GET_EXTENSION_FUNCTION_POINTER`); `F` is an optional pointer.
@@ -152,7 +176,10 @@ pub(crate) const NO_ADDRESSES: AddressRoom = [0; 2 * ADDRESS_ROOM];
 /// What an accept says of the connection that it was to return, and not of the listener: AcceptEx
 /// takes connections that were reset before they were accepted.
 pub(crate) const CONNECTIONS_OWN: &[i32] =
-    &[WSAECONNABORTED, WSAECONNRESET, WSAENETRESET, WSAEHOSTUNREACH, WSAENETUNREACH];
+    &[WSAECONNABORTED, WSAECONNRESET, WSAENOTCONN, WSAENETRESET, WSAEHOSTUNREACH, WSAENETUNREACH];
+
+/// Both are loaded with the first accept.
+static ACCEPTING: OnceLock<(LPFN_ACCEPTEX, LPFN_GETACCEPTEXSOCKADDRS)> = OnceLock::new();
 
 /// Accepts a connection into a socket that was made for it (AcceptEx).
 pub(crate) fn accept(
@@ -161,17 +188,37 @@ pub(crate) fn accept(
     addresses: *mut AddressRoom,
     overlapped: *mut OVERLAPPED,
 ) -> io::Result<()> {
-    static FUNCTION: OnceLock<LPFN_ACCEPTEX> = OnceLock::new();
-    let function = match FUNCTION.get() {
-        Some(function) => *function,
-        None => *FUNCTION.get_or_init(|| extension(listener, &WSAID_ACCEPTEX).ok().flatten()),
-    };
-    let function = function.ok_or_else(unsupported)?;
+    let functions = ACCEPTING.get_or_init(|| {
+        let accept = extension(listener, &WSAID_ACCEPTEX).ok().flatten();
+        (accept, extension(listener, &WSAID_GETACCEPTEXSOCKADDRS).ok().flatten())
+    });
+    let function = functions.0.ok_or_else(unsupported)?;
     let (room, mut received) = (ADDRESS_ROOM as u32, 0);
     // SAFETY: both sockets are open; the room and the block stay until the packet is there.
     succeeded(unsafe {
         function(listener, accepted, addresses.cast(), 0, room, room, &raw mut received, overlapped)
     })
+}
+
+/// The peer's address, from where an accept wrote it: the connection may be gone by now
+/// (GetAcceptExSockaddrs).
+pub(crate) fn accepted_from(addresses: &AddressRoom) -> io::Result<SockAddr> {
+    let function = ACCEPTING.get().and_then(|functions| functions.1).ok_or_else(unsupported)?;
+    let (mut near, mut far) = (ptr::null_mut(), ptr::null_mut());
+    let (mut near_len, mut far_len) = (0, 0);
+    let (near, near_len) = (&raw mut near, &raw mut near_len);
+    let (room, to, to_len) = (ADDRESS_ROOM as u32, &raw mut far, &raw mut far_len);
+    // SAFETY: the room is as the accept was told, and what is written are pointers into it.
+    unsafe { function(addresses.as_ptr().cast(), 0, room, room, near, near_len, to, to_len) };
+    let mut address = socket2::SockAddrStorage::zeroed();
+    let len = far_len.clamp(0, address_size());
+    if far.is_null() {
+        return Err(unsupported());
+    }
+    // SAFETY: the address lies in the room, and is not longer than the storage.
+    unsafe { ptr::copy_nonoverlapping(far.cast::<u8>(), (&raw mut address).cast(), len as usize) };
+    // SAFETY: it was copied just now.
+    Ok(unsafe { SockAddr::new(address, len) })
 }
 
 /// Has an accepted socket know its listener, so that shutdown and names work (P78).
@@ -191,8 +238,7 @@ pub(crate) fn update_connected(connected: &Socket) -> io::Result<()> {
 }
 
 fn set_option(of: &Socket, option: i32, value: *const u8, len: usize) -> io::Result<()> {
-    use std::os::windows::io::AsRawSocket;
-    let (socket, len) = (of.as_raw_socket() as SOCKET, i32::try_from(len).unwrap_or(0));
+    let (socket, len) = (number(of), i32::try_from(len).unwrap_or(0));
     // SAFETY: the value and its length are valid for the call.
     checked(unsafe { setsockopt(socket, SOL_SOCKET, option, value, len) })
 }
@@ -226,14 +272,35 @@ pub(crate) fn connect(
     overlapped: *mut OVERLAPPED,
 ) -> io::Result<()> {
     static FUNCTION: OnceLock<LPFN_CONNECTEX> = OnceLock::new();
-    let function = match FUNCTION.get() {
-        Some(function) => *function,
-        None => *FUNCTION.get_or_init(|| extension(socket, &WSAID_CONNECTEX).ok().flatten()),
-    };
+    let function = FUNCTION.get_or_init(|| extension(socket, &WSAID_CONNECTEX).ok().flatten());
     let function = function.ok_or_else(unsupported)?;
     let (at, len, nothing) = (peer.as_ptr().cast(), peer.len(), ptr::null());
     // SAFETY: the socket is open; the address and the block stay until the packet is there.
     succeeded(unsafe { function(socket, at, len, nothing, 0, ptr::null_mut(), overlapped) })
+}
+
+/// Sends from a file to a connection (TransmitFile), at most `count` bytes, from where the block says.
+pub(crate) fn send_file(
+    socket: SOCKET,
+    file: HANDLE,
+    count: u32,
+    overlapped: *mut OVERLAPPED,
+) -> io::Result<()> {
+    static FUNCTION: OnceLock<LPFN_TRANSMITFILE> = OnceLock::new();
+    let function = FUNCTION.get_or_init(|| extension(socket, &WSAID_TRANSMITFILE).ok().flatten());
+    let function = function.ok_or_else(unsupported)?;
+    let nothing = ptr::null();
+    // SAFETY: the socket is open, and so is the file until the packet is there, for which the block
+    // stays.
+    succeeded(unsafe { function(socket, file, count, 0, overlapped, nothing, 0) })
+}
+
+/// Bytes of a file (GetFileSizeEx).
+pub(crate) fn len_of_file(file: HANDLE) -> io::Result<u64> {
+    let mut len = 0;
+    // SAFETY: the number lives during the call.
+    succeeded(unsafe { GetFileSizeEx(file, &raw mut len) })?;
+    Ok(len.cast_unsigned())
 }
 
 /// There is no such signal.
@@ -295,10 +362,9 @@ pub(crate) fn base_handle(fd: RawFd) -> io::Result<HANDLE> {
 /// Whether a socket of datagrams tells of errors that earlier ones met on their way (P82;
 /// `SIO_UDP_CONNRESET`, "Winsock IOCTLs"): on Unix those do that have a peer.
 pub(crate) fn report_errors(of: &Socket, report: bool) -> io::Result<()> {
-    use std::os::windows::io::AsRawSocket;
     let (report, mut len) = (i32::from(report), 0);
     let (at, size, len) = ((&raw const report).cast(), size_of::<i32>() as u32, &raw mut len);
-    let (socket, of, none) = (of.as_raw_socket() as SOCKET, SIO_UDP_CONNRESET, ptr::null_mut());
+    let (socket, of, none) = (number(of), SIO_UDP_CONNRESET, ptr::null_mut());
     // SAFETY: the value and its length are valid for the call, which does not overlap.
     checked(unsafe { WSAIoctl(socket, of, at, size, none, 0, len, ptr::null_mut(), None) })
 }
@@ -328,12 +394,11 @@ impl Letter {
 /// Receives a datagram (WSARecvFrom), without waiting. What does not fit is an error in Winsock, and
 /// the rest is lost; from a socket that was shut down nothing comes, and from nobody.
 pub(crate) fn recv_datagram(of: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<Letter> {
-    use std::os::windows::io::AsRawSocket;
     let buffer = WSABUF { buf: room.as_mut_ptr().cast(), len: len_of(room.len()) };
     let (mut count, mut flags) = (0, 0);
     let mut address = socket2::SockAddrStorage::zeroed();
     let mut address_len = address.size_of();
-    let socket = of.as_raw_socket() as SOCKET;
+    let socket = number(of);
     let (from, from_len) = ((&raw mut address).cast(), &raw mut address_len);
     let (number, said, none) = (&raw mut count, &raw mut flags, ptr::null_mut());
     // SAFETY: the buffer, the address and the numbers live during the call, which does not overlap.

@@ -120,7 +120,10 @@ impl<S: Stream> Operation for Accept<S> {
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         let stream = S::from_fd(io, fd);
         #[cfg(unix)]
-        if let Some(address) = S::address(self.address.get()) {
+        let address = self.address.get();
+        #[cfg(windows)]
+        let address = self.incoming.peer()?;
+        if let Some(address) = S::address(address) {
             return Ok((stream, address));
         }
         stream.peer().map(|address| (stream, address))

@@ -1,5 +1,9 @@
 //! The socket that AcceptEx accepts a connection into, and where it writes addresses.
 
+use std::io;
+
+use socket2::SockAddr;
+
 use super::Start;
 use crate::driver::iocp;
 use crate::error::{code, to_raw};
@@ -33,6 +37,11 @@ impl Incoming {
         place.start(|listener, overlapped, _flags| {
             system::accept(listener, accepted, addresses, overlapped)
         })
+    }
+
+    /// Whose connection it is, once it is accepted.
+    pub(super) fn peer(&self) -> io::Result<SockAddr> {
+        system::accepted_from(&self.addresses)
     }
 
     /// What has come of it: the socket's number, or a negated code.

@@ -17,14 +17,14 @@ use super::{Direction, Operation, Start, Step};
 use crate::buf::room;
 #[cfg(unix)]
 use crate::buf::room;
+#[cfg(windows)]
+use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
 #[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-#[cfg(windows)]
-use crate::driver::{Interest, iocp};
 use crate::error::NO_ROOM;
 use crate::net::{Address, Received};
 use crate::raw::RawFd;
@@ -95,7 +95,7 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
         match room(&mut self.buf) {
             // It would swallow a datagram.
             [] => Start::Ready(NO_ROOM),
-            room => place.attempt(Interest::Readable, |socket| self.envelope.receive(socket, room)),
+            room => place.recv_datagram(|socket| self.envelope.receive(socket, room)),
         }
     }
 

@@ -29,6 +29,7 @@ use super::supply::Supply;
 use super::{Completion, Direction, Multishot, Op, Rearm, Start};
 use crate::Io;
 use crate::buf::PoolBuf;
+#[cfg(unix)]
 use crate::driver::Interest;
 #[cfg(windows)]
 use crate::driver::iocp;
@@ -165,7 +166,7 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         self.fd = place.fd;
         let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let room = &mut taken.room()[Self::HEAD..];
-        let start = place.attempt(Interest::Readable, |socket| self.envelope.receive(socket, room));
+        let start = place.recv_datagram(|socket| self.envelope.receive(socket, room));
         self.supply.tried(taken, &start);
         start
     }

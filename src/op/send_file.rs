@@ -13,7 +13,8 @@
 //! waits for a tick of the kernel's clock at most.
 //!
 //! The row has a duplicate of the file's descriptor, so that the file can be closed meanwhile.
-//! Sources: sendfile(2), `SO_MEMINFO` in linux/sock_diag.h.
+//! On Windows it is one overlapped call, which the system works at by itself.
+//! Sources: sendfile(2), `SO_MEMINFO` in linux/sock_diag.h; TransmitFile in Microsoft's documentation.
 
 use std::io;
 
@@ -22,13 +23,24 @@ use super::two_ends::RoomWait;
 use super::two_ends::{From, Progress};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
-use crate::driver::readiness::{self, Interest};
+#[cfg(unix)]
+use crate::driver::Interest;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
+use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::error::code;
 use crate::handle::Source;
+#[cfg(unix)]
 use crate::net::system;
+#[cfg(unix)]
 use crate::offload::LentFd;
+#[cfg(windows)]
+use crate::raw::RawFd;
 
 pub(crate) struct SendFile {
     /// The file, or why there is none.
@@ -43,7 +55,10 @@ pub(crate) struct SendFile {
 
 /// What one call sends.
 struct Part {
+    #[cfg(unix)]
     file: LentFd,
+    #[cfg(windows)]
+    file: RawFd,
     offset: u64,
     count: usize,
 }
@@ -68,9 +83,13 @@ impl SendFile {
         }
         let offset = self.offset.saturating_add(self.progress.moved);
         if i64::try_from(offset).is_err() {
-            return Err(-libc::EINVAL);
+            return Err(-code::INVALID);
         }
-        Ok(Part { file: file.lent_fd(), offset, count: self.progress.count(room) })
+        #[cfg(unix)]
+        let file = file.lent_fd();
+        #[cfg(windows)]
+        let file = file.fd;
+        Ok(Part { file, offset, count: self.progress.count(room) })
     }
 }
 
@@ -101,6 +120,7 @@ impl Operation for SendFile {
         }
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         match self.part(usize::MAX) {
             Ok(Part { file, offset, count }) => match place.poll(libc::POLLOUT) {
@@ -115,8 +135,17 @@ impl Operation for SendFile {
         }
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.unsupported()
+    }
+
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        match self.part(usize::MAX) {
+            Ok(Part { file, offset, count }) => place.send_file(file, offset, count),
+            Err(result) => Start::Ready(result),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {

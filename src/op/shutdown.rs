@@ -50,8 +50,7 @@ impl Operation for Shutdown {
 
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
-        let how = self.how;
-        Start::Ready(place.call(|socket| socket.shutdown(how).map(|()| 0)))
+        place.shutdown(self.how)
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -2,7 +2,6 @@
 //! one that the bytes go to, and have a duplicate of the other one.
 
 use std::io;
-use std::os::fd::{IntoRawFd, RawFd};
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
@@ -14,7 +13,9 @@ use crate::Io;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::handle::Source;
+#[cfg(unix)]
 use crate::offload::LentFd;
+use crate::raw::{IntoRawFd, RawFd};
 
 /// Most bytes of one call: a peer that takes them as fast as they come must not keep a thread.
 const CALL_MAX: u64 = 1 << 20;
@@ -63,11 +64,13 @@ impl From {
     }
 
     /// The number of its handle.
+    #[cfg(unix)]
     pub(super) fn handle(&self) -> u32 {
         self.handle.number()
     }
 
     /// The descriptor, for a call on the pool: the row that lends it stays until that is over.
+    #[cfg(unix)]
     pub(super) fn lent_fd(&self) -> LentFd {
         LentFd::new(self.fd)
     }

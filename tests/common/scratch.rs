@@ -15,6 +15,7 @@ impl Scratch {
         Scratch(path)
     }
 
+    #[cfg(unix)]
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

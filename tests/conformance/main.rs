@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[cfg(unix)]
 #[path = "../common/alone.rs"]
 mod alone;
 mod closing;
@@ -40,10 +41,8 @@ mod races;
 mod real;
 mod remote;
 mod rules;
-#[cfg(unix)]
 #[path = "../common/scratch.rs"]
 mod scratch;
-#[cfg(unix)]
 mod send_file;
 #[cfg(unix)]
 mod signals;
@@ -61,6 +60,8 @@ mod udp_socket;
 mod unix;
 #[cfg(unix)]
 mod unix_datagram;
+#[cfg(windows)]
+mod windows;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
@@ -83,6 +84,13 @@ mod code {
     #[cfg(windows)]
     pub(crate) const TOO_LONG: i32 = 10040;
 }
+
+/// What a send says when the peer has reset the connection: Windows goes on saying just that.
+const GONE: std::io::ErrorKind = if cfg!(windows) {
+    std::io::ErrorKind::ConnectionReset
+} else {
+    std::io::ErrorKind::BrokenPipe
+};
 
 /// Longer than any test takes, on the busiest machine: what is in flight after it hangs.
 const HANG: Duration = Duration::from_secs(120);

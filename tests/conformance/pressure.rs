@@ -93,20 +93,20 @@ fn p06_far_deadlines_neither_return_at_once_nor_spin() {
         io.timeout((), Duration::from_secs(far), |(), _io, _result| unreachable!("centuries"));
         io.timeout((), Duration::from_nanos(far), |(), _io, _result| unreachable!("years"));
         let before = io.statistics().system_calls;
-        io.run_for(10 * MS).unwrap();
-        assert!(io.statistics().system_calls - before < 100, "the loop spins");
+        io.run_for(30 * MS).unwrap();
+        assert!(io.statistics().system_calls - before < 50, "the loop spins");
         // To run for a time beyond the clock is to run for ever.
         let (remote, stopped) = (io.remote(), Arc::new(AtomicBool::new(false)));
         let stop = Arc::clone(&stopped);
         let thread = std::thread::spawn(move || {
-            std::thread::sleep(5 * MS);
+            std::thread::sleep(30 * MS);
             stop.store(true, Ordering::Relaxed);
             remote.stop();
         });
         let before = io.statistics().system_calls;
         io.run_for(Duration::from_secs(far)).unwrap();
         assert!(stopped.load(Ordering::Relaxed), "it returned before the stop");
-        assert!(io.statistics().system_calls - before < 100, "the loop spins");
+        assert!(io.statistics().system_calls - before < 50, "the loop spins");
         thread.join().unwrap();
         assert_eq!(io.in_flight(), 2);
     }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use tigereye::{InTurn, Io, ListenOptions, Next, TcpListener, TcpStream, Threads, is_cancelled};
+use tigereye::{InTurn, Io, TcpListener, TcpStream, Threads, is_cancelled};
+#[cfg(unix)]
+use tigereye::{ListenOptions, Next};
 
 use crate::patient::read_some;
 use crate::real;
@@ -299,7 +301,9 @@ fn serve(io: &Io, stream: TcpStream) {
     });
 }
 
+/// Windows has no ports that listeners share.
 #[test]
+#[cfg(unix)]
 fn two_threads_serve_one_address() {
     let address = Arc::new(Mutex::new(any()));
     let shared = Arc::clone(&address);

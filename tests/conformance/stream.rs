@@ -310,7 +310,7 @@ fn p35_a_send_to_a_peer_that_is_gone_is_an_error() {
     finish(&io);
     let kinds = log.take();
     assert_eq!(kinds.len(), 2);
-    assert_eq!(kinds[1], ErrorKind::BrokenPipe);
+    assert_eq!(kinds[1], crate::GONE);
 }
 
 #[test]

@@ -14,7 +14,7 @@
 mod build;
 mod image;
 mod link;
-mod tools;
+pub(crate) mod tools;
 
 use std::path::Path;
 
@@ -54,7 +54,9 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
     if chosen.is_empty() {
         return Err("no target has such a name: see `cargo xtask cross --list`".into());
     }
-    let tools = tools::Tools::ready(root, &chosen)?;
+    let triples: Vec<&str> = chosen.iter().map(|target| target.triple).collect();
+    let tools = tools::Tools::ready(root, &triples)?;
+    tools.install_zig()?;
     let mut failures = 0;
     for target in &chosen {
         if let Err(message) = build::all(&tools, target) {

@@ -8,6 +8,7 @@ mod process;
 mod programs;
 mod rules;
 mod tree;
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -23,6 +24,9 @@ Commands of the project: cargo xtask COMMAND
   cross [NAME…]       checks, lints and links for macOS and FreeBSD, with a compiler and a linker that
                       it installs; NAME picks those targets whose name contains it
   cross --list        names them, and what is linked
+  windows             lints for Windows, builds the tests for it, and runs them under Wine, all of which
+                      it installs
+  windows --list      names the tests that Wine cannot serve, and why
   pitfalls            checks that docs/pitfalls.md lists the tests that there are
   pitfalls --write    writes the list again
   operations          checks that the table of operations has all of them, and that the README has it
@@ -72,6 +76,11 @@ fn command() -> Result<(), String> {
         ["kernels", ref options @ ..] if !options.iter().any(is_help) => {
             kernels::command(&root(), options)
         }
+        ["windows", "--list"] => {
+            windows::list();
+            Ok(())
+        }
+        ["windows"] => windows::command(&root()),
         ["operations"] => operations::check(&root()),
         ["operations", "--write"] => operations::write(&root()),
         ["pitfalls"] => pitfalls::check(&root()),

@@ -10,7 +10,7 @@
 
 use std::cell::UnsafeCell;
 
-use windows_sys::Win32::System::IO::OVERLAPPED;
+use windows_sys::Win32::System::IO::{OVERLAPPED, OVERLAPPED_0_0};
 
 use super::afd::Request;
 use crate::op::Op;
@@ -29,6 +29,14 @@ pub(super) struct Call {
     pub(super) kind: Kind,
     /// The driver was asked to take it back.
     pub(super) cancelled: bool,
+    /// Its socket was shut down: there is nothing more to receive.
+    pub(super) ended: bool,
+}
+
+impl Call {
+    pub(super) fn new(op: Op, fd: RawFd, kind: Kind) -> Call {
+        Call { op, fd, kind, cancelled: false, ended: false }
+    }
 }
 
 /// What a packet says.
@@ -40,6 +48,8 @@ pub(super) enum Kind {
     Readiness,
     /// That the socket is ready: the operation tries again.
     TryAgain,
+    /// That there is a datagram: the operation tries again.
+    Datagram,
 }
 
 /// A block. What the system writes to comes first, so that its address is the block's.
@@ -109,6 +119,11 @@ impl InFlight {
         unsafe { (*self.0).call.cancelled = true };
     }
 
+    pub(super) fn set_ended(self) {
+        // SAFETY: as above.
+        unsafe { (*self.0).call.ended = true };
+    }
+
     /// What the system says of the call, and how many bytes it moved, once it has let go.
     pub(super) fn outcome(self) -> (i32, usize) {
         // SAFETY: the system wrote it before the packet, or before the call returned (I2).
@@ -129,8 +144,8 @@ impl Blocks {
         InFlight(self.chunks[number / CHUNK][number % CHUNK].get())
     }
 
-    /// A block for a call that starts from the offset 0.
-    pub(super) fn take(&mut self, call: Call) -> InFlight {
+    /// A block for a call, which starts from that offset where there are any.
+    pub(super) fn take(&mut self, call: Call, offset: u64) -> InFlight {
         if self.free == NONE {
             self.grow();
         }
@@ -139,6 +154,8 @@ impl Blocks {
         let inner = unsafe { &mut *block.0 };
         self.free = inner.next;
         inner.overlapped = OVERLAPPED::default();
+        let place = OVERLAPPED_0_0 { Offset: offset as u32, OffsetHigh: (offset >> 32) as u32 };
+        inner.overlapped.Anonymous.Anonymous = place;
         inner.flags = 0;
         inner.call = call;
         let slot = call.op.index as usize;
@@ -155,7 +172,7 @@ impl Blocks {
         self.chunks.push(Box::new(std::array::from_fn(|at| {
             let number = first + u32::try_from(at).unwrap_or(0);
             let next = if at + 1 < CHUNK { number + 1 } else { NONE };
-            let call = Call { op: Op::ENDED, fd: -1, kind: Kind::Count, cancelled: false };
+            let call = Call::new(Op::ENDED, -1, Kind::Count);
             UnsafeCell::new(Block {
                 overlapped: OVERLAPPED::default(),
                 flags: 0,

@@ -41,7 +41,7 @@ use blocks::{Blocks, InFlight, Kind};
 pub(crate) use place::Place;
 use port::{Port, Timer};
 
-/// What is known of a handle.
+/// Whether a handle's packets come to this port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Association {
     None,
@@ -49,6 +49,18 @@ enum Association {
     AllPackets,
     /// A call that succeeds at once posts none.
     SkipsDone,
+}
+
+/// What is known of a handle.
+#[derive(Clone, Copy)]
+struct Handle {
+    association: Association,
+    /// Who receives, or did so last.
+    receiver: Op,
+}
+
+impl Handle {
+    const NEW: Handle = Handle { association: Association::None, receiver: Op::ENDED };
 }
 
 /// Wakes the loop from any thread.
@@ -70,7 +82,7 @@ pub(crate) struct Iocp {
     /// Opened when readiness is first asked for.
     afd: Option<Afd>,
     /// By the number of the handle.
-    associations: Vec<Association>,
+    handles: Vec<Handle>,
     system_calls: u64,
 }
 
@@ -86,7 +98,7 @@ impl Iocp {
             packets: vec![OVERLAPPED_ENTRY::default(); entries].into_boxed_slice(),
             blocks: Blocks::new(),
             afd: None,
-            associations: Vec::new(),
+            handles: Vec::new(),
             system_calls: 0,
         })
     }
@@ -112,24 +124,46 @@ impl Iocp {
 
     /// Has a handle's packets come to this loop's port.
     fn associate(&mut self, fd: RawFd, handle: u32) -> io::Result<Association> {
-        let at = handle as usize;
-        if at >= self.associations.len() {
-            self.associations.resize(at + 1, Association::None);
-        }
-        if self.associations[at] == Association::None {
+        if self.handle(handle).association == Association::None {
             self.system_calls += 2;
             self.port.associate(system::handle(fd))?;
             let skips = system::skip_packets_of_the_done(fd);
-            self.associations[at] =
+            self.handle(handle).association =
                 if skips { Association::SkipsDone } else { Association::AllPackets };
         }
-        Ok(self.associations[at])
+        Ok(self.handle(handle).association)
+    }
+
+    fn handle(&mut self, handle: u32) -> &mut Handle {
+        let at = handle as usize;
+        if at >= self.handles.len() {
+            self.handles.resize(at + 1, Handle::NEW);
+        }
+        &mut self.handles[at]
+    }
+
+    /// An operation waits for what a handle receives.
+    fn receives(&mut self, handle: u32, op: Op) {
+        self.handle(handle).receiver = op;
+    }
+
+    /// A handle receives nothing more: ends the wait of an operation for it.
+    pub(crate) fn end_receive(&mut self, handle: u32) {
+        let op = self.handle(handle).receiver;
+        if let Some(block) = self.blocks.find(op) {
+            block.set_ended();
+            self.take_back(block);
+        }
     }
 
     /// Asks for an operation back; it completes.
     pub(crate) fn cancel(&mut self, op: Op) {
         let Some(block) = self.blocks.find(op) else { return };
         block.set_cancelled();
+        self.take_back(block);
+    }
+
+    fn take_back(&mut self, block: InFlight) {
         self.system_calls += 1;
         let on = match (block.call().kind, &self.afd) {
             (Kind::Readiness | Kind::TryAgain, Some(afd)) => afd.handle(),
@@ -142,8 +176,8 @@ impl Iocp {
 
     /// A handle is about to be closed or given away: nothing is pending on it.
     pub(crate) fn forget(&mut self, handle: u32) {
-        if let Some(association) = self.associations.get_mut(handle as usize) {
-            *association = Association::None;
+        if let Some(handle) = self.handles.get_mut(handle as usize) {
+            *handle = Handle::NEW;
         }
     }
 
@@ -173,7 +207,8 @@ impl Iocp {
 
 fn completion_of(block: InFlight) -> Completion {
     let (op, result) = (block.call().op, result_of(block));
-    if block.call().kind == Kind::TryAgain && result != -code::CANCELED {
+    let tries = matches!(block.call().kind, Kind::TryAgain | Kind::Datagram);
+    if tries && result != -code::CANCELED {
         // Where readiness could not be told, the call says what is wrong.
         return Completion::try_again(op);
     }
@@ -189,6 +224,7 @@ fn result_of(block: InFlight) -> i32 {
         // What was done before a cancel took effect is done.
         STATUS_CANCELLED if count > 0 => count,
         STATUS_CANCELLED if call.cancelled => -code::CANCELED,
+        STATUS_CANCELLED if call.ended => 0,
         STATUS_CANCELLED => -code::INTERRUPTED,
         0.. if call.kind != Kind::Count => 1,
         0.. => count,

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 
 use socket2::SockAddr;
 use windows_sys::Win32::Networking::WinSock::{SOCKET, WSABUF};
@@ -20,6 +21,10 @@ use crate::op::recv::TRANSFER_MAX;
 use crate::op::vectors::Vectors;
 use crate::op::{Op, Start};
 use crate::raw::RawFd;
+
+/// Most bytes of one send: a socket that has room for any takes all that it is given, and keeps it in
+/// the system's memory (P47).
+const SEND_MAX: usize = 1 << 18;
 
 pub(crate) struct Place<'a> {
     pub(crate) fd: RawFd,
@@ -44,12 +49,21 @@ impl Place<'_> {
         &mut self,
         call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
     ) -> Start {
+        self.start_call(Kind::Count, 0, call)
+    }
+
+    fn start_call(
+        &mut self,
+        kind: Kind,
+        offset: u64,
+        call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
+    ) -> Start {
         let association = match self.driver.associate(self.fd, self.handle) {
             Ok(association) => association,
             Err(error) => return Start::Ready(to_raw(&error)),
         };
         let (op, fd) = (self.op, self.fd);
-        let block = self.driver.blocks.take(Call { op, fd, kind: Kind::Count, cancelled: false });
+        let block = self.driver.blocks.take(Call::new(op, fd, kind), offset);
         self.driver.system_calls += 1;
         let result = match call(system::socket(fd), block.overlapped(), block.flags()) {
             Ok(()) if association == Association::SkipsDone => result_of(block),
@@ -64,14 +78,37 @@ impl Place<'_> {
     /// Receives from a stream into `room`, which is not empty.
     pub(crate) fn recv(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
         let buffer = buffer(room.as_mut_ptr().cast(), room.len());
-        self.start(|socket, overlapped, flags| system::recv(socket, &[buffer], overlapped, flags))
+        self.receive(|socket, overlapped, flags| system::recv(socket, &[buffer], overlapped, flags))
+    }
+
+    /// Makes an overlapped call that receives from a stream.
+    fn receive(
+        &mut self,
+        call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
+    ) -> Start {
+        let start = self.start(call);
+        if matches!(start, Start::Submitted) {
+            self.driver.receives(self.handle, self.op);
+        }
+        match start {
+            // It was shut down: that is its end.
+            Start::Ready(result) if result == -system::SHUT_DOWN => Start::Ready(0),
+            start => start,
+        }
     }
 
     /// Receives what is there; where nothing is, the operation waits without a buffer, and is tried
     /// again.
     pub(crate) fn recv_now(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
         let len = room.len().min(TRANSFER_MAX);
-        self.attempt(Interest::Readable, |socket| socket.recv(&mut room[..len]))
+        let start = self.attempt(Interest::Readable, |socket| socket.recv(&mut room[..len]));
+        if matches!(start, Start::Submitted) {
+            self.driver.receives(self.handle, self.op);
+        }
+        match start {
+            Start::Ready(result) if result == -system::SHUT_DOWN => Start::Ready(0),
+            start => start,
+        }
     }
 
     /// Tries a call that does not wait; the operation is tried again when its socket is ready.
@@ -85,6 +122,23 @@ impl Place<'_> {
             return self.ask(Kind::TryAgain, interest);
         }
         Start::Ready(result)
+    }
+
+    /// As [`attempt`](Place::attempt), of a call that receives a datagram.
+    pub(crate) fn recv_datagram(
+        &mut self,
+        mut call: impl FnMut(&Borrowed) -> io::Result<usize>,
+    ) -> Start {
+        loop {
+            let result = self.call(&mut call);
+            if result != -code::WOULD_BLOCK {
+                return Start::Ready(result);
+            }
+            if let Start::Submitted = self.start_call(Kind::Datagram, 0, system::await_datagram) {
+                return Start::Submitted;
+            }
+            // One has come just now, or an error: the call says which.
+        }
     }
 
     /// Completes when the socket is ready.
@@ -107,7 +161,7 @@ impl Place<'_> {
             Some(afd) => afd,
             None => afd.insert(Afd::new(port)?),
         };
-        let block = blocks.take(Call { op, fd, kind, cancelled: false });
+        let block = blocks.take(Call::new(op, fd, kind), 0);
         *system_calls += 2;
         // SAFETY: the block is ours until the call.
         unsafe { block.request().write(Request::new(base, interest)) };
@@ -119,22 +173,55 @@ impl Place<'_> {
         asked
     }
 
-    /// Sends to a stream.
+    /// Sends to a stream what it has room for. Not by an overlapped call: one that is taken back half
+    /// way does not tell how much of it went.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Start {
-        let buffer = buffer(bytes.as_ptr().cast_mut(), bytes.len());
-        self.start(|socket, overlapped, _flags| system::send(socket, &[buffer], overlapped))
+        let bytes = &bytes[..bytes.len().min(SEND_MAX)];
+        let buffers = [buffer(bytes.as_ptr().cast_mut(), bytes.len())];
+        self.sent(|socket| system::send(socket, &buffers))
     }
 
     /// Receives from a stream into several buffers.
     pub(crate) fn recv_vectored(&mut self, vectors: &mut Vectors) -> Start {
         let buffers = vectors.as_slice();
-        self.start(|socket, overlapped, flags| system::recv(socket, buffers, overlapped, flags))
+        self.receive(|socket, overlapped, flags| system::recv(socket, buffers, overlapped, flags))
     }
 
-    /// Sends to a stream from several buffers.
+    /// Sends to a stream from several buffers, as from one.
     pub(crate) fn send_vectored(&mut self, vectors: &Vectors) -> Start {
-        let buffers = vectors.as_slice();
-        self.start(|socket, overlapped, _flags| system::send(socket, buffers, overlapped))
+        self.sent(|socket| system::send(socket, vectors.as_slice()))
+    }
+
+    fn sent(&mut self, call: impl FnOnce(&Borrowed) -> io::Result<usize>) -> Start {
+        match self.attempt(Interest::Writable, call) {
+            Start::Ready(result) => Start::Ready(system::sent(result)),
+            start => start,
+        }
+    }
+
+    /// Shuts a connection down. A receive that waits ends, which Windows leaves waiting.
+    pub(crate) fn shutdown(&mut self, how: Shutdown) -> Start {
+        let result = self.call(|socket| socket.shutdown(how).map(|()| 0));
+        if how != Shutdown::Write {
+            self.driver.end_receive(self.handle);
+        }
+        Start::Ready(result)
+    }
+
+    /// Sends from a file, from `offset` on, at most `count` bytes: as many as it has there.
+    pub(crate) fn send_file(&mut self, file: RawFd, offset: u64, count: usize) -> Start {
+        let file = system::handle(file);
+        self.driver.system_calls += 1;
+        let left = match system::len_of_file(file) {
+            // To send nothing would be to send all.
+            Ok(len) if len <= offset => return Start::Ready(0),
+            Ok(len) => len - offset,
+            Err(error) => return Start::Ready(to_raw(&error)),
+        };
+        let count = u32::try_from(left.min(count as u64)).unwrap_or(TRANSFER_MAX as u32);
+        self.start_call(Kind::Count, offset, |socket, overlapped, _flags| {
+            system::send_file(socket, file, count, overlapped)
+        })
     }
 
     /// Connects.

@@ -140,3 +140,26 @@ impl Timer {
         is_set != 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p81_a_wait_is_ended_by_the_fine_timer_and_not_by_the_tick() {
+        let (port, timer) = (Port::new().unwrap(), Timer::new());
+        let timeout = timer.start(Some(Duration::from_micros(300)));
+        assert!(matches!(timeout, Timeout::Timer), "this system has one");
+        let mut room = [OVERLAPPED_ENTRY::default(); 4];
+        assert_eq!(port.take(&mut room, timeout).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn p65_a_wake_before_the_wait_ends_it() {
+        let port = Port::new().unwrap();
+        port.post();
+        let mut room = [OVERLAPPED_ENTRY::default(); 4];
+        let taken = port.take(&mut room, Timer::new().start(None)).unwrap();
+        assert!(taken.len() == 1 && taken[0].lpOverlapped.is_null());
+    }
+}

@@ -37,12 +37,20 @@ kinds! {
     Interrupted = "interrupted call",
     /// A handle is said to be ready, and is not.
     FalseWake = "false wake-up",
+    /// A cancel takes effect late, and what comes first may come before it.
+    LateCancel = "late cancel",
     /// A connection is reset, at any byte of what is on its way.
     ConnectionReset = "connection reset",
     /// A part of a stream is lost on its way, and comes when it is sent once more.
     SegmentLost = "segment lost",
+    /// A part of a stream is late, and what is behind it too.
+    SegmentLate = "segment late",
     /// The first message of a connection is lost on its way, and sent once more.
     HandshakeLost = "handshake lost",
+    /// A connection is refused, although somebody listens.
+    ConnectionRefused = "connection refused",
+    /// No descriptor is left for a connection that is to be made (`EMFILE`).
+    NoSocket = "no socket",
     /// A connection fails before it is accepted (`ECONNABORTED`).
     AcceptAborted = "accept aborted",
     /// No descriptor is left for a connection that is to be accepted (`EMFILE`).
@@ -144,14 +152,23 @@ impl Faults {
     /// Each kind of fault that happens by chance does so, about once in a hundred times, resets and
     /// lost messages less often, and what is lost with the power three times in ten.
     pub fn some() -> Faults {
-        use FaultKind::{AcceptAborted, ConnectionReset, HandshakeLost, NoDescriptor};
-        use FaultKind::{LostName, LostWrite, ReorderedWrite, TornWrite};
+        use FaultKind::{
+            AcceptAborted, ConnectionRefused, ConnectionReset, HandshakeLost, LostName, LostWrite,
+            NoDescriptor, NoSocket, ReorderedWrite, TornWrite,
+        };
         let each =
             FaultKind::ALL.iter().fold(Faults::none(), |faults, &kind| faults.with(kind, 0.01));
-        let seldom = [ConnectionReset, AcceptAborted, HandshakeLost, NoDescriptor];
+        let seldom = [
+            AcceptAborted,
+            ConnectionRefused,
+            ConnectionReset,
+            HandshakeLost,
+            NoDescriptor,
+            NoSocket,
+        ];
         let each = seldom.iter().fold(each, |faults, &kind| faults.with(kind, 0.002));
         // These happen at a loss of power alone.
-        let at_once = [LostWrite, TornWrite, ReorderedWrite, LostName];
+        let at_once = [LostName, LostWrite, ReorderedWrite, TornWrite];
         at_once.iter().fold(each, |faults, &kind| faults.with(kind, 0.3))
     }
 

@@ -32,6 +32,8 @@ const FIRST_FAULT: u64 = 100;
 
 /// How long a call on the pool takes, in nanoseconds.
 const CALL_NS: (u64, u64) = (20_000, 200_000);
+/// How late a cancel is that is late.
+const LATE_CANCEL_NS: (u64, u64) = (1_000, 100_000_000);
 const SLOW_CALL_NS: (u64, u64) = (10_000_000, 1_000_000_000);
 
 /// A number of a simulated descriptor has this bit, then those of its world, then those of its place.
@@ -60,6 +62,8 @@ pub(super) struct Looper {
     pub(super) under_way: Vec<Op>,
     /// Those whose time has come, and which it has not heard of.
     pub(super) landed: Vec<Op>,
+    /// Late cancels of its own whose time has come.
+    pub(super) cancels_due: usize,
 }
 
 pub(crate) struct Kernel {
@@ -276,6 +280,13 @@ impl Kernel {
             delay_ns += self.plan.size(FaultKind::SlowCall, low, high);
         }
         self.after(delay_ns, Event::Call(looper));
+    }
+
+    /// A cancel of a loop's is to take effect late.
+    pub(super) fn cancel_late(&mut self, looper: Key) {
+        let (low, high) = LATE_CANCEL_NS;
+        let delay_ns = self.plan.size(FaultKind::LateCancel, low, high);
+        self.after(delay_ns, Event::Cancel(looper));
     }
 
     /// Brings chance into the order in which a loop hears news.

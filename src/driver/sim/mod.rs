@@ -92,6 +92,8 @@ pub(crate) struct Sim {
     waiting: Vec<[VecDeque<Op>; 2]>,
     /// Operations whose call on the disk has its time, and which were told to make it.
     landed: Vec<Op>,
+    /// Whose cancels are to take effect late.
+    late: VecDeque<(Op, u32)>,
     calls: u64,
 }
 
@@ -128,6 +130,7 @@ impl Sim {
             calls_due: 0,
             under_way: Vec::new(),
             landed: Vec::new(),
+            cancels_due: 0,
         };
         let looper = kernel.borrow_mut().loopers.insert(looper);
         let waker = Arc::new(Waker::default());
@@ -140,6 +143,7 @@ impl Sim {
             waker,
             waiting: Vec::new(),
             landed: Vec::new(),
+            late: VecDeque::new(),
             calls: 0,
         }
     }
@@ -186,7 +190,7 @@ impl Sim {
         }
     }
 
-    /// Ends the wait of an operation; says whether it waited.
+    /// Ends the wait of an operation; says whether it waited and does so no more.
     pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
         if let Some(at) = self.landed.iter().position(|&landed| landed == op) {
             // Its completion is on its way, and will find that it was asked to end.
@@ -196,6 +200,19 @@ impl Sim {
         if self.kernel.borrow_mut().disk_cancel(self.machine, self.looper, op) {
             return true;
         }
+        let Some(ways) = self.waiting.get(handle as usize) else { return false };
+        let mut kernel = self.kernel.borrow_mut();
+        let waits = ways.iter().any(|way| way.contains(&op));
+        if waits && kernel.happens(self.machine, FaultKind::LateCancel) {
+            kernel.cancel_late(self.looper);
+            self.late.push_back((op, handle));
+            return false;
+        }
+        drop(kernel);
+        self.let_go(op, handle)
+    }
+
+    fn let_go(&mut self, op: Op, handle: u32) -> bool {
         let Some(ways) = self.waiting.get_mut(handle as usize) else { return false };
         ways.iter_mut().any(|way| {
             let at = way.iter().position(|&waiting| waiting == op);
@@ -232,7 +249,11 @@ impl Sim {
         loop {
             self.kernel.borrow_mut().settle();
             let woken = self.waker.woken.swap(false, Ordering::Acquire);
-            if self.hear(ready) || woken || timeout_ns == 0 || self.is_driven {
+            if self.hear(ready, self.is_driven && timeout_ns > 0)
+                || woken
+                || timeout_ns == 0
+                || self.is_driven
+            {
                 return Ok(());
             }
             let mut kernel = self.kernel.borrow_mut();
@@ -262,8 +283,9 @@ impl Sim {
     }
 
     /// Takes the news up; says whether there are any.
-    fn hear(&mut self, ready: &mut Queue<Completion>) -> bool {
-        let mut kernel = self.kernel.borrow_mut();
+    fn hear(&mut self, ready: &mut Queue<Completion>, is_the_end: bool) -> bool {
+        let shared = Rc::clone(&self.kernel);
+        let mut kernel = shared.borrow_mut();
         let kernel = &mut *kernel;
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
         let (has_calls, has_landed) = (looper.calls_due > 0, !looper.landed.is_empty());
@@ -272,6 +294,7 @@ impl Sim {
             self.landed.push(op);
             ready.push_back(Completion::try_again(op));
         }
+        let mut cancels_due = std::mem::take(&mut looper.cancels_due);
         let mut news = std::mem::take(&mut looper.news);
         kernel.shuffle(&mut news);
         let mut any = has_calls || has_landed;
@@ -294,8 +317,19 @@ impl Sim {
             }
         }
         news.clear();
+        // A wait that is driven and not over at once is that of the loop's end.
+        if is_the_end {
+            cancels_due = self.late.len();
+        }
         if let Some(looper) = kernel.loopers.get(self.looper) {
             looper.news = news;
+        }
+        for (op, handle) in self.late.drain(..cancels_due.min(self.late.len())).collect::<Vec<_>>()
+        {
+            if self.let_go(op, handle) {
+                ready.push_back(Completion::in_user_space(op, -crate::error::code::CANCELED));
+                any = true;
+            }
         }
         any
     }
@@ -347,6 +381,9 @@ impl Sim {
         local: Option<SocketAddr>,
         options: SocketOptions,
     ) -> io::Result<RawFd> {
+        if self.kernel.borrow_mut().happens(self.machine, FaultKind::NoSocket) {
+            return Err(io::Error::from_raw_os_error(code::EMFILE));
+        }
         self.make(net::Kind::Idle, peer, options, |kernel, socket| {
             local.map_or(Ok(()), |local| kernel.bind(socket, local))
         })

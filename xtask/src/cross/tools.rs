@@ -23,25 +23,22 @@ const ZIG: &str = "ziglang==0.15.2";
 const STD: &str = "-Zbuild-std=std,panic_unwind,panic_abort,test";
 
 /// The tools, and where they and what they make are.
-pub(super) struct Tools {
+pub(crate) struct Tools {
     root: PathBuf,
     place: PathBuf,
     compiler: String,
 }
 
 impl Tools {
-    /// Has all that is needed to build for `targets`, and says what it does where that takes time.
-    pub(super) fn ready(root: &Path, targets: &[&Target]) -> Result<Tools, String> {
+    /// Has all that is needed to check for `targets`, and says what it does where that takes time.
+    pub(crate) fn ready(root: &Path, targets: &[&str]) -> Result<Tools, String> {
         let root = root.canonicalize().map_err(|error| format!("the workspace: {error}"))?;
         install_compiler()?;
         let mut version = Command::new(program("rustc"));
         let version = version.arg("-vV").output().map_err(|error| format!("rustc: {error}"))?;
         let compiler = String::from_utf8_lossy(&version.stdout).into_owned();
         let tools = Tools { place: root.join("target/cross"), root, compiler };
-        tools.install_zig()?;
         tools.build_std(targets)?;
-        // In place of Apple's: zig has the stubs, and rustc would call xcrun(1) to find it.
-        create(&tools.place.join("sdk"))?;
         Ok(tools)
     }
 
@@ -77,6 +74,21 @@ impl Tools {
         Ok(cargo)
     }
 
+    /// As [`cargo`](Tools::cargo), for one target with a linker of its own.
+    pub(crate) fn cargo_plain(&self, command: &str, target: &str, linker: &str) -> Command {
+        let mut cargo = self.cargo(command);
+        cargo.args(["--target", target]);
+        let flags =
+            [format!("--sysroot={}", self.sysroot().display()), format!("-Clinker={linker}")];
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+        cargo
+    }
+
+    /// Where all lies that is made.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
     fn set_compiler(&self, cargo: &mut Command) {
         let path = std::env::var("PATH").unwrap_or_default();
         cargo.env("PATH", format!("{COMPILER}:{path}"));
@@ -96,7 +108,10 @@ impl Tools {
         self.place.join("zig/ziglang/zig")
     }
 
-    fn install_zig(&self) -> Result<(), String> {
+    /// Has the linker, for systems that it has stubs of.
+    pub(super) fn install_zig(&self) -> Result<(), String> {
+        // In place of Apple's: zig has the stubs, and rustc would call xcrun(1) to find it.
+        create(&self.place.join("sdk"))?;
         if self.zig().exists() {
             return Ok(());
         }
@@ -110,8 +125,8 @@ impl Tools {
 
     /// Builds the standard library for those targets whose library is not there, or is another
     /// compiler's. All in one go: the first of its crates keeps only one core busy.
-    fn build_std(&self, targets: &[&Target]) -> Result<(), String> {
-        let is_missing = |target: &&&Target| {
+    fn build_std(&self, targets: &[&str]) -> Result<(), String> {
+        let is_missing = |target: &&&str| {
             fs::read_to_string(self.stamp(target)).ok().as_ref() != Some(&self.compiler)
         };
         let missing: Vec<_> = targets.iter().filter(is_missing).collect();
@@ -128,19 +143,19 @@ impl Tools {
         // What is built with -Z is nobody's but the compiler's own library.
         cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", seed.join("target"));
         for target in &missing {
-            println!("building the standard library for {}", target.triple);
-            cargo.args(["--target", target.triple]);
+            println!("building the standard library for {target}");
+            cargo.args(["--target", target]);
         }
         run(&mut cargo, "building the standard library")?;
         for target in missing {
-            self.take_std(target, &seed.join("target").join(target.triple).join("debug/deps"))?;
+            self.take_std(target, &seed.join("target").join(target).join("debug/deps"))?;
         }
         // Hundreds of megabytes that nothing asks for again.
         fs::remove_dir_all(&seed).map_err(|error| format!("{}: {error}", seed.display()))
     }
 
     /// Moves a library that was built to where the compiler looks for it.
-    fn take_std(&self, target: &Target, from: &Path) -> Result<(), String> {
+    fn take_std(&self, target: &str, from: &Path) -> Result<(), String> {
         let stamp = self.stamp(target);
         let to = stamp.with_file_name("lib");
         // Another compiler's library, or half of one.
@@ -158,8 +173,8 @@ impl Tools {
     }
 
     /// Written when a target's library is whole: the compiler that it is for.
-    fn stamp(&self, target: &Target) -> PathBuf {
-        self.sysroot().join("lib/rustlib").join(target.triple).join("compiler")
+    fn stamp(&self, target: &str) -> PathBuf {
+        self.sysroot().join("lib/rustlib").join(target).join("compiler")
     }
 }
 
@@ -173,18 +188,23 @@ fn install_compiler() -> Result<(), String> {
     if INSTALLED.iter().all(|path| prefix.join(path).exists()) {
         return Ok(());
     }
-    let what = format!("installing {}", PACKAGES.join(" "));
+    install(&PACKAGES)
+}
+
+/// Installs packages of Debian's.
+pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
+    let what = format!("installing {}", packages.join(" "));
     println!("{what}");
     let mut apt = Command::new("apt-get");
     run(apt.args(["update", "-q"]).stdout(Stdio::null()), &what)?;
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "-q", "-y", "--no-install-recommends"]).args(PACKAGES);
+    apt.args(["install", "-q", "-y", "--no-install-recommends"]).args(packages);
     apt.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
     run(&mut apt, &what)
 }
 
 /// Runs a command to its end.
-pub(super) fn run(command: &mut Command, what: &str) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command, what: &str) -> Result<(), String> {
     let status = command.status();
     let name = command.get_program().display();
     let status = status.map_err(|error| format!("{what}: {name}: {error}"))?;

@@ -110,6 +110,8 @@ pub(super) enum Event {
         looper: Key,
         op: Op,
     },
+    /// A cancel of a loop's takes effect.
+    Cancel(Key),
 }
 
 /// A simulated system.
@@ -223,6 +225,12 @@ impl Kernel {
             Event::Unreachable { socket } => self.unreachable(socket),
             Event::Disk { machine, era, looper, op } => {
                 self.disk_landed(machine, era, looper, op);
+            }
+            Event::Cancel(looper) => {
+                if let Some(looper) = self.loopers.get(looper) {
+                    looper.cancels_due += 1;
+                    looper.has_news.set(true);
+                }
             }
             Event::Call(looper) => {
                 if let Some(looper) = self.loopers.get(looper) {

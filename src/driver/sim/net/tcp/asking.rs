@@ -89,7 +89,9 @@ impl Kernel {
             return self.ask_again(key);
         }
         let answer_ns = self.latency_ns(to, from, 0);
-        let Some(listener) = self.bound_at(to, Transport::Tcp, address) else {
+        let found = self.bound_at(to, Transport::Tcp, address);
+        let is_refused = from != to && self.happens(to, FaultKind::ConnectionRefused);
+        let Some(listener) = found.filter(|_| !is_refused) else {
             return self.after(answer_ns, Event::Refused { connection: key });
         };
         let Some(entry) = self.sockets.get(listener) else { return };

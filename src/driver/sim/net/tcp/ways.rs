@@ -13,6 +13,8 @@ const SEND_AGAIN_NS: u64 = 200_000_000;
 const SEND_AGAIN_MAX_NS: u64 = 120_000_000_000;
 /// How long what is lost is sent again before the connection is given up (`tcp_retries2`).
 const GIVE_UP_NS: u64 = 924_600_000_000;
+/// How late a part is that is late, in nanoseconds.
+const LATE_NS: (u64, u64) = (10_000_000, 2_000_000_000);
 /// How long a connection waits to be told of room across a cut network.
 const ROOM_AGAIN_NS: u64 = 1_000_000_000;
 
@@ -30,7 +32,11 @@ impl Kernel {
         let (end, other) = connection.ends(side);
         let (from, to) = (end.machine, other.machine);
         let len = if let Part::Bytes(len) = what { len } else { 0 };
-        let latency_ns = self.latency_ns(from, to, len);
+        let mut latency_ns = self.latency_ns(from, to, len);
+        if from != to && self.happens(from, FaultKind::SegmentLate) {
+            let (low, high) = LATE_NS;
+            latency_ns += self.plan.size(FaultKind::SegmentLate, low, high);
+        }
         let now_ns = self.now_ns();
         let Some(connection) = self.connections.get(key) else { return };
         let way = &mut connection.ends[side].way;

@@ -1,0 +1,194 @@
+//! What Windows alone does, or does in its own way.
+
+use std::cell::Cell;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::rc::Rc;
+
+use tigereye::{Io, Next, TcpListener, TcpStream, UdpSocket, is_cancelled};
+
+use crate::{HANG, Log, any, finish, pair, pattern, read, shared_pair};
+
+/// An accepted stream, not used yet, and its peer.
+fn accepted(io: &Io) -> (TcpStream, std::net::TcpStream) {
+    let listener = TcpListener::bind(io, any()).unwrap();
+    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    client.set_read_timeout(Some(HANG)).unwrap();
+    let log = Log::new();
+    let put = log.clone();
+    io.accept(listener, move |_listener, _io, result| put.put(result.unwrap().0));
+    finish(io);
+    (log.one(), client)
+}
+
+#[test]
+fn p41_nobody_takes_a_port_away() {
+    let io = Io::new().unwrap();
+    let listener = TcpListener::bind(&io, any()).unwrap();
+    let thief = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    thief.set_reuse_address(true).unwrap();
+    assert!(thief.bind(&listener.local_addr().unwrap().into()).is_err());
+}
+
+#[test]
+fn p76_a_call_that_is_done_at_once_completes_once() {
+    const RECEIVES: usize = 2000;
+    let io = Io::new().unwrap();
+    let (stream, mut peer) = shared_pair(&io);
+    peer.write_all(&pattern(RECEIVES)).unwrap();
+    let log = Log::new();
+    for turn in 0..RECEIVES {
+        let put = log.clone();
+        io.recv(Rc::clone(&stream), Vec::with_capacity(1), move |_stream, _io, buf, result| {
+            result.unwrap();
+            put.put(buf[0]);
+        });
+        // Some wait for others, some are alone and done at once.
+        if turn % 3 == 0 {
+            finish(&io);
+        }
+    }
+    finish(&io);
+    io.poll().unwrap();
+    assert!(log.take() == pattern(RECEIVES), "each once, in order");
+}
+
+#[test]
+fn p77_a_cancel_that_comes_too_late_finds_nothing() {
+    let io = Io::new().unwrap();
+    for turns in 0..60 {
+        let (stream, mut peer) = pair(&io);
+        let log = Log::new();
+        let put = log.clone();
+        let op = io.recv(stream, Vec::with_capacity(8), move |stream, _io, buf, result| {
+            put.put((stream, buf, result.map_err(|error| is_cancelled(&error))));
+        });
+        io.poll().unwrap();
+        peer.write_all(b"x").unwrap();
+        for _ in 0..turns % 4 {
+            io.poll().unwrap();
+        }
+        io.cancel(op);
+        finish(&io);
+        let (stream, buf, result) = log.one();
+        if result == Err(true) {
+            // What was not received is still there.
+            let put = log.clone();
+            io.recv(stream, Vec::with_capacity(8), move |stream, _io, buf, result| {
+                put.put((stream, buf, result.map_err(|_| false)));
+            });
+            finish(&io);
+            assert_eq!(log.one().1, b"x");
+        } else {
+            assert_eq!((buf, result), (b"x".to_vec(), Ok(1)));
+        }
+    }
+}
+
+#[test]
+fn p78_accepted_and_connected_streams_know_their_ends_and_can_be_shut_down() {
+    let io = Io::new().unwrap();
+    let (stream, mut client) = accepted(&io);
+    assert_eq!(stream.peer_addr().unwrap(), client.local_addr().unwrap());
+    assert_eq!(stream.local_addr().unwrap(), client.peer_addr().unwrap());
+    io.shutdown(stream, Shutdown::Write, |_stream, _io, result| result.unwrap());
+    finish(&io);
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let address = listener.local_addr().unwrap();
+    io.connect((), address, move |(), io, result| {
+        let stream = result.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert_ne!(stream.local_addr().unwrap().port(), 0);
+        io.shutdown(stream, Shutdown::Write, |_stream, _io, result| result.unwrap());
+    });
+    finish(&io);
+    assert_eq!(listener.accept().unwrap().0.read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn p79_a_crowd_is_accepted_one_after_another() {
+    const CROWD: usize = 100;
+    let io = Io::new().unwrap();
+    let listener = TcpListener::bind(&io, any()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let clients: Vec<_> =
+        (0..CROWD).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let (log, count) = (Log::new(), Cell::new(0));
+    let put = log.clone();
+    io.accept_each(
+        listener,
+        move |_listener, _io, stream| {
+            put.put(stream.peer_addr().unwrap());
+            count.set(count.get() + 1);
+            if count.get() == CROWD { Next::Stop } else { Next::Continue }
+        },
+        |_listener, _io, result| result.unwrap(),
+    );
+    finish(&io);
+    let mut expected: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
+    let mut met = log.take();
+    expected.sort_unstable();
+    met.sort_unstable();
+    assert_eq!(met, expected);
+}
+
+#[test]
+fn p80_a_stream_that_was_not_used_goes_to_another_loop() {
+    let io = Io::new().unwrap();
+    let (stream, mut client) = accepted(&io);
+    let moved = stream.into_std().unwrap();
+    let other = std::thread::spawn(move || {
+        let io = Io::new().unwrap();
+        let stream = TcpStream::from_std(&io, moved).unwrap();
+        io.recv(stream, Vec::with_capacity(8), |stream, io, buf, result| {
+            assert_eq!((result.unwrap(), &buf[..]), (4, &b"ping"[..]));
+            io.send_all(stream, "pong", |_stream, _io, _buf, result| result.unwrap());
+        });
+        finish(&io);
+    });
+    client.write_all(b"ping").unwrap();
+    assert_eq!(read(&mut client, 4), b"pong");
+    other.join().unwrap();
+}
+
+#[test]
+fn p80_a_stream_that_was_used_is_refused_by_another_loop() {
+    let io = Io::new().unwrap();
+    let (stream, mut peer) = pair(&io);
+    peer.write_all(b"x").unwrap();
+    let log = Log::new();
+    let put = log.clone();
+    io.recv(stream, Vec::with_capacity(1), move |stream, _io, _buf, result| {
+        result.unwrap();
+        put.put(stream.into_std().unwrap());
+    });
+    finish(&io);
+    let other = Io::new().unwrap();
+    let stream = TcpStream::from_std(&other, log.one()).unwrap();
+    other.recv(stream, Vec::with_capacity(1), |_stream, _io, _buf, result| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+    finish(&other);
+}
+
+#[test]
+fn p82_what_became_of_a_datagram_is_not_told_to_a_socket_of_many_peers() {
+    let io = Io::new().unwrap();
+    let socket = Rc::new(UdpSocket::bind(&io, any()).unwrap());
+    let address = socket.local_addr().unwrap();
+    let nobody = std::net::UdpSocket::bind(any()).unwrap().local_addr().unwrap();
+    for _ in 0..10 {
+        io.send_to(Rc::clone(&socket), "x", nobody, |_s, _io, _buf, result| {
+            assert_eq!(result.unwrap(), 1);
+        });
+    }
+    finish(&io);
+    let somebody = std::net::UdpSocket::bind(any()).unwrap();
+    somebody.send_to(b"here", address).unwrap();
+    io.recv_from(socket, Vec::with_capacity(8), move |_s, _io, buf, result| {
+        assert_eq!(result.unwrap().from, somebody.local_addr().unwrap());
+        assert_eq!(buf, b"here");
+    });
+    finish(&io);
+}

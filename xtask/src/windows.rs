@@ -1,0 +1,124 @@
+//! Does the library work on Windows? `cargo xtask windows` lints it for both of the targets that
+//! Windows has, builds its tests with MinGW, and runs them under Wine.
+//!
+//! ```text
+//!  tools     Debian's compiler, its standard library, MinGW, Wine      once
+//!    │
+//!  clippy, for msvc and gnu ─▶ tests built ─▶ each under Wine, in time ─▶ closing lines
+//! ```
+//!
+//! I1. What Wine cannot serve is named in [`SKIPPED`], with the reason, and nowhere else.
+//! I2. All that is made lies in target/cross; of the system, only packages are installed.
+
+mod server;
+mod skipped;
+mod wine;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::cross::tools::{Tools, run};
+use crate::{process, programs};
+use skipped::SKIPPED;
+use wine::Wine;
+
+const RUN: &str = "x86_64-pc-windows-gnu";
+const CHECKED: &str = "x86_64-pc-windows-msvc";
+const PACKAGES: [&str; 3] = ["gcc-mingw-w64-x86-64-win32", "wine", "wine64"];
+const LINKER: &str = "x86_64-w64-mingw32-gcc";
+/// What there is for Windows: the library with its own tests, and these.
+const TESTS: [&str; 3] = ["--lib", "--test=conformance", "--test=graveyard"];
+const EXAMPLES: [&str; 4] =
+    ["--example=echo", "--example=tcp_proxy", "--example=udp_echo", "--example=web_server"];
+const PACKAGE: [&str; 3] = ["--package=tigereye", "--all-features", "--quiet"];
+/// Of all that one program runs. A test that hangs says so itself after two minutes.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Names what is skipped, and why.
+pub(crate) fn list() {
+    for (test, reason) in SKIPPED {
+        println!("{test}\n    {reason}");
+    }
+}
+
+/// Lints, builds and runs.
+pub(crate) fn command(root: &Path) -> Result<(), String> {
+    let missing = [LINKER, "wine"].iter().any(|program| process::find(program).is_none());
+    if missing {
+        crate::cross::tools::install(&PACKAGES)?;
+    }
+    let tools = Tools::ready(root, &[RUN, CHECKED])?;
+    let wine = Wine::ready(tools.place())?;
+    // What tests need has some C, which wants Microsoft's own compiler there.
+    for (target, of) in [(CHECKED, &TESTS[..1]), (RUN, &[&TESTS[..], &EXAMPLES].concat())] {
+        let mut clippy = tools.cargo_plain("clippy", target, LINKER);
+        let what = format!("clippy for {target}");
+        run(clippy.args(PACKAGE).args(of).args(["--", "-D", "warnings"]), &what)?;
+        println!("{target}: linted");
+    }
+    let tests = build(tools.cargo_plain("test", RUN, LINKER).arg("--no-run").args(TESTS))?;
+    let examples = build(tools.cargo_plain("build", RUN, LINKER).args(EXAMPLES))?;
+    let mut failed = Vec::new();
+    for program in &tests {
+        if let Err(message) = run_tests(&wine, program) {
+            failed.push(message);
+        }
+    }
+    let server = examples.iter().find(|program| program.contains("web_server"));
+    let served = server.ok_or_else(|| String::from("there is no web server"));
+    match served.and_then(|server| server::run(&wine, server, tools.place())) {
+        Ok(()) => println!("web_server: asked by curl, and ended by Ctrl-C"),
+        Err(message) => failed.push(format!("web_server: {message}")),
+    }
+    wine.end();
+    println!("skipped under Wine: {} tests (cargo xtask windows --list says why)", SKIPPED.len());
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
+}
+
+/// Builds programs, and says where they are.
+fn build(cargo: &mut Command) -> Result<Vec<String>, String> {
+    cargo.args(PACKAGE).arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    let output = cargo.output().map_err(|error| format!("cargo: {error}"))?;
+    if !output.status.success() {
+        return Err("cargo fails to build what is to be run".into());
+    }
+    Ok(programs::named(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Runs the tests in a program, and prints what it says at its end, or all, where it fails.
+fn run_tests(wine: &Wine, program: &str) -> Result<(), String> {
+    let name = Path::new(program).file_name().unwrap_or_default().display().to_string();
+    let mut command = wine.command(program);
+    command.args(["--exact", "--test-threads=2"]);
+    for (test, _reason) in SKIPPED {
+        command.args(["--skip", test]);
+    }
+    let mut child = start(&mut command).map_err(|error| format!("{name}: {error}"))?;
+    let output = child.stdout.take();
+    // Read meanwhile: a pipe that is full would hold the program up.
+    #[expect(clippy::disallowed_methods, reason = "a program's output is read beside it")]
+    let reader = std::thread::spawn(move || -> Vec<String> {
+        output
+            .map(|output| BufReader::new(output).lines().map_while(Result::ok).collect())
+            .unwrap_or_default()
+    });
+    let status = process::wait(&mut child, PATIENCE).map_err(|error| format!("{name}: {error}"))?;
+    let lines = reader.join().unwrap_or_default();
+    let closing = lines.iter().rfind(|line| line.starts_with("test result"));
+    if status.is_some_and(|status| status.success())
+        && let Some(closing) = closing
+    {
+        println!("{name}: {closing}");
+        return Ok(());
+    }
+    println!("{}", lines.join("\n"));
+    let end = status.map_or_else(|| "takes too long".into(), |status| status.to_string());
+    Err(format!("{name}: {end}"))
+}
+
+fn start(command: &mut Command) -> std::io::Result<std::process::Child> {
+    use std::os::unix::process::CommandExt;
+    command.stdout(Stdio::piped()).stdin(Stdio::null()).process_group(0).spawn()
+}
