@@ -268,6 +268,25 @@ fn a_killed_program_loses_nothing_that_it_wrote_and_a_loss_of_power_all_that_it_
 }
 
 #[test]
+fn a_write_that_was_asked_for_when_its_host_ended_is_made_or_not() {
+    for loses_power in [false, true] {
+        let made = (0..60).filter(|&seed| {
+            let (mut world, host) = world(seed);
+            let file = crate::open(&mut world, host, PATH, &read_write().create(true));
+            let io = world.io(host).unwrap();
+            io.write_at(file, "x", 0, |_file, _io, _buf, _result| unreachable!("it is killed"));
+            if loses_power {
+                world.crash(host);
+            } else {
+                world.kill(host);
+            }
+            !world.file(host, PATH).unwrap().is_empty()
+        });
+        assert!((1..60).contains(&made.count()));
+    }
+}
+
+#[test]
 fn without_faults_a_loss_of_power_loses_nothing() {
     let (mut world, host) = world(1);
     let file = crate::open(&mut world, host, PATH, &read_write().create(true));

@@ -195,6 +195,7 @@ impl Sim {
         if let Some(at) = self.landed.iter().position(|&landed| landed == op) {
             // Its completion is on its way, and will find that it was asked to end.
             self.landed.swap_remove(at);
+            self.kernel.borrow_mut().write_is_over(self.machine, self.looper, op);
             return false;
         }
         if self.kernel.borrow_mut().disk_cancel(self.machine, self.looper, op) {

@@ -178,7 +178,10 @@ impl World {
     /// hear of it, and has the files as they were written, synced or not. Contexts and buffers in flight are dropped; no callback runs.
     pub fn kill(&mut self, host: Host) {
         if self.io(host).is_some() {
-            self.kernel.borrow_mut().fault(host.0, FaultKind::HostKilled);
+            let mut kernel = self.kernel.borrow_mut();
+            kernel.fault(host.0, FaultKind::HostKilled);
+            kernel.end_writes(host.0);
+            drop(kernel);
             self.end(host);
         }
     }

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A call does what it does at the end of its time, in one step: the row is tried again then, and has
-//! its buffers at hand. So a host that is killed before has not made the call.
+//! its buffers at hand. A host that is killed before has not made the call; but of a write a copy is kept,
+//! which the system makes then, or not.
 //!
 //! D1. A call is queued, under way, or landed: its time has come and its row has not been tried again.
 //!     One that is cancelled is none of them.
@@ -104,8 +105,18 @@ pub(super) struct State {
     /// Calls that wait, each with its loop.
     queue: VecDeque<(Key, Op)>,
     under_way: u32,
+    /// Writes that were asked for and not made, in case that the host ends before.
+    writes: Vec<Write>,
     /// How often the host has lost its power: what was under way then is nobody's.
     era: u32,
+}
+
+/// A write that may be made by the system when nobody waits for it any more.
+struct Write {
+    by: (Key, Op),
+    file: Key,
+    bytes: Vec<u8>,
+    to: To,
 }
 
 impl State {
@@ -119,7 +130,8 @@ impl State {
         tree.rename(vec![naming], 0);
         tree.sync_directory(root);
         let (disk, script) = (Disk::new(), Script::default());
-        State { tree, disk, script, queue: VecDeque::new(), under_way: 0, era: 0 }
+        let (queue, writes) = (VecDeque::new(), Vec::new());
+        State { tree, disk, script, queue, under_way: 0, writes, era: 0 }
     }
 }
 
@@ -188,14 +200,39 @@ impl Kernel {
         self.disk_goes_on(machine);
     }
 
+    /// A write was asked for.
+    fn write_asked(&mut self, machine: u32, write: Write) {
+        self.disks[machine as usize].writes.push(write);
+    }
+
+    /// A write was made, or is not to be made.
+    pub(super) fn write_is_over(&mut self, machine: u32, looper: Key, op: Op) {
+        self.disks[machine as usize].writes.retain(|write| write.by != (looper, op));
+    }
+
+    /// A host's program ends: each write that it has asked for is made by the system, or not.
+    pub(super) fn end_writes(&mut self, machine: u32) {
+        for Write { file, bytes, to, .. } in
+            std::mem::take(&mut self.disks[machine as usize].writes)
+        {
+            if self.disk_chance.happens(0.5) {
+                // What became of it is told to nobody.
+                let _ = self.disk_call(machine).write(file, &bytes, to);
+            }
+        }
+    }
+
     /// A loop ends: what it has asked for is nobody's.
     pub(super) fn disk_forget(&mut self, machine: u32, looper: Key) {
-        self.disks[machine as usize].queue.retain(|(other, _)| *other != looper);
+        let state = &mut self.disks[machine as usize];
+        state.queue.retain(|(other, _)| *other != looper);
+        state.writes.retain(|write| write.by.0 != looper);
     }
 
     /// A call is to end before its time.
     pub(super) fn disk_cancel(&mut self, machine: u32, looper: Key, op: Op) -> bool {
         self.disks[machine as usize].queue.retain(|call| *call != (looper, op));
+        self.write_is_over(machine, looper, op);
         let Some(looper) = self.loopers.get(looper) else { return false };
         let mut taken = false;
         for calls in [&mut looper.under_way, &mut looper.landed] {
@@ -209,6 +246,7 @@ impl Kernel {
 
     /// A host loses its power: of its files what was synced is left, and some of the rest.
     pub(super) fn disk_loses_power(&mut self, machine: u32) {
+        self.end_writes(machine);
         let keys: Vec<Key> = self.files.keys().collect();
         for key in keys {
             if self.files.get(key).is_some_and(|file| file.machine == machine) {

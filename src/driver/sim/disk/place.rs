@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 
-use super::{Call, Kernel, Opening, Path, To};
+use super::{Call, Kernel, Opening, Path, To, Write};
 use crate::driver::sim::Place;
 use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::slab::Key;
@@ -31,6 +31,7 @@ impl Place<'_> {
         let mut kernel = self.sim.kernel.borrow_mut();
         if let Some(at) = self.sim.landed.iter().position(|&landed| landed == op) {
             self.sim.landed.swap_remove(at);
+            kernel.write_is_over(machine, looper, op);
             let answer = call(&mut kernel, machine);
             kernel.note(machine, What::Disk(name, answer.is_ok()));
             return Start::Ready(super::super::place::result(answer));
@@ -107,17 +108,29 @@ impl Place<'_> {
             return Start::Ready(refused);
         }
         let to = offset.map_or(To::Position, To::Offset);
-        self.on_file("writes", |call, file| call.write(file, bytes, to))
+        self.write(bytes, to)
+    }
+
+    fn write(&mut self, bytes: &[u8], to: To) -> Start {
+        let start = self.on_file("writes", |call, file| call.write(file, bytes, to));
+        let by = (self.sim.looper, self.op);
+        let mut kernel = self.sim.kernel.borrow_mut();
+        if matches!(start, Start::Submitted)
+            && let Some(file) = kernel.file_of(self.fd)
+        {
+            kernel.write_asked(self.sim.machine, Write { by, file, bytes: bytes.into(), to });
+        }
+        start
     }
 
     /// Writes several pieces, as one write.
     pub(crate) fn write_file_vectored(&mut self, pieces: &[&[u8]], offset: u64) -> Start {
-        self.on_file("writes", |call, file| call.write(file, &pieces.concat(), To::Offset(offset)))
+        self.write(&pieces.concat(), To::Offset(offset))
     }
 
     /// Writes at the end.
     pub(crate) fn append_file(&mut self, bytes: &[u8]) -> Start {
-        self.on_file("appends", |call, file| call.write(file, bytes, To::End))
+        self.write(bytes, To::End)
     }
 
     pub(crate) fn set_file_len(&mut self, len: u64) -> Start {
