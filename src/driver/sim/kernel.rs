@@ -32,14 +32,22 @@ const CALL_NS: (u64, u64) = (20_000, 200_000);
 const LATE_CANCEL_NS: (u64, u64) = (1_000, 100_000_000);
 const SLOW_CALL_NS: (u64, u64) = (10_000_000, 1_000_000_000);
 
-/// A number of a simulated descriptor has this bit, then those of its world, then those of its place.
+/// A number of a simulated descriptor has this bit, then those of its world, of its generation and of
+/// its place: what is late finds nobody.
 const SIMULATED: i32 = 1 << 30;
 const WORLD_SHIFT: u32 = 22;
 const WORLDS_MAX: usize = 1 << (30 - WORLD_SHIFT);
+const GENERATION_SHIFT: u32 = 16;
+const GENERATIONS: u32 = 1 << (WORLD_SHIFT - GENERATION_SHIFT);
+/// Sockets of a world at a time.
+pub(super) const SOCKETS_MAX: usize = 1 << GENERATION_SHIFT;
+
+/// A world of the thread's, and its time, which lives as long as any handle of a loop in it.
+type Known = (Weak<RefCell<Kernel>>, Weak<Cell<u64>>);
 
 thread_local! {
     /// The thread's worlds, by number: a descriptor leads to its world.
-    static WORLDS: RefCell<Vec<Weak<RefCell<Kernel>>>> = const { RefCell::new(Vec::new()) };
+    static WORLDS: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(super) type SharedKernel = Rc<RefCell<Kernel>>;
@@ -90,21 +98,26 @@ pub(super) fn find(fd: i32) -> Option<(SharedKernel, Key)> {
     if !is_simulated(fd) {
         return None;
     }
-    let bits = (fd & !SIMULATED).unsigned_abs();
-    let (number, index) = (bits >> WORLD_SHIFT, bits & ((1 << WORLD_SHIFT) - 1));
-    let kernel = WORLDS.with_borrow(|worlds| worlds.get(number as usize)?.upgrade())?;
-    let key = kernel.borrow().sockets.key(index)?;
+    let number = (fd & !SIMULATED) >> WORLD_SHIFT;
+    let of_number = |worlds: &RefCell<Vec<Known>>| {
+        worlds.borrow().get(number as usize).and_then(|(world, _time)| world.upgrade())
+    };
+    // A thread that ends may have let go of its worlds before it lets go of a handle.
+    let kernel = WORLDS.try_with(of_number).ok()??;
+    let key = kernel.borrow().socket_of(fd)?;
     Some((kernel, key))
 }
 
 impl Kernel {
     pub(super) fn new(seed: u64) -> SharedKernel {
         WORLDS.with_borrow_mut(|worlds| {
-            let free = worlds.iter().position(|world| world.strong_count() == 0);
+            let free = worlds.iter().position(|(_world, time)| time.strong_count() == 0);
             let number = free.unwrap_or(worlds.len());
             assert!(number < WORLDS_MAX, "a thread has at most {WORLDS_MAX} worlds at a time");
+            let time = Rc::new(Cell::new(0));
+            let weak_time = Rc::downgrade(&time);
             let kernel = Rc::new(RefCell::new(Kernel {
-                time: Rc::new(Cell::new(0)),
+                time,
                 events: Events::new(),
                 machines: Vec::new(),
                 sockets: Slab::new(),
@@ -123,7 +136,7 @@ impl Kernel {
                 happened: 0,
                 number,
             }));
-            let weak = Rc::downgrade(&kernel);
+            let weak = (Rc::downgrade(&kernel), weak_time);
             match worlds.get_mut(number) {
                 Some(place) => *place = weak,
                 None => worlds.push(weak),
@@ -138,14 +151,20 @@ impl Kernel {
 
     /// The descriptor of a socket.
     pub(super) fn fd(&self, socket: Key) -> i32 {
-        assert!(socket.index < 1 << WORLD_SHIFT, "more sockets than can be numbered");
-        SIMULATED | (self.number << WORLD_SHIFT) as i32 | socket.index.cast_signed()
+        let generation = socket.generation % GENERATIONS;
+        let of_world = (generation << GENERATION_SHIFT) | socket.index;
+        SIMULATED | (self.number << WORLD_SHIFT) as i32 | of_world.cast_signed()
     }
 
+    /// The socket of a descriptor, if it is one of this world's.
     pub(super) fn socket_of(&self, fd: i32) -> Option<Key> {
         let bits = (fd & !SIMULATED).unsigned_abs();
-        let is_here = is_simulated(fd) && (bits >> WORLD_SHIFT) as usize == self.number;
-        is_here.then(|| self.sockets.key(bits & ((1 << WORLD_SHIFT) - 1)))?
+        if !is_simulated(fd) || (bits >> WORLD_SHIFT) as usize != self.number {
+            return None;
+        }
+        let key = self.sockets.key(bits % SOCKETS_MAX as u32)?;
+        let generation = (bits >> GENERATION_SHIFT) % GENERATIONS;
+        (key.generation % GENERATIONS == generation).then_some(key)
     }
 
     pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {

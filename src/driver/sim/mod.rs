@@ -41,7 +41,7 @@ mod trace;
 mod turn;
 mod world;
 
-use super::readiness::Interest;
+use super::Interest;
 pub use faults::{FaultCounts, FaultKind, Faults};
 pub(crate) use kernel::is_simulated;
 use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
