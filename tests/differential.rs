@@ -153,6 +153,7 @@ impl Run {
             }
         };
         self.ends[at].last = op.or(self.ends[at].last);
+        self.turns();
         let begin = Instant::now();
         while self.log.borrow().len() < expected && begin.elapsed() < HANG {
             self.io.run_for(Duration::from_millis(1)).unwrap();

@@ -615,3 +615,45 @@ fn p21_a_late_cancel_loses_to_what_came_before_it_and_never_hangs() {
     let cancelled = seen.borrow().iter().filter(|&&cancelled| cancelled).count();
     assert!(late > 0 && cancelled > 0 && cancelled < 200, "{late} late, {cancelled} cancelled");
 }
+
+#[test]
+fn p11_a_handle_that_outlives_its_program_closes_nobody_elses() {
+    let mut world = World::new(16);
+    let kept: Log<TcpStream> = log();
+    let keeper = Rc::clone(&kept);
+    let server = world.host("server", address(1), move |io| {
+        let listener = TcpListener::bind(io, at(1, 7)).unwrap();
+        let keeper = Rc::clone(&keeper);
+        io.accept_each(
+            listener,
+            move |_listener, _io, stream| {
+                keeper.borrow_mut().push(stream);
+                Next::Continue
+            },
+            |_listener, _io, _result| {},
+        );
+    });
+    let ends = waiting_client(&mut world, at(1, 7));
+    world.run_for(SECOND);
+    world.kill(server);
+    world.run_for(SECOND);
+    assert_eq!(*ends.borrow(), [Ok(0)], "its system has closed what it had open");
+    world.restart(server);
+    // The place of the old socket is taken again, more than once.
+    for last in 10..40 {
+        world.host(&format!("client {last}"), address(last), |io| {
+            io.connect((), at(1, 7), |(), io, stream| {
+                io.recv(stream.unwrap(), Vec::with_capacity(9), |_stream, _io, _buf, result| {
+                    unreachable!("nothing comes: {result:?}");
+                });
+            });
+        });
+    }
+    world.run_for(SECOND);
+    let old = kept.borrow_mut().remove(0);
+    assert_eq!(old.peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
+    drop(old);
+    drop(World::new(17));
+    world.run_for(SECOND);
+    assert_eq!(kept.borrow().len(), 30);
+}

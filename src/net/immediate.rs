@@ -33,7 +33,13 @@ macro_rules! either {
 
 /// The socket of a handle, while it is open.
 pub(crate) fn immediate(source: &Source) -> io::Result<Immediate> {
-    source.fd().map(Immediate::of).ok_or_else(not_open)
+    let fd = source.fd().ok_or_else(not_open)?;
+    match Immediate::of(fd) {
+        // A simulated socket is gone when its host has lost its power or its program has ended.
+        #[cfg(unix)]
+        Immediate::Real(_) if sim::is_simulated(fd) => Err(not_open()),
+        socket => Ok(socket),
+    }
 }
 
 /// What the simulator has not.

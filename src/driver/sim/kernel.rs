@@ -36,16 +36,24 @@ const CALL_NS: (u64, u64) = (20_000, 200_000);
 const LATE_CANCEL_NS: (u64, u64) = (1_000, 100_000_000);
 const SLOW_CALL_NS: (u64, u64) = (10_000_000, 1_000_000_000);
 
-/// A number of a simulated descriptor has this bit, then those of its world, then those of its place.
+/// A number of a simulated descriptor has this bit, then those of its world, of its generation and of
+/// its place: what is late finds nobody.
 const SIMULATED: i32 = 1 << 30;
 const WORLD_SHIFT: u32 = 22;
-const WORLDS_MAX: usize = 1 << (30 - WORLD_SHIFT);
-/// Of those of its place one says that it is an open file, and no socket.
-const FILE: u32 = 1 << (WORLD_SHIFT - 1);
+const WORLDS_MAX: usize = 1 << (29 - WORLD_SHIFT);
+/// That it is an open file, and no socket.
+const FILE: i32 = 1 << 29;
+const GENERATION_SHIFT: u32 = 16;
+const GENERATIONS: u32 = 1 << (WORLD_SHIFT - GENERATION_SHIFT);
+/// Sockets of a world at a time.
+pub(super) const SOCKETS_MAX: usize = 1 << GENERATION_SHIFT;
+
+/// A world of the thread's, and its time, which lives as long as any handle of a loop in it.
+type Known = (Weak<RefCell<Kernel>>, Weak<Cell<u64>>);
 
 thread_local! {
     /// The thread's worlds, by number: a descriptor leads to its world.
-    static WORLDS: RefCell<Vec<Weak<RefCell<Kernel>>>> = const { RefCell::new(Vec::new()) };
+    static WORLDS: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(super) type SharedKernel = Rc<RefCell<Kernel>>;
@@ -98,11 +106,21 @@ pub(crate) fn is_simulated(fd: i32) -> bool {
     fd & SIMULATED != 0 && fd >= 0
 }
 
+/// The number of the world that a simulated descriptor is of.
+fn world_number(fd: i32) -> usize {
+    fd.cast_unsigned() as usize >> WORLD_SHIFT & (WORLDS_MAX - 1)
+}
+
 /// The world that a simulated descriptor is of.
 fn world_of(fd: i32) -> Option<SharedKernel> {
-    let number = (fd & !SIMULATED).unsigned_abs() >> WORLD_SHIFT;
-    let is_one = is_simulated(fd);
-    is_one.then(|| WORLDS.with_borrow(|worlds| worlds.get(number as usize)?.upgrade()))?
+    if !is_simulated(fd) {
+        return None;
+    }
+    let of_number = |worlds: &RefCell<Vec<Known>>| {
+        worlds.borrow().get(world_number(fd)).and_then(|(world, _time)| world.upgrade())
+    };
+    // A thread that ends may have let go of its worlds before it lets go of a handle.
+    WORLDS.try_with(of_number).ok()?
 }
 
 /// The world that a simulated descriptor of an open file is of, and the file.
@@ -122,11 +140,13 @@ pub(super) fn find(fd: i32) -> Option<(SharedKernel, Key)> {
 impl Kernel {
     pub(super) fn new(seed: u64) -> SharedKernel {
         WORLDS.with_borrow_mut(|worlds| {
-            let free = worlds.iter().position(|world| world.strong_count() == 0);
+            let free = worlds.iter().position(|(_world, time)| time.strong_count() == 0);
             let number = free.unwrap_or(worlds.len());
             assert!(number < WORLDS_MAX, "a thread has at most {WORLDS_MAX} worlds at a time");
+            let time = Rc::new(Cell::new(0));
+            let weak_time = Rc::downgrade(&time);
             let kernel = Rc::new(RefCell::new(Kernel {
-                time: Rc::new(Cell::new(0)),
+                time,
                 events: Events::new(),
                 machines: Vec::new(),
                 sockets: Slab::new(),
@@ -148,7 +168,7 @@ impl Kernel {
                 happened: 0,
                 number,
             }));
-            let weak = Rc::downgrade(&kernel);
+            let weak = (Rc::downgrade(&kernel), weak_time);
             match worlds.get_mut(number) {
                 Some(place) => *place = weak,
                 None => worlds.push(weak),
@@ -163,22 +183,23 @@ impl Kernel {
 
     /// The descriptor of a socket.
     pub(super) fn fd(&self, socket: Key) -> i32 {
-        assert!(socket.index < FILE, "more sockets than can be numbered");
-        SIMULATED | (self.number << WORLD_SHIFT) as i32 | socket.index.cast_signed()
+        self.number_of(socket)
     }
 
     /// The descriptor of an open file.
     pub(super) fn file_fd(&self, file: Key) -> i32 {
-        assert!(file.index < FILE, "more files than can be numbered");
-        SIMULATED | (self.number << WORLD_SHIFT) as i32 | (FILE | file.index).cast_signed()
+        assert!((file.index as usize) < SOCKETS_MAX, "more files than can be numbered");
+        self.number_of(file) | FILE
     }
 
-    /// The open file with this descriptor.
+    fn number_of(&self, key: Key) -> i32 {
+        let of_world = ((key.generation % GENERATIONS) << GENERATION_SHIFT) | key.index;
+        SIMULATED | (self.number << WORLD_SHIFT) as i32 | of_world.cast_signed()
+    }
+
+    /// The open file of a descriptor, if it is one of this world's.
     pub(super) fn file_of(&self, fd: i32) -> Option<Key> {
-        let bits = (fd & !SIMULATED).unsigned_abs();
-        let is_here = is_simulated(fd) && (bits >> WORLD_SHIFT) as usize == self.number;
-        let index = bits & ((1 << WORLD_SHIFT) - 1);
-        (is_here && index & FILE != 0).then(|| self.files.key(index & !FILE))?
+        if fd & FILE == 0 { None } else { self.key_of(fd, &self.files) }
     }
 
     /// The open directory that a path starts in, if it starts in one.
@@ -189,10 +210,19 @@ impl Kernel {
         }
     }
 
+    /// The socket of a descriptor, if it is one of this world's.
     pub(super) fn socket_of(&self, fd: i32) -> Option<Key> {
-        let bits = (fd & !SIMULATED).unsigned_abs();
-        let is_here = is_simulated(fd) && (bits >> WORLD_SHIFT) as usize == self.number;
-        is_here.then(|| self.sockets.key(bits & ((1 << WORLD_SHIFT) - 1)))?
+        if fd & FILE == 0 { self.key_of(fd, &self.sockets) } else { None }
+    }
+
+    fn key_of<T>(&self, fd: i32, slab: &Slab<T>) -> Option<Key> {
+        if !is_simulated(fd) || world_number(fd) != self.number {
+            return None;
+        }
+        let bits = fd.cast_unsigned();
+        let key = slab.key(bits % SOCKETS_MAX as u32)?;
+        let generation = (bits >> GENERATION_SHIFT) % GENERATIONS;
+        (key.generation % GENERATIONS == generation).then_some(key)
     }
 
     pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {

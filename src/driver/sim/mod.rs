@@ -44,7 +44,7 @@ mod trace;
 mod turn;
 mod world;
 
-use super::readiness::Interest;
+use super::Interest;
 pub use disk::Disk;
 pub use faults::{FaultCounts, FaultKind, Faults};
 pub(crate) use kernel::is_simulated;

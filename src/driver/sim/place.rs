@@ -8,7 +8,7 @@ use super::code::{self, Answer};
 use super::kernel::Kernel;
 use super::slab::Key;
 use super::{FaultKind, Sim};
-use crate::driver::readiness::Interest;
+use crate::driver::Interest;
 use crate::error::NOT_SIMULATED;
 use crate::fs::AllTerms;
 use crate::op::recv::TRANSFER_MAX;

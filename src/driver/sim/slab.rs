@@ -1,24 +1,27 @@
 //! Numbered places that are used again, under names that are not.
 
+use std::collections::VecDeque;
+
 /// Names what is in a place; once that is gone the name finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) index: u32,
-    generation: u32,
+    pub(super) generation: u32,
 }
 
 pub(super) struct Slab<T> {
     places: Vec<(u32, Option<T>)>,
-    free: Vec<u32>,
+    /// The place that was left first is used first.
+    free: VecDeque<u32>,
 }
 
 impl<T> Slab<T> {
     pub(super) fn new() -> Slab<T> {
-        Slab { places: Vec::new(), free: Vec::new() }
+        Slab { places: Vec::new(), free: VecDeque::new() }
     }
 
     pub(super) fn insert(&mut self, value: T) -> Key {
-        let index = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop_front().unwrap_or_else(|| {
             self.places.push((0, None));
             u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
         });
@@ -47,8 +50,13 @@ impl<T> Slab<T> {
         self.get(key)?;
         let place = &mut self.places[key.index as usize];
         place.0 = place.0.wrapping_add(1);
-        self.free.push(key.index);
+        self.free.push_back(key.index);
         place.1.take()
+    }
+
+    /// How many places are taken.
+    pub(super) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
     }
 
     /// The names of all, in the order of their places.

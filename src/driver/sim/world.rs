@@ -203,6 +203,8 @@ impl World {
     fn end(&mut self, host: Host) {
         let io = self.hosts[host.0 as usize].io.take();
         drop(io);
+        // Somebody may have kept a handle.
+        self.kernel.borrow_mut().program_ended(host.0);
     }
 
     /// Lets the program of a host do nothing, while its system goes on (`SIGSTOP`).

@@ -247,17 +247,22 @@ impl Kernel {
     /// A host loses its power: of its files what was synced is left, and some of the rest.
     pub(super) fn disk_loses_power(&mut self, machine: u32) {
         self.end_writes(machine);
-        let keys: Vec<Key> = self.files.keys().collect();
-        for key in keys {
-            if self.files.get(key).is_some_and(|file| file.machine == machine) {
-                self.files.remove(key);
-            }
-        }
+        self.close_files(machine);
         let state = &mut self.disks[machine as usize];
         (state.under_way, state.era) = (0, state.era.wrapping_add(1));
         state.queue.clear();
         let mut call = self.disk_call(machine);
         call.tree.lose_power(&mut call.chance);
+    }
+
+    /// Closes all files that a machine has open.
+    pub(super) fn close_files(&mut self, machine: u32) {
+        let keys: Vec<Key> = self.files.keys().collect();
+        for key in keys {
+            if self.files.peek(key).is_some_and(|file| file.machine == machine) {
+                self.close_file(key);
+            }
+        }
     }
 
     /// Closes an open file.

@@ -7,6 +7,7 @@ use super::walk::{Found, Last, Limits};
 use crate::Renaming;
 use crate::driver::sim::FaultKind;
 use crate::driver::sim::code::{self, Answer};
+use crate::driver::sim::kernel::SOCKETS_MAX;
 use crate::driver::sim::slab::Key;
 
 /// What a process takes away of the permissions of what it makes.
@@ -54,7 +55,7 @@ impl Call<'_> {
 
     /// openat(2), openat2(2); gives an open file.
     pub(in crate::driver::sim) fn open(&mut self, path: Path<'_>, how: Opening) -> Answer<Key> {
-        if *self.descriptors.0 >= self.descriptors.1 {
+        if *self.descriptors.0 >= self.descriptors.1 || self.files.len() >= SOCKETS_MAX {
             return Err(code::EMFILE);
         }
         #[cfg(target_os = "linux")]

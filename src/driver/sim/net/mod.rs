@@ -8,11 +8,11 @@ pub(super) mod tcp;
 pub(super) mod udp;
 
 use super::code::{self, Answer};
-use super::kernel::{Kernel, nanoseconds};
+use super::kernel::{Kernel, SOCKETS_MAX, nanoseconds};
 use super::random::Random;
 use super::slab::Key;
 use super::trace::What;
-use crate::driver::readiness::Interest;
+use crate::driver::Interest;
 use crate::op::Op;
 use tcp::Listener;
 use udp::{Datagrams, Flight};
@@ -271,7 +271,7 @@ impl Kernel {
         v6: bool,
     ) -> Answer<Key> {
         let host = &mut self.machines[machine as usize];
-        if host.descriptors >= host.descriptors_max {
+        if host.descriptors >= host.descriptors_max || self.sockets.len() >= SOCKETS_MAX {
             return Err(code::EMFILE);
         }
         host.descriptors += 1;
@@ -406,20 +406,31 @@ impl Kernel {
         self.settle();
     }
 
+    /// The program of a machine has ended: what it left open is closed.
+    pub(super) fn program_ended(&mut self, machine: u32) {
+        for key in self.sockets_of(machine) {
+            self.close(key);
+        }
+        self.close_files(machine);
+    }
+
+    fn sockets_of(&mut self, machine: u32) -> Vec<Key> {
+        let keys = self.sockets.keys();
+        keys.filter(|&key| self.sockets.peek(key).is_some_and(|socket| socket.machine == machine))
+            .collect()
+    }
+
     /// A machine loses its power: what it had open is gone, and nobody is told.
     pub(super) fn power_off(&mut self, machine: u32) {
         self.machines[machine as usize].is_up = false;
         self.connections_vanish(machine);
-        let keys: Vec<Key> = self.sockets.keys().collect();
-        for key in keys {
-            if self.sockets.get(key).is_some_and(|socket| socket.machine == machine) {
-                self.sockets.remove(key);
-            }
+        for key in self.sockets_of(machine) {
+            self.sockets.remove(key);
         }
+        self.disk_loses_power(machine);
         let host = &mut self.machines[machine as usize];
         host.bound.clear();
         host.descriptors = 0;
-        self.disk_loses_power(machine);
         self.note(machine, What::Stopped);
     }
 
