@@ -263,3 +263,23 @@ fn a_hosts_own_probabilities_are_before_the_worlds() {
     world.set_disk_faults(host, None);
     sync(&mut world, host, &file).unwrap_err();
 }
+
+#[test]
+fn p11_a_files_handle_that_was_kept_over_a_kill_finds_nobody() {
+    for crashes in [false, true] {
+        let (mut world, host) = world(1);
+        let options = DataFileOptions::new(4096).create(true);
+        let mut open = |world: &mut World| -> std::io::Result<DataFile> {
+            run(world, host, |io, place| io.open_data_file(place, PATH, &options, put))
+        };
+        let kept = open(&mut world).unwrap();
+        if crashes {
+            world.crash(host);
+        }
+        world.restart(host);
+        let file = open(&mut world).expect("its lock went with its program");
+        drop(kept);
+        assert_eq!(open(&mut world).unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop(file);
+    }
+}
