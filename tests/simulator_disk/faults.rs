@@ -269,7 +269,7 @@ fn p11_a_files_handle_that_was_kept_over_a_kill_finds_nobody() {
     for crashes in [false, true] {
         let (mut world, host) = world(1);
         let options = DataFileOptions::new(4096).create(true);
-        let mut open = |world: &mut World| -> std::io::Result<DataFile> {
+        let open = |world: &mut World| -> std::io::Result<DataFile> {
             run(world, host, |io, place| io.open_data_file(place, PATH, &options, put))
         };
         let kept = open(&mut world).unwrap();
