@@ -3,8 +3,9 @@
 
 use crate::clock::Clock;
 use crate::driver::Driver;
+use crate::net::{borrow, system};
 use crate::op::{CANCEL_MISSED, Completion, MORE, Op, VTable, WENT_FIRST};
-use crate::slot::{ASKED_TO_END, FINAL, PAUSED, STOPPED, SlotRef, State};
+use crate::slot::{ASKED_TO_END, FINAL, NONE, PAUSED, STOPPED, SlotRef, State};
 use crate::state::{DEADLINE, EXHAUSTED_PAUSE_NS, Loop, MISSED_PAUSE_NS};
 
 /// Most timers that are gathered at once.
@@ -126,6 +127,22 @@ impl Loop {
             count += u32::from(matches!(state, State::Driver | State::Offloaded));
         }
         count
+    }
+
+    /// Ends the connections whose peers have not taken in what was sent to them without a copy, so that
+    /// the system lets go of the buffers: a shutdown would leave it what is to be sent yet. Says whether
+    /// there were any.
+    #[cold]
+    pub(crate) fn end_unread(&mut self) -> bool {
+        let mut any = false;
+        for index in 0..self.slots.len() {
+            let header = self.slots.header(index);
+            let (state, flags, handle) = (header.state, header.flags, header.handle);
+            if state == State::Driver && flags & FINAL != 0 && handle != NONE {
+                any |= system::disconnect(&borrow(&self.handles.get(handle).fd)).is_ok();
+            }
+        }
+        any
     }
 
     /// As [`take_ready`](Loop::take_ready), for the loop's end: a completion, and whether with it

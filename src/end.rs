@@ -12,6 +12,8 @@ use crate::state::MISSED_PAUSE_NS;
 
 /// How long the end of a loop waits for the driver to let go of what is in flight.
 const END_DEADLINE: Duration = Duration::from_secs(5);
+/// How long it waits then for what ended connections hold.
+const ENDED_DEADLINE: Duration = Duration::from_secs(1);
 
 impl Drop for Io {
     fn drop(&mut self) {
@@ -83,7 +85,8 @@ impl Io {
     /// Reaps until the driver and the pool hold nothing, or the deadline passes.
     fn drain(&self, guard: &mut dyn FnMut(&mut dyn FnMut())) -> bool {
         let clock = &self.core.clock;
-        let deadline_ns = clock.deadline_ns(END_DEADLINE);
+        let mut deadline_ns = clock.deadline_ns(END_DEADLINE);
+        let mut ended = false;
         let mut in_driver = self.core.state.borrow_mut().in_driver();
         loop {
             self.hear_out(guard);
@@ -117,7 +120,10 @@ impl Io {
             mailbox.finish_wait();
             let is_over = waited.is_err() || left.is_zero();
             if is_over && !state.has_completed() && !mailbox.has_work() {
-                return false;
+                if std::mem::replace(&mut ended, true) || !state.end_unread() {
+                    return false;
+                }
+                deadline_ns = clock.deadline_ns(ENDED_DEADLINE);
             }
         }
     }

@@ -16,8 +16,8 @@ use counting::{unwatch, watch};
 #[cfg(target_os = "linux")]
 use tigereye::Descriptor;
 use tigereye::{
-    AlignedBuf, AsSource, BufferPool, DataFile, DataFileOptions, DirectIo, File, Io, Next,
-    OpenOptions, Source, TcpStream, UdpSocket, UnixAddress, UnixDatagram, UnixStream,
+    AsSource, BufferPool, DataFile, DataFileOptions, DirectIo, File, Io, Next, OpenOptions,
+    PoolBuf, Source, TcpStream, UdpSocket, UnixAddress, UnixDatagram, UnixStream,
 };
 
 const MESSAGE_BYTES: usize = 64;
@@ -484,7 +484,7 @@ impl AsSource for Writer {
 
 thread_local! {
     /// What is written …
-    static BLOCK: Cell<Option<AlignedBuf>> = const { Cell::new(None) };
+    static BLOCK: Cell<Option<PoolBuf>> = const { Cell::new(None) };
     /// … and where to.
     static PATH: Rc<Path> = {
         let name = format!("tigereye-allocations-{}", std::process::id());
@@ -494,7 +494,7 @@ thread_local! {
 
 impl Writer {
     /// What comes next, by the number of callbacks so far.
-    fn go_on(self, io: &Io, buf: AlignedBuf) {
+    fn go_on(self, io: &Io, buf: PoolBuf) {
         let call = self.calls.get() + 1;
         self.calls.set(call);
         if call == OPERATIONS {
@@ -519,7 +519,7 @@ impl Writer {
         });
     }
 
-    fn open(io: &Io, path: Rc<Path>, calls: Rc<Cell<usize>>, buf: AlignedBuf) {
+    fn open(io: &Io, path: Rc<Path>, calls: Rc<Cell<usize>>, buf: PoolBuf) {
         let options = DataFileOptions::new(1 << 16).create(true).direct(DirectIo::Optional);
         let at = Rc::clone(&path);
         io.open_data_file((path, calls), &*at, &options, |(path, calls), io, file| {
@@ -531,8 +531,11 @@ impl Writer {
 /// The first round leaves its buffer and its path to the second one.
 fn writes_and_syncs(io: &Io, calls: &Rc<Cell<usize>>) {
     let buf = BLOCK.take().unwrap_or_else(|| {
-        let mut buf = AlignedBuf::with_capacity(4096).expect("memory");
-        buf.resize(4096);
+        let pool = BufferPool::aligned(io, 1, 4096).expect("memory");
+        // Where memory can be registered: it makes no difference here.
+        let _ = pool.register();
+        let mut buf = pool.take().expect("it has one");
+        buf.resize_to_capacity();
         buf
     });
     Writer::open(io, PATH.with(Rc::clone), Rc::clone(calls), buf);

@@ -20,7 +20,7 @@ use std::time::Duration;
 use alone::alone;
 use limit::limit;
 use scratch::Scratch;
-use tigereye::{Allocation, DriverKind, Io, OpenOptions, TcpStream};
+use tigereye::{AlignedBuf, Allocation, DirectIo, DriverKind, Io, OpenOptions, TcpStream};
 
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
 
@@ -112,6 +112,36 @@ fn p16_urgent_bytes_make_no_kernel_threads() {
     }
     io.run_for(Duration::from_millis(20)).unwrap();
     assert_eq!(threads(), before);
+}
+
+/// A disk begins while callbacks run, at few calls a turn.
+#[test]
+fn many_transfers_past_the_cache_do_not_wait_for_the_turn() {
+    let (io, scratch) = (uring().unwrap(), Scratch::new());
+    let path = scratch.file("file", &[7; 4096]);
+    for (direct, calls) in [(DirectIo::Off, 0), (DirectIo::Optional, 4)] {
+        let opened = Rc::new(Cell::new(None));
+        let put = Rc::clone(&opened);
+        let options = OpenOptions::new().read(true).direct(direct);
+        io.open((), &path, &options, move |(), _io, file| put.set(Some(file.unwrap())));
+        io.run().unwrap();
+        let file = Rc::new(opened.take().unwrap());
+        if direct == DirectIo::Optional && file.direct_alignment().is_none() {
+            return eprintln!("SKIPPED: no Direct I/O in {}", path.display());
+        }
+        // Whether it has offsets is asked once.
+        for _ in 0..2 {
+            let before = io.statistics().system_calls;
+            for _ in 0..20 {
+                let buf = AlignedBuf::with_capacity(4096).unwrap();
+                io.read_at(Rc::clone(&file), buf, 0, |_file, _io, buf, result| {
+                    assert_eq!((result.unwrap(), &buf[..]), (4096, &[7; 4096][..]));
+                });
+            }
+            assert_eq!(io.statistics().system_calls - before, calls, "{direct:?}");
+            io.run().unwrap();
+        }
+    }
 }
 
 /// Whether the kernel's ring has all operations on files: those of 6.9.

@@ -13,6 +13,7 @@
 //! I1. A buffer is in one place: free, with the kernel, on its way from it, taken by an operation,
 //!     or lent.
 //! I2. The memory outlives every `PoolBuf`, and is leaked where the kernel did not let go of it.
+//! I3. What the driver has registered of it is taken back before it is freed.
 #![expect(unsafe_code, reason = "buffers are lent by address")]
 
 use std::cell::RefCell;
@@ -23,10 +24,10 @@ use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::slice;
 
-use super::{IoBuf, Region};
+use super::{IoBuf, IoBufMut, PAGE, Region};
 use crate::Io;
 use crate::core::Core;
-use crate::driver::ProvidedRing;
+use crate::driver::{Driver, ProvidedRing};
 use crate::op::Op;
 
 /// Buffers with the kernel at first. Each operation that finds none there adds one …
@@ -38,7 +39,8 @@ const PROVIDED_LEAST: u32 = 8;
 /// What is received counts by one part in so many towards what is typical.
 const TYPICAL_OF: u32 = 16;
 
-/// A pool of receive buffers for [`Io::recv_each`]; `Clone` gives another handle to the same pool.
+/// A pool of buffers of one size: for [`Io::recv_each`] and its like to receive into, and for whoever
+/// takes one. `Clone` gives another handle to the same pool.
 ///
 /// When it is empty the operations that receive into it wait, without a busy loop, until a
 /// [`PoolBuf`] is dropped. Memory that was never needed is never touched.
@@ -54,6 +56,63 @@ impl BufferPool {
     /// `InvalidInput` when `count` or `size` is zero or too large; `OutOfMemory`; what
     /// io_uring_register(2) says.
     pub fn new(io: &Io, count: usize, size: usize) -> io::Result<BufferPool> {
+        BufferPool::with_stride(io, count, size, stride, Driver::provided_ring)
+    }
+
+    /// As [`new`](BufferPool::new), for files: each buffer starts on a page (4,096 bytes), as Direct
+    /// I/O wants it, and none is kept ready for the driver to receive into, so all can be
+    /// [taken](BufferPool::take). Such a pool is worth to be [registered](BufferPool::register).
+    ///
+    /// ```
+    /// # #[cfg(unix)]
+    /// # fn main() -> std::io::Result<()> {
+    /// use tigereye::{BufferPool, Io, OpenOptions};
+    ///
+    /// let io = Io::new()?;
+    /// let pool = BufferPool::aligned(&io, 8, 4096)?;
+    /// match pool.register() {
+    ///     Ok(true) => println!("the kernel knows the buffers"),
+    ///     Ok(false) => println!("there is no such thing here"),
+    ///     Err(error) => println!("slower, and otherwise the same: {error}"),
+    /// }
+    /// # let directory = std::env::temp_dir().join(format!("tigereye-pool-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("blocks");
+    /// let options = OpenOptions::new().read(true).write(true).create(true);
+    /// io.open(pool, &path, &options, |pool, io, file| {
+    ///     let mut block = pool.take().unwrap();
+    ///     block.extend_from_slice(&[7; 4096]);
+    ///     io.write_all_at(file.unwrap(), block, 0, |file, io, mut block, result| {
+    ///         result.unwrap();
+    ///         block.truncate(0);
+    ///         io.read_exact_at(file, block, 4096, 0, |_file, _io, block, result| {
+    ///             assert!(result.is_ok() && block[..] == [7; 4096]);
+    ///         });
+    ///     });
+    /// });
+    /// io.run()?;
+    /// # std::fs::remove_dir_all(&directory)?;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](BufferPool::new).
+    pub fn aligned(io: &Io, count: usize, size: usize) -> io::Result<BufferPool> {
+        let whole_pages = |size: usize| size.next_multiple_of(PAGE);
+        BufferPool::with_stride(io, count, size, whole_pages, |_driver, _count| Ok(None))
+    }
+
+    /// A pool whose buffers start so far apart, with the ring that `ring` makes.
+    fn with_stride(
+        io: &Io,
+        count: usize,
+        size: usize,
+        stride: fn(usize) -> usize,
+        ring: fn(&mut Driver, u16) -> io::Result<Option<ProvidedRing>>,
+    ) -> io::Result<BufferPool> {
         let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
         let count =
             Some(count).filter(|&count| count > 0).and_then(usize::checked_next_power_of_two);
@@ -63,7 +122,7 @@ impl BufferPool {
         let stride = stride(size as usize);
         let memory = ManuallyDrop::new(Region::new(usize::from(count), stride)?);
         let ring = match &mut io.core.state.borrow_mut().driver {
-            Some(driver) => driver.provided_ring(count)?,
+            Some(driver) => ring(driver, count)?,
             None => return Err(io::ErrorKind::NotConnected.into()),
         };
         let mut stock = Stock {
@@ -86,10 +145,31 @@ impl BufferPool {
         })
     }
 
-    /// A buffer to fill and send, empty at first; it goes back to the pool when it is dropped, so
-    /// answering costs no allocation. Nothing when all are in use, or ready for the driver to receive
-    /// into, which a few of each pool are (32, or 2 MiB): give answers a pool of their own, or make
-    /// it larger than that.
+    /// Registers the pool's memory with io_uring, until the pool and its buffers are gone: the kernel
+    /// then keeps its pages at hand, instead of looking them up and letting them go with every
+    /// [`read_at`](Io::read_at), [`read_exact_at`](Io::read_exact_at), [`write_at`](Io::write_at) and
+    /// [`write_all_at`](Io::write_all_at) on this loop of one of its buffers. That pays where transfers
+    /// go past the cache (docs/performance.md). Nothing else changes, and on another loop, or when this
+    /// one has ended, its buffers are like any others.
+    ///
+    /// Says whether the memory is registered. It is not on readiness, before Linux 5.19, beyond a
+    /// gibibyte, and where 16 pools of the loop are registered already. All of it is in memory from
+    /// then on, and counts against the process's limit of locked memory.
+    ///
+    /// # Errors
+    /// `OutOfMemory` where that limit (`RLIMIT_MEMLOCK`) leaves no room, and what else
+    /// io_uring_register(2) says. The pool then works as one that is not registered.
+    pub fn register(&self) -> io::Result<bool> {
+        let stock = self.shared.stock.borrow();
+        let mut state = self.shared.core.state.borrow_mut();
+        let driver = state.driver.as_mut();
+        driver.map_or(Ok(false), |driver| driver.register_memory(&stock.memory))
+    }
+
+    /// A buffer to fill and send, or to receive or read into, empty at first; it goes back to the pool
+    /// when it is dropped, so answering costs no allocation. Nothing when all are in use, or ready for
+    /// the driver to receive into, which a few of each pool are (32, or 2 MiB) but for an
+    /// [aligned](BufferPool::aligned) one: give answers a pool of their own, or make it larger.
     ///
     /// ```
     /// use tigereye::{BufferPool, Io};
@@ -424,9 +504,13 @@ impl Drop for PoolShared {
         {
             return;
         }
+        if let Some(driver) = &mut state.driver {
+            driver.forget_memory(memory);
+        }
         // SAFETY: dropped here only, once; nobody refers to the ring any more (I2).
         unsafe { ManuallyDrop::drop(ring) };
-        // SAFETY: as above; no `PoolBuf` is left, for each holds the pool.
+        // SAFETY: as above; no `PoolBuf` is left, for each holds the pool, and the driver has just
+        // forgotten it (I3).
         unsafe { ManuallyDrop::drop(memory) };
     }
 }
@@ -502,6 +586,24 @@ unsafe impl IoBuf for PoolBuf {
     #[inline]
     fn len(&self) -> usize {
         self.len as usize
+    }
+}
+
+// SAFETY: as above; all of the buffer is initialised, and what is behind `len` is nobody else's.
+unsafe impl IoBufMut for PoolBuf {
+    #[inline]
+    fn writable(&mut self) -> (*mut u8, usize) {
+        let room = self.capacity() - self.len as usize;
+        (self.at.wrapping_add(self.len as usize), room)
+    }
+    #[inline]
+    unsafe fn written(&mut self, count: usize) {
+        // A buffer's size fits in 32 bits.
+        self.len += count as u32;
+    }
+    #[inline]
+    fn is_growing(&self) -> bool {
+        true
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::buf::Region;
 use crate::fs::AllTerms;
 use crate::mailbox::Wake;
 use crate::offload::Calls;
@@ -345,6 +346,33 @@ impl Driver {
             Driver::Iocp(_) => Ok(false),
             #[cfg(unix)]
             Driver::Sim(_) => Ok(false),
+        }
+    }
+
+    /// Has the system keep the pages of this memory at hand, where the driver has that; says whether
+    /// it does. Its owner has the driver forget it before it is freed.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring's alone"))]
+    pub(crate) fn register_memory(&mut self, memory: &Region) -> io::Result<bool> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(uring) => uring.register_memory(memory),
+            #[cfg(unix)]
+            Driver::Readiness(_) | Driver::Sim(_) => Ok(false),
+            #[cfg(windows)]
+            Driver::Iocp(_) => Ok(false),
+        }
+    }
+
+    /// Memory that may be registered is about to be freed, and no operation uses it.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "io_uring's alone"))]
+    pub(crate) fn forget_memory(&mut self, memory: &Region) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Driver::Uring(uring) => uring.forget_memory(memory),
+            #[cfg(unix)]
+            Driver::Readiness(_) | Driver::Sim(_) => {}
+            #[cfg(windows)]
+            Driver::Iocp(_) => {}
         }
     }
 

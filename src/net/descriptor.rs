@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
+use socket2::{SockRef, Type};
 
 use super::stream::into_owned;
 use crate::handle::Source;
@@ -46,7 +47,10 @@ impl AsSource for Descriptor {
 impl Descriptor {
     /// Takes a descriptor over; it is closed when the handle is dropped.
     pub fn new(io: &Io, descriptor: OwnedFd) -> Descriptor {
-        Descriptor { source: Source::new(io, descriptor.into_raw_fd()) }
+        let is_of_datagrams =
+            SockRef::from(&descriptor).r#type().is_ok_and(|kind| kind == Type::DGRAM);
+        let make = if is_of_datagrams { Source::of_datagrams } else { Source::new };
+        Descriptor { source: make(io, descriptor.into_raw_fd()) }
     }
 
     /// Gives the descriptor back.

@@ -37,8 +37,8 @@
 //! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | not yet | openat, flock, fallocate, fsync in one |
 //! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | not yet | pread; recv of a socket |
 //! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write | not yet | pwrite; send of a socket |
-//! | read_at, read_exact_at | `read_at.rs` | `READ` | pool: pread | not yet | pread |
-//! | write_at, write_all_at | `write_at.rs` | `WRITE` | pool: pwrite | not yet | pwrite |
+//! | read_at, read_exact_at | `read_at.rs` | `READ`, `READ_FIXED` | pool: pread | not yet | pread |
+//! | write_at, write_all_at | `write_at.rs` | `WRITE`, `WRITE_FIXED` | pool: pwrite | not yet | pwrite |
 //! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev | not yet | preadv, pwritev |
 //! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write | not yet | pwritev2 |
 //! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate | not yet | ftruncate |

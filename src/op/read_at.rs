@@ -1,6 +1,6 @@
 //! Reading a file at an offset: once, or until the buffer is full.
 //!
-//! Sources: pread(2), io_uring_prep_read(3).
+//! Sources: pread(2), io_uring_prep_read(3), io_uring_prep_read_fixed(3).
 
 use std::fmt;
 use std::io;
@@ -41,7 +41,11 @@ fn submit(place: &mut uring::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u6
     }
     let len = u32::try_from(room.len()).unwrap_or(u32::MAX);
     let at = room.as_mut_ptr().cast();
-    place.submit_file(|fd| opcode::Read::new(fd, at, len).offset(offset).build())
+    let registered = place.registered_memory(room);
+    place.submit_file(|fd| match registered {
+        None => opcode::Read::new(fd, at, len).offset(offset).build(),
+        Some(memory) => opcode::ReadFixed::new(fd, at, len, memory).offset(offset).build(),
+    })
 }
 
 /// A read of one call, by the pool.

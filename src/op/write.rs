@@ -47,8 +47,11 @@ fn submit(place: &mut uring::Place<'_>, bytes: &[u8], asked: &mut Asked) -> Star
         return wait(place);
     }
     let (fd, at, len) = (types::Fd(place.fd), bytes.as_ptr(), clamp(bytes.len()));
-    if !has_flag && kind == Kind::Socket {
-        return place.submit(opcode::Send::new(fd, at, len).flags(system::SEND_FLAGS).build());
+    let of_datagrams = place.carries_datagrams();
+    if of_datagrams || (!has_flag && kind == Kind::Socket) {
+        // A datagram that waits in the kernel may not be sent as it is (tries.rs): it waits here.
+        let flags = system::SEND_FLAGS | if of_datagrams { libc::MSG_DONTWAIT } else { 0 };
+        return place.submit(opcode::Send::new(fd, at, len).flags(flags).build());
     }
     let flags = if has_flag { system::NO_SIGNAL } else { 0 };
     let entry = opcode::Write::new(fd, at, len).offset(OWN_POSITION).rw_flags(flags);

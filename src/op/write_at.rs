@@ -1,6 +1,6 @@
 //! Writing to a file at an offset: once, or until all of it is written.
 //!
-//! Sources: pwrite(2), io_uring_prep_write(3).
+//! Sources: pwrite(2), io_uring_prep_write(3), io_uring_prep_write_fixed(3).
 
 use std::io;
 
@@ -44,7 +44,11 @@ fn submit(place: &mut uring::Place<'_>, bytes: &[u8], offset: u64) -> Start {
     }
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let at = bytes.as_ptr();
-    place.submit_file(|fd| opcode::Write::new(fd, at, len).offset(offset).build())
+    let registered = place.registered_memory(bytes);
+    place.submit_file(|fd| match registered {
+        None => opcode::Write::new(fd, at, len).offset(offset).build(),
+        Some(memory) => opcode::WriteFixed::new(fd, at, len, memory).offset(offset).build(),
+    })
 }
 
 /// A write of one call, by the pool.

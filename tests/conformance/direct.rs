@@ -1,13 +1,14 @@
 //! Direct I/O: what it takes, what it says of what it does not take, and files that have none.
 
 use std::io::{Error, ErrorKind, Result};
+use std::net::Shutdown;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use tigereye::{AlignedBuf, DirectAlignment, DirectIo, File, Io, IoBuf, OpenOptions};
 
 use crate::disk::{self as fs, Scratch};
-use crate::{Log, finish, pattern};
+use crate::{Log, finish, pattern, shared_pair};
 
 fn direct(direct: DirectIo) -> OpenOptions {
     OpenOptions::new().read(true).write(true).create(true).direct(direct)
@@ -235,4 +236,39 @@ fn a_handles_number_used_again_has_no_past_alignment() {
         let file = Rc::new(File::from_std(&io, std));
         assert_eq!(file.direct_alignment(), None, "the system's flag stays, and is the caller's");
     }
+}
+
+/// On io_uring the transfers are submitted before the turn ends, and sends with them, of which the
+/// kernel tells only what failed.
+#[test]
+fn direct_reads_and_sends_started_together_each_have_their_result() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.join("file");
+    let Some((file, alignment)) = open_direct(&io, &path) else { return };
+    let bytes = pattern(alignment.offset);
+    write(&io, &file, holding(alignment, &bytes), 0).unwrap();
+    let ((near, mut far), (shut, _peer)) = (shared_pair(&io), shared_pair(&io));
+    io.shutdown(Rc::clone(&shut), Shutdown::Write, |_stream, _io, result| result.unwrap());
+    finish(&io);
+    let (reads, sends) = (Log::new(), Log::new());
+    for number in 0..40_u8 {
+        let put = sends.clone();
+        let stream = if number % 4 == 3 { &shut } else { &near };
+        io.send(Rc::clone(stream), vec![number], move |_stream, _io, buf, result| {
+            put.put((buf[0], result.map_err(|error| error.kind())));
+        });
+        let (put, expected) = (reads.clone(), bytes.clone());
+        let room = holding(alignment, &[]);
+        io.read_at(Rc::clone(&file), room, 0, move |_file, _io, buf, result| {
+            put.put(result.is_ok() && buf[..] == expected[..]);
+        });
+    }
+    finish(&io);
+    assert_eq!(reads.take(), [true; 40]);
+    let mut sent = sends.take();
+    sent.sort_by_key(|(number, _)| *number);
+    let expected = |number| if number % 4 == 3 { Err(ErrorKind::BrokenPipe) } else { Ok(1) };
+    assert_eq!(sent, (0..40).map(|number| (number, expected(number))).collect::<Vec<_>>());
+    let whole: Vec<u8> = (0..40).filter(|number| number % 4 != 3).collect();
+    assert_eq!(crate::read(&mut far, 30), whole);
 }

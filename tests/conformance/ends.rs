@@ -303,3 +303,22 @@ fn p22_rule7_an_accepted_connection_that_nobody_took_is_closed() {
         assert_ended(client);
     }
 }
+
+/// Without a copy the system holds the buffer until the peer has taken in what is in it.
+#[test]
+fn p14_rule7_the_loop_ends_with_what_was_sent_without_a_copy_and_is_not_read() {
+    let (io, drops) = (Io::new().unwrap(), Rc::new(Cell::new(0)));
+    let (stream, _peer) = small_pair(&io);
+    io.send_zero_copy(
+        Counted::new(stream, &drops),
+        vec![1; 1 << 20],
+        |context, io, buf, result| {
+            // A driver that copies has sent a part.
+            assert!(result.unwrap() < buf.len());
+            io.send_all(context, buf, |_context, _io, _buf, _result| panic!("nobody reads"));
+        },
+    );
+    io.run_for(Duration::from_millis(20)).unwrap();
+    drop(io);
+    assert_eq!(drops.get(), 1, "nothing is leaked");
+}

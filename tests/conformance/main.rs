@@ -39,6 +39,8 @@ mod peer;
 mod pressure;
 mod races;
 mod real;
+#[cfg(unix)]
+mod registered_memory;
 mod remote;
 mod rules;
 #[path = "../common/scratch.rs"]

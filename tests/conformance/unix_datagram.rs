@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tigereye::{
-    BufferPool, Datagram, Io, Next, Op, ToUnixAddress, UnixAddress, UnixDatagram, is_cancelled,
+    AsSource, BufferPool, Datagram, Descriptor, DriverKind, Io, Next, Op, ToUnixAddress,
+    UnixAddress, UnixDatagram, is_cancelled,
 };
 
 use crate::patient::patiently;
@@ -601,9 +602,42 @@ fn p141_every_send_on_a_connected_socket_waits_for_its_full_peer_and_is_whole() 
     }
 }
 
+/// The same, where the loop is given any descriptor; and writes.
+#[test]
+#[cfg(target_os = "linux")]
+fn p141_every_send_and_write_on_a_descriptor_waits_for_its_full_peer_and_is_whole() {
+    let (io, place) = (Io::new().unwrap(), Scratch::new());
+    let path = place.join("s");
+    let (receiver, count) = full(&path);
+    let client = Std::unbound().unwrap();
+    client.connect(&path).unwrap();
+    // On readiness a send takes the descriptor as it is.
+    client.set_nonblocking(io.driver().kind == DriverKind::Readiness).unwrap();
+    let client = Rc::new(Descriptor::new(&io, client.into()));
+    let log = Log::new();
+    start_each_send(&io, &client, &log);
+    let put = log.clone();
+    io.write(Rc::clone(&client), "eight", move |_client, _io, _buf, result| put.put(result));
+    let put = log.clone();
+    io.write_all(client, "nine", move |_client, _io, buf: &str, result| {
+        put.put(result.map(|()| buf.len()));
+    });
+    let before = io.statistics().system_calls;
+    io.run_for(Duration::from_millis(20)).unwrap();
+    assert_eq!(log.len(), 0);
+    assert!(io.statistics().system_calls - before < 100, "the loop spins");
+    (0..count).for_each(|_| assert_eq!(receive(&receiver), b"in the way"));
+    finish(&io);
+    let sent: Vec<_> = log.take().into_iter().map(Result::unwrap).collect();
+    assert_eq!(sent, [3, 3, 5, 4, 4, 3, 5, 4]);
+    for expected in ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"] {
+        assert_eq!(receive(&receiver), expected.as_bytes());
+    }
+}
+
 /// One after another, each of another kind; what each says that it sent.
 #[cfg(target_os = "linux")]
-fn start_each_send(io: &Io, client: &Rc<UnixDatagram>, log: &Log<Result<usize>>) {
+fn start_each_send<S: AsSource + 'static>(io: &Io, client: &Rc<S>, log: &Log<Result<usize>>) {
     let put = || {
         let log = log.clone();
         move |result| log.put(result)

@@ -6,7 +6,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{AsSource, Builder, DriverKind, Io, IoBuf, IoBufMut, PoolBuf, Received, Source};
+use tigereye::{
+    AsSource, BufferPool, Builder, DriverKind, Io, IoBuf, IoBufMut, PoolBuf, Received, Source,
+};
 
 /// Longer than any cell takes, on the busiest machine: what is in flight after it hangs.
 pub(crate) const HANG: Duration = Duration::from_secs(120);
@@ -122,13 +124,26 @@ impl Bench {
 
     /// A buffer that holds these bytes.
     pub(crate) fn holding(&self, bytes: &[u8]) -> Buffer {
-        Buffer { bytes: bytes.to_vec(), _counted: Counted::new(&self.count) }
+        Buffer { bytes: Memory::Own(bytes.to_vec()), _counted: Counted::new(&self.count) }
     }
 
     /// A buffer with so much room.
     pub(crate) fn room(&self, bytes: usize) -> Buffer {
-        let bytes = Vec::with_capacity(bytes);
+        let bytes = Memory::Own(Vec::with_capacity(bytes));
         Buffer { bytes, _counted: Counted::new(&self.count) }
+    }
+
+    /// A buffer of registered memory, where there is such, that holds these bytes and has so much
+    /// room more. One that would be empty has a byte.
+    pub(crate) fn registered(&self, bytes: &[u8], room: usize) -> Buffer {
+        let pool = BufferPool::aligned(&self.io, 1, (bytes.len() + room).max(1)).unwrap();
+        assert!(!pool.register().unwrap() || self.kind == DriverKind::Uring);
+        let mut buf = pool.take().unwrap();
+        buf.extend_from_slice(bytes);
+        if bytes.len() + room == 0 {
+            buf.resize_to_capacity();
+        }
+        Buffer { bytes: Memory::Pool(buf), _counted: Counted::new(&self.count) }
     }
 }
 
@@ -152,47 +167,62 @@ impl Context {
     }
 }
 
+enum Memory {
+    Own(Vec<u8>),
+    Pool(PoolBuf),
+}
+
 /// What every operation has as its buffer.
 pub(crate) struct Buffer {
-    bytes: Vec<u8>,
+    bytes: Memory,
     _counted: Counted,
 }
 
 impl Buffer {
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.bytes {
+            Memory::Own(bytes) => bytes,
+            Memory::Pool(buf) => buf,
+        }
     }
 }
 
-// SAFETY: a vector's memory stays where it is while the vector is not changed.
+// SAFETY: the memory of a vector and of a pool stays where it is while the buffer is not changed.
 #[expect(unsafe_code, reason = "a buffer that counts its drops")]
 unsafe impl IoBuf for Buffer {
     fn as_ptr(&self) -> *const u8 {
-        IoBuf::as_ptr(&self.bytes)
+        self.bytes().as_ptr()
     }
     fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes().len()
     }
 }
 
-// SAFETY: as above; all is the vector's.
+// SAFETY: as above; all is the buffer's own.
 #[expect(unsafe_code, reason = "a buffer that counts its drops")]
 unsafe impl IoBufMut for Buffer {
     fn writable(&mut self) -> (*mut u8, usize) {
-        self.bytes.writable()
+        match &mut self.bytes {
+            Memory::Own(bytes) => bytes.writable(),
+            Memory::Pool(buf) => buf.writable(),
+        }
     }
     unsafe fn written(&mut self, count: usize) {
-        // SAFETY: the caller vouches for what it wrote.
-        unsafe { self.bytes.written(count) }
+        match &mut self.bytes {
+            // SAFETY: the caller vouches for what it wrote.
+            Memory::Own(bytes) => unsafe { bytes.written(count) },
+            // SAFETY: as above.
+            Memory::Pool(buf) => unsafe { buf.written(count) },
+        }
     }
     fn is_growing(&self) -> bool {
-        self.bytes.is_growing()
+        true
     }
 }
 
 impl fmt::Display for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(&self.bytes))
+        f.write_str(&shown(self.bytes()))
     }
 }
 

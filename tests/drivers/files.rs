@@ -92,8 +92,9 @@ impl Operation {
     fn given(self) -> Given {
         use Operation::*;
         match self {
-            ReadAt | ReadExactAt | ReadVectoredAt => Given::Room,
-            WriteAt | WriteAllAt | WriteVectoredAt | WriteAllVectoredAt | Append => Given::Bytes,
+            ReadAt | ReadExactAt | ReadVectoredAt | ReadAtRegistered => Given::Room,
+            WriteAt | WriteAllAt | WriteVectoredAt | WriteAllVectoredAt | Append
+            | WriteAllAtRegistered => Given::Bytes,
             SetLen | Allocate | Sync | SyncData | SyncRange | Metadata => Given::Handle,
             _ => Given::Path,
         }
@@ -177,6 +178,9 @@ fn read(b: &Bench, operation: Operation, scene: &Scene, offset: u64, context: Co
     let room = || b.room(scene.room);
     match operation {
         Operation::ReadAt => b.io.read_at(context, room(), offset, came),
+        Operation::ReadAtRegistered => {
+            b.io.read_at(context, b.registered(b"", scene.room), offset, came)
+        }
         Operation::ReadExactAt => b.io.read_exact_at(context, room(), scene.exact, offset, came),
         _ => {
             let first = scene.room.min(3);
@@ -195,6 +199,9 @@ fn write(b: &Bench, operation: Operation, scene: &Scene, offset: u64, context: C
     match operation {
         Operation::WriteAt => b.io.write_at(context, whole(), offset, came),
         Operation::WriteAllAt => b.io.write_all_at(context, whole(), offset, came),
+        Operation::WriteAllAtRegistered => {
+            b.io.write_all_at(context, b.registered(&scene.bytes, 0), offset, came)
+        }
         Operation::WriteVectoredAt => b.io.write_vectored_at(context, parts(), offset, came_all),
         Operation::WriteAllVectoredAt => {
             b.io.write_all_vectored_at(context, parts(), offset, came_all)
@@ -223,6 +230,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Ordinary => is(ordinary, format!("{}; {}", operation.done(), left(operation))),
         Waited | CancelledWaiting | LoopDropped => Cell::No(NO_WAIT),
         EmptyBuffer if has_buffer => is(empty, empty_said(operation)),
+        NoRoom if operation == Operation::ReadAtRegistered => is(no_room, FULL),
         NoRoom if given == Given::Room => {
             let error = "InvalidInput: the buffer has no room to receive into";
             is(no_room, operation.fails(error))
@@ -267,7 +275,9 @@ fn done_or(run: crate::table::Run, operation: Operation, error: &str, then: &str
 fn left(operation: Operation) -> &'static str {
     use Operation::*;
     match operation {
-        WriteAt | WriteAllAt | WriteVectoredAt | WriteAllVectoredAt => "empty/, file [hehello]",
+        WriteAt | WriteAllAt | WriteVectoredAt | WriteAllVectoredAt | WriteAllAtRegistered => {
+            "empty/, file [hehello]"
+        }
         Append => "empty/, file [hellohello]",
         SetLen | Allocate => "empty/, file [hello\\x00\\x00\\x00]",
         Rename => "empty/, new [hello]",
@@ -286,11 +296,17 @@ fn ordinary(b: Bench, operation: Operation) {
     b.put(scene.ground().shown());
 }
 
+/// A pool has no buffers without room: this one holds a byte.
+const FULL: &str = "InvalidInput: the buffer has no room to receive into [\\x00]";
+
 fn empty_said(operation: Operation) -> &'static str {
     use Operation::*;
     match operation {
         ReadAt => "InvalidInput: the buffer has no room to receive into []",
         ReadVectoredAt => "InvalidInput: the buffer has no room to receive into [][]",
+        ReadAtRegistered => FULL,
+        // A pool has no buffers of no bytes: this one holds a byte.
+        WriteAllAtRegistered => "ok [\\x00]",
         ReadExactAt | WriteAllAt => "ok []",
         WriteAllVectoredAt => "ok [][]",
         WriteVectoredAt => "0 [][]",
@@ -316,8 +332,8 @@ const MANY: usize = 262_144;
 fn many_said(operation: Operation) -> &'static str {
     use Operation::*;
     match operation {
-        ReadAt | WriteAt | Append => "262144 [262144]; all there",
-        ReadExactAt | WriteAllAt => "ok [262144]; all there",
+        ReadAt | ReadAtRegistered | WriteAt | Append => "262144 [262144]; all there",
+        ReadExactAt | WriteAllAt | WriteAllAtRegistered => "ok [262144]; all there",
         WriteAllVectoredAt => "ok [abc][262141]; all there",
         _ => "262144 [abc][262141]; all there",
     }
@@ -368,17 +384,19 @@ fn closed_while(b: Bench, operation: Operation) {
     b.finish();
 }
 
-const OTHER_KIND: [&str; 24] = [
+const OTHER_KIND: [&str; 26] = [
     "ENOTDIR",
     "ENOTDIR",
     "ENOTDIR",
     "ESPIPE []",
     "ESPIPE []",
     "ESPIPE [][]",
+    "ESPIPE []",
     "ESPIPE [hello]",
     "ESPIPE [hello]",
     "ESPIPE [hel][lo]",
     "ESPIPE [hel][lo]",
+    "ESPIPE [hello]",
     "ESPIPE [hello]",
     "EINVAL",
     "ESPIPE",
@@ -414,14 +432,16 @@ fn other_kind(b: Bench, operation: Operation) {
 fn end_said(operation: Operation) -> &'static str {
     use Operation::*;
     match operation {
-        ReadAt => "2 [lo]; 0 []; empty/, file [hello]",
+        ReadAt | ReadAtRegistered => "2 [lo]; 0 []; empty/, file [hello]",
         ReadExactAt => {
             "UnexpectedEof: the file ended after 2 of 5 bytes [lo]; \
              UnexpectedEof: the file ended after 0 of 5 bytes []; empty/, file [hello]"
         }
         ReadVectoredAt => "2 [lo][]; 0 [][]; empty/, file [hello]",
         WriteAt => "5 [hello]; 5 [hello]; empty/, file [helhello\\x00\\x00hello]",
-        WriteAllAt => "ok [hello]; ok [hello]; empty/, file [helhello\\x00\\x00hello]",
+        WriteAllAt | WriteAllAtRegistered => {
+            "ok [hello]; ok [hello]; empty/, file [helhello\\x00\\x00hello]"
+        }
         WriteVectoredAt => "5 [hel][lo]; 5 [hel][lo]; empty/, file [helhello\\x00\\x00hello]",
         WriteAllVectoredAt => "ok [hel][lo]; ok [hel][lo]; empty/, file [helhello\\x00\\x00hello]",
         _ => "5 [hello]; 5 [hello]; empty/, file [hellohellohello]",
@@ -444,17 +464,19 @@ fn beyond(b: Bench, operation: Operation) {
     go(&b, operation, &mut scene);
 }
 
-const WRONG_KIND: [&str; 24] = [
+const WRONG_KIND: [&str; 26] = [
     "EISDIR",
     "EISDIR",
     "ENOTDIR",
     "EISDIR []",
     "EISDIR []",
     "EISDIR [][]",
+    "EISDIR []",
     "EBADF [hello]",
     "EBADF [hello]",
     "EBADF [hel][lo]",
     "EBADF [hel][lo]",
+    "EBADF [hello]",
     "EBADF [hello]",
     "EINVAL",
     "EBADF",

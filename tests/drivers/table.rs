@@ -69,11 +69,13 @@ listed! {
         ReadAt,
         ReadExactAt,
         ReadVectoredAt,
+        ReadAtRegistered,
         WriteAt,
         WriteAllAt,
         WriteVectoredAt,
         WriteAllVectoredAt,
         Append,
+        WriteAllAtRegistered,
         SetLen,
         Allocate,
         Sync,
@@ -299,9 +301,10 @@ impl Operation {
             ShutdownRead | ShutdownWrite | ShutdownBoth | Close => Family::Halves,
             Readable | Writable => Family::Ready,
             Open | OpenBeneath | OpenDirectory | ReadAt | ReadExactAt | ReadVectoredAt
-            | WriteAt | WriteAllAt | WriteVectoredAt | WriteAllVectoredAt | Append | SetLen
-            | Allocate | Sync | SyncData | SyncRange | Metadata | MetadataAt | Rename
-            | HardLink | Symlink | RemoveFile | RemoveDirectory | CreateDirectory => Family::Files,
+            | ReadAtRegistered | WriteAt | WriteAllAt | WriteVectoredAt | WriteAllVectoredAt
+            | Append | WriteAllAtRegistered | SetLen | Allocate | Sync | SyncData | SyncRange
+            | Metadata | MetadataAt | Rename | HardLink | Symlink | RemoveFile
+            | RemoveDirectory | CreateDirectory => Family::Files,
             Timeout | TickEach | TickPaused | Next | Event | Offload => Family::Own,
             AcceptUnix | AcceptUnixEach | ConnectUnix | RecvUnix | RecvDescriptors | SendUnix
             | SendDescriptors => Family::Unix,
@@ -379,10 +382,11 @@ impl Operation {
             Connect | ConnectFrom | ConnectHost | ConnectUnix => "connected",
             Recv | Read | Send | SendZeroCopy | Write | ReadAt | WriteAt | Append | RecvUnix
             | SendUnix | RecvFrom | SendTo | SendSegments | RecvFromUnix | SendToUnix
-            | SendToPeer => "5 [hello]",
+            | SendToPeer | ReadAtRegistered => "5 [hello]",
             SendFile | SendFileAll | Splice | SpliceAll => "5",
             RecvDescriptors | SendDescriptors => "5 [hello] 1",
-            RecvExact | ReadExact | SendAll | WriteAll | ReadExactAt | WriteAllAt => "ok [hello]",
+            RecvExact | ReadExact | SendAll | WriteAll | ReadExactAt | WriteAllAt
+            | WriteAllAtRegistered => "ok [hello]",
             RecvVectored | SendVectored | ReadVectoredAt | WriteVectoredAt => "5 [hel][lo]",
             SendAllVectored | WriteAllVectoredAt => "ok [hel][lo]",
             Open | OpenBeneath => "a file",
@@ -407,15 +411,15 @@ impl Operation {
     pub(crate) fn fails(self, error: &str) -> String {
         use Operation::*;
         match self {
-            Recv | RecvExact | Read | ReadExact | ReadAt | ReadExactAt | RecvUnix | RecvFrom
-            | RecvFromUnix => {
+            Recv | RecvExact | Read | ReadExact | ReadAt | ReadAtRegistered | ReadExactAt
+            | RecvUnix | RecvFrom | RecvFromUnix => {
                 format!("{error} []")
             }
             RecvDescriptors => format!("{error} [] 0"),
             SendDescriptors => format!("{error} [hello] 1"),
             RecvVectored | ReadVectoredAt => format!("{error} [][]"),
             Send | SendAll | SendZeroCopy | Write | WriteAll | WriteAt | WriteAllAt | Append
-            | SendUnix | SendTo | SendSegments | SendToUnix | SendToPeer => {
+            | WriteAllAtRegistered | SendUnix | SendTo | SendSegments | SendToUnix | SendToPeer => {
                 format!("{error} [hello]")
             }
             SendVectored | SendAllVectored | WriteVectoredAt | WriteAllVectoredAt => {

@@ -1,10 +1,14 @@
 //! The measurements of files on tigereye; `storage` says what they are. `--driver NAME` forces one
-//! of its drivers, `--register true` registers the file that is read.
+//! of its drivers, `--register file` registers the file that is read, `--register all` the buffers too.
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
-use tigereye::{AlignedBuf, AsSource, Builder, DriverKind, File, Io, Source};
+use tigereye::{
+    AlignedBuf, AsSource, BufferPool, Builder, DirectIo, DriverKind, File, Io, OpenOptions,
+    PoolBuf, Source,
+};
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::driver;
 use tigereye_peers::micro::report;
@@ -28,8 +32,8 @@ impl AsSource for Reader {
 }
 
 impl Reader {
-    fn start(self, io: &Io, mut buf: AlignedBuf) {
-        buf.clear();
+    fn start(self, io: &Io, mut buf: PoolBuf) {
+        buf.truncate(0);
         let offset = self.0.offsets.borrow_mut().next_offset();
         io.read_at(self, buf, offset, |reader, io, buf, result| match result {
             Ok(count) if count == BLOCK as usize => {
@@ -47,23 +51,38 @@ impl Reader {
 struct How {
     builder: Builder,
     by: &'static str,
-    register: bool,
+    register_file: bool,
+    register_buffers: bool,
+}
+
+/// Opens the file by the loop: so it knows what goes past the cache.
+fn open(io: &Io, work: &Work, direct: bool) -> io::Result<File> {
+    let opened = Rc::new(Cell::new(None));
+    let put = Rc::clone(&opened);
+    let direct = if direct { DirectIo::Required } else { DirectIo::Off };
+    let options = OpenOptions::new().read(true).direct(direct);
+    io.open((), Path::new(&work.file), &options, move |(), _io, file| put.set(Some(file)));
+    io.run()?;
+    opened.take().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
 }
 
 fn reads(how: &How, work: &Work, direct: bool, depth: u32) -> io::Result<()> {
     let io = how.builder.clone().build()?;
-    let (file, blocks) = work.open(direct)?;
+    let (_file, blocks) = work.open(direct)?;
     let reads = Rc::new(Reads {
-        file: File::from_std(&io, file),
+        file: open(&io, work, direct)?,
         offsets: RefCell::new(Offsets::new(blocks)),
         meter: RefCell::new(Meter::new(work.time)),
         error: Cell::new(None),
     });
-    if how.register && !reads.file.register()? {
-        fail("--register true: this driver registers no files");
+    if how.register_file && !reads.file.register()? {
+        fail("--register: this driver registers no files");
     }
-    for _ in 0..depth {
-        let buf = AlignedBuf::with_capacity(BLOCK as usize)?;
+    let pool = BufferPool::aligned(&io, depth as usize, BLOCK as usize)?;
+    if how.register_buffers && !pool.register()? {
+        fail("--register all: this driver registers no buffers");
+    }
+    while let Some(buf) = pool.take() {
         Reader(Rc::clone(&reads)).start(&io, buf);
     }
     io.run()?;
@@ -116,21 +135,23 @@ fn main() -> io::Result<()> {
     let mut args = Args::from_env();
     let work = Work::from_args(&mut args);
     let builder = driver::builder(&mut args);
-    let register = args.get("register", false);
+    let register: String = args.get("register", "nothing".to_owned());
+    let (register_file, register_buffers) = (register != "nothing", register == "all");
     args.finish();
     let by = match builder.clone().build()?.driver().kind {
-        DriverKind::Uring if register => "tigereye, registered",
+        DriverKind::Uring if register_buffers => "tigereye, registered buffers",
+        DriverKind::Uring if register_file => "tigereye, registered",
         DriverKind::Uring => "tigereye",
         DriverKind::Readiness => "tigereye on readiness",
         _ => "tigereye on another driver",
     };
-    let how = How { builder, by, register };
+    let how = How { builder, by, register_file, register_buffers };
     for direct in [false, true] {
         for depth in DEPTHS {
             reads(&how, &work, direct, depth)?;
         }
     }
-    if register {
+    if register_file {
         // What is appended to is new each time.
         return Ok(());
     }

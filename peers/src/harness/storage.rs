@@ -61,14 +61,15 @@ pub fn measure(rounds: u32, seconds: f64, folder: &Path) -> io::Result<Vec<Figur
     };
     let bare = || lines("storage_bare", &flags(None));
     let uring = || lines("storage_tigereye", &flags(Some("uring")));
-    let registered = || {
+    let registered = |what: &str| {
         let mut flags = flags(Some("uring"));
-        flags.extend(["--register".to_owned(), "true".to_owned()]);
+        flags.extend(["--register".to_owned(), what.to_owned()]);
         lines("storage_tigereye", &flags)
     };
+    let (file, all) = (|| registered("file"), || registered("all"));
     let readiness = || lines("storage_tigereye", &flags(Some("readiness")));
     let fio = || fio(&data, &log, seconds);
-    let mut runs: Vec<Run<'_>> = vec![&bare, &uring, &registered, &readiness];
+    let mut runs: Vec<Run<'_>> = vec![&bare, &uring, &file, &all, &readiness];
     if has_fio() {
         runs.push(&fio);
     } else {

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use io_uring::{IoUring, opcode, squeue, types};
 use rustix::io::Errno;
 
+use crate::buf::Region;
 use crate::driver::{directory, is_seekable};
 use crate::fs::{AllTerms, Terms};
 use crate::offload::{Calls, LentFd};
@@ -36,11 +37,13 @@ pub(crate) mod buf_ring;
 mod enter;
 mod probe;
 mod registered;
+mod registered_memory;
 mod waker;
 
 use enter::Entrance;
 pub(crate) use probe::Features;
 use registered::Registered;
+use registered_memory::RegisteredMemory;
 pub(crate) use waker::Waker;
 
 /// Names that no slot has: the driver's own entries.
@@ -111,13 +114,23 @@ impl Place<'_> {
     /// Submits an entry that is made for the handle's file, which may be registered.
     #[inline]
     pub(crate) fn submit_file(&mut self, entry: impl FnOnce(types::Fd) -> squeue::Entry) -> Start {
-        match self.uring.registered.of(self.handle) {
+        let start = match self.uring.registered.of(self.handle) {
             None => self.submit(entry(types::Fd(self.fd))),
             Some(place) => {
                 let entry = entry(types::Fd(place.cast_signed()));
                 self.submit(entry.flags(squeue::Flags::FIXED_FILE))
             }
+        };
+        if self.terms().direct.is_some() {
+            self.uring.pushed_direct();
         }
+        start
+    }
+
+    /// The number by which the ring knows the memory that these bytes lie in, where it is registered.
+    #[inline]
+    pub(crate) fn registered_memory<T>(&self, bytes: &[T]) -> Option<u16> {
+        self.uring.memory.of(bytes)
     }
 
     /// Whether the handle is known for a socket of datagrams.
@@ -194,6 +207,8 @@ pub(crate) struct Uring {
     fetched: usize,
     /// Entries pushed to the queue, modulo 2³².
     pushed: u32,
+    /// Those of files past the cache, since the last wait.
+    direct: u32,
     waker: Arc<Waker>,
     watch_multishot: bool,
     /// Whether handles have offsets, by their numbers, where that was asked.
@@ -201,6 +216,7 @@ pub(crate) struct Uring {
     /// Which handles are sockets of datagrams, by their numbers.
     datagrams: Vec<bool>,
     registered: Registered,
+    memory: RegisteredMemory,
     features: Features,
     groups: buf_ring::Groups,
     system_calls: u64,
@@ -230,11 +246,13 @@ impl Uring {
             concluded: 0,
             fetched: 0,
             pushed: 0,
+            direct: 0,
             waker,
             watch_multishot: true,
             seekable: Vec::new(),
             datagrams: Vec::new(),
             registered: Registered::default(),
+            memory: RegisteredMemory::default(),
             features,
             groups: buf_ring::Groups::new(),
             system_calls: 0,
@@ -269,7 +287,6 @@ impl Uring {
         Place { fd, op, handle, uring: self, calls, terms }
     }
 
-    /// A handle is about to be closed or given away.
     /// A new handle is a socket of datagrams.
     pub(crate) fn carries_datagrams(&mut self, handle: u32) {
         let at = handle as usize;
@@ -279,6 +296,7 @@ impl Uring {
         self.datagrams[at] = true;
     }
 
+    /// A handle is about to be closed or given away.
     #[inline]
     pub(crate) fn forget(&mut self, handle: u32) {
         if let Some(known) = self.seekable.get_mut(handle as usize) {
@@ -294,6 +312,19 @@ impl Uring {
     pub(crate) fn register(&mut self, fd: RawFd, handle: u32) -> io::Result<bool> {
         self.system_calls += 1;
         self.registered.add(&self.ring.submitter(), handle, fd)
+    }
+
+    /// Registers memory; says whether it is.
+    pub(crate) fn register_memory(&mut self, memory: &Region) -> io::Result<bool> {
+        if !self.features.registered_memory {
+            return Ok(false);
+        }
+        self.system_calls += 1;
+        self.memory.add(&self.ring.submitter(), memory)
+    }
+
+    pub(crate) fn forget_memory(&mut self, memory: &Region) {
+        self.memory.forget(&self.ring.submitter(), memory);
     }
 
     #[inline]
@@ -345,6 +376,19 @@ impl Uring {
         let pushed = unsafe { self.ring.submission().push(entry) }.is_ok();
         self.pushed = self.pushed.wrapping_add(u32::from(pushed));
         pushed
+    }
+
+    /// An entry of a file past the cache was pushed. A disk can begin while callbacks run: so the
+    /// second, fourth, eighth … of a turn takes those before it along, at few calls a turn. One alone
+    /// goes with the wait.
+    #[inline]
+    fn pushed_direct(&mut self) {
+        self.direct += 1;
+        if self.direct > 1 && self.direct.is_power_of_two() {
+            self.system_calls += 1;
+            // What the kernel does not take now goes with the wait.
+            let _ = self.ring.submit();
+        }
     }
 
     #[cold]
@@ -458,6 +502,7 @@ impl Uring {
 
     #[inline]
     fn reap(&mut self, ready: &mut Queue<Completion>) {
+        self.direct = 0;
         if !self.inline.is_empty() {
             self.inline.drain(..self.fetched);
             self.concluded -= std::mem::take(&mut self.fetched);

@@ -24,6 +24,8 @@ pub(crate) struct Features {
     pub(crate) send_zero_copy: bool,
     /// Rings of provided buffers (5.19).
     pub(crate) buf_rings: bool,
+    /// A table of registered memory that begins empty (5.19).
+    pub(crate) registered_memory: bool,
     /// The queue's flags tell of deferred work.
     pub(crate) taskrun_flag: bool,
     /// A success need not post a completion (5.17).
@@ -76,11 +78,12 @@ const ENTRIES_MIN: u32 = 8;
 
 const WITHOUT: &str = "TIGEREYE_URING_WITHOUT";
 /// What can be masked, beside the operations of [`OPTIONAL`].
-const MASKABLE: [&str; 11] = [
+const MASKABLE: [&str; 12] = [
     "accept_multishot",
     "recv_multishot",
     "send_zero_copy",
     "buf_rings",
+    "registered_memory",
     "skip_success",
     "no_sqarray",
     "defer_taskrun",
@@ -155,6 +158,7 @@ fn build_without(entries: u32, mask: &Mask<'_>) -> io::Result<(IoUring, Features
         recv_multishot: six_zero && mask.allows("recv_multishot"),
         send_zero_copy: six_zero && mask.allows("send_zero_copy"),
         buf_rings: five_nineteen && mask.allows("buf_rings"),
+        registered_memory: five_nineteen && mask.allows("registered_memory"),
         taskrun_flag: level <= 1,
         skip_success: params.is_feature_skip_cqe_on_success() && mask.allows("skip_success"),
         no_iowait: params.is_feature_no_iowait() && mask.allows("no_iowait"),
