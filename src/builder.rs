@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::Io;
 use crate::clock::Clock;
 use crate::core::Core;
-use crate::driver::{self, DriverKind};
+#[cfg(unix)]
+use crate::driver::sim::Sim;
+use crate::driver::{self, Driver, DriverInfo, DriverKind};
 use crate::handle::Handles;
 use crate::mailbox::Mailbox;
 use crate::offload::{Calls, Pool};
@@ -44,8 +46,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Forces a driver. Without it the environment variable `TIGEREYE_DRIVER` decides (`uring` or
-    /// `readiness`), and without that the best one that works here: see [`Io::driver`].
+    /// Forces a driver. Without it the environment variable `TIGEREYE_DRIVER` decides (`uring`,
+    /// `readiness` or `sim`), and without that the best one that works here: see [`Io::driver`].
     pub fn driver(mut self, driver: DriverKind) -> Builder {
         self.driver = Some(driver);
         self
@@ -90,7 +92,6 @@ impl Builder {
     /// `TIGEREYE_URING_WITHOUT`, which masks features for tests, says so), and what
     /// io_uring_setup(2) says (`PermissionDenied` where it is forbidden, `OutOfMemory`).
     pub fn build(self) -> io::Result<Io> {
-        static LOOPS: AtomicU32 = AtomicU32::new(0);
         let wanted = match (self.driver, std::env::var("TIGEREYE_DRIVER")) {
             (Some(kind), _) => Some(kind),
             (None, Ok(name)) if !name.is_empty() => Some(name.parse()?),
@@ -100,6 +101,22 @@ impl Builder {
         let (driver, info) = match wanted {
             Some(kind) => driver::forced(kind, self.ring_entries)?,
             None => driver::best(self.ring_entries)?,
+        };
+        Ok(self.finish(driver, info))
+    }
+
+    /// Builds the loop of a host in a simulated world.
+    #[cfg(unix)]
+    pub(crate) fn build_on(self, sim: Sim) -> Io {
+        self.finish(Driver::Sim(sim), DriverInfo { kind: DriverKind::Sim, passed_over: None })
+    }
+
+    fn finish(self, driver: Driver, info: DriverInfo) -> Io {
+        static LOOPS: AtomicU32 = AtomicU32::new(0);
+        let (pool, clock) = match &driver {
+            #[cfg(unix)]
+            Driver::Sim(sim) => (Pool::without_threads(), Clock::simulated(sim.time())),
+            _ => (Pool::new(self.pool_threads), Clock::new()),
         };
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
         // An odd multiplier spreads the loops' generations over all numbers.
@@ -116,7 +133,7 @@ impl Builder {
             operations: 0,
             impatient: false,
             buffer_waiters: 0,
-            calls: Calls { pool: Pool::new(self.pool_threads), mailbox: Arc::clone(&mailbox) },
+            calls: Calls { pool, mailbox: Arc::clone(&mailbox) },
             exhausted: Vec::new(),
             retry_ns: 0,
             missed: Vec::new(),
@@ -127,10 +144,10 @@ impl Builder {
         let core = Core {
             state: RefCell::new(state),
             mailbox,
-            clock: Clock::new(),
+            clock,
             driver: info,
             leaked: Cell::new(false),
         };
-        Ok(Io::over(core, self.callbacks_per_turn))
+        Io::over(core, self.callbacks_per_turn)
     }
 }

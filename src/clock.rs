@@ -2,6 +2,7 @@
 //! unless a reading must be new.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub(crate) struct Clock {
@@ -9,12 +10,33 @@ pub(crate) struct Clock {
     now_ns: Cell<u64>,
     /// Whether `now_ns` was read in this turn.
     fresh: Cell<bool>,
+    /// Where there is no real clock: that of a simulated world.
+    simulated: Option<Simulated>,
+}
+
+/// A world's time, in nanoseconds, and what it was when the loop was built.
+struct Simulated {
+    time: Rc<Cell<u64>>,
+    base_ns: u64,
 }
 
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock of the loop")]
     pub(crate) fn new() -> Clock {
-        Clock { base: Instant::now(), now_ns: Cell::new(0), fresh: Cell::new(true) }
+        let (now_ns, fresh) = (Cell::new(0), Cell::new(true));
+        Clock { base: Instant::now(), now_ns, fresh, simulated: None }
+    }
+
+    /// The clock of a loop in a simulated world. Its instants lie where the real clock was when it was
+    /// made; what is between them is the world's time.
+    pub(crate) fn simulated(time: Rc<Cell<u64>>) -> Clock {
+        let base_ns = time.get();
+        Clock { simulated: Some(Simulated { time, base_ns }), ..Clock::new() }
+    }
+
+    /// When the loop was built, in its world's time.
+    pub(crate) fn base_ns(&self) -> u64 {
+        self.simulated.as_ref().map_or(0, |simulated| simulated.base_ns)
     }
 
     /// The time as of this turn.
@@ -31,9 +53,13 @@ impl Clock {
     /// The time now.
     #[inline]
     pub(crate) fn read(&self) -> u64 {
-        let elapsed = self.base.elapsed();
-        // 584 years fit.
-        let now_ns = elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos());
+        let now_ns = if let Some(Simulated { time, base_ns }) = &self.simulated {
+            time.get() - base_ns
+        } else {
+            let elapsed = self.base.elapsed();
+            // 584 years fit.
+            elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
+        };
         self.now_ns.set(now_ns);
         self.fresh.set(true);
         now_ns

@@ -10,16 +10,17 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-#[cfg(windows)]
 use crate::driver::Driver;
+#[cfg(unix)]
+use crate::driver::sim::{self, Sim};
 use crate::driver::{DriverInfo, Place, Waker};
 use crate::error::{code, is_of_the_system};
 use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::Mailbox;
-use crate::net::borrow;
+use crate::net::Immediate;
 use crate::offload::JobId;
 use crate::op::{Completion, Direction, MORE, Op, Start};
-use crate::raw::{FromRawFd, OwnedFd, RawFd};
+use crate::raw::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use crate::remote::Message;
 use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, STOPPED, Slot, SlotRef, State};
 use crate::state::{Loop, StartFn};
@@ -43,10 +44,54 @@ pub(crate) fn owned(fd: RawFd) -> OwnedFd {
 
 /// Closes a descriptor that the loop owned.
 pub(crate) fn close_fd(fd: RawFd) {
+    #[cfg(unix)]
+    if sim::is_simulated(fd) {
+        return sim::close(fd);
+    }
     drop(owned(fd));
 }
 
+/// A descriptor of the system's, or of a simulated one, which is closed unless it is given away.
+#[derive(Debug)]
+pub(crate) struct Held(RawFd);
+
+impl Held {
+    pub(crate) fn new(fd: RawFd) -> Held {
+        Held(fd)
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+
+    pub(crate) fn into_raw_fd(self) -> RawFd {
+        std::mem::ManuallyDrop::new(self).0
+    }
+}
+
+impl From<OwnedFd> for Held {
+    fn from(fd: OwnedFd) -> Held {
+        Held(fd.into_raw_fd())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        close_fd(self.0);
+    }
+}
+
 impl Core {
+    /// Asks the simulated system that the loop is on, if it is on one.
+    #[cfg(unix)]
+    pub(crate) fn simulated<T>(&self, ask: impl FnOnce(&Sim) -> T) -> Option<T> {
+        match &self.state.borrow().driver {
+            Some(Driver::Sim(sim)) => Some(ask(sim)),
+            _ => None,
+        }
+    }
+
     /// Asks that an operation end early, for the reason in `flag`; and with it what it stands for.
     pub(crate) fn end_early(&self, op: Op, flag: u8) {
         let (job, inner) = {
@@ -158,7 +203,7 @@ impl Core {
     pub(crate) fn has_peer(&self, op: Op) -> bool {
         let mut state = self.state.borrow_mut();
         let handle = state.slots.header(op.index).handle;
-        handle != NONE && borrow(&state.handles.get(handle).fd).peer_addr().is_ok()
+        handle != NONE && Immediate::of(state.handles.get(handle).fd).has_peer()
     }
 
     /// An item's callback wants no more.
@@ -192,7 +237,7 @@ impl Core {
         let open = state.handles.find(id).filter(|handle| handle.closer == OPEN);
         if let Some(fd) = open.map(|handle| handle.fd) {
             // It fails when the peer has already ended the connection.
-            let _ = borrow(&fd).shutdown(Shutdown::Both);
+            let _ = Immediate::of(fd).shutdown(Shutdown::Both);
             #[cfg(windows)]
             if let Some(Driver::Iocp(iocp)) = &mut state.driver {
                 iocp.end_receive(id.index);

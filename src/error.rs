@@ -32,6 +32,8 @@ pub(crate) const NO_SEGMENTS: i32 = -5020;
 pub(crate) const NO_DATAGRAMS: i32 = -5021;
 /// Urgent data lies before what a splice could move next.
 pub(crate) const URGENT_DATA: i32 = -5030;
+/// The simulator does not have the operation.
+pub(crate) const NOT_SIMULATED: i32 = -5060;
 /// Direct I/O that does not start or end where it may. Below it, one for each power of two …
 const MISALIGNED: i32 = -6000;
 /// … of each kind.
@@ -83,6 +85,7 @@ enum Refusal {
     NoSegments,
     NoDatagrams,
     UrgentData,
+    NotSimulated,
 }
 
 impl fmt::Display for Refusal {
@@ -105,6 +108,7 @@ impl fmt::Display for Refusal {
             Refusal::NoByte => "descriptors go with at least one byte",
             Refusal::NoSegments => "this system does not split a buffer into datagrams",
             Refusal::NoDatagrams => "the socket is not one of datagrams with such addresses",
+            Refusal::NotSimulated => "the simulator does not have this operation",
             Refusal::UrgentData => "urgent data is in the way: a receive passes it",
         })
     }
@@ -126,6 +130,7 @@ pub(crate) fn from_raw(result: i32) -> io::Error {
         NO_SEGMENTS => io::Error::new(io::ErrorKind::Unsupported, Refusal::NoSegments),
         NO_DATAGRAMS => io::Error::new(io::ErrorKind::InvalidInput, Refusal::NoDatagrams),
         URGENT_DATA => io::Error::new(io::ErrorKind::InvalidData, Refusal::UrgentData),
+        NOT_SIMULATED => io::Error::new(io::ErrorKind::Unsupported, Refusal::NotSimulated),
         TIMED_OUT => io::ErrorKind::TimedOut.into(),
         UNEXPECTED_END => io::ErrorKind::UnexpectedEof.into(),
         WROTE_NOTHING => io::ErrorKind::WriteZero.into(),

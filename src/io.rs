@@ -277,6 +277,18 @@ impl Io {
         unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
     }
 
+    /// Whether somebody has something for the loop, or wants it to stop.
+    #[cfg(unix)]
+    pub(crate) fn has_messages(&self) -> bool {
+        self.core.mailbox.has_work() || !self.messages.borrow().is_empty() || self.stopping.get()
+    }
+
+    /// Whether a stop was asked for, which is taken for heard.
+    #[cfg(unix)]
+    pub(crate) fn was_stopped(&self) -> bool {
+        self.take_stop()
+    }
+
     fn is_idle(&self) -> bool {
         self.in_flight() == 0 && !self.core.mailbox.has_work() && self.messages.borrow().is_empty()
     }
@@ -307,6 +319,8 @@ impl Io {
     /// One turn; says how many callbacks ran. Waits at most until `deadline_ns`.
     fn turn(&self, deadline_ns: Option<u64>) -> io::Result<usize> {
         let mut callbacks = 0;
+        #[cfg(unix)]
+        self.run_simulated_calls();
         if self.core.mailbox.has_work() || !self.messages.borrow().is_empty() {
             callbacks += self.run_messages();
         }

@@ -10,7 +10,7 @@
 //!                         │
 //!   op                    one table of operations
 //!                         │
-//!   driver                io_uring │ readiness (epoll, kqueue) │ completion ports
+//!   driver                io_uring │ readiness (epoll, kqueue) │ completion ports │ simulator
 //! ```
 //!
 //! An operation takes its context, its buffer and its callback by value, keeps them at an address
@@ -99,6 +99,16 @@ mod start;
 mod state;
 mod threads;
 mod timer;
+
+#[cfg(unix)]
+pub mod sim {
+    //! The simulator: a world of hosts that run ordinary programs, replayed from a seed. See
+    //! [`World`].
+
+    pub use crate::driver::sim::{
+        Disk, FaultCounts, FaultKind, Faults, Host, Latency, Summary, World,
+    };
+}
 
 pub use buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, PoolBuf, Slice};
 pub use builder::Builder;

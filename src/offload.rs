@@ -103,6 +103,18 @@ impl Pool {
         Self::with(threads_max, IDLE_MAX, start_thread)
     }
 
+    /// A pool whose jobs nobody runs but who [takes](Pool::take_next) them: that of a simulated loop.
+    pub(crate) fn without_threads() -> Self {
+        let mut pool = Pool::new(1);
+        pool.threads_max = 0;
+        pool
+    }
+
+    /// Takes the oldest job that no thread has taken.
+    pub(crate) fn take_next(&self) -> Option<Job> {
+        self.shared.lock().queue.pop()
+    }
+
     fn with(threads_max: usize, idle_max: Duration, start: Start) -> Self {
         assert!(threads_max >= 1, "a pool needs at least one thread: raise threads_max");
         let state = State { queue: JobQueue::new(), threads: 0, idle: 0, closed: false };

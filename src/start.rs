@@ -162,7 +162,12 @@ impl Io {
         let mut refused = None;
         let mut state = self.core.state.borrow_mut();
         match state.calls.pool.submit(op, job) {
-            Ok(id) => state.slots.header(op.index).job = id.place,
+            Ok(id) => {
+                state.slots.header(op.index).job = id.place;
+                if let Some(driver) = &mut state.driver {
+                    driver.call_queued();
+                }
+            }
             Err(rejected) => {
                 let code = rejected.error.raw_os_error().unwrap_or(crate::error::code::WOULD_BLOCK);
                 state.finish_in_user_space(op.index, -code);

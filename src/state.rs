@@ -237,7 +237,6 @@ impl Loop {
                 header.state = State::Offloaded;
                 header.job = job;
             }
-            #[cfg(any(target_os = "linux", windows))]
             Start::Submitted => header.state = State::Driver,
             #[cfg(target_os = "linux")]
             Start::Inline { awaited } => {

@@ -8,6 +8,7 @@ mod example;
 mod patient;
 
 use std::net::{SocketAddr, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 
 use example::Example;
@@ -40,4 +41,11 @@ fn udp_echo_answers_each_client() {
     clients[0].send_to(b"after", address).unwrap();
     let len = patiently(|| clients[0].recv(&mut buf)).unwrap();
     assert_eq!(&buf[..len], b"after");
+}
+
+#[test]
+fn the_simulation_holds_for_its_seeds() {
+    let run = Command::new(example::binary("simulation")).arg("30").output().unwrap();
+    let output = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && output.contains("30 seeds held"), "{output}");
 }

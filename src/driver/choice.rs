@@ -18,12 +18,16 @@ pub enum DriverKind {
     Readiness,
     /// Completion ports: Windows.
     Iocp,
+    /// No system at all: the loop is alone on the one host of a simulated world of its thread's, whose
+    /// time jumps to what happens next. Never chosen unless it is asked for. More hosts, and faults, are
+    /// in a [`World`](crate::sim::World).
+    Sim,
 }
 
 impl DriverKind {
-    /// From the best one on.
-    const ALL: [DriverKind; 3] = [DriverKind::Uring, DriverKind::Readiness, DriverKind::Iocp];
-    /// Of those, the ones of this system.
+    const ALL: [DriverKind; 4] =
+        [DriverKind::Uring, DriverKind::Readiness, DriverKind::Iocp, DriverKind::Sim];
+    /// Of those, the real ones of this system, from the best one on.
     const CANDIDATES: &[DriverKind] = if cfg!(windows) {
         &[DriverKind::Iocp]
     } else {
@@ -35,7 +39,7 @@ impl DriverKind {
     /// others are only made that must not wait.
     pub(crate) fn wants_nonblocking(self) -> bool {
         match self {
-            DriverKind::Uring => false,
+            DriverKind::Uring | DriverKind::Sim => false,
             DriverKind::Readiness | DriverKind::Iocp => true,
         }
     }
@@ -45,6 +49,7 @@ impl DriverKind {
             DriverKind::Uring => "uring",
             DriverKind::Readiness => "readiness",
             DriverKind::Iocp => "iocp",
+            DriverKind::Sim => "sim",
         }
     }
 }

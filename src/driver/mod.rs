@@ -22,6 +22,8 @@ pub(crate) mod iocp;
 mod no_ring;
 #[cfg(unix)]
 pub(crate) mod readiness;
+#[cfg(unix)]
+pub(crate) mod sim;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
 
@@ -33,6 +35,8 @@ use iocp::Iocp;
 pub(crate) use no_ring::ProvidedRing;
 #[cfg(unix)]
 use readiness::Readiness;
+#[cfg(unix)]
+use sim::Sim;
 #[cfg(target_os = "linux")]
 use uring::Uring;
 #[cfg(target_os = "linux")]
@@ -57,6 +61,8 @@ pub(crate) enum Driver {
     Readiness(Readiness),
     #[cfg(windows)]
     Iocp(Iocp),
+    #[cfg(unix)]
+    Sim(Sim),
 }
 
 /// The directory that a path starts in: that of a handle, or of the process.
@@ -80,6 +86,8 @@ pub(crate) enum Place<'a> {
     Readiness(readiness::Place<'a>),
     #[cfg(windows)]
     Iocp(iocp::Place<'a>),
+    #[cfg(unix)]
+    Sim(sim::Place<'a>),
 }
 
 /// Wakes a driver that waits, from any thread.
@@ -91,6 +99,8 @@ pub(crate) enum Waker {
     Readiness(Arc<readiness::Waker>),
     #[cfg(windows)]
     Iocp(Arc<iocp::Waker>),
+    #[cfg(unix)]
+    Sim(Arc<sim::Waker>),
 }
 
 impl Wake for Waker {
@@ -102,6 +112,8 @@ impl Wake for Waker {
             Waker::Readiness(waker) => waker.wake(),
             #[cfg(windows)]
             Waker::Iocp(waker) => waker.wake(),
+            #[cfg(unix)]
+            Waker::Sim(waker) => waker.wake(),
         }
     }
 }
@@ -126,6 +138,10 @@ impl Driver {
             DriverKind::Iocp => Ok(Driver::Iocp(Iocp::new(entries)?)),
             #[cfg(not(windows))]
             DriverKind::Iocp => Err(elsewhere("completion ports are part of Windows")),
+            #[cfg(unix)]
+            DriverKind::Sim => Ok(Driver::Sim(Sim::alone()?)),
+            #[cfg(not(unix))]
+            DriverKind::Sim => Err(elsewhere("the simulator runs on Unix")),
         }
     }
 
@@ -137,6 +153,8 @@ impl Driver {
             Driver::Readiness(readiness) => Waker::Readiness(readiness.waker()),
             #[cfg(windows)]
             Driver::Iocp(iocp) => Waker::Iocp(iocp.waker()),
+            #[cfg(unix)]
+            Driver::Sim(sim) => Waker::Sim(sim.waker()),
         }
     }
 
@@ -158,6 +176,8 @@ impl Driver {
             }
             #[cfg(windows)]
             Driver::Iocp(iocp) => Place::Iocp(iocp.place(op, fd, handle, calls, terms)),
+            #[cfg(unix)]
+            Driver::Sim(sim) => Place::Sim(sim.place(op, fd, handle, terms)),
         }
     }
 
@@ -178,6 +198,11 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(_) => panic!("a row answers the driver that asks"),
             Driver::Readiness(readiness) => readiness.wait_for(op, fd, handle, interest),
+            #[cfg(unix)]
+            Driver::Sim(sim) => {
+                sim.wait_for(op, fd, handle, interest);
+                Ok(())
+            }
         }
     }
 
@@ -204,6 +229,8 @@ impl Driver {
             Driver::Readiness(_) => 0,
             #[cfg(windows)]
             Driver::Iocp(_) => 0,
+            #[cfg(unix)]
+            Driver::Sim(_) => 0,
         }
     }
 
@@ -217,6 +244,8 @@ impl Driver {
             Driver::Readiness(_) => 0,
             #[cfg(windows)]
             Driver::Iocp(_) => 0,
+            #[cfg(unix)]
+            Driver::Sim(_) => 0,
         }
     }
 
@@ -230,6 +259,8 @@ impl Driver {
             Driver::Readiness(_) => None,
             #[cfg(windows)]
             Driver::Iocp(_) => None,
+            #[cfg(unix)]
+            Driver::Sim(_) => None,
         }
     }
 
@@ -255,6 +286,8 @@ impl Driver {
             Driver::Readiness(_) => false,
             #[cfg(windows)]
             Driver::Iocp(_) => false,
+            #[cfg(unix)]
+            Driver::Sim(_) => false,
         }
     }
 
@@ -277,6 +310,8 @@ impl Driver {
                 iocp.cancel(op);
                 false
             }
+            #[cfg(unix)]
+            Driver::Sim(sim) => handles.into_iter().any(|handle| sim.cancel(op, handle)),
         }
     }
 
@@ -291,6 +326,8 @@ impl Driver {
             Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
             #[cfg(windows)]
             Driver::Iocp(_) => {}
+            #[cfg(unix)]
+            Driver::Sim(_) => {}
         }
     }
 
@@ -304,6 +341,8 @@ impl Driver {
             Driver::Readiness(readiness) => readiness.carries_datagrams(handle),
             #[cfg(windows)]
             Driver::Iocp(_) => {}
+            #[cfg(unix)]
+            Driver::Sim(_) => {}
         }
     }
 
@@ -317,6 +356,8 @@ impl Driver {
             Driver::Readiness(_) => Ok(false),
             #[cfg(windows)]
             Driver::Iocp(_) => Ok(false),
+            #[cfg(unix)]
+            Driver::Sim(_) => Ok(false),
         }
     }
 
@@ -328,7 +369,7 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.register_memory(memory),
             #[cfg(unix)]
-            Driver::Readiness(_) => Ok(false),
+            Driver::Readiness(_) | Driver::Sim(_) => Ok(false),
             #[cfg(windows)]
             Driver::Iocp(_) => Ok(false),
         }
@@ -341,7 +382,7 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.forget_memory(memory),
             #[cfg(unix)]
-            Driver::Readiness(_) => {}
+            Driver::Readiness(_) | Driver::Sim(_) => {}
             #[cfg(windows)]
             Driver::Iocp(_) => {}
         }
@@ -358,6 +399,16 @@ impl Driver {
             Driver::Readiness(readiness) => readiness.forget(fd, handle),
             #[cfg(windows)]
             Driver::Iocp(iocp) => iocp.forget(handle),
+            #[cfg(unix)]
+            Driver::Sim(sim) => sim.forget(fd),
+        }
+    }
+
+    /// The loop's pool was given a call: where it has no threads, the driver says when it is made.
+    pub(crate) fn call_queued(&mut self) {
+        #[cfg(unix)]
+        if let Driver::Sim(sim) = self {
+            sim.call_queued();
         }
     }
 
@@ -375,6 +426,8 @@ impl Driver {
             Driver::Readiness(readiness) => readiness.wait(timeout, ready),
             #[cfg(windows)]
             Driver::Iocp(iocp) => iocp.wait(timeout, ready),
+            #[cfg(unix)]
+            Driver::Sim(sim) => sim.wait(timeout, ready),
         }
     }
 
@@ -385,6 +438,8 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.arm(timeout),
             Driver::Readiness(readiness) => readiness.arm(timeout),
+            #[cfg(unix)]
+            Driver::Sim(_) => Ok(()),
         }
     }
 
@@ -395,6 +450,11 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.raw_fd(),
             Driver::Readiness(readiness) => Ok(readiness.raw_fd()),
+            #[cfg(unix)]
+            Driver::Sim(_) => {
+                let message = "a simulated loop has no descriptor to wait for";
+                Err(io::Error::new(io::ErrorKind::Unsupported, message))
+            }
         }
     }
 
@@ -407,6 +467,8 @@ impl Driver {
             Driver::Readiness(readiness) => readiness.system_calls(),
             #[cfg(windows)]
             Driver::Iocp(iocp) => iocp.system_calls(),
+            #[cfg(unix)]
+            Driver::Sim(sim) => sim.calls(),
         }
     }
 }

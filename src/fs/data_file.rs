@@ -1,9 +1,9 @@
 //! A file as a database wants it: of a fixed size, its own alone, and on the disk.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
 use super::{DirectAlignment, DirectIo, How, Made, Terms};
+use crate::core::Held;
 use crate::handle::Source;
 use crate::op::open_data_file::OpenDataFile;
 use crate::{AsSource, At, File, Io, Op};
@@ -34,7 +34,7 @@ impl AsSource for DataFile {
 }
 
 impl DataFile {
-    pub(crate) fn new(io: &Io, descriptor: OwnedFd, made: &Made) -> DataFile {
+    pub(crate) fn new(io: &Io, descriptor: Held, made: &Made) -> DataFile {
         let Made { direct, size, is_new } = *made;
         let file = File::with_terms(io, descriptor, Terms::new(direct, true));
         DataFile { file, size, is_new }
@@ -67,12 +67,12 @@ impl DataFile {
 /// How a [`DataFile`] is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct DataFileOptions {
-    pub(super) size: u64,
-    pub(super) create: bool,
-    pub(super) create_new: bool,
-    pub(super) mode: u32,
-    pub(super) direct: DirectIo,
-    pub(super) allow_larger: bool,
+    pub(crate) size: u64,
+    pub(crate) create: bool,
+    pub(crate) create_new: bool,
+    pub(crate) mode: u32,
+    pub(crate) direct: DirectIo,
+    pub(crate) allow_larger: bool,
     pub(super) write_zeroes: bool,
 }
 

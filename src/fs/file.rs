@@ -2,10 +2,11 @@
 
 use std::io;
 #[cfg(unix)]
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 #[cfg(unix)]
 use super::Terms;
+use crate::core::Held;
 use crate::handle::Source;
 use crate::net::into_owned;
 use crate::op::open::Open;
@@ -87,7 +88,7 @@ impl File {
 
     /// Takes over a file that was just opened by the library.
     #[cfg(windows)]
-    pub(crate) fn opened(io: &Io, file: OwnedFd) -> File {
+    pub(crate) fn opened(io: &Io, file: Held) -> File {
         File { source: Source::new(io, file.into_raw_fd()), overlaps: true }
     }
 
@@ -122,13 +123,13 @@ impl File {
 
     /// Takes over a descriptor that was just opened, and has it go past the cache where that is
     /// asked for.
-    pub(crate) fn opened(io: &Io, descriptor: OwnedFd, direct: DirectIo) -> io::Result<File> {
-        let direct = direct.apply(descriptor.as_fd())?;
+    pub(crate) fn opened(io: &Io, descriptor: Held, direct: DirectIo) -> io::Result<File> {
+        let direct = direct.apply(&descriptor)?;
         Ok(File::with_terms(io, descriptor, Terms::new(direct, false)))
     }
 
-    pub(crate) fn with_terms(io: &Io, descriptor: OwnedFd, terms: Terms) -> File {
-        let file = File::from_fd(io, descriptor);
+    pub(crate) fn with_terms(io: &Io, descriptor: Held, terms: Terms) -> File {
+        let file = File { source: Source::new(io, descriptor.into_raw_fd()) };
         if terms != Terms::default() {
             file.source.set_terms(terms);
         }

@@ -41,8 +41,8 @@ pub(crate) struct Made {
 
 /// What is to be opened, and then what became of it.
 pub(crate) struct How {
-    path: CPath,
-    options: DataFileOptions,
+    pub(crate) path: CPath,
+    pub(crate) options: DataFileOptions,
     pub(crate) made: Made,
     /// The reason, with its words, of a call that failed.
     pub(crate) failure: Option<io::Error>,
@@ -171,7 +171,7 @@ impl How {
 
     fn set_up(&self, directory: LentFd, found: &Found) -> io::Result<Made> {
         let fd = found.fd.as_fd();
-        let direct = self.options.direct.apply(fd)?;
+        let direct = self.options.direct.apply_to(fd)?;
         let block = direct.map_or(1, |direct| direct.offset as u64);
         if !self.options.size.is_multiple_of(block) {
             let message = format!("the size must be a multiple of {block} for Direct I/O");
@@ -182,27 +182,18 @@ impl How {
             // What `BLKGETSIZE64` says as well.
             size = rustix::fs::seek(fd, SeekFrom::End(0))?;
             rustix::fs::seek(fd, SeekFrom::Start(0))?;
-            self.check(size, true)?;
+            check_size(&self.options, size, true)?;
         } else if found.new.is_some() {
             self.allocate(fd, direct)?;
             size = self.options.size;
         } else {
-            self.check(size, self.options.allow_larger)?;
+            check_size(&self.options, size, self.options.allow_larger)?;
         }
         system::sync(fd, false)?;
         if found.kind == FileType::RegularFile {
             sync_directory(directory, self.path.as_c_str())?;
         }
         Ok(Made { direct, size, is_new: found.new.is_some() })
-    }
-
-    fn check(&self, size: u64, allow_larger: bool) -> io::Result<()> {
-        let wanted = self.options.size;
-        if size == wanted || size > wanted && allow_larger {
-            return Ok(());
-        }
-        let message = format!("the file has {size} bytes, and not {wanted}");
-        Err(io::Error::new(io::ErrorKind::InvalidData, message))
     }
 
     fn allocate(&self, fd: impl AsFd, direct: Option<DirectAlignment>) -> io::Result<()> {
@@ -221,6 +212,20 @@ impl How {
             }
         }
     }
+}
+
+/// Whether an existing file has the size that it should.
+pub(crate) fn check_size(
+    options: &DataFileOptions,
+    size: u64,
+    allow_larger: bool,
+) -> io::Result<()> {
+    let wanted = options.size;
+    if size == wanted || size > wanted && allow_larger {
+        return Ok(());
+    }
+    let message = format!("the file has {size} bytes, and not {wanted}");
+    Err(io::Error::new(io::ErrorKind::InvalidData, message))
 }
 
 /// Flags to open what is there with: a block device for this open alone, which flock(2) does not ask
@@ -272,11 +277,11 @@ fn parent(path: &[u8]) -> &[u8] {
     }
 }
 
-fn in_use() -> io::Error {
+pub(crate) fn in_use() -> io::Error {
     io::Error::new(io::ErrorKind::WouldBlock, "another open of the data file has its lock")
 }
 
-fn invalid(message: &str) -> io::Error {
+pub(crate) fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 

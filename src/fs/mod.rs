@@ -30,7 +30,9 @@ pub use direct::DirectIo;
 pub use file::Allocation;
 pub use file::File;
 #[cfg(unix)]
-pub(crate) use making::{How, Made};
+pub(crate) use making::{How, Made, check_size, in_use, invalid};
+#[cfg(unix)]
+pub(crate) use metadata::time;
 #[cfg(unix)]
 pub use metadata::{FileType, Metadata};
 pub use options::OpenOptions;

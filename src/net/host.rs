@@ -60,6 +60,18 @@ impl Io {
         }
     }
 
+    /// What a name is in a simulated world, where the loop is in one.
+    #[cfg(unix)]
+    fn resolve_simulated(&self, host: &str) -> Option<io::Result<Vec<SocketAddr>>> {
+        self.core.simulated(|sim| sim.resolve(host))
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_self, reason = "as elsewhere")]
+    fn resolve_simulated(&self, _host: &str) -> Option<io::Result<Vec<SocketAddr>>> {
+        None
+    }
+
     /// Resolves `host` (`"name:port"`) on the pool and connects to its addresses in turn, until
     /// one takes the connection. A cancel or a deadline ends the whole of it; a call to the
     /// resolver that already runs goes on unheard.
@@ -107,7 +119,10 @@ impl Io {
             state.limit += 1;
         }
         let (host, options) = (host.into(), options.clone());
-        let resolve = move || host.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        let simulated = self.resolve_simulated(&host);
+        let resolve = move || {
+            simulated.unwrap_or_else(|| host.to_socket_addrs().map(Iterator::collect::<Vec<_>>))
+        };
         let part = self.offload((), resolve, move |(), io, result| {
             let (addresses, error) = match result.and_then(|resolved| resolved) {
                 Ok(addresses) => (addresses, io::ErrorKind::NotFound.into()),

@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::ListenOptions;
-use super::stream::{Stream, adopt, into_blocking, socket};
+use super::immediate::immediate;
+use super::stream::{into_blocking, refuse_simulated};
 use crate::handle::Source;
 use crate::op::accept::{Accept, AcceptEach};
 use crate::raw::{IntoRawFd, OwnedFd};
@@ -40,8 +41,8 @@ impl TcpListener {
         address: SocketAddr,
         options: &ListenOptions,
     ) -> io::Result<TcpListener> {
-        let socket = adopt(io, options.listen(address)?)?;
-        Ok(TcpListener { source: Source::new(io, socket.into_raw_fd()) })
+        let fd = options.open(io, address)?;
+        Ok(TcpListener { source: Source::new(io, fd.into_raw_fd()) })
     }
 
     /// Takes over a listener of the standard library.
@@ -49,6 +50,7 @@ impl TcpListener {
     /// # Errors
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        refuse_simulated(io)?;
         listener.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
         Ok(TcpListener { source: Source::new(io, OwnedFd::from(listener).into_raw_fd()) })
     }
@@ -66,8 +68,7 @@ impl TcpListener {
     /// # Errors
     /// `NotConnected` when it is closed; what getsockname(2) says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let address = socket(&self.source)?.local_addr()?;
-        TcpStream::address(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        immediate(&self.source)?.local_addr()
     }
 }
 

@@ -10,6 +10,7 @@ mod descriptor;
 #[cfg(unix)]
 mod descriptors;
 mod host;
+mod immediate;
 mod listener;
 mod options;
 #[cfg(unix)]
@@ -37,6 +38,7 @@ pub use datagram::{Datagram, Received};
 pub use descriptor::{Descriptor, stderr, stdin, stdout};
 #[cfg(unix)]
 pub use descriptors::Delivery;
+pub(crate) use immediate::Immediate;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions, UdpOptions};
 pub use stream::TcpStream;

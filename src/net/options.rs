@@ -6,7 +6,12 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
+use super::stream::adopt;
 use super::system;
+use crate::Io;
+use crate::core::Held;
+#[cfg(unix)]
+use crate::driver::sim::SocketOptions;
 
 /// When and how often an idle connection is probed (tcp(7), `TCP_KEEPIDLE` and its like; whole
 /// seconds).
@@ -110,7 +115,30 @@ impl ListenOptions {
         self
     }
 
-    pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<Socket> {
+    /// A listener, as the driver has it.
+    pub(crate) fn open(&self, io: &Io, address: SocketAddr) -> io::Result<Held> {
+        #[cfg(unix)]
+        if let Some(fd) = io.core.simulated(|sim| {
+            let backlog = usize::try_from(self.backlog).unwrap_or(0);
+            sim.listen(address, backlog, self.simulated())
+        }) {
+            return fd.map(Held::new);
+        }
+        adopt(io, self.listen(address)?).map(Held::from)
+    }
+
+    #[cfg(unix)]
+    fn simulated(&self) -> SocketOptions {
+        SocketOptions {
+            reuse_address: self.reuse_address,
+            reuse_port: self.reuse_port,
+            recv_buffer: self.recv_buffer,
+            send_buffer: self.send_buffer,
+            ..SocketOptions::default()
+        }
+    }
+
+    fn listen(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = new_socket(address)?;
         system::allow_to_bind_again(&socket, self.reuse_address)?;
         if self.reuse_port {
@@ -172,7 +200,26 @@ impl ConnectOptions {
         self
     }
 
-    pub(crate) fn socket(&self, peer: SocketAddr) -> io::Result<Socket> {
+    /// A socket that is to be connected, as the driver has it.
+    pub(crate) fn open(&self, io: &Io, peer: SocketAddr) -> io::Result<Held> {
+        #[cfg(unix)]
+        if let Some(fd) = io.core.simulated(|sim| sim.stream(peer, self.local, self.simulated())) {
+            return fd.map(Held::new);
+        }
+        adopt(io, self.socket(peer)?).map(Held::from)
+    }
+
+    #[cfg(unix)]
+    fn simulated(&self) -> SocketOptions {
+        SocketOptions {
+            reuse_address: self.local.is_some(),
+            recv_buffer: self.recv_buffer,
+            send_buffer: self.send_buffer,
+            ..SocketOptions::default()
+        }
+    }
+
+    fn socket(&self, peer: SocketAddr) -> io::Result<Socket> {
         let socket = new_socket(peer)?;
         set_buffers(&socket, self.recv_buffer, self.send_buffer)?;
         if self.nodelay {
@@ -240,7 +287,27 @@ impl UdpOptions {
         self
     }
 
-    pub(crate) fn bind(&self, address: SocketAddr) -> io::Result<Socket> {
+    /// A socket, as the driver has it.
+    pub(crate) fn open(&self, io: &Io, address: SocketAddr) -> io::Result<Held> {
+        #[cfg(unix)]
+        if let Some(fd) = io.core.simulated(|sim| sim.datagrams(address, self.simulated())) {
+            return fd.map(Held::new);
+        }
+        adopt(io, self.bind(address)?).map(Held::from)
+    }
+
+    #[cfg(unix)]
+    fn simulated(&self) -> SocketOptions {
+        SocketOptions {
+            reuse_address: self.reuse_address,
+            reuse_port: self.reuse_port,
+            recv_buffer: self.recv_buffer,
+            send_buffer: self.send_buffer,
+            ..SocketOptions::default()
+        }
+    }
+
+    fn bind(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         system::report_errors(&socket, false)?;
         socket.set_reuse_address(self.reuse_address)?;

@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use socket2::{SockAddr, SockRef, Socket};
 
+use super::immediate::{immediate, not_simulated};
 use super::{ConnectOptions, Keepalive, system};
 use crate::buf::bytes;
-use crate::core::owned;
+use crate::core::{Held, owned};
 use crate::driver::DriverKind;
 use crate::driver::Interest;
+#[cfg(unix)]
+use crate::driver::sim::is_simulated;
 use crate::handle::{HandleId, Source};
 use crate::op::connect::Connect;
 use crate::op::poll::Poll;
@@ -25,7 +28,7 @@ use crate::op::supply::Supply;
 use crate::op::tries::Tries;
 use crate::op::vectored::{Message, RecvVectored, SendVectored};
 use crate::op::{shutdown, user_space::Failed};
-use crate::raw::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use crate::raw::{FromRawFd, OwnedFd, RawFd};
 use crate::state::Target;
 use crate::{AsSource, BufferPool, Io, IoBuf, IoBufMut, Next, Op, PoolBuf};
 
@@ -48,7 +51,19 @@ pub(crate) fn not_open() -> io::Error {
     crate::error::from_raw(crate::error::CLOSED)
 }
 
+/// Refuses a descriptor of a real system's to a simulated loop.
+pub(crate) fn refuse_simulated(io: &Io) -> io::Result<()> {
+    match io.core.driver.kind {
+        DriverKind::Sim => Err(not_simulated()),
+        DriverKind::Uring | DriverKind::Readiness | DriverKind::Iocp => Ok(()),
+    }
+}
+
 pub(crate) fn into_owned(source: &Source) -> io::Result<OwnedFd> {
+    #[cfg(unix)]
+    if source.fd().is_some_and(is_simulated) {
+        return Err(not_simulated());
+    }
     source.take_fd().map(owned).ok_or_else(not_open)
 }
 
@@ -61,6 +76,7 @@ pub(crate) fn into_blocking(source: &Source) -> io::Result<OwnedFd> {
 
 /// A socket that was just made and blocks, as the driver wants it.
 pub(crate) fn adopt(io: &Io, socket: Socket) -> io::Result<OwnedFd> {
+    refuse_simulated(io)?;
     if io.core.driver.kind.wants_nonblocking() {
         socket.set_nonblocking(true)?;
     }
@@ -92,7 +108,7 @@ pub(crate) fn socket(source: &Source) -> io::Result<Borrowed> {
 
 /// Sends what the system takes at once.
 pub(crate) fn send_now(source: &Source, bytes: &[u8]) -> io::Result<usize> {
-    system::send_now(&*socket(source)?, bytes)
+    immediate(source)?.send_now(bytes)
 }
 
 /// A kind of stream, as it is made of a socket that was accepted or connected.
@@ -102,7 +118,7 @@ pub(crate) trait Stream: Sized + 'static {
     /// down.
     #[cfg(target_os = "linux")]
     const ACCEPTS_MULTISHOT: bool;
-    fn from_fd(io: &Io, fd: OwnedFd) -> Self;
+    fn from_fd(io: &Io, fd: Held) -> Self;
     /// The address, if it is of this kind.
     fn address(raw: SockAddr) -> Option<Self::Address>;
     fn peer(&self) -> io::Result<Self::Address>;
@@ -116,7 +132,7 @@ impl Stream for TcpStream {
     #[cfg(target_os = "linux")]
     const ACCEPTS_MULTISHOT: bool = true;
 
-    fn from_fd(io: &Io, fd: OwnedFd) -> TcpStream {
+    fn from_fd(io: &Io, fd: Held) -> TcpStream {
         TcpStream { source: Source::without_boundaries(io, fd.into_raw_fd()) }
     }
 
@@ -140,9 +156,10 @@ impl TcpStream {
     /// # Errors
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, stream: std::net::TcpStream) -> io::Result<TcpStream> {
+        refuse_simulated(io)?;
         stream.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
         system::forbid_sigpipe(&SockRef::from(&stream))?;
-        Ok(TcpStream::from_fd(io, OwnedFd::from(stream)))
+        Ok(TcpStream::from_fd(io, OwnedFd::from(stream).into()))
     }
 
     /// Gives the socket to the standard library, in blocking mode: so a connection moves to
@@ -163,8 +180,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed; what getpeername(2) says.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        let address = socket(&self.source)?.peer_addr()?;
-        TcpStream::address(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        immediate(&self.source)?.peer_addr()
     }
 
     /// The local address.
@@ -172,8 +188,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed; what getsockname(2) says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let address = socket(&self.source)?.local_addr()?;
-        TcpStream::address(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        immediate(&self.source)?.local_addr()
     }
 
     /// `TCP_NODELAY` (tcp(7)): small segments go out at once.
@@ -181,7 +196,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        socket(&self.source)?.set_tcp_nodelay(nodelay)
+        immediate(&self.source)?.set(|socket| socket.set_tcp_nodelay(nodelay))
     }
 
     /// Probes for a peer that is gone, or no longer.
@@ -189,11 +204,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
-        let socket = socket(&self.source)?;
-        match keepalive {
-            Some(keepalive) => keepalive.apply(&SockRef::from(&*socket)),
-            None => socket.set_keepalive(false),
-        }
+        immediate(&self.source)?.set_keepalive(keepalive)
     }
 
     /// `TCP_USER_TIMEOUT` (tcp(7), milliseconds): how long sent data may stay unacknowledged.
@@ -204,8 +215,7 @@ impl TcpStream {
     /// # Platform
     /// Linux has it. On other systems it is an error of kind `Unsupported`.
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let socket = socket(&self.source)?;
-        system::set_user_timeout(&socket, timeout)
+        immediate(&self.source)?.set_user_timeout(timeout)
     }
 
     /// `SO_LINGER` (socket(7), whole seconds): zero resets the connection when it is closed.
@@ -213,7 +223,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        socket(&self.source)?.set_linger(linger)
+        immediate(&self.source)?.set_linger(linger)
     }
 
     /// Sends what the system takes at once and returns how much that was; it never blocks and
@@ -265,7 +275,7 @@ impl Io {
         C: 'static,
         F: FnOnce(C, &Io, io::Result<TcpStream>) + 'static,
     {
-        let stream = options.socket(address).and_then(|socket| adopt(self, socket));
+        let stream = options.open(self, address);
         let stream = stream.map(|socket| TcpStream::from_fd(self, socket));
         let target = match &stream {
             Ok(stream) => Target::from(stream.source.id(self)),

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use socket2::{SockAddr, SockRef, Type};
+use socket2::{SockAddr, SockRef};
 
-use super::stream::{adopt, borrow, into_blocking, not_open};
-use super::{Address, Borrowed, Datagram, Received, UdpOptions, system};
+use super::immediate::immediate;
+use super::stream::{into_blocking, refuse_simulated};
+use super::{Address, Datagram, Immediate, Received, UdpOptions, system};
 use crate::error::{FOREIGN, NO_DATAGRAMS, NO_ROOM, to_raw};
 use crate::handle::Source;
 use crate::op::envelope::Envelope;
@@ -90,8 +91,8 @@ impl UdpSocket {
     /// # Errors
     /// What socket(2), setsockopt(2) and bind(2) say.
     pub fn bind_with(io: &Io, address: SocketAddr, options: &UdpOptions) -> io::Result<UdpSocket> {
-        let socket = adopt(io, options.bind(address)?)?;
-        Ok(UdpSocket { source: Source::of_datagrams(io, socket.into_raw_fd()) })
+        let fd = options.open(io, address)?;
+        Ok(UdpSocket { source: Source::of_datagrams(io, fd.into_raw_fd()) })
     }
 
     /// Takes over a socket of the standard library.
@@ -99,6 +100,7 @@ impl UdpSocket {
     /// # Errors
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+        refuse_simulated(io)?;
         socket.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
         let own = SockRef::from(&socket);
         system::forbid_sigpipe(&own)?;
@@ -115,8 +117,8 @@ impl UdpSocket {
         into_blocking(&self.source).map(std::net::UdpSocket::from)
     }
 
-    fn socket(&self) -> io::Result<Borrowed> {
-        self.source.fd().map(|fd| borrow(&fd)).ok_or_else(not_open)
+    fn socket(&self) -> io::Result<Immediate> {
+        immediate(&self.source)
     }
 
     /// The address that it is bound to.
@@ -124,8 +126,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what getsockname(2) says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let address = self.socket()?.local_addr()?;
-        address.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+        self.socket()?.local_addr()
     }
 
     /// The peer's address.
@@ -133,8 +134,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed or has no peer; what getpeername(2) says.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        let address = self.socket()?.peer_addr()?;
-        address.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+        self.socket()?.peer_addr()
     }
 
     /// Makes `peer` the only one that it receives from, and that it sends to where no address is
@@ -144,9 +144,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what connect(2) says, such as `NetworkUnreachable`.
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        let socket = self.socket()?;
-        socket.connect(&SockAddr::from(peer))?;
-        system::report_errors(&socket, true)
+        self.socket()?.connect(peer)
     }
 
     /// Has no peer any more.
@@ -158,9 +156,7 @@ impl UdpSocket {
     /// Linux gives up a port that the system chose: [`local_addr`](UdpSocket::local_addr) then has
     /// port 0 until something is sent.
     pub fn disconnect(&self) -> io::Result<()> {
-        let socket = self.socket()?;
-        system::disconnect(&socket)?;
-        system::report_errors(&socket, false)
+        self.socket()?.disconnect()
     }
 
     /// Operations in flight on this socket, those that queue behind others included.
@@ -173,7 +169,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
-        self.socket()?.set_broadcast(broadcast)
+        self.socket()?.set(|socket| socket.set_broadcast(broadcast))
     }
 
     /// `SO_RCVBUF` in bytes (socket(7)): what does not fit is lost.
@@ -181,7 +177,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_recv_buffer(&self, bytes: usize) -> io::Result<()> {
-        self.socket()?.set_recv_buffer_size(bytes)
+        self.socket()?.set_recv_buffer(bytes)
     }
 
     /// `SO_SNDBUF` in bytes (socket(7)).
@@ -189,7 +185,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
-        self.socket()?.set_send_buffer_size(bytes)
+        self.socket()?.set_send_buffer(bytes)
     }
 
     /// `IP_TTL` (ip(7)): how many routers a datagram may pass, 1 to 255.
@@ -197,7 +193,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_ttl_v4(&self, hops: u32) -> io::Result<()> {
-        self.socket()?.set_ttl_v4(hops)
+        self.socket()?.set(|socket| socket.set_ttl_v4(hops))
     }
 
     /// `IPV6_UNICAST_HOPS` (ipv6(7)): how many routers a datagram may pass, up to 255.
@@ -205,7 +201,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_hops_v6(&self, hops: u32) -> io::Result<()> {
-        self.socket()?.set_unicast_hops_v6(hops)
+        self.socket()?.set(|socket| socket.set_unicast_hops_v6(hops))
     }
 
     /// `IP_ADD_MEMBERSHIP` (ip(7)): receives what is sent to `group` on the interface with this
@@ -214,7 +210,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.socket()?.join_multicast_v4(&group, &interface)
+        self.socket()?.set_real(|socket| socket.join_multicast_v4(&group, &interface))
     }
 
     /// `IP_DROP_MEMBERSHIP` (ip(7)): what [`join_multicast_v4`](UdpSocket::join_multicast_v4) began.
@@ -222,7 +218,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.socket()?.leave_multicast_v4(&group, &interface)
+        self.socket()?.set_real(|socket| socket.leave_multicast_v4(&group, &interface))
     }
 
     /// `IPV6_ADD_MEMBERSHIP` (ipv6(7)): receives what is sent to `group` on the interface with this
@@ -231,7 +227,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn join_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.socket()?.join_multicast_v6(&group, interface)
+        self.socket()?.set_real(|socket| socket.join_multicast_v6(&group, interface))
     }
 
     /// `IPV6_DROP_MEMBERSHIP` (ipv6(7)): what [`join_multicast_v6`](UdpSocket::join_multicast_v6)
@@ -240,7 +236,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn leave_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.socket()?.leave_multicast_v6(&group, interface)
+        self.socket()?.set_real(|socket| socket.leave_multicast_v6(&group, interface))
     }
 
     /// `IP_MULTICAST_IF` (ip(7)): sends to groups by the interface with this address.
@@ -248,7 +244,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_multicast_interface_v4(&self, interface: Ipv4Addr) -> io::Result<()> {
-        self.socket()?.set_multicast_if_v4(&interface)
+        self.socket()?.set_real(|socket| socket.set_multicast_if_v4(&interface))
     }
 
     /// `IPV6_MULTICAST_IF` (ipv6(7)): sends to groups by the interface with this index.
@@ -256,7 +252,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_multicast_interface_v6(&self, interface: u32) -> io::Result<()> {
-        self.socket()?.set_multicast_if_v6(interface)
+        self.socket()?.set_real(|socket| socket.set_multicast_if_v6(interface))
     }
 
     /// `IP_MULTICAST_LOOP` (ip(7)): whether what is sent to a group comes back to this machine.
@@ -264,7 +260,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
-        self.socket()?.set_multicast_loop_v4(on)
+        self.socket()?.set(|socket| socket.set_multicast_loop_v4(on))
     }
 
     /// `IPV6_MULTICAST_LOOP` (ipv6(7)): whether what is sent to a group comes back to this machine.
@@ -272,7 +268,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        self.socket()?.set_multicast_loop_v6(on)
+        self.socket()?.set(|socket| socket.set_multicast_loop_v6(on))
     }
 
     /// `IP_MULTICAST_TTL` (ip(7)): how many routers a datagram to a group may pass; 1 at first.
@@ -280,7 +276,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_multicast_ttl_v4(&self, hops: u32) -> io::Result<()> {
-        self.socket()?.set_multicast_ttl_v4(hops)
+        self.socket()?.set(|socket| socket.set_multicast_ttl_v4(hops))
     }
 
     /// `IPV6_MULTICAST_HOPS` (ipv6(7)): how many routers a datagram to a group may pass; 1 at first.
@@ -288,7 +284,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_multicast_hops_v6(&self, hops: u32) -> io::Result<()> {
-        self.socket()?.set_multicast_hops_v6(hops)
+        self.socket()?.set(|socket| socket.set_multicast_hops_v6(hops))
     }
 
     /// `UDP_GRO` (udp(7)): whether the kernel may join datagrams of one sender that are equally long,
@@ -301,20 +297,15 @@ impl UdpSocket {
     /// # Platform
     /// Linux has it, from 5.0 on. Elsewhere it is an error of kind `Unsupported`.
     pub fn set_gro(&self, on: bool) -> io::Result<()> {
-        let socket = self.socket()?;
-        system::join_datagrams(&socket, on)
+        self.socket()?.set_real(|socket| system::join_datagrams(socket, on))
     }
 }
 
 /// Why datagrams of this family are not received from this source; what is to be said of a closed or
 /// foreign one is left to the operation.
 fn no_datagrams<A: Address>(source: &Source) -> Option<i32> {
-    let fd = source.fd()?;
-    let socket = borrow(&fd);
-    let is_fit = socket
-        .r#type()
-        .and_then(|kind| Ok(kind == Type::DGRAM && A::of(&socket.local_addr()?).is_some()));
-    match is_fit {
+    let socket = Immediate::of(source.fd()?);
+    match socket.has_datagrams(|address| A::of(address).is_some()) {
         Ok(true) => None,
         Ok(false) => Some(NO_DATAGRAMS),
         Err(error) => Some(to_raw(&error)),

@@ -1,13 +1,14 @@
 //! Streams of Unix sockets. What can be done on any stream is in `stream.rs`.
 
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::stream::{Stream, adopt, into_blocking, send_now, socket};
+use super::stream::{Stream, adopt, into_blocking, refuse_simulated, send_now, socket};
 use super::{ToUnixAddress, UnixAddress, system};
+use crate::core::Held;
 use crate::handle::Source;
 use crate::op::connect_unix::ConnectUnix;
 use crate::state::Target;
@@ -42,7 +43,7 @@ impl Stream for UnixStream {
     #[cfg(target_os = "linux")]
     const ACCEPTS_MULTISHOT: bool = false;
 
-    fn from_fd(io: &Io, fd: OwnedFd) -> UnixStream {
+    fn from_fd(io: &Io, fd: Held) -> UnixStream {
         UnixStream { source: Source::new(io, fd.into_raw_fd()) }
     }
 
@@ -93,7 +94,7 @@ impl UnixStream {
     pub fn pair(io: &Io) -> io::Result<(UnixStream, UnixStream)> {
         let (near, far) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
         let (near, far) = (adopt(io, near)?, adopt(io, far)?);
-        Ok((UnixStream::from_fd(io, near), UnixStream::from_fd(io, far)))
+        Ok((UnixStream::from_fd(io, near.into()), UnixStream::from_fd(io, far.into())))
     }
 
     /// Takes over a stream of the standard library.
@@ -101,9 +102,10 @@ impl UnixStream {
     /// # Errors
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
+        refuse_simulated(io)?;
         stream.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
         system::forbid_sigpipe(&SockRef::from(&stream))?;
-        Ok(UnixStream::from_fd(io, OwnedFd::from(stream)))
+        Ok(UnixStream::from_fd(io, OwnedFd::from(stream).into()))
     }
 
     /// Gives the socket to the standard library, in blocking mode: so a connection moves to

@@ -8,15 +8,20 @@ use std::marker::PhantomData;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
+#[cfg(unix)]
+use socket2::SockAddr;
 
 #[cfg(windows)]
 use super::incoming::Incoming;
 use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
 use crate::Io;
+use crate::core::Held;
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness::{self, Interest};
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
@@ -26,19 +31,15 @@ use crate::net::address::RawAddress;
 use crate::net::system;
 #[cfg(unix)]
 use crate::raw::IntoRawFd;
-use crate::raw::{FromRawFd, OwnedFd};
 
 #[cfg(target_os = "linux")]
 const FLAGS: i32 = libc::SOCK_CLOEXEC;
 
 /// The descriptor that a successful result carries.
-#[expect(unsafe_code, reason = "the kernel hands descriptors over as numbers")]
-pub(crate) fn descriptor(result: i32) -> Option<OwnedFd> {
-    if result < 0 {
-        return None;
-    }
-    // SAFETY: the kernel made this descriptor for this completion, which is taken once.
-    Some(unsafe { OwnedFd::from_raw_fd(result) })
+///
+/// The kernel, or the simulator's, made it for this completion, which is taken once.
+pub(crate) fn held(result: i32) -> Option<Held> {
+    (result >= 0).then(|| Held::new(result))
 }
 
 /// Whether an accept failed because of the connection that it was to return, which says nothing
@@ -93,6 +94,16 @@ impl<S: Stream> Operation for Accept<S> {
         })
     }
 
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let mut peer = None;
+        let start = place.accept(&mut peer);
+        if let Some(peer) = peer {
+            self.address = RawAddress::from(SockAddr::from(peer));
+        }
+        start
+    }
+
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         self.incoming.start(place)
@@ -105,7 +116,7 @@ impl<S: Stream> Operation for Accept<S> {
     }
 
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
-        let fd = descriptor(result?.cast_signed())
+        let fd = held(result?.cast_signed())
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         let stream = S::from_fd(io, fd);
         #[cfg(unix)]
@@ -120,7 +131,7 @@ impl<S: Stream> Operation for Accept<S> {
 
     #[cfg(unix)]
     fn discard(self, result: i32) {
-        drop(descriptor(result));
+        drop(held(result));
     }
 
     /// The socket is the row's own until its result is taken up.
@@ -168,6 +179,11 @@ impl<S: Stream> Multishot for AcceptEach<S> {
         })
     }
 
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.accept(&mut None)
+    }
+
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         self.incoming.start(place)
@@ -175,9 +191,9 @@ impl<S: Stream> Multishot for AcceptEach<S> {
 
     fn item(&mut self, io: &Io, completion: Completion) -> Option<S> {
         #[cfg(windows)]
-        let fd = descriptor(self.incoming.result(completion.result));
+        let fd = held(self.incoming.result(completion.result));
         #[cfg(unix)]
-        let fd = descriptor(completion.result);
+        let fd = held(completion.result);
         fd.map(|fd| S::from_fd(io, fd))
     }
 
@@ -199,7 +215,7 @@ impl<S: Stream> Multishot for AcceptEach<S> {
 
     #[cfg(unix)]
     fn discard(&mut self, completion: Completion) {
-        drop(descriptor(completion.result));
+        drop(held(completion.result));
     }
 
     /// The socket is the row's own until its result is taken up.

@@ -10,6 +10,7 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::system;
@@ -52,6 +53,13 @@ impl Operation for Allocate {
             return Start::Ready(failed);
         }
         place.offload(self.call(place.lent_fd()))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        if let Some(failed) = place.terms().failed() {
+            return Start::Ready(failed);
+        }
+        place.allocate_file(self.offset, self.len, self.allocation == Allocation::Grow)
     }
 
     fn step(&mut self, result: i32) -> Step {

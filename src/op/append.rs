@@ -11,6 +11,7 @@ use super::recv::TRANSFER_MAX;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::{Terms, system};
@@ -55,6 +56,13 @@ impl<B: IoBuf> Operation for Append<B> {
             Err(result) => return Start::Ready(result),
         };
         place.offload(move || system::append(fd, &bytes))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        match self.part(place.terms()) {
+            Ok(part) => place.append_file(part),
+            Err(result) => Start::Ready(result),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {

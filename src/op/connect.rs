@@ -15,6 +15,8 @@ use crate::AsSource;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness::{self, Interest};
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
@@ -72,6 +74,14 @@ impl Operation for Connect {
         match -result {
             libc::EINPROGRESS | libc::EALREADY | libc::ENOTCONN => Start::Await(Interest::Writable),
             _ => Start::Ready(result),
+        }
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        match self.stream {
+            Ok(_) => place.connect(self.address.as_socket()),
+            Err(_) => Start::Ready(0),
         }
     }
 

@@ -8,12 +8,15 @@
 //! Sources: connect(2), "EAGAIN"; unix(7).
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use socket2::{Domain, Socket, Type};
 
 use super::retry::Retry;
 use super::{Direction, Operation, Start, Step};
+use crate::core::Held;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 #[cfg(target_os = "linux")]
@@ -33,7 +36,8 @@ impl ConnectUnix {
         let parts = address.and_then(|address| {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             socket.set_nonblocking(true)?;
-            Ok((UnixStream::from_fd(io, socket.into()), address))
+            let stream = UnixStream::from_fd(io, Held::from(OwnedFd::from(socket)));
+            Ok((stream, address))
         });
         ConnectUnix { parts, retry: Retry::new(io) }
     }
@@ -63,6 +67,10 @@ impl Operation for ConnectUnix {
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.attempt(|address| place.call(|socket| socket.connect(&address.0).map(|()| 0)))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

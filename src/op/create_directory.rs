@@ -10,6 +10,7 @@ use io_uring::{opcode, types};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPath;
@@ -47,6 +48,11 @@ impl Operation for CreateDirectory {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Ok(path) = &self.path else { return Start::Ready(0) };
         place.offload(call(place.lent_directory(), path, self.mode))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let Ok(path) = &self.path else { return Start::Ready(0) };
+        place.create_directory(path.as_c_str(), self.mode)
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -25,6 +25,7 @@ use super::tries::Tries;
 use super::vectored::sized;
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{NO_BYTE, NO_ROOM};
@@ -203,6 +204,10 @@ impl<B: IoBuf> Operation for SendDescriptors<B> {
         })
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
+    }
+
     fn step(&mut self, result: i32) -> Step {
         self.tries.step(result).unwrap_or(Step::Done(result))
     }
@@ -271,6 +276,10 @@ impl<B: IoBufMut> Operation for RecvDescriptors<B> {
             // SAFETY: the header and what it refers to are the operation's, and stay during the call.
             sized(unsafe { libc::recvmsg(socket.as_raw_fd(), header, flags) })
         })
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::mem::{self, MaybeUninit};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
@@ -13,6 +14,7 @@ use socket2::{SockAddr, SockAddrStorage};
 
 use super::descriptors::unpack;
 use super::vectored::sized;
+use crate::driver::sim;
 use crate::error::NO_SEGMENTS;
 use crate::net::{Address, Borrowed, system};
 
@@ -119,6 +121,28 @@ impl Envelope {
     #[cfg(target_os = "linux")]
     pub(super) fn header(&self) -> &libc::msghdr {
         &self.header
+    }
+
+    /// Where a datagram goes, and into how long pieces it is to be split.
+    pub(super) fn destination(&mut self) -> (Option<SocketAddr>, Option<u16>) {
+        let address = mem::replace(&mut self.address, SockAddrStorage::zeroed());
+        // SAFETY: `addressed` wrote so many bytes of an address there, or none.
+        let address = unsafe { SockAddr::new(address, self.address_len) };
+        let to = address.as_socket();
+        self.address = address.as_storage();
+        (to, self.segment)
+    }
+
+    /// Takes down what a simulated system says of a datagram: who sent it, and whether it was cut.
+    pub(super) fn received(&mut self, (from, cut): sim::Sender) {
+        self.address = SockAddrStorage::zeroed();
+        self.header.msg_namelen = 0;
+        if let Some(from) = from.map(SockAddr::from) {
+            self.header.msg_namelen = from.len();
+            self.address = from.as_storage();
+        }
+        self.header.msg_controllen = 0;
+        self.header.msg_flags = if cut { libc::MSG_TRUNC } else { 0 };
     }
 
     /// Who sent what was received. Without an address it is of no family.

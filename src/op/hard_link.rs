@@ -12,6 +12,7 @@ use rustix::fs::AtFlags;
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPaths;
@@ -46,6 +47,11 @@ impl Operation for HardLink {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Ok(paths) = &self.paths else { return Start::Ready(0) };
         place.offload(call(place.lent_directory(), paths))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let Ok(paths) = &self.paths else { return Start::Ready(0) };
+        place.hard_link(paths)
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -11,6 +11,7 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPath;
@@ -24,11 +25,13 @@ pub(crate) struct Stat {
     /// Whether to go where the last link of the path leads.
     follow: bool,
     raw: MaybeUninit<RawMetadata>,
+    /// What a simulated system knows.
+    simulated: Option<Box<Metadata>>,
 }
 
 impl Stat {
     pub(crate) fn new(path: io::Result<Option<CPath>>, follow: bool) -> Stat {
-        Stat { path, follow, raw: MaybeUninit::uninit() }
+        Stat { path, follow, raw: MaybeUninit::uninit(), simulated: None }
     }
 
     /// Its call; the path has no error.
@@ -67,6 +70,12 @@ impl Operation for Stat {
         place.offload(self.call(place.lent_directory()))
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let Ok(path) = &self.path else { return Start::Ready(0) };
+        let path = path.as_ref().map(CPath::as_c_str);
+        place.stat(path, self.follow, &mut self.simulated)
+    }
+
     fn step(&mut self, result: i32) -> Step {
         Step::Done(result)
     }
@@ -74,6 +83,9 @@ impl Operation for Stat {
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
         self.path?;
         result?;
+        if let Some(metadata) = self.simulated {
+            return Ok(*metadata);
+        }
         // SAFETY: a call that succeeded has written all of it (statx(2), stat(2)).
         Ok(system::metadata(unsafe { self.raw.assume_init_ref() }))
     }

@@ -14,46 +14,46 @@
 //! have no default bodies: a new driver adds a method to [`Operation`], and the compiler lists
 //! every row that lacks it.
 //!
-//! | row | file | io_uring | epoll, kqueue | completion ports |
-//! |---|---|---|---|---|
-//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | AcceptEx; no Unix sockets |
-//! | connect, connect_with, connect_host | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` | ConnectEx |
-//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect | not yet |
-//! | recv, recv_exact | `recv.rs` | `RECV` | recv | WSARecv |
-//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv | recv, when there is something |
-//! | send, send_all, send_detached | `send.rs` | `SEND` | send | WSASend, when there is room |
-//! | recv_vectored, send_vectored, send_all_vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg | WSARecv; WSASend, when there is room |
-//! | send_with_descriptors, recv_with_descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg | not on Windows |
-//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send | as send |
-//! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg | WSASendTo; does not split |
-//! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not on Windows |
-//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvFrom, when there is something |
-//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvFrom, when there is something |
-//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | TransmitFile |
-//! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows |
-//! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown |
-//! | close | `close.rs` | `CLOSE` | close, of a file on the pool | closesocket; of a file on the pool |
-//! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 | pool: CreateFile; no open_directory |
-//! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | not yet |
-//! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | not yet |
-//! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write | not yet |
-//! | read_at, read_exact_at | `read_at.rs` | `READ`, `READ_FIXED` | pool: pread | ReadFile, or pool |
-//! | write_at, write_all_at | `write_at.rs` | `WRITE`, `WRITE_FIXED` | pool: pwrite | WriteFile, or pool |
-//! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev | not yet |
-//! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write | not yet |
-//! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate | pool: SetFileInformationByHandle |
-//! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` | pool: FlushFileBuffers |
-//! | sync_range | `sync_range.rs` | `SYNC_FILE_RANGE` | pool: sync_file_range; as sync_data | not yet |
-//! | allocate | `allocate.rs` | `FALLOCATE` | pool: fallocate, posix_fallocate, `F_PREALLOCATE` | not yet |
-//! | metadata, metadata_at | `metadata.rs` | `STATX` | pool: statx; fstat, fstatat | not yet |
-//! | rename, rename_with | `rename.rs` | `RENAMEAT` | pool: renameat2, renameatx_np, renameat | not yet |
-//! | hard_link | `hard_link.rs` | `LINKAT` from 5.15, else pool | pool: linkat | not yet |
-//! | symlink | `symlink.rs` | `SYMLINKAT` from 5.15, else pool | pool: symlinkat | not yet |
-//! | remove_file, remove_directory | `remove.rs` | `UNLINKAT` | pool: unlinkat | not yet |
-//! | create_directory | `create_directory.rs` | `MKDIRAT` from 5.15, else pool | pool: mkdirat | not yet |
-//! | signal_each | `signal_each.rs` | `RECV` | recv | SetConsoleCtrlHandler |
-//! | readable, writable | `poll.rs` | `POLL_ADD` | poll | readiness of Winsock's driver |
-//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none | none |
+//! | row | file | io_uring | epoll, kqueue | completion ports | simulator |
+//! |---|---|---|---|---|---|
+//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | AcceptEx; no Unix sockets | accept; not of Unix sockets yet |
+//! | connect, connect_with, connect_host | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` | ConnectEx | connect |
+//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect | not yet | not yet |
+//! | recv, recv_exact | `recv.rs` | `RECV` | recv | WSARecv | recv |
+//! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv | recv, when there is something | recv |
+//! | send, send_all, send_detached | `send.rs` | `SEND` | send | WSASend, when there is room | send |
+//! | recv_vectored, send_vectored, send_all_vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg | WSARecv; WSASend, when there is room | recvmsg, sendmsg |
+//! | send_with_descriptors, recv_with_descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg | not on Windows | no: they are a system's |
+//! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send | as send | send |
+//! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg | WSASendTo; does not split | sendmsg |
+//! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not on Windows | not yet |
+//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvFrom, when there is something | recvmsg; not of Unix sockets yet |
+//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvFrom, when there is something | recvmsg; not of Unix sockets yet |
+//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | TransmitFile | not yet |
+//! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows | no: it moves between descriptors |
+//! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown | shutdown |
+//! | close | `close.rs` | `CLOSE` | close, of a file on the pool | closesocket; of a file on the pool | close |
+//! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 | pool: CreateFile; no open_directory | openat, openat2 |
+//! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | not yet | openat, flock, fallocate, fsync in one |
+//! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | not yet | pread; recv of a socket |
+//! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write | not yet | pwrite; send of a socket |
+//! | read_at, read_exact_at | `read_at.rs` | `READ`, `READ_FIXED` | pool: pread | ReadFile, or pool | pread |
+//! | write_at, write_all_at | `write_at.rs` | `WRITE`, `WRITE_FIXED` | pool: pwrite | WriteFile, or pool | pwrite |
+//! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev | not yet | preadv, pwritev |
+//! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write | not yet | pwritev2 |
+//! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate | pool: SetFileInformationByHandle | ftruncate |
+//! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` | pool: FlushFileBuffers | fsync |
+//! | sync_range | `sync_range.rs` | `SYNC_FILE_RANGE` | pool: sync_file_range; as sync_data | not yet | sync_file_range, which promises nothing |
+//! | allocate | `allocate.rs` | `FALLOCATE` | pool: fallocate, posix_fallocate, `F_PREALLOCATE` | not yet | fallocate |
+//! | metadata, metadata_at | `metadata.rs` | `STATX` | pool: statx; fstat, fstatat | not yet | statx |
+//! | rename, rename_with | `rename.rs` | `RENAMEAT` | pool: renameat2, renameatx_np, renameat | not yet | renameat2 |
+//! | hard_link | `hard_link.rs` | `LINKAT` from 5.15, else pool | pool: linkat | not yet | linkat |
+//! | symlink | `symlink.rs` | `SYMLINKAT` from 5.15, else pool | pool: symlinkat | not yet | symlinkat |
+//! | remove_file, remove_directory | `remove.rs` | `UNLINKAT` | pool: unlinkat | not yet | unlinkat |
+//! | create_directory | `create_directory.rs` | `MKDIRAT` from 5.15, else pool | pool: mkdirat | not yet | mkdirat |
+//! | signal_each | `signal_each.rs` | `RECV` | recv | SetConsoleCtrlHandler | no: they are a process's |
+//! | readable, writable | `poll.rs` | `POLL_ADD` | poll | readiness of Winsock's driver | poll |
+//! | timeout, tick_each, next, event, offload | `user_space.rs` | none: user space | none | none | none; offload after a simulated while |
 #![expect(unsafe_code, reason = "records are moved into and out of slots by address")]
 
 use std::io;
@@ -66,6 +66,8 @@ use crate::driver::Place;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{self, code};
@@ -174,8 +176,8 @@ pub(crate) enum Direction {
 
 /// Who will complete an operation.
 pub(crate) enum Start {
-    /// The system, which has taken its entry or its overlapped call.
-    #[cfg(any(target_os = "linux", windows))]
+    /// The driver, which has taken it: an entry of io_uring, an overlapped call, a call on a simulated
+    /// disk.
     Submitted,
     /// io_uring, which has taken its entry, while it is submitted: silence will mean that all is
     /// done. Whether somebody waits for that, or it is enough to know when the loop is next awake.
@@ -278,6 +280,9 @@ pub(crate) trait Operation: Sized + 'static {
     /// The cell of epoll and kqueue: tries the call, which does not block.
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
+    #[cfg(unix)]
+    /// The simulator's cell: tries the call on a simulated system.
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start;
     /// The completion port's cell.
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start;
@@ -297,6 +302,9 @@ pub(crate) trait Multishot: Sized + 'static {
     /// The cell of epoll and kqueue: tries the call, which does not block.
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
+    #[cfg(unix)]
+    /// The simulator's cell: tries the call on a simulated system.
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start;
     /// The completion port's cell.
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start;
@@ -383,6 +391,8 @@ where
             Place::Uring(place) => row.uring(place),
             #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
+            #[cfg(unix)]
+            Place::Sim(place) => row.sim(place),
             #[cfg(windows)]
             Place::Iocp(place) => row.iocp(place),
         }
@@ -507,6 +517,8 @@ where
             Place::Uring(place) => row.uring(place),
             #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
+            #[cfg(unix)]
+            Place::Sim(place) => row.sim(place),
             #[cfg(windows)]
             Place::Iocp(place) => row.iocp(place),
         }

@@ -11,7 +11,7 @@ use io_uring::{opcode, types};
 #[cfg(unix)]
 use rustix::io::Errno;
 
-use super::accept::descriptor;
+use super::accept::held;
 use super::{Direction, Operation, Start, Step};
 #[cfg(unix)]
 use crate::DirectIo;
@@ -19,6 +19,8 @@ use crate::DirectIo;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 #[cfg(unix)]
@@ -127,13 +129,19 @@ impl Operation for Open {
         place.offload_open(move || options.open(&path).map(OwnedFd::from))
     }
 
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let Ok(how) = &self.how else { return Start::Ready(0) };
+        place.open_file(how.path.as_c_str(), how.flags, how.mode, how.resolve)
+    }
+
     fn step(&mut self, result: i32) -> Step {
         Step::Done(result)
     }
 
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
         let how = self.how?;
-        let file: OwnedFd = descriptor(result?.cast_signed()).ok_or(io::ErrorKind::Other)?;
+        let file = held(result?.cast_signed()).ok_or(io::ErrorKind::Other)?;
         #[cfg(windows)]
         {
             drop(how);
@@ -146,7 +154,7 @@ impl Operation for Open {
 
     fn discard(self, result: i32) {
         if self.how.is_ok() {
-            drop(descriptor(result));
+            drop(held(result));
         }
     }
 }

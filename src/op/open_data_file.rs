@@ -2,9 +2,10 @@
 
 use std::io;
 
-use super::accept::descriptor;
+use super::accept::held;
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::How;
@@ -35,6 +36,13 @@ impl Operation for OpenDataFile {
         place.offload_open(move || how.call(directory))
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let Ok(How { path, options, made, failure }) = &mut self.how else {
+            return Start::Ready(0);
+        };
+        place.open_data_file(path.as_c_str(), options, made, failure)
+    }
+
     fn step(&mut self, result: i32) -> Step {
         Step::Done(result)
     }
@@ -42,13 +50,13 @@ impl Operation for OpenDataFile {
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
         let how = self.how?;
         let opened = result.map_err(|error| how.failure.unwrap_or(error))?;
-        let file = descriptor(opened.cast_signed()).ok_or(io::ErrorKind::Other)?;
+        let file = held(opened.cast_signed()).ok_or(io::ErrorKind::Other)?;
         Ok(DataFile::new(io, file, &how.made))
     }
 
     fn discard(self, result: i32) {
         if self.how.is_ok() {
-            drop(descriptor(result));
+            drop(held(result));
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::driver::Interest;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 #[cfg(unix)]
@@ -74,6 +76,11 @@ impl Operation for Poll {
             0 => Start::Await(self.interest),
             result => Start::Ready(result),
         }
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.poll(self.interest)
     }
 
     #[cfg(windows)]

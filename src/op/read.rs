@@ -21,6 +21,7 @@ use super::recv::{RecvExact, written};
 use super::{Direction, Operation, Start, Step};
 use crate::buf::room;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::NO_ROOM;
@@ -113,6 +114,14 @@ impl<B: IoBufMut> Operation for Read<B> {
         }
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        match room(&mut self.buf) {
+            [] => Start::Ready(NO_ROOM),
+            room if place.is_file() => place.read_file(room, None),
+            room => place.recv(room),
+        }
+    }
+
     fn step(&mut self, result: i32) -> Step {
         if self.asked.has_waited(result) { Step::Again } else { Step::Done(result) }
     }
@@ -152,6 +161,14 @@ impl<B: IoBufMut> Operation for ReadExact<B> {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         match self.exact.rest() {
             Ok(rest) => place.read(rest),
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        match self.exact.rest() {
+            Ok(rest) if place.is_file() => place.read_file(rest, None),
+            Ok(rest) => place.recv(rest),
             Err(result) => Start::Ready(result),
         }
     }

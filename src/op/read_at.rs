@@ -17,6 +17,8 @@ use crate::buf::room;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{NO_ROOM, UNEXPECTED_END, code, what_is_misaligned};
@@ -107,6 +109,13 @@ impl<B: IoBufMut> Operation for ReadAt<B> {
         self.room().map_or_else(Start::Ready, |room| place.read_at(room, offset))
     }
 
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let offset = self.offset;
+        let room = self.room();
+        room.map_or_else(Start::Ready, |room| place.read_file(room, Some(offset)))
+    }
+
     fn step(&mut self, result: i32) -> Step {
         Step::Done(result)
     }
@@ -164,6 +173,12 @@ impl<B: IoBufMut> Operation for ReadExactAt<B> {
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         self.rest().map_or_else(Start::Ready, |(room, offset)| place.read_at(room, offset))
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let rest = self.rest();
+        rest.map_or_else(Start::Ready, |(room, offset)| place.read_file(room, Some(offset)))
     }
 
     fn step(&mut self, result: i32) -> Step {

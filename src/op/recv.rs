@@ -14,6 +14,8 @@ use crate::buf::room;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{NO_ROOM, UNEXPECTED_END};
@@ -49,6 +51,14 @@ impl<B: IoBufMut> Operation for Recv<B> {
     #[cfg(unix)]
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        match room(&mut self.buf) {
+            [] => Start::Ready(NO_ROOM),
+            room => place.recv(room),
+        }
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match room(&mut self.buf) {
             [] => Start::Ready(NO_ROOM),
             room => place.recv(room),
@@ -127,6 +137,14 @@ impl<B: IoBufMut> Operation for RecvExact<B> {
 
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        match self.rest() {
+            Ok(rest) => place.recv(rest),
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match self.rest() {
             Ok(rest) => place.recv(rest),
             Err(result) => Start::Ready(result),

@@ -28,6 +28,8 @@ use crate::driver::Interest;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
@@ -79,6 +81,14 @@ impl Multishot for RecvEach {
         if !place.is_worth_trying(Interest::Readable) {
             return Start::Await(Interest::Readable);
         }
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
+        let start = place.recv(taken.room());
+        self.supply.tried(taken, &start);
+        start
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let start = place.recv(taken.room());
         self.supply.tried(taken, &start);

@@ -15,10 +15,14 @@ use super::recv::written;
 use super::{Direction, Operation, Start, Step};
 #[cfg(windows)]
 use crate::buf::room;
+#[cfg(unix)]
+use crate::buf::room;
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::NO_ROOM;
@@ -71,6 +75,18 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
             Ok(header) => place.recv_datagram(|socket| envelope::receive(socket, header)),
             Err(result) => Start::Ready(result),
         }
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let room = match room(&mut self.buf) {
+            [] => return Start::Ready(NO_ROOM),
+            room => room,
+        };
+        let mut sender = (None, false);
+        let start = place.recv_from(room, &mut sender);
+        self.envelope.received(sender);
+        start
     }
 
     #[cfg(windows)]

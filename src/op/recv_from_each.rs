@@ -35,6 +35,8 @@ use crate::driver::Interest;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
@@ -144,6 +146,17 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         let room = &mut taken.room()[Self::HEAD..];
         let header = self.envelope.for_receive::<A>(room.as_mut_ptr().cast(), room.len());
         let start = place.recv_datagram(|socket| envelope::receive(socket, header));
+        self.supply.tried(taken, &start);
+        start
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        self.fd = place.fd();
+        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
+        let mut sender = (None, false);
+        let start = place.recv_from(&mut taken.room()[Self::HEAD..], &mut sender);
+        self.envelope.received(sender);
         self.supply.tried(taken, &start);
         start
     }

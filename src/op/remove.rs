@@ -12,6 +12,7 @@ use rustix::fs::AtFlags;
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPath;
@@ -58,6 +59,11 @@ impl Operation for Remove {
         let flags = self.flags();
         let Ok(path) = &self.path else { return Start::Ready(0) };
         place.offload(call(place.lent_directory(), path, flags))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let Ok(path) = &self.path else { return Start::Ready(0) };
+        place.remove(path.as_c_str(), self.directory)
     }
 
     fn step(&mut self, result: i32) -> Step {

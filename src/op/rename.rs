@@ -9,6 +9,7 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPaths;
@@ -51,6 +52,11 @@ impl Operation for Rename {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Ok(paths) = &self.paths else { return Start::Ready(0) };
         place.offload(call(place.lent_directory(), paths, self.renaming))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let Ok(paths) = &self.paths else { return Start::Ready(0) };
+        place.rename(paths, self.renaming)
     }
 
     fn step(&mut self, result: i32) -> Step {

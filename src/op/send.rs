@@ -23,6 +23,8 @@ use crate::buf::bytes;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::handle::HandleId;
@@ -90,6 +92,11 @@ impl<B: IoBuf> Operation for Send<B> {
     #[cfg(unix)]
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        place.send(bytes(&self.buf))
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
 
@@ -161,6 +168,11 @@ impl<B: IoBuf> Operation for SendAll<B> {
         send_rest(self.rest(), place)
     }
 
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.send_rest(self.rest())
+    }
+
     #[cfg(windows)]
     #[inline(always)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
@@ -218,6 +230,11 @@ impl<B: IoBuf> Operation for SendDetached<B> {
     #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.all.readiness(place)
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        self.all.sim(place)
     }
 
     #[cfg(windows)]

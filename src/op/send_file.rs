@@ -29,6 +29,8 @@ use crate::driver::Interest;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
@@ -131,6 +133,11 @@ impl Operation for SendFile {
             },
             Err(result) => Start::Ready(result),
         }
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     #[cfg(windows)]

@@ -18,6 +18,8 @@ use crate::driver::Interest;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::{Io, IoBuf};
@@ -50,6 +52,12 @@ impl<B: IoBuf> Operation for SendTo<B> {
             }
             Err(result) => Start::Ready(result),
         }
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let (to, segment) = self.envelope.destination();
+        place.send_to(to, bytes(&self.buf), segment)
     }
 
     #[cfg(windows)]

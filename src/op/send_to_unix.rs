@@ -17,6 +17,7 @@ use super::retry::Retry;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::net::{UnixAddress, system};
@@ -86,6 +87,10 @@ impl<B: IoBuf> Operation for SendToUnix<B> {
         };
         let result = place.call(|socket| envelope::send(socket, header));
         if system::has_no_room(result) { self.retry.pause() } else { Start::Ready(result) }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -19,6 +19,8 @@ use crate::buf::bytes;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
@@ -53,6 +55,11 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
 
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        place.send(bytes(&self.buf))
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
 

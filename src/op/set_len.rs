@@ -13,6 +13,8 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
@@ -59,6 +61,11 @@ impl Operation for SetLen {
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        self.refused(place.terms()).unwrap_or_else(|| place.set_file_len(self.len))
     }
 
     fn step(&mut self, result: i32) -> Step {

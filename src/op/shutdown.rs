@@ -14,6 +14,8 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 
@@ -39,6 +41,11 @@ impl Operation for Shutdown {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let how = self.how;
         Start::Ready(place.call(|socket| socket.shutdown(how).map(|()| 0)))
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.shut_down(self.how)
     }
 
     #[cfg(windows)]

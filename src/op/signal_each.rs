@@ -16,6 +16,8 @@ use crate::console::{Listener, Signal};
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
@@ -61,6 +63,11 @@ impl Multishot for SignalEach {
             return Start::Ready(0);
         }
         place.recv(&mut self.bytes)
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     #[cfg(windows)]

@@ -28,6 +28,7 @@ use super::two_ends::{RoomWait, await_events};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness::{self, Interest};
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{URGENT_DATA, to_raw};
@@ -136,6 +137,10 @@ impl Operation for Splice {
             Ok(Next::Nothing) => Start::Ready(0),
             Err(error) => Start::Ready(to_raw(&error)),
         }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        place.unsupported()
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -10,6 +10,7 @@ use io_uring::{opcode, types};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPath;
@@ -52,6 +53,11 @@ impl Operation for Symlink {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Ok(paths) = &self.paths else { return Start::Ready(0) };
         place.offload(call(place.lent_directory(), paths))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let Ok((original, link)) = &self.paths else { return Start::Ready(0) };
+        place.symlink(original.as_c_str(), link.as_c_str())
     }
 
     fn step(&mut self, result: i32) -> Step {

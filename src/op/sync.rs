@@ -16,6 +16,8 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::system;
@@ -57,6 +59,14 @@ impl Operation for Sync {
         }
         let (fd, data_only) = (place.lent_fd(), self.data_only);
         place.offload(move || system::sync(fd, data_only).map(|()| 0))
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        match place.terms().failed() {
+            Some(failed) => Start::Ready(failed),
+            None => place.sync_file(),
+        }
     }
 
     fn step(&mut self, result: i32) -> Step {

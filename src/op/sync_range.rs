@@ -10,6 +10,7 @@ use io_uring::{opcode, types};
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::{Terms, system};
@@ -55,6 +56,10 @@ impl Operation for SyncRange {
 
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        self.refused(place.terms()).unwrap_or_else(|| place.sync_file_range())
     }
 
     fn step(&mut self, result: i32) -> Step {

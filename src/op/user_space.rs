@@ -8,6 +8,8 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
@@ -32,6 +34,11 @@ impl<T: UserSpace> Operation for T {
     #[cfg(unix)]
     #[inline]
     fn readiness(&mut self, _place: &mut readiness::Place<'_>) -> Start {
+        self.start()
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, _place: &mut sim::Place<'_>) -> Start {
         self.start()
     }
 
@@ -142,6 +149,11 @@ impl Multishot for Ticks {
 
     #[cfg(unix)]
     fn readiness(&mut self, _place: &mut readiness::Place<'_>) -> Start {
+        Start::Timer(self.deadline_ns)
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, _place: &mut sim::Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }
 

@@ -13,12 +13,18 @@ use std::os::fd::AsRawFd;
 use io_uring::{opcode, types};
 
 use super::tries::Tries;
+#[cfg(unix)]
+use super::vectors::VECTORS_MAX;
 use super::vectors::{Vectors, len_of_all, written_to_all};
 use super::{Direction, Operation, Start, Step};
+#[cfg(unix)]
+use crate::buf::{bytes, room};
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness::{self, Interest};
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::NO_ROOM;
@@ -94,6 +100,16 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
         })
     }
 
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let rooms = self.bufs.iter_mut().map(room).filter(|room| !room.is_empty());
+        let mut rooms = rooms.take(VECTORS_MAX).peekable();
+        if rooms.peek().is_none() {
+            return Start::Ready(NO_ROOM);
+        }
+        place.recv_vectored(rooms)
+    }
+
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         match self.describe() {
@@ -155,6 +171,20 @@ impl<B: IoBuf> Operation for SendVectored<B> {
             // SAFETY: the header and what it refers to are the operation's, and stay during the call.
             sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_FLAGS) })
         })
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let (mut pieces, mut count, mut skip) = ([&[][..]; VECTORS_MAX], 0, self.sent);
+        for buf in &self.bufs {
+            let piece = &bytes(buf)[skip.min(buf.len())..];
+            skip -= buf.len() - piece.len();
+            if !piece.is_empty() && count < VECTORS_MAX {
+                pieces[count] = piece;
+                count += 1;
+            }
+        }
+        if count == 0 { Start::Ready(0) } else { place.send_vectored(&pieces[..count]) }
     }
 
     #[cfg(windows)]

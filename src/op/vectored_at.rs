@@ -11,9 +11,11 @@ use io_uring::opcode;
 
 use super::read_at::span;
 use super::vectored::sized;
-use super::vectors::{Vectors, len_of_all, written_to_all};
+use super::vectors::{VECTORS_MAX, Vectors, len_of_all, written_to_all};
 use super::{Direction, Operation, Start, Step};
+use crate::buf::{bytes, room};
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{NO_ROOM, WROTE_NOTHING};
@@ -76,6 +78,15 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
             // during the call (lent.rs, I1, I2).
             sized(unsafe { libc::preadv(fd.as_fd().as_raw_fd(), vectors, count, offset) })
         })
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let offset = self.offset;
+        if let Err(result) = self.describe(place.terms()) {
+            return Start::Ready(result);
+        }
+        let rooms = self.bufs.iter_mut().map(room).filter(|room| !room.is_empty());
+        place.read_file_vectored(rooms.take(VECTORS_MAX), offset)
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -144,6 +155,23 @@ impl<B: IoBuf> Operation for WriteVectoredAt<B> {
             // during the call (lent.rs, I1, I2).
             sized(unsafe { libc::pwritev(fd.as_fd().as_raw_fd(), vectors, count, offset) })
         })
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let offset = match self.describe(place.terms()) {
+            Ok((_vectors, offset)) => offset,
+            Err(result) => return Start::Ready(result),
+        };
+        let (mut pieces, mut count, mut skip) = ([&[][..]; VECTORS_MAX], 0, self.written);
+        for buf in &self.bufs {
+            let piece = &bytes(buf)[skip.min(buf.len())..];
+            skip -= buf.len() - piece.len();
+            if !piece.is_empty() && count < VECTORS_MAX {
+                pieces[count] = piece;
+                count += 1;
+            }
+        }
+        place.write_file_vectored(&pieces[..count], offset)
     }
 
     fn step(&mut self, result: i32) -> Step {

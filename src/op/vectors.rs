@@ -15,7 +15,7 @@ use super::recv::{TRANSFER_MAX, written};
 use crate::fs::Terms;
 use crate::{IoBuf, IoBufMut};
 
-const VECTORS_MAX: usize = 16;
+pub(super) const VECTORS_MAX: usize = 16;
 
 /// A buffer, as the system has it.
 #[cfg(unix)]

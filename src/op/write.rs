@@ -20,6 +20,7 @@ use super::recv::clamp;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
 use crate::driver::readiness;
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::WROTE_NOTHING;
@@ -109,6 +110,14 @@ impl<B: IoBuf> Operation for Write<B> {
         }
     }
 
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        match bytes(&self.buf) {
+            [] => Start::Ready(0),
+            bytes if place.is_file() => place.write_file(bytes, None),
+            bytes => place.send(bytes),
+        }
+    }
+
     fn step(&mut self, result: i32) -> Step {
         if self.asked.has_waited(result) { Step::Again } else { Step::Done(result) }
     }
@@ -148,6 +157,14 @@ impl<B: IoBuf> Operation for WriteAll<B> {
         match &bytes(&self.buf)[self.written..] {
             [] => Start::Ready(0),
             rest => place.write(rest),
+        }
+    }
+
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        match &bytes(&self.buf)[self.written..] {
+            [] => Start::Ready(0),
+            rest if place.is_file() => place.write_file(rest, None),
+            rest => place.send(rest),
         }
     }
 

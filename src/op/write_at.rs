@@ -15,6 +15,8 @@ use crate::buf::bytes;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
+use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::{WROTE_NOTHING, code};
@@ -94,6 +96,12 @@ impl<B: IoBuf> Operation for WriteAt<B> {
         part.map_or_else(Start::Ready, |part| place.write_at(part, self.offset))
     }
 
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let part = part(bytes(&self.buf), self.offset);
+        part.map_or_else(Start::Ready, |part| place.write_file(part, Some(self.offset)))
+    }
+
     fn step(&mut self, result: i32) -> Step {
         Step::Done(result)
     }
@@ -143,6 +151,12 @@ impl<B: IoBuf> Operation for WriteAllAt<B> {
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         self.rest().map_or_else(Start::Ready, |(rest, offset)| place.write_at(rest, offset))
+    }
+
+    #[cfg(unix)]
+    fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        let rest = self.rest();
+        rest.map_or_else(Start::Ready, |(rest, offset)| place.write_file(rest, Some(offset)))
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -8,7 +8,9 @@ use std::rc::Rc;
 use tigereye::{AsSource, BufferPool, Io, IoBuf, Next, Source, TcpListener, TcpStream};
 
 use crate::patient::read_some;
-use crate::{Log, any, finish, pair, pattern, read, reset, shared_pair, small_pair, std_pair};
+use crate::peer::Peer;
+use crate::real;
+use crate::{Log, any, finish, pattern, read, reset, shared_pair, small_pair};
 
 const MIB: usize = 1 << 20;
 
@@ -115,20 +117,16 @@ fn p43_a_reset_behind_unread_data_is_an_error_and_no_end() {
 fn p49_what_was_sent_just_before_the_close_arrives() {
     let io = Io::new().unwrap();
     for close in [true, false] {
-        let (stream, mut peer) = small_pair(&io);
+        let (stream, peer) = small_pair(&io);
         io.send_all(stream, pattern(MIB), move |stream, io, _buf, result| {
             result.unwrap();
             if close {
                 io.close(stream, |_stream, _io, result| result.unwrap());
             }
         });
-        let reader = std::thread::spawn(move || {
-            let mut all = Vec::new();
-            peer.read_to_end(&mut all).unwrap();
-            all
-        });
+        let reader = peer.reads_to_end();
         finish(&io);
-        assert!(reader.join().unwrap() == pattern(MIB), "the end was lost (close: {close})");
+        assert!(reader.join() == pattern(MIB), "the end was lost (close: {close})");
     }
 }
 
@@ -145,7 +143,7 @@ fn drain(io: &Io, stream: Rc<TcpStream>, mut buf: Vec<u8>) {
 #[test]
 fn p49_an_answer_survives_unread_input_when_it_is_drained() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = shared_pair(&io);
+    let (stream, mut peer) = real::shared_pair(&io);
     let client = std::thread::spawn(move || {
         peer.write_all(&pattern(100_000)).unwrap();
         let mut all = Vec::new();
@@ -169,9 +167,9 @@ fn p37_a_connection_reset_in_the_backlog_does_not_end_accepting() {
     let listener = TcpListener::bind(&io, any()).unwrap();
     let address = listener.local_addr().unwrap();
     for _ in 0..10 {
-        reset(std::net::TcpStream::connect(address).unwrap());
+        reset(Peer::connect(address).unwrap());
     }
-    let live = std::net::TcpStream::connect(address).unwrap();
+    let live = Peer::connect(address).unwrap();
     let live = live.local_addr().unwrap();
     let log = Log::new();
     io.accept_each(
@@ -235,7 +233,7 @@ impl Pipe {
 #[test]
 fn a_mebibyte_each_way_with_overlapping_sends_and_receives() {
     let io = Io::new().unwrap();
-    let (near, far) = std_pair();
+    let (near, far) = real::std_pair();
     let done = Log::new();
     for end in [near, far] {
         let stream = Rc::new(TcpStream::from_std(&io, end).unwrap());
@@ -282,8 +280,8 @@ fn a_flow_is_paused_and_taken_up_again() {
     const LEN: usize = 50_000;
     let io = Io::new().unwrap();
     let pool = BufferPool::new(&io, 4, 512).unwrap();
-    let (stream, mut peer) = shared_pair(&io);
-    let writer = std::thread::spawn(move || peer.write_all(&pattern(LEN)).unwrap());
+    let (stream, peer) = shared_pair(&io);
+    let writer = peer.writes(pattern(LEN));
     let all = Log::new();
     let (mut received, mut pauses) = (Vec::new(), 0);
     while received.len() < LEN {
@@ -305,7 +303,7 @@ fn a_flow_is_paused_and_taken_up_again() {
     }
     assert!(received == pattern(LEN), "nothing is lost by a pause");
     assert!(pauses > 10, "it was paused");
-    writer.join().unwrap();
+    writer.join();
 }
 
 #[test]
@@ -345,7 +343,7 @@ fn a_pipe_is_readable_when_it_is_hung_up(io: &Io, log: &Log<std::io::Result<()>>
 #[test]
 fn send_now_takes_what_fits_and_never_blocks() {
     let io = Io::new().unwrap();
-    let (near, mut far) = std_pair();
+    let (near, mut far) = real::std_pair();
     let stream = TcpStream::from_std(&io, near).unwrap();
     let mut sent = Vec::new();
     let error = loop {
@@ -361,7 +359,7 @@ fn send_now_takes_what_fits_and_never_blocks() {
     assert_eq!(stream.send_now(b"x").unwrap_err().kind(), ErrorKind::NotConnected);
     finish(&io);
     assert_eq!(stream.send_now(b"x").unwrap_err().kind(), ErrorKind::NotConnected);
-    let (stream, peer) = pair(&io);
+    let (stream, peer) = real::pair(&io);
     reset(peer);
     while stream.send_now(b"x").is_ok() {}
     assert_eq!(stream.send_now(b"x").unwrap_err().kind(), crate::GONE);

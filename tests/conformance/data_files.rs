@@ -1,18 +1,16 @@
 //! Data files: made whole, locked, of their size; and what TigerBeetle's own tests do with files.
 
 use std::cell::RefCell;
-use std::fs;
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tigereye::{
-    AlignedBuf, DataFile, DataFileOptions, DirectIo, Directory, File, Io, OpenOptions, is_cancelled,
+    AlignedBuf, DataFile, DataFileOptions, DirectIo, Directory, Io, OpenOptions, is_cancelled,
 };
 
-use crate::scratch::Scratch;
+use crate::disk::{self as fs, Scratch};
 use crate::{HANG, Log, finish, pattern};
 
 const SIZE: u64 = 1 << 20;
@@ -75,7 +73,7 @@ fn p53_a_new_file_is_whole_reserved_and_private() {
         let file = open(&io, &path, &options);
         assert_eq!((file.size(), file.is_new(), file.direct_alignment()), (SIZE, is_new, None));
         let metadata = fs::metadata(&path).unwrap();
-        assert_eq!((metadata.len(), metadata.permissions().mode() & 0o077), (SIZE, 0));
+        assert_eq!((metadata.len(), metadata.mode() & 0o077), (SIZE, 0));
         assert!(metadata.blocks() * 512 >= SIZE, "a full disk is not to fail a later write");
         assert!(fs::read(&path).unwrap().iter().all(|byte| *byte == 0));
         close(&io, file);
@@ -86,7 +84,7 @@ fn p53_a_new_file_is_whole_reserved_and_private() {
     drop(file);
     let other = open(&io, &scratch.join("other"), &existing().create(true).mode(0o640));
     assert!(other.is_new());
-    assert_eq!(fs::metadata(scratch.join("other")).unwrap().permissions().mode() & 0o137, 0);
+    assert_eq!(fs::metadata(scratch.join("other")).unwrap().mode() & 0o137, 0);
 }
 
 #[test]
@@ -101,7 +99,7 @@ fn p54_a_second_open_would_block_whoever_makes_it() {
         fails(io, &path, &existing().create(true), ErrorKind::WouldBlock);
     }
     // What fcntl(2)'s locks do not survive: another descriptor of the file is closed.
-    drop(fs::File::open(&path).unwrap());
+    drop(fs::read(&path).unwrap());
     fails(&io, &path, &existing(), ErrorKind::WouldBlock);
     drop(file);
     close(&other, open(&other, &path, &existing()));
@@ -112,7 +110,7 @@ fn p54_a_second_open_would_block_whoever_makes_it() {
 fn p54_who_finds_a_lock_leaves_the_file_alone() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let path = scratch.file("data", b"");
-    let locked = fs::File::open(&path).unwrap();
+    let locked = std::fs::File::open(&path).unwrap();
     rustix::fs::flock(&locked, rustix::fs::FlockOperation::LockExclusive).unwrap();
     fails(&io, &path, &existing().create(true), ErrorKind::WouldBlock);
     assert_eq!(fs::metadata(&path).unwrap().len(), 0);
@@ -135,7 +133,7 @@ fn a_size_that_is_not_what_was_said_is_an_error() {
     for size in [0, 1 << 63, u64::MAX] {
         let path = scratch.join("none");
         fails(&io, &path, &DataFileOptions::new(size).create(true), ErrorKind::InvalidInput);
-        assert!(!path.exists());
+        assert!(!fs::exists(&path));
     }
 }
 
@@ -151,12 +149,12 @@ fn p57_what_cannot_be_a_data_file() {
     fails(&io, &socket, &existing().create(true), ErrorKind::InvalidInput);
     fails(&io, Path::new("/dev/null"), &existing(), ErrorKind::InvalidInput);
     let dangling = scratch.join("dangling");
-    std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+    fs::symlink("nowhere", &dangling).unwrap();
     fails(&io, &dangling, &existing(), ErrorKind::NotFound);
     fails(&io, &dangling, &existing().create(true), ErrorKind::AlreadyExists);
     let below = scratch.join("none").join("below");
     fails(&io, &below, &existing().create(true), ErrorKind::NotFound);
-    std::os::unix::fs::symlink("data", scratch.join("link")).unwrap();
+    fs::symlink("data", scratch.join("link")).unwrap();
     drop(open(&io, &scratch.join("data"), &existing().create(true)));
     drop(open(&io, &scratch.join("link"), &existing()));
 }
@@ -170,7 +168,7 @@ fn p52_direct_transfers_are_optional_or_required_or_none() {
         Ok(file) => file.direct_alignment(),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-            assert!(!path.exists(), "what could not be made whole is gone");
+            assert!(!fs::exists(&path), "what could not be made whole is gone");
             eprintln!("SKIPPED: no Direct I/O in {}", path.display());
             None
         }
@@ -198,7 +196,7 @@ fn p52_direct_transfers_are_optional_or_required_or_none() {
         let block = direct.offset;
         let expected = format!("the size must be a multiple of {block} for Direct I/O");
         assert_eq!(error.to_string(), expected);
-        assert!(!path.exists(), "what could not be made whole is gone");
+        assert!(!fs::exists(&path), "what could not be made whole is gone");
         let empty = scratch.file("empty", b"");
         fails(&io, &empty, &odd, ErrorKind::InvalidInput);
         assert_eq!(fs::metadata(&empty).unwrap().len(), 0, "it was there before");
@@ -224,7 +222,7 @@ fn a_data_files_path_starts_at_its_directory() {
     for result in log.take() {
         assert!(result.unwrap());
     }
-    assert!(scratch.join("data").exists() && scratch.join("below/data").exists());
+    assert!(fs::exists(scratch.join("data")) && fs::exists(scratch.join("below/data")));
 }
 
 #[test]
@@ -255,11 +253,11 @@ fn p59_p75_an_open_that_waits_for_the_pool_is_cancelled_and_makes_nothing() {
     while log.len() < 2 {
         io.run_once().unwrap();
     }
-    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
     drop(release);
     finish(&io);
     for (way, outcome) in log.take() {
-        assert_eq!((scratch.join(way).exists(), outcome), (way == "done", way));
+        assert_eq!((fs::exists(scratch.join(way)), outcome), (way == "done", way));
     }
 }
 
@@ -404,8 +402,8 @@ fn a_chain_of_writes_and_reads_at_offsets() {
 fn syncs_of_a_handle_run_in_order_and_one_is_cancelled_alone() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let path = scratch.file("file", b"abc");
-    let std = fs::OpenOptions::new().write(true).open(&path).unwrap();
-    let (file, log) = (Rc::new(File::from_std(&io, std)), Log::new());
+    let options = OpenOptions::new().write(true);
+    let (file, log) = (crate::files::open(&io, &path, &options), Log::new());
     for number in 0..5 {
         let put = log.clone();
         let op = io.sync(Rc::clone(&file), move |_file, _io, result| {

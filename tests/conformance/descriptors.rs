@@ -14,8 +14,9 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tigereye::{Descriptor, Io, Next, Op, is_cancelled};
 
 use crate::alone::alone;
+use crate::real;
 use crate::scratch::Scratch;
-use crate::{Log, finish, pair, pattern};
+use crate::{Log, finish, pattern};
 
 /// The result of a read or write, and its buffer.
 type Ended<T> = (Vec<u8>, std::io::Result<T>);
@@ -601,7 +602,7 @@ fn p47_p120_a_terminal_that_nobody_reads_holds_up_nothing() {
 #[test]
 fn any_handle_can_be_read_and_written() {
     let io = Io::new().unwrap();
-    let (near, mut far) = pair(&io);
+    let (near, mut far) = real::pair(&io);
     let near = Rc::new(near);
     far.write_all(b"hello").unwrap();
     io.read(Rc::clone(&near), Vec::with_capacity(8), |_near, _io, buf, result| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tigereye::{BufferPool, Io, Next, TcpListener};
 
+use crate::real;
 use crate::{HANG, Log, any, finish, pair, pattern, read, shared_pair, small_pair};
 
 #[test]
@@ -57,13 +58,13 @@ fn p46_an_empty_detached_send_is_nothing() {
 fn p47_a_detached_send_goes_on_when_the_peer_reads() {
     const LEN: usize = 4 << 20;
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, peer) = small_pair(&io);
     io.send_detached(&stream, pattern(LEN));
     io.run_for(Duration::from_millis(10)).unwrap();
     assert_eq!(stream.in_flight(), 1, "the peer has not read");
-    let reader = std::thread::spawn(move || read(&mut peer, LEN));
+    let reader = peer.reads(LEN);
     finish(&io);
-    assert!(reader.join().unwrap() == pattern(LEN));
+    assert!(reader.join() == pattern(LEN));
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn a_detached_send_that_fails_lets_nothing_follow_where_there_is_room() {
 fn p35_a_detached_send_to_a_peer_that_is_gone_harms_nobody() {
     let io = Io::new().unwrap();
     for _ in 0..20 {
-        let (stream, peer) = shared_pair(&io);
+        let (stream, peer) = real::shared_pair(&io);
         socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
         for _ in 0..3 {
@@ -136,7 +137,7 @@ fn p35_a_detached_send_to_a_peer_that_is_gone_harms_nobody() {
 #[test]
 fn rule4_dropping_the_stream_right_after_a_detached_send_closes_it() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = pair(&io);
+    let (stream, mut peer) = real::pair(&io);
     io.send_detached(&stream, "last words");
     drop(stream);
     // A timer far away must not be what wakes the loop.

@@ -1,6 +1,5 @@
 //! Direct I/O: what it takes, what it says of what it does not take, and files that have none.
 
-use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::net::Shutdown;
 use std::path::PathBuf;
@@ -8,7 +7,7 @@ use std::rc::Rc;
 
 use tigereye::{AlignedBuf, DirectAlignment, DirectIo, File, Io, IoBuf, OpenOptions};
 
-use crate::scratch::Scratch;
+use crate::disk::{self as fs, Scratch};
 use crate::{Log, finish, pattern, shared_pair};
 
 fn direct(direct: DirectIo) -> OpenOptions {
@@ -201,7 +200,7 @@ fn p52_a_file_system_without_it_says_so_or_goes_through_the_cache_as_asked() {
     let io = Io::new().unwrap();
     // Of a file system that has no disk.
     let path = PathBuf::from("/proc/self/comm");
-    if !path.exists() {
+    if !fs::exists(&path) {
         return eprintln!("SKIPPED: there is no /proc");
     }
     let existing = |direct| OpenOptions::new().read(true).direct(direct);

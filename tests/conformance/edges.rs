@@ -9,12 +9,13 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::real;
 use socket2::SockRef;
 #[cfg(unix)]
 use tigereye::Descriptor;
 use tigereye::{BufferPool, Io, Next, TcpListener, TcpStream, is_cancelled};
 
-use super::{Log, any, finish, pair, read, run_until_stop, shared_pair, small_pair, std_pair};
+use super::{Log, any, finish, pair, read, run_until_stop, shared_pair};
 
 /// Receives up to four bytes at a time until the stream ends; what came, piece by piece.
 fn recv_in_fours(io: &Io, stream: Rc<TcpStream>, log: Log<Vec<u8>>) {
@@ -76,7 +77,7 @@ fn p74_a_flow_gets_what_was_left_when_the_peer_ended() {
 fn p70_what_follows_urgent_data_is_received() {
     for waits_first in [true, false] {
         let io = Io::new().unwrap();
-        let (stream, mut peer) = shared_pair(&io);
+        let (stream, mut peer) = real::shared_pair(&io);
         let log = Log::new();
         let mut receive = Some(|| {
             let log = log.clone();
@@ -108,7 +109,7 @@ fn p70_what_follows_urgent_data_is_received() {
 #[test]
 fn p74_a_half_closed_stream_still_sends() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, mut peer) = real::small_pair(&io);
     let log = Log::new();
     let end = log.clone();
     // More than fits: the send waits for room when the peer ends its own direction.
@@ -205,7 +206,7 @@ fn p71_who_is_ready_and_cancelled_is_cancelled() {
 fn p71_who_is_woken_for_nothing_and_cancelled_ends() {
     let io = Io::new().unwrap();
     // Two that wait for one byte.
-    let (near, mut peer) = std_pair();
+    let (near, mut peer) = real::std_pair();
     let shadow = near.try_clone().unwrap();
     let (log, ops) = (Log::new(), Rc::new(Cell::new(None)));
     for own in [near, shadow] {
@@ -232,7 +233,7 @@ fn p71_who_is_woken_for_nothing_and_cancelled_ends() {
 fn p74_a_descriptors_number_used_again_has_no_past() {
     let io = Io::new().unwrap();
     for round in 0..100_u8 {
-        let (near, mut peer) = std_pair();
+        let (near, mut peer) = real::std_pair();
         // The connection outlives the loop's descriptor, and with it what was registered for it.
         let shadow = near.try_clone().unwrap();
         let stream = TcpStream::from_std(&io, near).unwrap();
@@ -247,7 +248,7 @@ fn p74_a_descriptors_number_used_again_has_no_past() {
         finish(&io);
         assert!(is_cancelled(&cancelled.one()));
         // The next one probably has the number of the one that was just closed.
-        let (stream, mut other) = pair(&io);
+        let (stream, mut other) = real::pair(&io);
         let log = Log::new();
         let put = log.clone();
         io.recv(stream, Vec::with_capacity(8), move |_stream, io, buf, result| {
@@ -380,21 +381,7 @@ fn a_stream_that_is_given_away_blocks() {
 #[test]
 fn p39_a_connect_that_waits_can_be_cancelled_and_ends_at_its_deadline() {
     let io = Io::new().unwrap();
-    // A listener whose backlog is full: the system drops what asks to connect.
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&any().into()).unwrap();
-    socket.listen(0).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let fillers: Vec<_> = (0..4)
-        .map(|_| {
-            let filler =
-                socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-            filler.set_nonblocking(true).unwrap();
-            let _ = filler.connect(&address.into());
-            filler
-        })
-        .collect();
-    std::thread::sleep(Duration::from_millis(20));
+    let (_other, _listener, _sockets, address) = crate::ends::full_listener();
     let log = Log::new();
     let (cancelled, timed_out) = (log.clone(), log.clone());
     let op = io.connect((), address, move |(), _io, result| {
@@ -409,5 +396,4 @@ fn p39_a_connect_that_waits_can_be_cancelled_and_ends_at_its_deadline() {
     io.deadline(late, Duration::from_millis(10));
     finish(&io);
     assert_eq!(log.take(), [true, true]);
-    drop(fillers);
 }

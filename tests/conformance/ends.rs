@@ -11,7 +11,9 @@ use std::time::Duration;
 use tigereye::{BufferPool, ConnectOptions, Io, ListenOptions, Next, TcpListener};
 
 use crate::patient::read_some;
-use crate::{Counted, HANG, Log, any, finish, pair, pattern, shared_pair, small_pair};
+use crate::peer::fill_backlog;
+use crate::real;
+use crate::{Counted, HANG, Log, any, fill, finish, pair, pattern, shared_pair, small_pair};
 
 /// The other end is closed: in order, or with a reset.
 #[track_caller]
@@ -122,20 +124,12 @@ fn p25_p59_rule7_the_loop_ends_with_a_stuck_offload_and_an_event() {
 }
 
 /// A listener that answers nobody, because its backlog is full.
-pub(crate) fn full_listener() -> (Io, TcpListener, Vec<socket2::Socket>, SocketAddr) {
+pub(crate) fn full_listener() -> (Io, TcpListener, Box<dyn std::any::Any>, SocketAddr) {
     let io = Io::new().unwrap();
     let options = ListenOptions::new().backlog(1);
     let listener = TcpListener::bind_with(&io, any(), &options).unwrap();
     let address = listener.local_addr().unwrap();
-    let connect = |_| {
-        let socket =
-            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let _in_progress = socket.connect(&address.into());
-        socket
-    };
-    let sockets = (0..8).map(connect).collect();
-    (io, listener, sockets, address)
+    (io, listener, fill_backlog(address), address)
 }
 
 #[test]
@@ -237,7 +231,7 @@ fn p25_rule7_the_loop_ends_with_every_kind_of_blocked_send() {
 fn p25_rule7_the_loop_ends_with_readiness() {
     dropped(2, |io, context| {
         let (full, peer) = small_pair(io);
-        while full.send_now(&[0; 4096]).is_ok() {}
+        fill(io, &full);
         let (one, two) = (context(), context());
         io.readable(Rc::clone(&full), move |_stream, _io, _result| drop(one));
         io.writable(full, move |_stream, _io, _result| drop(two));
@@ -256,7 +250,7 @@ fn p25_rule7_the_loop_ends_with_what_was_done_and_not_called_back() {
         for _ in 0..3 {
             io.next(context(), |_context, _io| unreachable!("the loop ends"));
         }
-        let (stream, mut peer) = shared_pair(&io);
+        let (stream, mut peer) = real::shared_pair(&io);
         peer.write_all(b"x").unwrap();
         let one = context();
         io.recv(Rc::clone(&stream), Vec::with_capacity(1), move |_s, _io, _b, _r| drop(one));

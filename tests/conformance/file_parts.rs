@@ -1,16 +1,14 @@
 //! Several buffers of a file at once, its end, its room, and parts of it that are synced.
 
 use std::cell::Cell;
-use std::fs;
 use std::io::{self, ErrorKind, Seek};
-use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tigereye::{Allocation, File, Io, OpenOptions, is_cancelled};
 
+use crate::disk::{self as fs, Scratch};
 use crate::files::{open, read_write};
-use crate::scratch::Scratch;
 use crate::{Counted, Log, finish, pattern};
 
 /// Reads into buffers of these sizes.
@@ -182,7 +180,7 @@ fn p56_offsets_beyond_what_a_file_has_of_all_that_take_them() {
 fn p55_what_has_no_offsets_is_refused_by_all_that_take_them() {
     let io = Io::new().unwrap();
     let (reader, writer) = io::pipe().unwrap();
-    let (near, _far) = crate::std_pair();
+    let (near, _far) = crate::real::std_pair();
     let reader = Rc::new(File::from_fd(&io, reader.into()));
     let writer = Rc::new(File::from_fd(&io, writer.into()));
     let socket = Rc::new(File::from_fd(&io, near.into()));
@@ -218,7 +216,7 @@ fn p18_appending_goes_to_the_end_and_moves_no_position() {
         return;
     }
     assert_eq!(append(&io, &file, b"de").unwrap(), 2);
-    fs::File::options().append(true).open(&path).unwrap();
+    std::fs::File::options().append(true).open(&path).unwrap();
     assert_eq!(append(&io, &file, b"fg").unwrap(), 2);
     assert_eq!(fs::read(&path).unwrap(), b"abcdefg");
     let mut file = Rc::into_inner(file).unwrap().into_std().unwrap();
@@ -365,7 +363,7 @@ fn p29_a_read_longer_than_a_call_takes_is_short() {
     // A file with a hole over all of its length.
     let path = scratch.file("file", b"");
     let len = 3 * LONG as u64;
-    fs::File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
     let file = open(&io, &path, &read_write());
     let log = Log::new();
     let put = log.clone();
@@ -420,10 +418,7 @@ fn p25_rule7_the_loop_ends_with_parts_of_files_on_their_way() {
     let path = scratch.file("file", &pattern(4096));
     for turns in 0..3 {
         let (io, drops) = (Io::new().unwrap(), Rc::new(Cell::new(0)));
-        let file = Rc::new(File::from_std(
-            &io,
-            fs::File::options().read(true).write(true).open(&path).unwrap(),
-        ));
+        let file = open(&io, &path, &read_write());
         let context = || Counted::new(Rc::clone(&file), &drops);
         let room = || vec![Vec::with_capacity(100), Vec::with_capacity(100)];
         io.read_vectored_at(context(), room(), 0, |_context, _io, _bufs, _result| {});

@@ -1,6 +1,7 @@
 //! Files: opening them, and reading and writing them at offsets.
 
 use std::cell::Cell;
+#[cfg(windows)]
 use std::fs;
 use std::io::ErrorKind;
 #[cfg(unix)]
@@ -13,6 +14,9 @@ use std::time::Duration;
 use tigereye::{Directory, DriverKind};
 use tigereye::{File, Io, OpenOptions, is_cancelled};
 
+#[cfg(unix)]
+use crate::disk::{self as fs, Scratch};
+#[cfg(windows)]
 use crate::scratch::Scratch;
 use crate::{Counted, Log, finish, pattern};
 
@@ -71,12 +75,18 @@ fn what_is_written_at_an_offset_is_read_there() {
     write_all_at(&io, &file, b"hello, world", 3).unwrap();
     assert_eq!(read_at(&io, &file, 5, 10).unwrap(), b"world");
     assert_eq!(fs::read(&path).unwrap(), b"\0\0\0hello, world");
+}
+
+#[test]
+fn p18_offsets_do_not_move_the_files_own_position() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let file = open(&io, &scratch.join("file"), &read_write().create_new(true));
+    write_all_at(&io, &file, b"hello, world", 3).unwrap();
     let file = Rc::into_inner(file).unwrap().into_std();
     if cfg!(windows) {
         // What is open for calls that overlap is nothing for the standard library.
         return assert_eq!(file.unwrap_err().kind(), ErrorKind::Unsupported);
     }
-    // As if nothing had moved the file's own position.
     let mut all = Vec::new();
     std::io::Read::read_to_end(&mut file.unwrap(), &mut all).unwrap();
     assert_eq!(all.len(), 15);
@@ -155,7 +165,7 @@ fn p55_a_pipe_and_a_socket_have_no_offsets() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"not to be read").unwrap();
     let reader = Rc::new(File::from_fd(&io, reader.into()));
-    let (near, _far) = crate::std_pair();
+    let (near, _far) = crate::real::std_pair();
     let socket = Rc::new(File::from_fd(&io, near.into()));
     let writer = Rc::new(File::from_fd(&io, writer.into()));
     for offset in [0, 5] {
@@ -217,8 +227,7 @@ fn options_mean_what_they_mean_in_std() {
     let missing = open_error(&io, name, &write());
     assert_eq!(missing.kind(), ErrorKind::NotFound);
     drop(open(&io, &path, &write().create_new(true).mode(0o640)));
-    use std::os::unix::fs::PermissionsExt;
-    let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    let mode = fs::metadata(&path).unwrap().mode() & 0o777;
     assert_eq!(mode & !0o640, 0, "no more than was asked for: {mode:o}");
     assert_eq!(open_error(&io, name, &write().create_new(true)).kind(), ErrorKind::AlreadyExists);
     fs::write(&path, b"old").unwrap();
@@ -254,12 +263,12 @@ fn p57_bad_paths_are_ordinary_errors() {
     let below = scratch.file("file", b"").join("below");
     assert_eq!(open_error(&io, below.to_str().unwrap(), &read).kind(), ErrorKind::NotADirectory);
     let dangling = scratch.join("dangling");
-    std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+    fs::symlink("nowhere", &dangling).unwrap();
     assert_eq!(open_error(&io, dangling.to_str().unwrap(), &read).kind(), ErrorKind::NotFound);
     use std::os::unix::ffi::OsStrExt;
     let odd = scratch.path().join(std::ffi::OsStr::from_bytes(b"\xff\xfe"));
     drop(open(&io, &odd, &read_write().create(true)));
-    assert!(odd.exists(), "not UTF-8, and a name all the same");
+    assert!(fs::exists(&odd), "not UTF-8, and a name all the same");
 }
 
 /// Opens a directory.
@@ -365,7 +374,7 @@ fn a_length_is_cut_and_stretched() {
 
 #[test]
 #[cfg(unix)]
-fn files_and_directories_are_synced_and_a_pipe_is_not() {
+fn files_and_directories_are_synced() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = open(&io, &scratch.file("file", b"abc"), &read_write());
     let place = Rc::new(directory(&io, scratch.path()));
@@ -382,10 +391,17 @@ fn files_and_directories_are_synced_and_a_pipe_is_not() {
     io.sync(place, move |_directory, _io, result| put_one(result));
     finish(&io);
     assert!(log.take().into_iter().all(|result| result.is_ok()));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_is_not_synced() {
+    let io = Io::new().unwrap();
     let (reader, _writer) = std::io::pipe().unwrap();
     let pipe = File::from_fd(&io, reader.into());
-    let put_one = put();
-    io.sync(pipe, move |_file, _io, result| put_one(result));
+    let log = Log::new();
+    let put = log.clone();
+    io.sync(pipe, move |_file, _io, result| put.put(result));
     finish(&io);
     assert_eq!(log.one().unwrap_err().kind(), ErrorKind::InvalidInput);
 }
@@ -446,7 +462,7 @@ fn p59_p75_what_waits_for_a_stuck_pool_is_cancelled_and_ends_at_its_deadline() {
     let log = Log::new();
     for way in ["cancelled", "timed out", "done"] {
         let put = log.clone();
-        let file = Rc::new(File::from_std(&io, fs::File::open(&path).unwrap()));
+        let file = Rc::new(File::from_std(&io, std::fs::File::open(&path).unwrap()));
         let buf = Vec::with_capacity(3);
         let op = io.read_at(file, buf, 0, move |_file, _io, buf, result| {
             let outcome = match result {
@@ -480,7 +496,7 @@ fn p25_rule7_the_loop_ends_with_files_on_their_way() {
     let path = scratch.file("file", &pattern(4096));
     for turns in 0..3 {
         let (io, drops) = (Io::new().unwrap(), Rc::new(Cell::new(0)));
-        let file = Rc::new(File::from_std(&io, fs::File::open(&path).unwrap()));
+        let file = open(&io, &path, &read_write());
         for at in 0..20 {
             let context = Counted::new(Rc::clone(&file), &drops);
             let buf = Vec::with_capacity(4096);
@@ -586,7 +602,7 @@ fn more_files_than_can_be_registered_work_without() {
     let mut files = Vec::new();
     let mut registered = 0;
     for _ in 0..300 {
-        let Ok(file) = fs::File::open(&path) else { break };
+        let Ok(file) = std::fs::File::open(&path) else { break };
         let file = Rc::new(File::from_std(&io, file));
         registered += usize::from(file.register().unwrap());
         assert_eq!(read_at(&io, &file, 3, 0).unwrap(), b"abc");
@@ -597,7 +613,7 @@ fn more_files_than_can_be_registered_work_without() {
     for _ in 0..5 {
         files.truncate(10);
         while files.len() < 300 {
-            let Ok(file) = fs::File::open(&path) else { break };
+            let Ok(file) = std::fs::File::open(&path) else { break };
             let file = Rc::new(File::from_std(&io, file));
             assert_eq!(file.register().unwrap(), can_register(&io));
             files.push(file);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tigereye::{AsSource, BufferPool, Io, Next, Op, Source, TcpListener, TcpStream, is_cancelled};
 
+use crate::peer::{Peer, now};
 use crate::{Counted, HANG, Log, any, finish, pair, pattern};
 
 const SOON: Duration = Duration::from_millis(10);
@@ -53,8 +54,8 @@ fn a_receiving_flow_that_is_paused_at_every_item_loses_nothing() {
     const LEN: usize = 200_000;
     let io = Io::new().unwrap();
     let pool = BufferPool::new(&io, 16, 1024).unwrap();
-    let (stream, mut peer) = pair(&io);
-    let writer = std::thread::spawn(move || peer.write_all(&pattern(LEN)).unwrap());
+    let (stream, peer) = pair(&io);
+    let writer = peer.writes(pattern(LEN));
     let (reader, ends) = (reader(stream), Log::new());
     let put = ends.clone();
     let flow = io.recv_each(
@@ -68,7 +69,7 @@ fn a_receiving_flow_that_is_paused_at_every_item_loses_nothing() {
     ends.one().unwrap();
     assert!(reader.bytes.take() == pattern(LEN), "all bytes, in order");
     assert!(reader.pauses.get() >= 100, "it was paused often");
-    writer.join().unwrap();
+    writer.join();
 }
 
 /// A flow of received bytes, which has begun: its name, what came, and its end.
@@ -125,7 +126,7 @@ fn an_accepting_flow_can_be_paused() {
     );
     io.run_for(Duration::ZERO).unwrap();
     io.pause(flow);
-    let _peers: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let _peers: Vec<_> = (0..5).map(|_| Peer::connect(address).unwrap()).collect();
     io.run_for(SOON).unwrap();
     assert_eq!(accepted.len(), 0);
     io.resume(flow);
@@ -262,7 +263,7 @@ fn a_deadline_ends_timers_and_ticks() {
             ends.put((name, result.map_err(|error| error.kind())));
         }
     };
-    let before = std::time::Instant::now();
+    let before = now(&io);
     let long = io.timeout((), HANG * 2, end("long"));
     io.deadline(long, HANG * 3);
     io.deadline(long, SOON);
@@ -276,7 +277,7 @@ fn a_deadline_ends_timers_and_ticks() {
     );
     io.deadline(ticks, SOON * 2);
     finish(&io);
-    assert!(before.elapsed() >= SOON * 2, "no deadline is early");
+    assert!(now(&io) - before >= SOON * 2, "no deadline is early");
     let late = Err(ErrorKind::TimedOut);
     assert_eq!(ends.take(), [("short", Ok(())), ("long", late), ("ticks", late)]);
 }

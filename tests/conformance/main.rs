@@ -14,6 +14,9 @@ mod descriptors;
 mod detached;
 #[cfg(unix)]
 mod direct;
+#[cfg(unix)]
+#[path = "../common/disk.rs"]
+mod disk;
 mod edges;
 mod ends;
 #[cfg(unix)]
@@ -30,8 +33,11 @@ mod passing;
 mod paths;
 #[path = "../common/patient.rs"]
 mod patient;
+#[path = "../common/peer.rs"]
+mod peer;
 mod pressure;
 mod races;
+mod real;
 #[cfg(unix)]
 mod registered_memory;
 mod remote;
@@ -41,6 +47,8 @@ mod scratch;
 mod send_file;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod simulated;
 #[cfg(target_os = "linux")]
 mod splice;
 mod storm;
@@ -62,6 +70,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use peer::{Peer, is_simulated};
 use tigereye::{AsSource, Io, Source, TcpStream};
 
 /// The system's codes that tests compare with.
@@ -95,7 +104,11 @@ fn any() -> SocketAddr {
 /// Runs until nothing is in flight.
 #[track_caller]
 fn finish(io: &Io) {
-    io.run_for(HANG).unwrap();
+    if is_simulated() {
+        peer::run_beside_peers(io, HANG);
+    } else {
+        io.run_for(HANG).unwrap();
+    }
     assert_eq!(io.in_flight(), 0, "an operation hangs");
 }
 
@@ -107,34 +120,46 @@ fn run_until_stop(io: &Io) {
     assert!(before.elapsed() < HANG, "the loop was not stopped");
 }
 
-/// A connection between two sockets of the standard library.
-fn std_pair() -> (std::net::TcpStream, std::net::TcpStream) {
-    let listener = std::net::TcpListener::bind(any()).unwrap();
-    let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (far, _) = listener.accept().unwrap();
-    near.set_read_timeout(Some(HANG)).unwrap();
-    far.set_read_timeout(Some(HANG)).unwrap();
-    (near, far)
-}
-
-/// A connection from the loop to a socket of the standard library.
-fn pair(io: &Io) -> (TcpStream, std::net::TcpStream) {
-    let (near, far) = std_pair();
-    (TcpStream::from_std(io, near).unwrap(), far)
+/// A connection from the loop to a peer.
+fn pair(io: &Io) -> (TcpStream, Peer) {
+    if is_simulated() {
+        return Peer::simulated_pair(io, None);
+    }
+    let (near, far) = real::pair(io);
+    (near, Peer::Real(far))
 }
 
 /// As [`pair`], shared.
-fn shared_pair(io: &Io) -> (Rc<TcpStream>, std::net::TcpStream) {
+fn shared_pair(io: &Io) -> (Rc<TcpStream>, Peer) {
     let (near, far) = pair(io);
     (Rc::new(near), far)
 }
 
 /// As [`pair`], with buffers that hold little of what is sent.
-fn small_pair(io: &Io) -> (Rc<TcpStream>, std::net::TcpStream) {
-    let (near, far) = std_pair();
-    socket2::SockRef::from(&near).set_send_buffer_size(65_536).unwrap();
-    socket2::SockRef::from(&far).set_recv_buffer_size(65_536).unwrap();
-    (Rc::new(TcpStream::from_std(io, near).unwrap()), far)
+fn small_pair(io: &Io) -> (Rc<TcpStream>, Peer) {
+    if is_simulated() {
+        let (near, far) = Peer::simulated_pair(io, Some(65_536));
+        return (Rc::new(near), far);
+    }
+    let (near, far) = real::small_pair(io);
+    (near, Peer::Real(far))
+}
+
+/// Fills all that a connection holds. What was full once may take some more a moment later: the peer's
+/// end takes it over.
+fn fill(io: &Io, stream: &TcpStream) {
+    const MOMENT: Duration = Duration::from_millis(2);
+    let mut moments = 0;
+    while moments < 10 {
+        match stream.send_now(&[0; 4096]) {
+            Ok(_count) => moments = 0,
+            Err(_full) => {
+                io.timeout((), MOMENT, |(), _io, result| result.unwrap());
+                finish(io);
+                moments += 1;
+            }
+        }
+    }
 }
 
 /// Runs until next to nothing happens, with something in flight: what waits makes no calls.
@@ -152,8 +177,9 @@ fn come_to_rest(io: &Io) {
 }
 
 /// Ends a connection with a reset.
-fn reset(stream: std::net::TcpStream) {
-    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+fn reset(stream: impl Into<Peer>) {
+    let stream: Peer = stream.into();
+    stream.set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
 }
 
@@ -163,7 +189,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 /// Reads exactly `len` bytes.
-fn read(stream: &mut std::net::TcpStream, len: usize) -> Vec<u8> {
+fn read(stream: &mut impl Read, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     stream.read_exact(&mut bytes).unwrap();
     bytes

@@ -32,8 +32,8 @@ fn p12_an_empty_pool_holds_the_flow_up_until_buffers_are_dropped() {
     const LEN: usize = 300_000;
     let io = Io::new().unwrap();
     let pool = BufferPool::new(&io, 4, SIZE).unwrap();
-    let (stream, mut peer) = pair(&io);
-    let writer = std::thread::spawn(move || peer.write_all(&pattern(LEN)).unwrap());
+    let (stream, peer) = pair(&io);
+    let writer = peer.writes(pattern(LEN));
     let hoarder = Hoarder { stream, held: Log::new(), bytes: Vec::new(), pauses: 0 };
     let log = Log::new();
     let each = |hoarder: &mut Hoarder, io: &Io, buf: PoolBuf| {
@@ -56,7 +56,7 @@ fn p12_an_empty_pool_holds_the_flow_up_until_buffers_are_dropped() {
     result.unwrap();
     assert!(hoarder.bytes == pattern(LEN), "all bytes, in order");
     assert!(hoarder.pauses >= 50, "the pool was empty often");
-    writer.join().unwrap();
+    writer.join();
 }
 
 #[test]
@@ -277,8 +277,8 @@ fn p12_two_streams_share_a_pool_of_one_buffer() {
     let log = Log::new();
     let mut writers = Vec::new();
     for _ in 0..2 {
-        let (stream, mut peer) = pair(&io);
-        writers.push(std::thread::spawn(move || peer.write_all(&pattern(50_000)).unwrap()));
+        let (stream, peer) = pair(&io);
+        writers.push(peer.writes(pattern(50_000)));
         let log = log.clone();
         let all = Log::new();
         let put = all.clone();
@@ -299,7 +299,7 @@ fn p12_two_streams_share_a_pool_of_one_buffer() {
     let both = log.take();
     assert_eq!(both.len(), 2);
     assert!(both.into_iter().all(|bytes| bytes == pattern(50_000)));
-    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    writers.into_iter().for_each(|writer| writer.join());
 }
 
 #[test]

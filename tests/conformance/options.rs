@@ -10,6 +10,7 @@ use tigereye::{
     ConnectOptions, Io, IoBuf, IoBufMut, Keepalive, ListenOptions, TcpListener, TcpStream,
 };
 
+use crate::peer::{Peer, PeerListener};
 use crate::{Log, any, finish, pair, run_until_stop};
 
 /// Whether there is IPv6 here. To run without it is a failure where CI asks for everything.
@@ -56,7 +57,7 @@ fn a_listener_has_the_options_that_it_was_given() {
     drop(listener);
     let error = TcpListener::bind(&io, "192.0.2.1:0".parse().unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
-    let taken = std::net::TcpListener::bind(any()).unwrap();
+    let taken = PeerListener::bind(any()).unwrap();
     let error = TcpListener::bind(&io, taken.local_addr().unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
 }
@@ -130,7 +131,7 @@ fn an_option_that_the_system_lacks_is_an_error_that_names_it() {
 #[test]
 fn a_connection_has_the_options_that_it_was_made_with() {
     let io = Io::new().unwrap();
-    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let listener = PeerListener::bind(any()).unwrap();
     let second = Duration::from_secs(1);
     let options = ConnectOptions::new()
         .nodelay(true)
@@ -258,7 +259,7 @@ fn p40_v6_only_is_what_it_was_set_to() {
         let options = ListenOptions::new().only_v6(only);
         let listener = TcpListener::bind_with(&io, all, &options).unwrap();
         let v4 = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
-        let client = std::net::TcpStream::connect(v4);
+        let client = Peer::connect(v4);
         assert_eq!(client.is_err(), only, "a client over IPv4 with only_v6({only})");
         if only {
             continue;

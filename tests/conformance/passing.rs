@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use tigereye::{Delivery, Io, Next, TcpStream, UnixListener, UnixStream, is_cancelled};
 
+use crate::real;
 use crate::scratch::Scratch;
-use crate::{Log, finish, pattern, std_pair};
+use crate::{Log, finish, pattern};
 
 type Received = (Vec<u8>, Vec<OwnedFd>, std::io::Result<Delivery>);
 
@@ -98,7 +99,7 @@ fn a_connection_that_is_passed_works_on() {
     let place = Scratch::new();
     let listener = UnixListener::bind(&io, place.join("s")).unwrap();
     let path = place.join("s");
-    let (connection, mut client) = std_pair();
+    let (connection, mut client) = real::std_pair();
     // To another loop, as to another process.
     let other = std::thread::spawn(move || {
         let io = Io::new().unwrap();
@@ -237,7 +238,7 @@ fn what_cannot_be_passed_comes_back() {
     finish(&io);
     assert_eq!(log.one().2.unwrap_err().kind(), ErrorKind::InvalidInput);
     // Not through a connection of another kind: the system says so, or drops them.
-    let (near, mut peer) = std_pair();
+    let (near, mut peer) = real::std_pair();
     let near = TcpStream::from_std(&io, near).unwrap();
     let (reader, descriptors) = writers(1);
     let log = Log::new();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tigereye::{BufferPool, Io, Next, TcpStream};
 
+use crate::real;
 use crate::{Log, finish, pair, run_until_stop, shared_pair};
 
 const MS: Duration = Duration::from_millis(1);
@@ -126,7 +127,7 @@ fn p13_rule8_one_fast_connection_does_not_starve_another() {
     for turn in [1, 1024] {
         let io = Io::builder().callbacks_per_turn(turn).build().unwrap();
         let pool = BufferPool::new(&io, 64, 64).unwrap();
-        let (fast, flooding) = pair(&io);
+        let (fast, flooding) = real::pair(&io);
         let stop = Arc::new(AtomicBool::new(false));
         let thread = flood(flooding, &stop);
         let items = Rc::new(Cell::new(0_u64));
@@ -144,7 +145,7 @@ fn p13_rule8_one_fast_connection_does_not_starve_another() {
             io.run_once().unwrap();
         }
         for _ in 0..20 {
-            let (slow, mut peer) = pair(&io);
+            let (slow, mut peer) = real::pair(&io);
             peer.write_all(b"x").unwrap();
             io.recv(slow, Vec::with_capacity(1), |_stream, io, _buf, result| {
                 assert_eq!(result.unwrap(), 1);

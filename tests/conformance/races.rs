@@ -13,9 +13,11 @@ use tigereye::{BufferPool, Io, Next, TcpListener, TcpStream, UdpSocket, is_cance
 use tigereye::{Descriptor, Signal, UnixDatagram};
 
 use crate::patient::read_some;
+use crate::peer::Peer;
+use crate::real;
 #[cfg(unix)]
 use crate::scratch::Scratch;
-use crate::{HANG, Log, Random, any, finish, pair, pattern, shared_pair, small_pair, std_pair};
+use crate::{HANG, Log, Random, any, fill, finish, pair, pattern, shared_pair, small_pair};
 
 const ROUNDS: u32 = 3000;
 
@@ -41,7 +43,7 @@ fn writer(mut peer: std::net::TcpStream) -> (mpsc::Sender<[u8; 4]>, JoinHandle<(
 #[test]
 fn p21_p10_a_cancel_racing_received_bytes_loses_none() {
     let io = Io::new().unwrap();
-    let (stream, peer) = shared_pair(&io);
+    let (stream, peer) = real::shared_pair(&io);
     let (sender, writer) = writer(peer);
     let mut random = Random(21);
     let (mut sent, mut received, mut cancelled) = (Vec::new(), Vec::new(), 0);
@@ -91,7 +93,7 @@ fn p21_p10_a_cancel_racing_received_bytes_loses_none() {
 /// A connection that takes little at a time and much in all: a long send has room again as soon as
 /// it has used the room up, so that it often does not wait when a cancel comes.
 fn eager_pair(io: &Io) -> (TcpStream, std::net::TcpStream) {
-    let (near, far) = std_pair();
+    let (near, far) = real::std_pair();
     socket2::SockRef::from(&near).set_send_buffer_size(4096).unwrap();
     socket2::SockRef::from(&far).set_recv_buffer_size(1 << 20).unwrap();
     (TcpStream::from_std(io, near).unwrap(), far)
@@ -124,7 +126,7 @@ fn p10_a_cancel_of_a_send_on_its_way_is_not_lost() {
 fn p10_a_cancel_between_two_tries_is_not_lost() {
     let io = Io::new().unwrap();
     for turns in 0..3 {
-        let (stream, peer) = shared_pair(&io);
+        let (stream, peer) = real::shared_pair(&io);
         assert_eq!(socket2::SockRef::from(&peer).send_out_of_band(b"!").unwrap(), 1);
         let log = Log::new();
         let put = log.clone();
@@ -176,7 +178,7 @@ fn p21_a_cancelled_exact_receive_shows_what_came() {
 fn p21_a_cancel_racing_recv_each_loses_no_byte() {
     let io = Io::new().unwrap();
     let pool = BufferPool::new(&io, 4, 16).unwrap();
-    let (stream, mut peer) = shared_pair(&io);
+    let (stream, mut peer) = real::shared_pair(&io);
     let len = ROUNDS as usize * 4;
     let writer = std::thread::spawn(move || {
         for piece in pattern(len).chunks(4) {
@@ -230,7 +232,7 @@ fn p22_a_cancel_racing_an_accept_loses_no_connection() {
     let mut random = Random(24);
     let mut ended_early = 0;
     for _ in 0..1000 {
-        let connect = || std::net::TcpStream::connect(address).unwrap();
+        let connect = || Peer::connect(address).unwrap();
         // Before the accept, before its end is asked for, before that has gone out, or after.
         let when = random.below(4);
         let before = (when == 0).then(connect);
@@ -325,7 +327,7 @@ fn start_all_kinds(
     log: &Log<(&'static str, std::io::Error)>,
 ) -> impl Sized {
     let (full, far) = small_pair(io);
-    while full.send_now(&[0; 4096]).is_ok() {}
+    fill(io, &full);
     let listener = Rc::new(TcpListener::bind(io, any()).unwrap());
     let put = |name| {
         let log = log.clone();

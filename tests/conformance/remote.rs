@@ -10,7 +10,8 @@ use tigereye::{InTurn, Io, TcpListener, TcpStream, Threads, is_cancelled};
 use tigereye::{ListenOptions, Next};
 
 use crate::patient::read_some;
-use crate::{HANG, Log, any, finish, read, run_until_stop, std_pair};
+use crate::real;
+use crate::{HANG, Log, any, finish, read, run_until_stop};
 
 /// `threads` threads post `each` closures; they come all, those of one thread in order.
 fn storm(threads: usize, each: usize) {
@@ -268,7 +269,7 @@ fn a_stream_moves_to_another_threads_loop() {
 #[test]
 fn into_std_works_after_a_cancelled_receive() {
     let io = Io::new().unwrap();
-    let (near, mut far) = std_pair();
+    let (near, mut far) = real::std_pair();
     let stream = TcpStream::from_std(&io, near).unwrap();
     let (receiver, sender) = stream.split();
     let log = Log::new();
@@ -361,7 +362,7 @@ fn connections_are_handed_to_the_loops_in_turn() {
     let (taken, takes) = mpsc::channel();
     let mut clients = Vec::new();
     for _ in 0..4 * LOOPS {
-        let (near, far) = std_pair();
+        let (near, far) = real::std_pair();
         clients.push(far);
         let taken = taken.clone();
         let stream = TcpStream::from_std(&io, near).unwrap();
@@ -382,7 +383,7 @@ fn connections_are_handed_to_the_loops_in_turn() {
     drop(clients);
     threads.stop();
     threads.join().unwrap();
-    let (near, mut far) = std_pair();
+    let (near, mut far) = real::std_pair();
     let stream = TcpStream::from_std(&io, near).unwrap();
     let error = in_turn.hand(stream, |_io, _stream| unreachable!()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConnected);

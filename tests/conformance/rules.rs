@@ -11,9 +11,11 @@ use tigereye::{
     is_cancelled,
 };
 
+use crate::peer::Peer;
+use crate::real;
 #[cfg(unix)]
 use crate::scratch::Scratch;
-use crate::{HANG, Log, any, finish, pair, pattern, shared_pair, small_pair};
+use crate::{HANG, Log, any, finish, pair, pattern, shared_pair};
 #[cfg(unix)]
 use tigereye::UnixDatagram;
 
@@ -82,7 +84,7 @@ fn start_what_is_done_at_once(io: &Io, names: &Names) -> u32 {
 fn start_what_accepts_and_connects(io: &Io, names: &Names) -> u32 {
     let listener = Rc::new(TcpListener::bind(io, any()).unwrap());
     let address = listener.local_addr().unwrap();
-    let _waiting = std::net::TcpStream::connect(address).unwrap();
+    let _waiting = Peer::connect(address).unwrap();
     let names = || names.clone();
     let log = names();
     io.accept(Rc::clone(&listener), move |_listener, _io, _result| log.put("accept"));
@@ -306,7 +308,7 @@ fn rule3_cancels_have_room_of_their_own() {
 fn rule4_nothing_pending_outlives_a_close() {
     let io = Io::new().unwrap();
     for turns in 0..3 {
-        let (stream, mut far) = small_pair(&io);
+        let (stream, mut far) = real::small_pair(&io);
         while stream.send_now(&[b'-'; 4096]).is_ok() {}
         let log = Log::new();
         let (recv, send, wait, close) = (log.clone(), log.clone(), log.clone(), log.clone());

@@ -12,8 +12,9 @@ use tigereye::Descriptor;
 use tigereye::{File, Io, TcpStream, is_cancelled};
 
 use crate::patient::read_some;
+use crate::real;
 use crate::scratch::Scratch;
-use crate::{HANG, Log, any, come_to_rest, finish, pattern, read, reset, shared_pair, small_pair};
+use crate::{HANG, Log, any, come_to_rest, finish, pattern, read, reset};
 
 /// A file with these contents, open.
 fn file(io: &Io, scratch: &Scratch, contents: &[u8]) -> Rc<File> {
@@ -26,7 +27,7 @@ fn a_file_takes_its_place_among_the_sends() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let all = pattern(3 << 20);
     let file = file(&io, &scratch, &all);
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, mut peer) = real::small_pair(&io);
     let log = Log::new();
     io.send_all(Rc::clone(&stream), "head", |_stream, _io, _buf, result| result.unwrap());
     let put = log.clone();
@@ -54,7 +55,7 @@ fn a_file_takes_its_place_among_the_sends() {
 fn p58_a_part_and_what_is_behind_the_end() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = file(&io, &scratch, b"0123456789");
-    let (stream, mut peer) = shared_pair(&io);
+    let (stream, mut peer) = real::shared_pair(&io);
     let log = Log::new();
     for (offset, count) in [(3, 4), (8, u64::MAX), (10, 1), (1 << 40, 7), (0, 0)] {
         let put = log.clone();
@@ -76,7 +77,7 @@ fn a_file_that_shrinks_meanwhile_ends_the_send_there() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let path = scratch.file("file", &pattern(8 << 20));
     let file = File::from_std(&io, fs::File::open(&path).unwrap());
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, mut peer) = real::small_pair(&io);
     let log = Log::new();
     let put = log.clone();
     io.send_file_all(stream, &file, 0, 8 << 20, move |_stream, _io, result| {
@@ -116,7 +117,7 @@ fn p47_nobody_reads_and_the_send_is_cancelled_and_ends_at_its_deadline() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = file(&io, &scratch, &pattern(16 << 20));
     for way in ["cancel", "deadline", "close"] {
-        let (stream, mut peer) = small_pair(&io);
+        let (stream, mut peer) = real::small_pair(&io);
         let log = Log::new();
         let put = log.clone();
         let count = 16 << 20;
@@ -142,7 +143,7 @@ fn p47_nobody_reads_and_the_send_is_cancelled_and_ends_at_its_deadline() {
 fn p47_a_peer_that_sends_no_more_and_reads_nothing_is_waited_for_at_rest() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = file(&io, &scratch, &pattern(16 << 20));
-    let (stream, peer) = small_pair(&io);
+    let (stream, peer) = real::small_pair(&io);
     peer.shutdown(Shutdown::Write).unwrap();
     let log = Log::new();
     let put = log.clone();
@@ -211,9 +212,9 @@ fn what_is_no_socket_or_no_file_is_an_error() {
     let put = log.clone();
     io.send_file(writer, &*file, 0, 3, move |_pipe, _io, result| put.put(result.unwrap_err()));
     let put = log.clone();
-    let (stream, _peer) = crate::pair(&io);
+    let (stream, _peer) = real::pair(&io);
     io.send_file(stream, &reader, 0, 3, move |_stream, _io, result| put.put(result.unwrap_err()));
-    let (stream, _peer) = crate::pair(&io);
+    let (stream, _peer) = real::pair(&io);
     let put = log.clone();
     io.send_file(stream, &*file, 1 << 63, 3, move |_s, _io, result| put.put(result.unwrap_err()));
     finish(&io);
@@ -225,7 +226,7 @@ fn what_is_no_socket_or_no_file_is_an_error() {
     // A closed file is refused as a closed handle is.
     io.close(Rc::clone(&file), |_file, _io, result| result.unwrap());
     finish(&io);
-    let (stream, _peer) = crate::pair(&io);
+    let (stream, _peer) = real::pair(&io);
     let put = log.clone();
     io.send_file(stream, &*file, 0, 3, move |_stream, _io, result| put.put(result.unwrap_err()));
     finish(&io);
@@ -237,7 +238,7 @@ fn p35_a_peer_that_is_gone_is_an_error() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = file(&io, &scratch, &pattern(1 << 20));
     for is_reset in [true, false] {
-        let (stream, mut peer) = shared_pair(&io);
+        let (stream, mut peer) = real::shared_pair(&io);
         peer.write_all(b"unread").unwrap();
         if is_reset {
             reset(peer)
@@ -266,7 +267,7 @@ fn p25_rule7_the_loop_ends_with_files_being_sent() {
     for turns in 0..20 {
         let io = Io::new().unwrap();
         let file = file(&io, &scratch, &pattern(1 << 20));
-        let (stream, mut peer) = small_pair(&io);
+        let (stream, mut peer) = real::small_pair(&io);
         io.send_file_all(stream, &*file, 0, 1 << 20, |_stream, _io, _result| unreachable!());
         for _ in 0..turns {
             io.poll().unwrap();

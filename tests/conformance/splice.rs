@@ -11,11 +11,9 @@ use std::time::Duration;
 
 use tigereye::{AsSource, Descriptor, Io, TcpStream, is_cancelled};
 
+use crate::real;
 use crate::scratch::Scratch;
-use crate::{
-    Counted, HANG, Log, come_to_rest, finish, pair, pattern, read, reset, shared_pair, small_pair,
-    std_pair,
-};
+use crate::{Counted, HANG, Log, come_to_rest, finish, pattern, read, reset};
 
 fn own(io: &Io, descriptor: impl Into<OwnedFd>) -> Rc<Descriptor> {
     Rc::new(Descriptor::new(io, descriptor.into()))
@@ -66,7 +64,7 @@ fn turn(io: &Io) {
 #[test]
 fn from_socket_to_socket_by_a_pipe_between_them() {
     let io = Io::new().unwrap();
-    let ((near, mut client), (far, mut server)) = (small_pair(&io), small_pair(&io));
+    let ((near, mut client), (far, mut server)) = (real::small_pair(&io), real::small_pair(&io));
     let (reader, writer) = std::io::pipe().unwrap();
     let log = Log::new();
     let put = log.clone();
@@ -97,7 +95,7 @@ fn from_socket_to_socket_by_a_pipe_between_them() {
 #[test]
 fn it_takes_its_place_among_the_writes() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = shared_pair(&io);
+    let (stream, mut peer) = real::shared_pair(&io);
     let (from, mut writer) = source(&io);
     let log = Log::new();
     io.send_all(Rc::clone(&stream), "head", |_stream, _io, _buf, result| result.unwrap());
@@ -173,7 +171,7 @@ fn p47_who_does_not_read_and_who_does_not_write_are_waited_for() {
     for way in ["cancel", "deadline", "close"] {
         for silent in [true, false] {
             let (from, writer) = source(&io);
-            let (stream, peer) = small_pair(&io);
+            let (stream, peer) = real::small_pair(&io);
             let (reader, to) = sink(&io);
             let (_kept, _readers) = if silent {
                 (Some(writer), None)
@@ -181,7 +179,7 @@ fn p47_who_does_not_read_and_who_does_not_write_are_waited_for() {
                 gush(writer);
                 (None, Some((peer, reader)))
             };
-            let (first, second) = (own(&io, std_pair().0), stream);
+            let (first, second) = (own(&io, real::std_pair().0), stream);
             drop(first);
             let log = Log::new();
             let ops = [
@@ -233,18 +231,18 @@ fn p59_p16_nobody_holds_up_a_thread_of_the_pool() {
             let (reader, to) = sink(&io);
             kept.push(reader.into());
             ops.push(start(&io, to, from, true, &log));
-            let (stream, peer) = small_pair(&io);
+            let (stream, peer) = real::small_pair(&io);
             kept.push(peer.into());
             ops.push(start(&io, stream, from, true, &log));
             // Sockets that nobody has set to anything.
             let (near, far) = UnixStream::pair().unwrap();
             kept.push(far.into());
             ops.push(start(&io, own(&io, near), from, true, &log));
-            let (near, far) = std_pair();
+            let (near, far) = real::std_pair();
             kept.push(far.into());
             ops.push(start(&io, own(&io, near), from, true, &log));
         }
-        let (near, far) = std_pair();
+        let (near, far) = real::std_pair();
         if round == 0 {
             (&far).write_all(b"some").unwrap();
         }
@@ -280,7 +278,7 @@ fn the_source_ends_before_and_while_it_is_waited_for() {
     let io = Io::new().unwrap();
     for early in [true, false] {
         let (from, mut writer) = source(&io);
-        let (near, far) = pair(&io);
+        let (near, far) = real::pair(&io);
         let near = Rc::new(near);
         let (mut reader, to) = sink(&io);
         let (mut second, other) = sink(&io);
@@ -326,7 +324,7 @@ fn p35_a_reader_that_is_gone_is_an_error_before_and_while_there_is_no_room() {
                     (reader.into(), to)
                 }
                 "tcp" => {
-                    let (near, far) = std_pair();
+                    let (near, far) = real::std_pair();
                     (far.into(), own(&io, near))
                 }
                 _ => {
@@ -360,7 +358,7 @@ fn p35_a_reader_that_is_gone_is_an_error_before_and_while_there_is_no_room() {
 #[test]
 fn a_reset_of_the_source_is_an_error() {
     let io = Io::new().unwrap();
-    let (near, far) = std_pair();
+    let (near, far) = real::std_pair();
     let near = own(&io, near);
     let (_reader, to) = sink(&io);
     let log = Log::new();
@@ -379,7 +377,7 @@ fn what_cannot_be_spliced_is_an_error_and_not_a_wait() {
     let appending = own(&io, fs::File::options().append(true).open(&path).unwrap());
     let directory = own(&io, fs::File::open(path.parent().unwrap()).unwrap());
     let ((from, mut writer), (_reader, to)) = (source(&io), sink(&io));
-    let (near, _far) = std_pair();
+    let (near, _far) = real::std_pair();
     let near = own(&io, near);
     let log = Log::new();
     // Neither is a pipe; the socket is silent.
@@ -479,7 +477,7 @@ fn p21_a_cancel_racing_a_splice_loses_no_byte() {
 #[test]
 fn two_from_one_source_move_each_byte_once() {
     let io = Io::new().unwrap();
-    let (near, mut far) = std_pair();
+    let (near, mut far) = real::std_pair();
     let near = own(&io, near);
     let log = Log::new();
     let mut readers = Vec::new();
@@ -510,7 +508,7 @@ fn two_from_one_source_move_each_byte_once() {
 #[test]
 fn urgent_data_in_the_way_is_not_the_end() {
     let io = Io::new().unwrap();
-    let (near, far) = std_pair();
+    let (near, far) = real::std_pair();
     let near = own(&io, near);
     (&far).write_all(b"ab").unwrap();
     socket2::SockRef::from(&far).send_out_of_band(b"!").unwrap();
@@ -542,7 +540,7 @@ fn p47_a_peer_that_sends_no_more_and_reads_nothing_is_waited_for_at_rest() {
     let io = Io::new().unwrap();
     let (from, writer) = source(&io);
     gush(writer);
-    let (stream, peer) = small_pair(&io);
+    let (stream, peer) = real::small_pair(&io);
     peer.shutdown(Shutdown::Write).unwrap();
     let log = Log::new();
     let op = start(&io, stream, &from, true, &log);
@@ -566,7 +564,7 @@ fn p25_rule7_the_loop_ends_with_splices_on_their_way() {
             kept.push(OwnedFd::from(reader));
             let to = Counted::new(to, &drops);
             io.splice_all(to, &**from, u64::MAX, |_to, _io, _result| unreachable!());
-            let (stream, peer): (TcpStream, _) = pair(&io);
+            let (stream, peer): (TcpStream, _) = real::pair(&io);
             kept.push(peer.into());
             let to = Counted::new(stream, &drops);
             io.splice_all(to, &**from, u64::MAX, |_to, _io, _result| unreachable!());

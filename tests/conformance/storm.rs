@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tigereye::{Io, Op, TcpStream, is_cancelled};
 
-use crate::{Log, Random, finish, std_pair};
+use crate::real;
+use crate::{Log, Random, finish};
 
 const OPERATIONS: u32 = 20_000;
 
@@ -43,7 +44,7 @@ impl Counts {
 fn lanes(io: &Io) -> Vec<Lane> {
     let mut lanes = Vec::new();
     for _ in 0..8 {
-        let (near, far) = std_pair();
+        let (near, far) = real::std_pair();
         let near = Rc::new(TcpStream::from_std(io, near).unwrap());
         let far = Rc::new(TcpStream::from_std(io, far).unwrap());
         for (from, to) in [(&near, &far), (&far, &near)] {

@@ -2,11 +2,12 @@
 
 use std::io::{ErrorKind, Write};
 use std::rc::Rc;
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tigereye::{Io, IoBuf, TcpStream, is_cancelled};
 
+use crate::peer::now;
+use crate::real;
 use crate::{Log, finish, pair, pattern, read, run_until_stop, shared_pair, small_pair};
 
 const MIB: usize = 1 << 20;
@@ -14,7 +15,7 @@ const MIB: usize = 1 << 20;
 #[test]
 fn p47_send_all_of_a_mebibyte_waits_for_a_slow_reader() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, peer) = small_pair(&io);
     let log = Log::new();
     io.send_all(stream, pattern(MIB), {
         let log = log.clone();
@@ -22,19 +23,12 @@ fn p47_send_all_of_a_mebibyte_waits_for_a_slow_reader() {
     });
     io.run_for(Duration::from_millis(20)).unwrap();
     assert_eq!(log.len(), 0, "nobody reads");
-    let reader = std::thread::spawn(move || {
-        let mut all = Vec::new();
-        while all.len() < MIB {
-            let left = MIB - all.len();
-            all.extend(read(&mut peer, left.min(3000)));
-        }
-        all
-    });
+    let reader = peer.reads(MIB);
     finish(&io);
     let (buf, result) = log.one();
     result.unwrap();
     assert!(buf == pattern(MIB), "the buffer comes back as it was");
-    assert!(reader.join().unwrap() == pattern(MIB));
+    assert!(reader.join() == pattern(MIB));
 }
 
 fn receive(io: &Io, stream: TcpStream, mut all: Vec<u8>, log: Log<Vec<u8>>) {
@@ -50,13 +44,13 @@ fn receive(io: &Io, stream: TcpStream, mut all: Vec<u8>, log: Log<Vec<u8>>) {
 #[test]
 fn recv_a_mebibyte() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = pair(&io);
-    let writer = std::thread::spawn(move || peer.write_all(&pattern(MIB)).unwrap());
+    let (stream, peer) = pair(&io);
+    let writer = peer.writes(pattern(MIB));
     let log = Log::new();
     receive(&io, stream, Vec::new(), log.clone());
     finish(&io);
     assert!(log.one() == pattern(MIB));
-    writer.join().unwrap();
+    writer.join();
 }
 
 fn send_rest(io: &Io, stream: Rc<TcpStream>, buf: Vec<u8>, from: usize) {
@@ -73,11 +67,11 @@ fn send_rest(io: &Io, stream: Rc<TcpStream>, buf: Vec<u8>, from: usize) {
 #[test]
 fn send_a_mebibyte_piece_by_piece() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, peer) = small_pair(&io);
     send_rest(&io, stream, pattern(MIB), 0);
-    let reader = std::thread::spawn(move || read(&mut peer, MIB));
+    let reader = peer.reads(MIB);
     finish(&io);
-    assert!(reader.join().unwrap() == pattern(MIB));
+    assert!(reader.join() == pattern(MIB));
 }
 
 #[test]
@@ -85,13 +79,6 @@ fn recv_exact_in_pieces() {
     let io = Io::new().unwrap();
     let (stream, mut peer) = pair(&io);
     let log = Log::new();
-    let (turn, turns) = mpsc::channel::<()>();
-    let writer = std::thread::spawn(move || {
-        for piece in [&b"abc"[..], b"d", b"efghij"] {
-            turns.recv().unwrap();
-            peer.write_all(piece).unwrap();
-        }
-    });
     let put = log.clone();
     // What is there before stays; what follows the ten bytes is not touched.
     let mut buf = Vec::with_capacity(64);
@@ -100,15 +87,14 @@ fn recv_exact_in_pieces() {
         put.put((buf, result));
         io.stop();
     });
-    for _ in 0..3 {
-        turn.send(()).unwrap();
+    for piece in [&b"abc"[..], b"d", b"efghij"] {
+        peer.write_all(piece).unwrap();
         io.run_for(Duration::from_millis(5)).unwrap();
     }
     finish(&io);
     let (buf, result) = log.one();
     result.unwrap();
     assert_eq!(buf, b">abcdefghi");
-    writer.join().unwrap();
 }
 
 #[test]
@@ -218,11 +204,11 @@ fn vectored_with_more_than_sixteen_buffers() {
 #[test]
 fn send_all_vectored_sends_any_number() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, peer) = small_pair(&io);
     let bufs: Vec<Vec<u8>> = (0..100).map(|at| pattern((at % 7) * 1777)).collect();
     let expected = bufs.concat();
     let len = expected.len();
-    let reader = std::thread::spawn(move || read(&mut peer, len));
+    let reader = peer.reads(len);
     let log = Log::new();
     io.send_all_vectored(stream, bufs.clone(), {
         let log = log.clone();
@@ -232,7 +218,7 @@ fn send_all_vectored_sends_any_number() {
     let (back, result) = log.one();
     result.unwrap();
     assert!(back == bufs);
-    assert!(reader.join().unwrap() == expected);
+    assert!(reader.join() == expected);
 }
 
 #[test]
@@ -255,28 +241,24 @@ fn send_all_vectored_of_empty_buffers_ends() {
 #[test]
 fn p14_send_zero_copy_gives_the_buffer_back_once() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = shared_pair(&io);
+    let (stream, peer) = shared_pair(&io);
     let log = Log::new();
     io.send_zero_copy(stream, pattern(100_000), {
         let log = log.clone();
         move |_stream, _io, buf, result| log.put((buf, result.unwrap()))
     });
-    let reader = std::thread::spawn(move || {
-        let mut all = Vec::new();
-        std::io::Read::read_to_end(&mut peer, &mut all).unwrap();
-        all
-    });
+    let reader = peer.reads_to_end();
     finish(&io);
     let (buf, count) = log.one();
     assert!(buf == pattern(100_000));
     assert!(count > 0 && count <= buf.len());
-    assert!(reader.join().unwrap() == buf[..count]);
+    assert!(reader.join() == buf[..count]);
 }
 
 #[test]
 fn p14_a_buffer_changed_in_the_callback_is_not_sent_changed() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, peer) = small_pair(&io);
     let log = Log::new();
     let put = log.clone();
     io.send_zero_copy(stream, pattern(MIB), move |_stream, _io, mut buf, result| {
@@ -285,13 +267,9 @@ fn p14_a_buffer_changed_in_the_callback_is_not_sent_changed() {
     });
     // Nobody reads, so most of it still lies in the buffer when a driver does not copy.
     io.run_for(Duration::from_millis(20)).unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut all = Vec::new();
-        std::io::Read::read_to_end(&mut peer, &mut all).unwrap();
-        all
-    });
+    let reader = peer.reads_to_end();
     finish(&io);
-    let all = reader.join().unwrap();
+    let all = reader.join();
     assert_eq!(all.len(), log.one());
     assert!(all == pattern(MIB)[..all.len()], "the buffer was given back too early");
 }
@@ -319,7 +297,7 @@ fn p46_an_empty_send_is_no_end() {
 #[test]
 fn p35_a_send_to_a_peer_that_is_gone_is_an_error() {
     let io = Io::new().unwrap();
-    let (stream, peer) = shared_pair(&io);
+    let (stream, peer) = real::shared_pair(&io);
     socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
     let log = Log::new();
@@ -359,7 +337,7 @@ fn rule5_two_receives_are_served_in_order() {
 #[test]
 fn p36_rule5_two_sends_do_not_interleave() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = small_pair(&io);
+    let (stream, peer) = small_pair(&io);
     let log = Log::new();
     for byte in [b'a', b'b', b'c'] {
         let log = log.clone();
@@ -369,10 +347,10 @@ fn p36_rule5_two_sends_do_not_interleave() {
             log.put(buf[0]);
         });
     }
-    let reader = std::thread::spawn(move || read(&mut peer, 600_000));
+    let reader = peer.reads(600_000);
     finish(&io);
     assert_eq!(log.take(), b"abc");
-    let bytes = reader.join().unwrap();
+    let bytes = reader.join();
     assert!(bytes.is_sorted(), "the bytes come in order");
 }
 
@@ -453,7 +431,7 @@ fn a_deadline_ends_a_receive_and_is_never_early() {
     let io = Io::new().unwrap();
     let (stream, _peer) = pair(&io);
     let log = Log::new();
-    let before = Instant::now();
+    let before = now(&io);
     let op = io.recv(stream, Vec::with_capacity(8), {
         let log = log.clone();
         move |_stream, _io, buf, result| log.put((buf.capacity() >= 8, result.unwrap_err().kind()))
@@ -461,7 +439,7 @@ fn a_deadline_ends_a_receive_and_is_never_early() {
     io.deadline(op, Duration::from_secs(100));
     io.deadline(op, Duration::from_millis(20));
     finish(&io);
-    assert!(before.elapsed() >= Duration::from_millis(20));
+    assert!(now(&io) - before >= Duration::from_millis(20));
     assert_eq!(log.one(), (true, ErrorKind::TimedOut));
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tigereye::{ConnectOptions, Io, Next, TcpListener, is_cancelled};
 
 use crate::patient::read_some;
+use crate::peer::{Peer, PeerListener};
+use crate::real;
 use crate::{Log, any, finish, read, run_until_stop, shared_pair};
 
 fn echo(address: &str) {
@@ -56,7 +58,7 @@ fn p40_echo_over_v6() {
 fn accept_gives_the_peers_address() {
     let io = Io::new().unwrap();
     let listener = TcpListener::bind(&io, any()).unwrap();
-    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let client = Peer::connect(listener.local_addr().unwrap()).unwrap();
     let log = Log::new();
     io.accept(listener, {
         let log = log.clone();
@@ -75,7 +77,7 @@ fn p22_a_cancelled_accept_loses_no_connection() {
     let listener = Rc::new(TcpListener::bind(&io, any()).unwrap());
     let address = listener.local_addr().unwrap();
     for _ in 0..50 {
-        let mut client = std::net::TcpStream::connect(address).unwrap();
+        let mut client = Peer::connect(address).unwrap();
         let log = Log::new();
         let op = io.accept(Rc::clone(&listener), {
             let log = log.clone();
@@ -119,12 +121,12 @@ fn connect_refused() {
 #[test]
 fn connect_from_a_local_address() {
     let io = Io::new().unwrap();
-    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let listener = PeerListener::bind(any()).unwrap();
     // Only Linux has all of 127.0.0.0/8; elsewhere the port tells, which was free just now.
     let local: SocketAddr = if cfg!(target_os = "linux") {
         "127.0.0.2:0".parse().unwrap()
     } else {
-        std::net::TcpListener::bind(any()).unwrap().local_addr().unwrap()
+        PeerListener::bind(any()).unwrap().local_addr().unwrap()
     };
     let options = ConnectOptions::new().bind(local).nodelay(true);
     let log = Log::new();
@@ -152,7 +154,7 @@ fn connect_with_a_local_address_of_another_host_fails_in_the_callback() {
 #[test]
 fn connect_host_resolves_a_name() {
     let io = Io::new().unwrap();
-    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let listener = PeerListener::bind(any()).unwrap();
     let address = listener.local_addr().unwrap();
     let log = Log::new();
     let host = format!("localhost:{}", address.port());
@@ -182,7 +184,7 @@ fn connect_host_without_a_port_fails_in_the_callback() {
 #[test]
 fn p42_shutdown_of_writing_then_read_to_the_end() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = shared_pair(&io);
+    let (stream, mut peer) = real::shared_pair(&io);
     let thread = std::thread::spawn(move || {
         let mut all = Vec::new();
         peer.read_to_end(&mut all).unwrap();
@@ -298,7 +300,7 @@ fn accept_each_stops_and_gives_the_listener_back() {
     let io = Io::new().unwrap();
     let listener = TcpListener::bind(&io, any()).unwrap();
     let address = listener.local_addr().unwrap();
-    let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let clients: Vec<_> = (0..3).map(|_| Peer::connect(address).unwrap()).collect();
     let (items, ends) = (Log::new(), Log::new());
     let (item, end) = (items.clone(), ends.clone());
     io.accept_each(
@@ -319,7 +321,7 @@ fn accept_each_stops_and_gives_the_listener_back() {
 
 #[test]
 fn p26_connect_host_needs_one_slot_of_the_capacity() {
-    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let listener = PeerListener::bind(any()).unwrap();
     let host = format!("localhost:{}", listener.local_addr().unwrap().port());
     let io = Io::builder().capacity(1).build().unwrap();
     let log = Log::new();
@@ -338,7 +340,7 @@ fn connect_host_ends_as_a_whole_by_cancel_and_deadline() {
     // Cancelled at once, while it resolves, and while it connects; whatever came first, it ends.
     for turns in [0, 1, 2, 3] {
         for by_deadline in [false, true] {
-            let listener = std::net::TcpListener::bind(any()).unwrap();
+            let listener = PeerListener::bind(any()).unwrap();
             let host = format!("localhost:{}", listener.local_addr().unwrap().port());
             let log = Log::new();
             let options = ConnectOptions::new();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tigereye::{Io, Next, Op, is_cancelled};
 
+use crate::peer::now;
 use crate::{Log, Random, finish, pair};
 
 const MS: Duration = Duration::from_millis(1);
@@ -17,10 +18,10 @@ fn p60_a_timer_is_never_early() {
     let log = Log::new();
     for micros in (0..20_000).step_by(137) {
         let delay = Duration::from_micros(micros);
-        let start = Instant::now();
-        io.timeout(log.clone(), delay, move |log, _io, result| {
+        let start = now(&io);
+        io.timeout(log.clone(), delay, move |log, io, result| {
             result.unwrap();
-            log.put(start.elapsed().checked_sub(delay));
+            log.put((now(io) - start).checked_sub(delay));
         });
     }
     let count = usize::try_from(io.in_flight()).unwrap();
@@ -91,9 +92,9 @@ fn ten_thousand_timers_with_every_third_cancelled() {
     let mut ops = Vec::new();
     for number in 0..10_000_usize {
         let delay = Duration::from_micros(random.below(50_000));
-        let start = Instant::now();
-        ops.push(io.timeout(log.clone(), delay, move |log, _io, result| {
-            let early = result.is_ok() && start.elapsed() < delay;
+        let start = now(&io);
+        ops.push(io.timeout(log.clone(), delay, move |log, io, result| {
+            let early = result.is_ok() && now(io) - start < delay;
             log.put((number, result.is_ok(), early));
         }));
     }
@@ -115,11 +116,11 @@ fn p64_ticks_until_stop() {
     let io = Io::new().unwrap();
     let (ticks, ends) = (Log::new(), Log::new());
     let tick = ticks.clone();
-    let start = Instant::now();
-    let each = move |total: &mut u64, _io: &Io, periods| {
+    let start = now(&io);
+    let each = move |total: &mut u64, io: &Io, periods| {
         assert!(periods >= 1);
         *total += periods;
-        tick.put((*total, start.elapsed()));
+        tick.put((*total, now(io) - start));
         if tick.len() == 5 { Next::Stop } else { Next::Continue }
     };
     let end = ends.clone();
@@ -265,19 +266,19 @@ fn rule8_posts_do_not_starve_the_rest() {
         log.put(());
         io.stop();
     });
-    let before = Instant::now();
+    let before = now(&io);
     io.run_for(Duration::from_secs(60)).unwrap();
     log.one();
-    assert!(before.elapsed() < Duration::from_secs(60), "the timer waited for the posts");
+    assert!(now(&io) - before < Duration::from_secs(60), "the timer waited for the posts");
 }
 
 #[test]
 fn run_for_waits_as_long_as_it_says() {
     let io = Io::new().unwrap();
     io.timeout((), Duration::MAX, |(), _io, _result| {});
-    let before = Instant::now();
+    let before = now(&io);
     io.run_for(20 * MS).unwrap();
-    assert!(before.elapsed() >= 20 * MS);
+    assert!(now(&io) - before >= 20 * MS);
     assert_eq!(io.in_flight(), 1);
 }
 

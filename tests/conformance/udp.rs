@@ -8,9 +8,11 @@ use std::rc::Rc;
 use tigereye::{BufferPool, Datagram, Io, Next, Op, UdpOptions, UdpSocket};
 
 use crate::patient::patiently;
+use crate::peer::UdpPeer;
 use crate::{HANG, Log, any, finish, pair, pattern, run_until_stop};
 
-pub(crate) type Std = std::net::UdpSocket;
+/// Of the standard library, where there is a real system.
+pub(crate) type Std = UdpPeer;
 
 /// A socket of the loop, shared, and its address.
 pub(crate) fn socket(io: &Io) -> (Rc<UdpSocket>, SocketAddr) {

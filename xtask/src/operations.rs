@@ -17,11 +17,11 @@ const END: &str = "<!-- end -->";
 struct Row<'t> {
     methods: Vec<&'t str>,
     file: &'t str,
-    drivers: [&'t str; 3],
+    drivers: [&'t str; 4],
 }
 
 /// The cells of a table's line in the head of a module.
-fn cells(line: &str) -> Option<[&str; 5]> {
+fn cells(line: &str) -> Option<[&str; 6]> {
     let line = line.strip_prefix("//! |")?.trim_end().strip_suffix('|')?;
     line.split('|').map(str::trim).collect::<Vec<_>>().try_into().ok()
 }
@@ -29,10 +29,10 @@ fn cells(line: &str) -> Option<[&str; 5]> {
 /// The table in the head of a module.
 fn table(text: &str) -> Vec<Row<'_>> {
     let rows = text.lines().filter_map(cells).skip_while(|cells| cells[0] != "row").skip(2);
-    rows.map(|[methods, file, uring, readiness, iocp]| Row {
+    rows.map(|[methods, file, uring, readiness, iocp, sim]| Row {
         methods: methods.split(", ").collect(),
         file: file.trim_matches('`'),
-        drivers: [uring, readiness, iocp],
+        drivers: [uring, readiness, iocp, sim],
     })
     .collect()
 }
@@ -102,10 +102,11 @@ fn generate(root: &Path, document: &str) -> Result<String, String> {
         return Err(format!("the table in {SOURCE}\n  {}", complaints.join("\n  ")));
     }
     let mut text = String::from(
-        "| operation | Linux, io_uring | epoll, kqueue | Windows |\n|---|---|---|---|\n",
+        "| operation | Linux, io_uring | epoll, kqueue | Windows | simulator |\n|---|---|---|---|---|\n",
     );
-    for Row { methods, drivers: [uring, readiness, iocp], .. } in &rows {
-        text += &format!("| {} | {uring} | {readiness} | {iocp} |\n", methods.join(", "));
+    for Row { methods, drivers: [uring, readiness, iocp, sim], .. } in &rows {
+        let methods = methods.join(", ");
+        text += &format!("| {methods} | {uring} | {readiness} | {iocp} | {sim} |\n");
     }
     let parts = document.split_once(BEGIN).and_then(|(head, rest)| {
         let (_table, tail) = rest.split_once(END)?;
@@ -159,10 +160,10 @@ mod self_tests {
 
     #[test]
     fn the_table_is_read_line_by_line() {
-        let text = "//! | a | b | c | d | e |\n//! | row | file | x | y | z |\n//! |---|---|---|---|---|\n\
-            //! | one, two | `x.rs` | `ONE` | one | none |\n";
-        let row =
-            Row { methods: vec!["one", "two"], file: "x.rs", drivers: ["`ONE`", "one", "none"] };
+        let text = "//! | a | b | c | d | e | f |\n//! | row | file | x | y | z | s |\n//! |---|---|---|---|---|---|\n\
+            //! | one, two | `x.rs` | `ONE` | one | none | sim |\n";
+        let drivers = ["`ONE`", "one", "none", "sim"];
+        let row = Row { methods: vec!["one", "two"], file: "x.rs", drivers };
         assert_eq!(table(text), [row]);
     }
 }

@@ -287,8 +287,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "P22: an accepted connection that nobody took stays open",
         &[edit(
             "src/op/accept.rs",
-            "drop(descriptor(completion.result))",
-            "std::mem::forget(descriptor(completion.result))",
+            "drop(held(completion.result))",
+            "std::mem::forget(held(completion.result))",
         )],
         SUITE,
         "ends::p22_rule7_an_accepted_connection_that_nobody_took_is_closed",
@@ -670,7 +670,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "P22: what an open at the end of its loop brings is not closed",
-        &[edit("src/op/open.rs", "drop(descriptor(result));", "let _ = (descriptor, result);")],
+        &[edit("src/op/open.rs", "drop(held(result));", "std::mem::forget(held(result));")],
         "descriptors",
         "p22_cancelled_opens_leave_no_descriptor",
     ),

@@ -1,0 +1,334 @@
+//! What the hosts of a world have in common: time, what is to happen, machines, sockets, and chance.
+//!
+//! I1. It is borrowed for one call at a time, and no code of the user's runs meanwhile.
+//! I2. Nothing in it depends on an address, on a hash's order, or on a real clock.
+//! I3. What is due is done before a call looks: between two sockets of one machine nothing takes time,
+//!     as over a real loopback.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use super::code::{self, Answer};
+use super::disk::{self, OpenFile};
+use super::events::Events;
+use super::faults::{FaultKind, Plan};
+use super::net::tcp::Connection;
+use super::net::{Event, Latency, Machine, Socket};
+use super::random::Random;
+use super::slab::{Key, Slab};
+use super::trace::{Trace, What};
+use crate::op::Op;
+
+/// The streams of chance. Those of faults follow.
+const SCHEDULE: u64 = 1;
+const LATENCY: u64 = 2;
+const ORDER: u64 = 3;
+const CALLS: u64 = 4;
+const DISK: u64 = 5;
+const FIRST_FAULT: u64 = 100;
+
+/// How long a call on the pool takes, in nanoseconds.
+const CALL_NS: (u64, u64) = (20_000, 200_000);
+/// How late a cancel is that is late.
+const LATE_CANCEL_NS: (u64, u64) = (1_000, 100_000_000);
+const SLOW_CALL_NS: (u64, u64) = (10_000_000, 1_000_000_000);
+
+/// A number of a simulated descriptor has this bit, then those of its world, of its generation and of
+/// its place: what is late finds nobody.
+const SIMULATED: i32 = 1 << 30;
+const WORLD_SHIFT: u32 = 22;
+const WORLDS_MAX: usize = 1 << (29 - WORLD_SHIFT);
+/// That it is an open file, and no socket.
+const FILE: i32 = 1 << 29;
+const GENERATION_SHIFT: u32 = 16;
+const GENERATIONS: u32 = 1 << (WORLD_SHIFT - GENERATION_SHIFT);
+/// Sockets of a world at a time.
+pub(super) const SOCKETS_MAX: usize = 1 << GENERATION_SHIFT;
+
+/// A world of the thread's, and its time, which lives as long as any handle of a loop in it.
+type Known = (Weak<RefCell<Kernel>>, Weak<Cell<u64>>);
+
+thread_local! {
+    /// The thread's worlds, by number: a descriptor leads to its world.
+    static WORLDS: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(super) type SharedKernel = Rc<RefCell<Kernel>>;
+
+/// A loop, as the kernel knows it.
+pub(super) struct Looper {
+    /// Sockets with news for it.
+    pub(super) news: Vec<u32>,
+    /// Whether there is anything for it: its world looks at this often.
+    pub(super) has_news: Rc<Cell<bool>>,
+    /// Calls on its pool whose time has come.
+    pub(super) calls_due: u32,
+    /// Calls on its disk that wait or are under way.
+    pub(super) under_way: Vec<Op>,
+    /// Those whose time has come, and which it has not heard of.
+    pub(super) landed: Vec<Op>,
+    /// Late cancels of its own whose time has come.
+    pub(super) cancels_due: usize,
+}
+
+pub(crate) struct Kernel {
+    pub(super) time: Rc<Cell<u64>>,
+    pub(super) events: Events,
+    pub(super) machines: Vec<Machine>,
+    pub(super) sockets: Slab<Socket>,
+    pub(super) connections: Slab<Connection>,
+    pub(super) disks: Vec<disk::State>,
+    pub(super) files: Slab<OpenFile>,
+    pub(super) loopers: Slab<Looper>,
+    pub(super) plan: Plan,
+    pub(super) trace: Trace,
+    pub(super) schedule: Random,
+    latencies: Random,
+    order: Random,
+    calls: Random,
+    pub(super) disk_chance: Random,
+    pub(super) latency: Latency,
+    /// Bytes per second of a way from one machine to another.
+    pub(super) bandwidth: Option<u64>,
+    pub(super) links: BTreeMap<(u32, u32), Latency>,
+    pub(super) blocked: BTreeSet<(u32, u32)>,
+    /// Events that have happened.
+    pub(super) happened: u64,
+    number: usize,
+}
+
+/// Whether a descriptor is one of a simulated machine's.
+#[inline]
+pub(crate) fn is_simulated(fd: i32) -> bool {
+    fd & SIMULATED != 0 && fd >= 0
+}
+
+/// The number of the world that a simulated descriptor is of.
+fn world_number(fd: i32) -> usize {
+    fd.cast_unsigned() as usize >> WORLD_SHIFT & (WORLDS_MAX - 1)
+}
+
+/// The world that a simulated descriptor is of.
+fn world_of(fd: i32) -> Option<SharedKernel> {
+    if !is_simulated(fd) {
+        return None;
+    }
+    let of_number = |worlds: &RefCell<Vec<Known>>| {
+        worlds.borrow().get(world_number(fd)).and_then(|(world, _time)| world.upgrade())
+    };
+    // A thread that ends may have let go of its worlds before it lets go of a handle.
+    WORLDS.try_with(of_number).ok()?
+}
+
+/// The world that a simulated descriptor of an open file is of, and the file.
+pub(super) fn find_file(fd: i32) -> Option<(SharedKernel, Key)> {
+    let kernel = world_of(fd)?;
+    let key = kernel.borrow().file_of(fd)?;
+    Some((kernel, key))
+}
+
+/// The world that a simulated descriptor is of, and its socket.
+pub(super) fn find(fd: i32) -> Option<(SharedKernel, Key)> {
+    let kernel = world_of(fd)?;
+    let key = kernel.borrow().socket_of(fd)?;
+    Some((kernel, key))
+}
+
+impl Kernel {
+    pub(super) fn new(seed: u64) -> SharedKernel {
+        WORLDS.with_borrow_mut(|worlds| {
+            let free = worlds.iter().position(|(_world, time)| time.strong_count() == 0);
+            let number = free.unwrap_or(worlds.len());
+            assert!(number < WORLDS_MAX, "a thread has at most {WORLDS_MAX} worlds at a time");
+            let time = Rc::new(Cell::new(0));
+            let weak_time = Rc::downgrade(&time);
+            let kernel = Rc::new(RefCell::new(Kernel {
+                time,
+                events: Events::new(),
+                machines: Vec::new(),
+                sockets: Slab::new(),
+                connections: Slab::new(),
+                disks: Vec::new(),
+                files: Slab::new(),
+                loopers: Slab::new(),
+                plan: Plan::new(seed, FIRST_FAULT),
+                trace: Trace::default(),
+                schedule: Random::new(seed, SCHEDULE),
+                latencies: Random::new(seed, LATENCY),
+                order: Random::new(seed, ORDER),
+                calls: Random::new(seed, CALLS),
+                disk_chance: Random::new(seed, DISK),
+                latency: Latency::default(),
+                bandwidth: None,
+                links: BTreeMap::new(),
+                blocked: BTreeSet::new(),
+                happened: 0,
+                number,
+            }));
+            let weak = (Rc::downgrade(&kernel), weak_time);
+            match worlds.get_mut(number) {
+                Some(place) => *place = weak,
+                None => worlds.push(weak),
+            }
+            kernel
+        })
+    }
+
+    pub(super) fn now_ns(&self) -> u64 {
+        self.time.get()
+    }
+
+    /// The descriptor of a socket.
+    pub(super) fn fd(&self, socket: Key) -> i32 {
+        self.number_of(socket)
+    }
+
+    /// The descriptor of an open file.
+    pub(super) fn file_fd(&self, file: Key) -> i32 {
+        assert!((file.index as usize) < SOCKETS_MAX, "more files than can be numbered");
+        self.number_of(file) | FILE
+    }
+
+    fn number_of(&self, key: Key) -> i32 {
+        let of_world = ((key.generation % GENERATIONS) << GENERATION_SHIFT) | key.index;
+        SIMULATED | (self.number << WORLD_SHIFT) as i32 | of_world.cast_signed()
+    }
+
+    /// The open file of a descriptor, if it is one of this world's.
+    pub(super) fn file_of(&self, fd: i32) -> Option<Key> {
+        if fd & FILE == 0 { None } else { self.key_of(fd, &self.files) }
+    }
+
+    /// The open directory that a path starts in, if it starts in one.
+    pub(super) fn start_of(&self, fd: i32) -> Answer<Option<Key>> {
+        match fd {
+            -1 => Ok(None),
+            _ => self.file_of(fd).map(Some).ok_or(code::ENOTDIR),
+        }
+    }
+
+    /// The socket of a descriptor, if it is one of this world's.
+    pub(super) fn socket_of(&self, fd: i32) -> Option<Key> {
+        if fd & FILE == 0 { self.key_of(fd, &self.sockets) } else { None }
+    }
+
+    fn key_of<T>(&self, fd: i32, slab: &Slab<T>) -> Option<Key> {
+        if !is_simulated(fd) || world_number(fd) != self.number {
+            return None;
+        }
+        let bits = fd.cast_unsigned();
+        let key = slab.key(bits % SOCKETS_MAX as u32)?;
+        let generation = (bits >> GENERATION_SHIFT) % GENERATIONS;
+        (key.generation % GENERATIONS == generation).then_some(key)
+    }
+
+    pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {
+        self.machines.push(Machine::new(name, addresses));
+        self.disks.push(disk::State::new());
+        (self.machines.len() - 1) as u32
+    }
+
+    pub(super) fn note(&mut self, machine: u32, what: What) {
+        self.trace.add(self.time.get(), machine, what);
+    }
+
+    /// Counts a fault that is done to a machine.
+    pub(super) fn fault(&mut self, machine: u32, kind: FaultKind) {
+        self.plan.count(kind);
+        self.note(machine, What::Fault(kind));
+    }
+
+    /// Whether a fault happens to a machine by chance.
+    pub(super) fn happens(&mut self, machine: u32, kind: FaultKind) -> bool {
+        let happens = self.plan.happens(kind);
+        if happens {
+            self.note(machine, What::Fault(kind));
+        }
+        happens
+    }
+
+    /// Has something happen after so long.
+    pub(super) fn after(&mut self, delay_ns: u64, event: Event) {
+        // What takes no time keeps its order.
+        let tie = if delay_ns == 0 { 0 } else { self.order.next() | 1 };
+        self.events.push(self.now_ns().saturating_add(delay_ns), tie, event);
+    }
+
+    /// Has all happen that is due.
+    pub(super) fn settle(&mut self) {
+        while self.happen_next() {}
+    }
+
+    /// Has the next thing happen that is due; says whether there was one.
+    pub(super) fn happen_next(&mut self) -> bool {
+        let Some(event) = self.events.pop_due(self.now_ns()) else { return false };
+        self.happened += 1;
+        self.happen(event);
+        true
+    }
+
+    /// Moves time on, unless it is that late already. Nothing may be passed over.
+    pub(super) fn advance(&mut self, to_ns: u64) {
+        if to_ns <= self.now_ns() {
+            return;
+        }
+        assert!(
+            self.events.next_at().is_none_or(|at_ns| at_ns >= to_ns),
+            "time passes over events"
+        );
+        self.time.set(to_ns);
+    }
+
+    /// Whether nothing passes from one machine to another now.
+    pub(super) fn is_cut(&self, from: u32, to: u32) -> bool {
+        let is_down = |machine: u32| !self.machines[machine as usize].is_up;
+        is_down(from) || is_down(to) || self.blocked.contains(&(from, to))
+    }
+
+    /// How long a message of so many bytes is on its way, in nanoseconds.
+    pub(super) fn latency_ns(&mut self, from: u32, to: u32, len: usize) -> u64 {
+        if from == to {
+            return 0;
+        }
+        let latency = self.links.get(&(from, to)).copied().unwrap_or(self.latency);
+        let transfer = match self.bandwidth {
+            Some(bandwidth) => (len as u64).saturating_mul(1_000_000_000) / bandwidth.max(1),
+            None => 0,
+        };
+        latency.draw(&mut self.latencies).saturating_add(transfer)
+    }
+
+    /// A loop was given a call for its pool.
+    pub(super) fn call_queued(&mut self, looper: Key, machine: u32) {
+        let (low, high) = CALL_NS;
+        let mut delay_ns = self.calls.between(low, high);
+        if self.happens(machine, FaultKind::SlowCall) {
+            let (low, high) = SLOW_CALL_NS;
+            delay_ns += self.plan.size(FaultKind::SlowCall, low, high);
+        }
+        self.after(delay_ns, Event::Call(looper));
+    }
+
+    /// A cancel of a loop's is to take effect late.
+    pub(super) fn cancel_late(&mut self, looper: Key) {
+        let (low, high) = LATE_CANCEL_NS;
+        let delay_ns = self.plan.size(FaultKind::LateCancel, low, high);
+        self.after(delay_ns, Event::Cancel(looper));
+    }
+
+    /// Brings chance into the order in which a loop hears news.
+    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let other = self.schedule.below(last as u64 + 1) as usize;
+            items.swap(last, other);
+        }
+    }
+}
+
+/// So many nanoseconds, as far as they can be counted: over 500 years.
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,475 @@
+//! The simulator: no system at all. Hosts with addresses, a network between them, time that passes
+//! only from one event to the next, and chance that comes from a seed.
+//!
+//! ```text
+//!   World ─ picks ─▶ a host's loop ─ poll ─▶ row.sim(place) ─▶ Kernel: sockets, machines
+//!     ▲                                                            │
+//!     └───────── news for loops ◀── what happens, by time ◀── events, faults
+//! ```
+//!
+//! To the loop it is one more driver: a row's `sim` cell tries a call, as on a driver of readiness, and
+//! waits until its handle is said to be ready. Who waits is kept here; what is ready is the kernel's.
+//!
+//! I1. One thread has all of a world. Only a loop's mailbox can be reached from another one.
+//! I2. A loop that a world drives never waits: the world moves time. One by itself moves time when it
+//!     waits.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::DirectAlignment;
+use crate::fs::AllTerms;
+use crate::mailbox::Wake;
+use crate::op::{Completion, Op};
+use crate::queue::Queue;
+
+mod code;
+mod disk;
+mod events;
+mod faults;
+mod kernel;
+mod net;
+mod place;
+mod random;
+mod slab;
+mod socket;
+mod trace;
+mod turn;
+mod world;
+
+use super::Interest;
+pub use disk::Disk;
+pub use faults::{FaultCounts, FaultKind, Faults};
+pub(crate) use kernel::is_simulated;
+use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
+pub use net::Latency;
+pub(crate) use net::SocketOptions;
+pub(crate) use place::{Place, Sender};
+use slab::Key;
+pub(crate) use socket::Socket;
+pub use world::{Host, Summary, World};
+
+/// How long a turn of a loop by itself takes that does not wait: so that one that never waits does not
+/// stop time.
+const TURN_NS: u64 = 10_000;
+
+thread_local! {
+    /// The world of loops that nobody put on a host: one for the thread.
+    static ALONE: std::cell::RefCell<std::rc::Weak<std::cell::RefCell<Kernel>>> =
+        const { std::cell::RefCell::new(std::rc::Weak::new()) };
+}
+
+/// Nothing wakes a simulated loop that sleeps: its mailbox is looked at. This says that there was a
+/// wake-up since.
+#[derive(Debug, Default)]
+pub(crate) struct Waker {
+    woken: AtomicBool,
+}
+
+impl Wake for Waker {
+    fn wake(&self) {
+        self.woken.store(true, Ordering::Release);
+    }
+}
+
+/// The driver of one loop.
+pub(crate) struct Sim {
+    kernel: SharedKernel,
+    machine: u32,
+    looper: Key,
+    /// Whether a world moves time, and not the loop.
+    is_driven: bool,
+    has_news: Rc<Cell<bool>>,
+    waker: Arc<Waker>,
+    /// Who waits, by handle and way.
+    waiting: Vec<[VecDeque<Op>; 2]>,
+    /// Operations whose call on the disk has its time, and which were told to make it.
+    landed: Vec<Op>,
+    /// Whose cancels are to take effect late.
+    late: VecDeque<(Op, u32)>,
+    calls: u64,
+}
+
+impl Sim {
+    /// The driver of a loop by itself, which moves its own time: on the one host of the thread's own
+    /// world, whose seed is in the environment variable `TIGEREYE_SEED`, or 0.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the variable has no number.
+    pub(crate) fn alone() -> io::Result<Sim> {
+        let seed = match std::env::var("TIGEREYE_SEED") {
+            Ok(text) => text.parse().map_err(|error| {
+                let message = format!("TIGEREYE_SEED is {text:?}: {error}");
+                io::Error::new(io::ErrorKind::InvalidInput, message)
+            })?,
+            Err(_) => 0,
+        };
+        let kernel = ALONE.with_borrow_mut(|alone| {
+            alone.upgrade().unwrap_or_else(|| {
+                let kernel = Kernel::new(seed);
+                kernel.borrow_mut().add_machine("localhost", Vec::new());
+                *alone = Rc::downgrade(&kernel);
+                kernel
+            })
+        });
+        Ok(Sim::on(kernel, 0, false))
+    }
+
+    fn on(kernel: SharedKernel, machine: u32, is_driven: bool) -> Sim {
+        let has_news = Rc::new(Cell::new(false));
+        let looper = Looper {
+            news: Vec::new(),
+            has_news: Rc::clone(&has_news),
+            calls_due: 0,
+            under_way: Vec::new(),
+            landed: Vec::new(),
+            cancels_due: 0,
+        };
+        let looper = kernel.borrow_mut().loopers.insert(looper);
+        let waker = Arc::new(Waker::default());
+        Sim {
+            kernel,
+            machine,
+            looper,
+            is_driven,
+            has_news,
+            waker,
+            waiting: Vec::new(),
+            landed: Vec::new(),
+            late: VecDeque::new(),
+            calls: 0,
+        }
+    }
+
+    pub(crate) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// The time of the world, in nanoseconds.
+    pub(crate) fn time(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.kernel.borrow().time)
+    }
+
+    /// Simulated calls made so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    pub(crate) fn place<'a>(
+        &'a mut self,
+        op: Op,
+        fd: RawFd,
+        handle: u32,
+        terms: &'a AllTerms,
+    ) -> Place<'a> {
+        Place { op, fd, handle, terms, sim: self }
+    }
+
+    /// Lets an operation wait until its handle is ready.
+    pub(crate) fn wait_for(&mut self, op: Op, fd: RawFd, handle: u32, interest: Interest) {
+        let at = handle as usize;
+        if at >= self.waiting.len() {
+            self.waiting.resize_with(at + 1, Default::default);
+        }
+        self.waiting[at][interest as usize].push_back(op);
+        let mut kernel = self.kernel.borrow_mut();
+        let Some(socket) = kernel.socket_of(fd) else { return };
+        if let Some(entry) = kernel.sockets.get(socket) {
+            entry.watch = Some((self.looper, handle));
+        }
+        let machine = self.machine;
+        if kernel.happens(machine, FaultKind::FalseWake) {
+            kernel.tell(socket, 1 << interest as u8);
+        }
+    }
+
+    /// Ends the wait of an operation; says whether it waited and does so no more.
+    pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
+        if let Some(at) = self.landed.iter().position(|&landed| landed == op) {
+            // Its completion is on its way, and will find that it was asked to end.
+            self.landed.swap_remove(at);
+            self.kernel.borrow_mut().write_is_over(self.machine, self.looper, op);
+            return false;
+        }
+        if self.kernel.borrow_mut().disk_cancel(self.machine, self.looper, op) {
+            return true;
+        }
+        let Some(ways) = self.waiting.get(handle as usize) else { return false };
+        let mut kernel = self.kernel.borrow_mut();
+        let waits = ways.iter().any(|way| way.contains(&op));
+        if waits && kernel.happens(self.machine, FaultKind::LateCancel) {
+            kernel.cancel_late(self.looper);
+            self.late.push_back((op, handle));
+            return false;
+        }
+        drop(kernel);
+        self.let_go(op, handle)
+    }
+
+    fn let_go(&mut self, op: Op, handle: u32) -> bool {
+        let Some(ways) = self.waiting.get_mut(handle as usize) else { return false };
+        ways.iter_mut().any(|way| {
+            let at = way.iter().position(|&waiting| waiting == op);
+            at.and_then(|at| way.remove(at)).is_some()
+        })
+    }
+
+    /// A handle is about to be closed or given away: nothing is pending on it.
+    pub(crate) fn forget(&mut self, fd: RawFd) {
+        let mut kernel = self.kernel.borrow_mut();
+        if let Some(socket) = kernel.socket_of(fd)
+            && let Some(entry) = kernel.sockets.get(socket)
+        {
+            (entry.watch, entry.news) = (None, 0);
+        }
+    }
+
+    /// Waits for news, and has those try again that they concern. A loop by itself moves time on until
+    /// something happens to it; where nothing can, it says so.
+    ///
+    /// # Errors
+    /// `Deadlock` where the wait would never end.
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        ready: &mut Queue<Completion>,
+    ) -> io::Result<()> {
+        let now_ns = self.kernel.borrow().now_ns();
+        let timeout_ns = timeout.map_or(u64::MAX, nanoseconds);
+        let deadline_ns = now_ns.saturating_add(timeout_ns);
+        if timeout_ns == 0 && !self.is_driven {
+            self.pass(now_ns + TURN_NS);
+        }
+        loop {
+            self.kernel.borrow_mut().settle();
+            let woken = self.waker.woken.swap(false, Ordering::Acquire);
+            if self.hear(ready, self.is_driven && timeout_ns > 0)
+                || woken
+                || timeout_ns == 0
+                || self.is_driven
+            {
+                return Ok(());
+            }
+            let mut kernel = self.kernel.borrow_mut();
+            match kernel.events.next_at() {
+                Some(at_ns) if at_ns <= deadline_ns => kernel.advance(at_ns),
+                _ if deadline_ns == u64::MAX => {
+                    let message = "nothing can happen to this loop any more: it waits for ever";
+                    return Err(io::Error::new(io::ErrorKind::Deadlock, message));
+                }
+                _ => {
+                    kernel.advance(deadline_ns);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, and all happen meanwhile.
+    fn pass(&mut self, until_ns: u64) {
+        let mut kernel = self.kernel.borrow_mut();
+        kernel.settle();
+        while let Some(at_ns) = kernel.events.next_at().filter(|&at_ns| at_ns <= until_ns) {
+            kernel.advance(at_ns);
+            kernel.settle();
+        }
+        kernel.advance(until_ns);
+    }
+
+    /// Takes the news up; says whether there are any.
+    fn hear(&mut self, ready: &mut Queue<Completion>, is_the_end: bool) -> bool {
+        let shared = Rc::clone(&self.kernel);
+        let mut kernel = shared.borrow_mut();
+        let kernel = &mut *kernel;
+        let Some(looper) = kernel.loopers.get(self.looper) else { return false };
+        let (has_calls, has_landed) = (looper.calls_due > 0, !looper.landed.is_empty());
+        looper.has_news.set(has_calls);
+        for op in looper.landed.drain(..) {
+            self.landed.push(op);
+            ready.push_back(Completion::try_again(op));
+        }
+        let mut cancels_due = std::mem::take(&mut looper.cancels_due);
+        let mut news = std::mem::take(&mut looper.news);
+        kernel.shuffle(&mut news);
+        let mut any = has_calls || has_landed;
+        for &index in &news {
+            let Some(socket) = kernel.sockets.key(index) else { continue };
+            let Some(entry) = kernel.sockets.get(socket) else { continue };
+            let Some((looper, handle)) = entry.watch else { continue };
+            if looper != self.looper {
+                continue;
+            }
+            let bits = std::mem::take(&mut entry.news);
+            let Some(ways) = self.waiting.get_mut(handle as usize) else { continue };
+            for (way, bit) in ways.iter_mut().zip([net::READABLE, net::WRITABLE]) {
+                while bits & bit != 0
+                    && let Some(op) = way.pop_front()
+                {
+                    ready.push_back(Completion::try_again(op));
+                    any = true;
+                }
+            }
+        }
+        news.clear();
+        // A wait that is driven and not over at once is that of the loop's end.
+        if is_the_end {
+            cancels_due = self.late.len();
+        }
+        if let Some(looper) = kernel.loopers.get(self.looper) {
+            looper.news = news;
+        }
+        for (op, handle) in self.late.drain(..cancels_due.min(self.late.len())).collect::<Vec<_>>()
+        {
+            if self.let_go(op, handle) {
+                ready.push_back(Completion::in_user_space(op, -crate::error::code::CANCELED));
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Says whether the driver has anything for its loop.
+    fn has_news(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.has_news)
+    }
+
+    /// The loop's pool was given a call: its time comes later.
+    pub(crate) fn call_queued(&mut self) {
+        self.kernel.borrow_mut().call_queued(self.looper, self.machine);
+    }
+
+    /// Whether the time of a call on the loop's pool has come.
+    pub(crate) fn take_due_call(&mut self) -> bool {
+        let mut kernel = self.kernel.borrow_mut();
+        let Some(looper) = kernel.loopers.get(self.looper) else { return false };
+        let is_due = looper.calls_due > 0;
+        looper.calls_due -= u32::from(is_due);
+        let has_calls = looper.calls_due > 0 || !looper.landed.is_empty();
+        looper.has_news.set(has_calls || !looper.news.is_empty());
+        is_due
+    }
+
+    /// A listener at an address of this host's.
+    ///
+    /// # Errors
+    /// What bind(2) says.
+    pub(crate) fn listen(
+        &self,
+        address: SocketAddr,
+        backlog: usize,
+        options: SocketOptions,
+    ) -> io::Result<RawFd> {
+        self.make(net::Kind::Idle, address, options, |kernel, socket| {
+            kernel.bind(socket, address)?;
+            kernel.listen(socket, backlog)
+        })
+    }
+
+    /// A socket that is to be connected to `peer`, from `local` if that is given.
+    ///
+    /// # Errors
+    /// What bind(2) says.
+    pub(crate) fn stream(
+        &self,
+        peer: SocketAddr,
+        local: Option<SocketAddr>,
+        options: SocketOptions,
+    ) -> io::Result<RawFd> {
+        if self.kernel.borrow_mut().happens(self.machine, FaultKind::NoSocket) {
+            return Err(io::Error::from_raw_os_error(code::EMFILE));
+        }
+        self.make(net::Kind::Idle, peer, options, |kernel, socket| {
+            local.map_or(Ok(()), |local| kernel.bind(socket, local))
+        })
+    }
+
+    /// A socket of datagrams.
+    ///
+    /// # Errors
+    /// What bind(2) says.
+    pub(crate) fn datagrams(
+        &self,
+        address: SocketAddr,
+        options: SocketOptions,
+    ) -> io::Result<RawFd> {
+        let kind = net::Kind::Datagrams(net::udp::Datagrams::new());
+        self.make(kind, address, options, |kernel, socket| kernel.bind(socket, address))
+    }
+
+    fn make(
+        &self,
+        kind: net::Kind,
+        family_of: SocketAddr,
+        options: SocketOptions,
+        finish: impl FnOnce(&mut Kernel, Key) -> code::Answer<()>,
+    ) -> io::Result<RawFd> {
+        let mut kernel = self.kernel.borrow_mut();
+        let made = kernel.open(self.machine, kind, options, family_of.is_ipv6());
+        let socket = made.map_err(io::Error::from_raw_os_error)?;
+        match finish(&mut kernel, socket) {
+            Ok(()) => Ok(kernel.fd(socket)),
+            Err(error) => {
+                kernel.close(socket);
+                Err(io::Error::from_raw_os_error(error))
+            }
+        }
+    }
+
+    /// The addresses of `"name:port"`: of a host in this world, of this host itself (`localhost`), or
+    /// one in figures.
+    ///
+    /// # Errors
+    /// `InvalidInput` where there is no port.
+    pub(crate) fn resolve(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        let parts = host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+        let Some((name, port)) = parts else {
+            let message = format!("{host:?} is not a name and a port");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        };
+        let kernel = self.kernel.borrow();
+        let found = kernel.machines.iter().find(|machine| machine.name == name);
+        let figures = name.trim_start_matches('[').trim_end_matches(']');
+        let addresses = match found {
+            _ if name == "localhost" => vec![Ipv4Addr::LOCALHOST.into()],
+            Some(machine) => machine.addresses.clone(),
+            None => figures.parse().into_iter().collect(),
+        };
+        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        let mut kernel = self.kernel.borrow_mut();
+        kernel.disk_forget(self.machine, self.looper);
+        kernel.loopers.remove(self.looper);
+    }
+}
+
+/// What direct transfers of a simulated descriptor are aligned to, where it has them; nothing where it
+/// is none of a simulated machine's.
+pub(crate) fn direct_alignment(fd: RawFd) -> Option<Option<DirectAlignment>> {
+    if !is_simulated(fd) {
+        return None;
+    }
+    let (kernel, file) = kernel::find_file(fd)?;
+    let machine = kernel.borrow_mut().files.get(file)?.machine;
+    let metadata = kernel.borrow_mut().disk_call(machine).stat(file).ok()?;
+    Some(metadata.direct_alignment)
+}
+
+/// Closes a simulated descriptor.
+pub(crate) fn close(fd: RawFd) {
+    if let Some((kernel, socket)) = kernel::find(fd) {
+        kernel.borrow_mut().close(socket);
+    } else if let Some((kernel, file)) = kernel::find_file(fd) {
+        kernel.borrow_mut().close_file(file);
+    }
+}

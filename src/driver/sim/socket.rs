@@ -1,0 +1,85 @@
+//! A simulated socket, for calls that are made at once and are no operations.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use super::code::{self, Answer};
+use super::kernel::{self, Kernel, SharedKernel, nanoseconds};
+use super::net::SocketOptions;
+use super::slab::Key;
+
+pub(crate) struct Socket {
+    kernel: SharedKernel,
+    key: Key,
+}
+
+impl Socket {
+    /// The socket with this descriptor, if it is a simulated one.
+    pub(crate) fn of(fd: RawFd) -> Option<Socket> {
+        kernel::find(fd).map(|(kernel, key)| Socket { kernel, key })
+    }
+
+    fn call<T>(&self, call: impl FnOnce(&mut Kernel, Key) -> Answer<T>) -> io::Result<T> {
+        let mut kernel = self.kernel.borrow_mut();
+        kernel.settle();
+        call(&mut kernel, self.key).map_err(io::Error::from_raw_os_error)
+    }
+
+    fn set(&self, set: impl FnOnce(&mut SocketOptions)) -> io::Result<()> {
+        self.call(|kernel, socket| {
+            let entry = kernel.sockets.get(socket).ok_or(code::EBADF)?;
+            set(&mut entry.options);
+            kernel.set_buffers(socket);
+            Ok(())
+        })
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.call(|kernel, socket| Ok(kernel.sockets.get(socket).ok_or(code::EBADF)?.local))
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.call(Kernel::peer_of)
+    }
+
+    /// What it takes at once.
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.call(|kernel, socket| match kernel.has_datagrams(socket) {
+            true => kernel.send_datagram(socket, None, bytes),
+            false => kernel.send_bytes(socket, bytes),
+        })
+    }
+
+    /// Gives a socket of datagrams a peer, or none.
+    pub(crate) fn connect(&self, peer: Option<SocketAddr>) -> io::Result<()> {
+        self.call(|kernel, socket| kernel.connect_datagrams(socket, peer))
+    }
+
+    pub(crate) fn shut_down(&self, how: Shutdown) -> io::Result<()> {
+        self.call(|kernel, socket| kernel.shut_down(socket, how))
+    }
+
+    pub(crate) fn has_datagrams(&self) -> bool {
+        self.kernel.borrow_mut().has_datagrams(self.key)
+    }
+
+    /// As `SO_LINGER` has it: after no time at all, a close resets the connection.
+    pub(crate) fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.set(|options| options.resets = linger == Some(Duration::ZERO))
+    }
+
+    pub(crate) fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout_ns = timeout.filter(|timeout| !timeout.is_zero()).map(nanoseconds);
+        self.set(|options| options.user_timeout_ns = timeout_ns)
+    }
+
+    pub(crate) fn set_recv_buffer(&self, bytes: usize) -> io::Result<()> {
+        self.set(|options| options.recv_buffer = Some(bytes))
+    }
+
+    pub(crate) fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
+        self.set(|options| options.send_buffer = Some(bytes))
+    }
+}

@@ -1,0 +1,252 @@
+//! The other end of a connection: a socket of the standard library on a real system, which is another
+//! implementation and so a witness; in the simulator a stream of a second loop.
+//!
+//! A simulated world has one thread: what a test does with a peer on another one is in `real.rs`.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use tigereye::{DriverKind, Io, ListenOptions, TcpListener, TcpStream};
+
+#[path = "peer_tasks.rs"]
+mod tasks;
+#[path = "udp_peer.rs"]
+mod udp;
+
+pub(crate) use tasks::run_beside_peers;
+pub(crate) use udp::UdpPeer;
+
+/// Longer than a peer waits for anything.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whether the tests run on the simulator.
+pub(crate) fn is_simulated() -> bool {
+    std::env::var("TIGEREYE_DRIVER").is_ok_and(|name| name == "sim")
+}
+
+/// The time now: by another clock than the loop's, where there is one.
+pub(crate) fn now(io: &Io) -> Instant {
+    if is_simulated() { io.now() } else { Instant::now() }
+}
+
+/// Connects to a listener until its backlog is full; the connections last as long as what is returned.
+pub(crate) fn fill_backlog(address: SocketAddr) -> Box<dyn Any> {
+    const ENOUGH: usize = 8;
+    const NO_ANSWER: Duration = Duration::from_millis(300);
+    if is_simulated() {
+        let io = simulated_io();
+        for _ in 0..ENOUGH {
+            io.connect((), address, |(), io, stream| {
+                io.timeout(stream, Duration::MAX, |_stream, _io, _result| {});
+            });
+        }
+        io.poll().unwrap();
+        return Box::new(io);
+    }
+    // One after another: the system answers each before the next asks, until there is no room.
+    let connect = || std::net::TcpStream::connect_timeout(&address, NO_ANSWER).ok();
+    Box::new(std::iter::from_fn(connect).collect::<Vec<_>>())
+}
+
+#[derive(Debug)]
+pub(crate) enum Peer {
+    Real(std::net::TcpStream),
+    Simulated(Simulated),
+}
+
+/// As [`Read::read`], again where it was interrupted.
+fn read_patiently(stream: &mut std::net::TcpStream, room: &mut [u8]) -> usize {
+    crate::patient::read_some(stream, room).unwrap()
+}
+
+#[derive(Debug)]
+pub(crate) struct Simulated {
+    stream: Rc<TcpStream>,
+    io: Rc<Io>,
+}
+
+#[derive(Debug)]
+pub(crate) enum PeerListener {
+    Real(std::net::TcpListener),
+    Simulated(Rc<TcpListener>, Rc<Io>),
+}
+
+fn simulated_io() -> Rc<Io> {
+    let io = Rc::new(Io::builder().driver(DriverKind::Sim).build().unwrap());
+    tasks::enlist(&io);
+    io
+}
+
+/// Where a callback puts its result.
+type Place<T> = Rc<RefCell<Option<T>>>;
+
+/// Runs a peer's loop until a callback has put its result, or for too long.
+fn wait<T>(io: &Io, place: &Place<io::Result<T>>) -> io::Result<T> {
+    io.run_for(PATIENCE).unwrap();
+    let result = place.take();
+    result.unwrap_or_else(|| {
+        io.cancel_all();
+        io.poll().unwrap();
+        Err(io::ErrorKind::TimedOut.into())
+    })
+}
+
+impl PeerListener {
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<PeerListener> {
+        PeerListener::bind_with(address, &ListenOptions::new())
+    }
+
+    fn bind_with(address: SocketAddr, options: &ListenOptions) -> io::Result<PeerListener> {
+        if !is_simulated() {
+            return std::net::TcpListener::bind(address).map(PeerListener::Real);
+        }
+        let io = simulated_io();
+        let listener = Rc::new(TcpListener::bind_with(&io, address, options)?);
+        Ok(PeerListener::Simulated(listener, io))
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            PeerListener::Real(listener) => listener.local_addr(),
+            PeerListener::Simulated(listener, _) => listener.local_addr(),
+        }
+    }
+
+    pub(crate) fn accept(&self) -> io::Result<(Peer, SocketAddr)> {
+        match self {
+            PeerListener::Real(listener) => {
+                let (stream, address) = listener.accept()?;
+                Ok((Peer::Real(stream), address))
+            }
+            PeerListener::Simulated(listener, io) => {
+                let place = Place::default();
+                let put = Rc::clone(&place);
+                io.accept(Rc::clone(listener), move |_listener, _io, result| {
+                    put.replace(Some(result));
+                });
+                let (stream, address) = wait(io, &place)?;
+                let (stream, io) = (Rc::new(stream), Rc::clone(io));
+                Ok((Peer::Simulated(Simulated { stream, io }), address))
+            }
+        }
+    }
+}
+
+impl Peer {
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<Peer> {
+        if !is_simulated() {
+            return std::net::TcpStream::connect(address).map(Peer::Real);
+        }
+        let (io, place) = (simulated_io(), Place::default());
+        io.connect(Rc::clone(&place), address, |place, _io, result| {
+            place.replace(Some(result));
+        });
+        let stream = Rc::new(wait(&io, &place)?);
+        Ok(Peer::Simulated(Simulated { stream, io }))
+    }
+
+    /// A connection of a loop's to a simulated peer, whose end has such a buffer.
+    pub(crate) fn simulated_pair(io: &Io, recv_buffer: Option<usize>) -> (TcpStream, Peer) {
+        let mut options = ListenOptions::new();
+        if let Some(bytes) = recv_buffer {
+            options = options.recv_buffer(bytes);
+        }
+        let listener = PeerListener::bind_with(crate::any(), &options).unwrap();
+        let place: Place<TcpStream> = Place::default();
+        io.connect(Rc::clone(&place), listener.local_addr().unwrap(), |place, _io, result| {
+            place.replace(Some(result.unwrap()));
+        });
+        // Over the loopback it takes no time.
+        while place.borrow().is_none() {
+            io.poll().unwrap();
+        }
+        (place.take().unwrap(), listener.accept().unwrap().0)
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Peer::Real(stream) => stream.local_addr(),
+            Peer::Simulated(Simulated { stream, .. }) => stream.local_addr(),
+        }
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Peer::Real(stream) => stream.peer_addr(),
+            Peer::Simulated(Simulated { stream, .. }) => stream.peer_addr(),
+        }
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match self {
+            Peer::Real(stream) => stream.shutdown(how),
+            Peer::Simulated(Simulated { stream, io }) => {
+                let place = Place::default();
+                let put = Rc::clone(&place);
+                io.shutdown(Rc::clone(stream), how, move |_stream, _io, result| {
+                    put.replace(Some(result));
+                });
+                wait(io, &place)
+            }
+        }
+    }
+
+    /// As `SO_LINGER` has it.
+    pub(crate) fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        match self {
+            Peer::Real(stream) => SockRef::from(stream).set_linger(linger),
+            Peer::Simulated(Simulated { stream, .. }) => stream.set_linger(linger),
+        }
+    }
+}
+
+impl From<std::net::TcpStream> for Peer {
+    fn from(stream: std::net::TcpStream) -> Peer {
+        Peer::Real(stream)
+    }
+}
+
+impl Read for Peer {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Peer::Real(stream) => stream.read(buf),
+            Peer::Simulated(_) if buf.is_empty() => Ok(0),
+            Peer::Simulated(Simulated { stream, io }) => {
+                let place = Place::default();
+                let put = Rc::clone(&place);
+                let room = vec![0; buf.len()].into_boxed_slice();
+                io.recv(Rc::clone(stream), room, move |_stream, _io, room, result| {
+                    put.replace(Some(result.map(|count| (count, room))));
+                });
+                let (count, room) = wait(io, &place)?;
+                buf[..count].copy_from_slice(&room[..count]);
+                Ok(count)
+            }
+        }
+    }
+}
+
+impl Write for Peer {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Peer::Real(stream) => stream.write(buf),
+            Peer::Simulated(Simulated { stream, io }) => {
+                let place = Place::default();
+                let put = Rc::clone(&place);
+                io.send(Rc::clone(stream), buf.to_vec(), move |_stream, _io, _buf, result| {
+                    put.replace(Some(result));
+                });
+                wait(io, &place)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
