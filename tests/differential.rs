@@ -4,12 +4,16 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+#[path = "common/random.rs"]
+mod random;
+
 use std::cell::RefCell;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use random::Random;
 use tigereye::{Builder, DriverKind, Io, Op, TcpListener, TcpStream};
 
 /// Steps of a sequence.
@@ -24,19 +28,6 @@ const HANG: Duration = Duration::from_secs(20);
 
 /// What callbacks saw in a step, in any order.
 type Log = Rc<RefCell<Vec<String>>>;
-
-/// A small seeded generator (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
 
 /// A stream, and the last operation on it.
 struct End {

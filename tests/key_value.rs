@@ -8,6 +8,8 @@
 #[path = "common/example.rs"]
 #[allow(dead_code, reason = "other tests use more of it")]
 mod example;
+#[path = "common/random.rs"]
+mod random;
 #[path = "common/scratch.rs"]
 mod scratch;
 
@@ -18,25 +20,13 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::SystemTime;
 
+use random::Random;
 use scratch::Scratch;
 
 const KEYS: u64 = 40;
 const MEBIBYTES: &str = "4";
 /// A log that is fuller than this is given up, for one that has room.
 const FULL: usize = 3 << 20;
-
-/// A small seeded generator (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
 
 fn variable(name: &str) -> Option<u64> {
     Some(std::env::var(name).ok()?.parse().expect("a number"))

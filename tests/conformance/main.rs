@@ -37,6 +37,8 @@ mod patient;
 mod peer;
 mod pressure;
 mod races;
+#[path = "../common/random.rs"]
+mod random;
 mod real;
 #[cfg(unix)]
 mod registered_memory;
@@ -71,6 +73,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use peer::{Peer, is_simulated};
+use random::Random;
 use tigereye::{AsSource, Io, Source, TcpStream};
 
 /// The system's codes that tests compare with.
@@ -251,18 +254,5 @@ impl<S> Drop for Counted<S> {
 impl<S: AsSource> AsSource for Counted<S> {
     fn as_source(&self) -> &Source {
         self.inner.as_source()
-    }
-}
-
-/// A small seeded generator (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
     }
 }

@@ -7,12 +7,15 @@
 mod agreement;
 mod faults;
 mod power;
+#[path = "../common/random.rs"]
+mod random;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use random::Random;
 use tigereye::sim::{Host, World};
 use tigereye::{File, Io, Op, OpenOptions};
 
@@ -96,17 +99,4 @@ fn sync_names(world: &mut World, host: Host, path: &str) {
         io.sync(directory.unwrap(), move |_directory, io, result| put(place, io, result))
     })
     .unwrap();
-}
-
-/// A small seeded generator (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
 }
