@@ -97,6 +97,8 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("key_value", "starts an example, which is not put into the machine"),
     ("chat", "starts an example, which is not in the machine"),
     ("tcp_proxy", "starts an example, which is not in the machine"),
+    ("simulator", "asks the kernel for nothing"),
+    ("simulator_disk", "asks the kernel for little, and takes minutes"),
 ];
 
 /// Programs whose time is that of a hundred thousand messages between two threads: they run on one
