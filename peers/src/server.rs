@@ -110,6 +110,20 @@ impl Server {
         Ok(Self { mode, size, contents, listener, socket, signal })
     }
 
+    /// As [`start`](Server::start), for a library whose server has no files: it takes `--buffer` and no
+    /// further flag, and ends by [`end_on_signal`](Server::end_on_signal). With the buffers' size.
+    pub fn of_library(library: &str) -> io::Result<(Self, usize)> {
+        let mut args = Args::from_env();
+        let server = Self::start(&mut args)?;
+        if server.mode == Mode::File {
+            fail(&format!("--mode file: {library}'s server has none"));
+        }
+        let size = server.buffer(&mut args);
+        args.finish();
+        server.end_on_signal()?;
+        Ok((server, size))
+    }
+
     /// Reads `--buffer`: bytes that one receive takes at most. Large messages gather, and are best
     /// taken together.
     pub fn buffer(&self, args: &mut Args) -> usize {

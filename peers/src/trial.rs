@@ -89,6 +89,20 @@ pub fn waits(program: &str, flags: &[&str]) {
     serve(program, flags, "echo", 64, unread);
 }
 
+/// Tries the server of a library, which serves all but files.
+pub fn library_answers(program: &str) {
+    answers(program, &[]);
+    waits(program, &[]);
+}
+
+/// Has the server of a library refuse what it does not understand, and files.
+pub fn library_refuses(program: &str, library: &str) {
+    refuses(program, &["--mode", "gopher"], "--mode gopher: echo, http, file, udp or accept");
+    let said = format!("--mode file: {library}'s server has none");
+    refuses(program, &["--mode", "file", "--file", "Cargo.toml"], &said);
+    refuses(program, &["--frills", "1"], "--frills is not known");
+}
+
 /// Has a server refuse a command line, with status 2 and a message in which `said` is found.
 pub fn refuses(program: &str, flags: &[&str], said: &str) {
     let output = Command::new(program).args(flags).stdin(Stdio::null()).output();

@@ -12,7 +12,6 @@ use compio::runtime::{Runtime, RuntimeBuilder};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use tigereye_peers::args::{Args, fail};
 use tigereye_peers::buffer::Buffer;
 use tigereye_peers::server::{DATAGRAM_MAX, Mode, Server};
 use tigereye_peers::service::{Page, Service};
@@ -97,14 +96,7 @@ fn runtime() -> io::Result<Runtime> {
 }
 
 fn main() -> io::Result<()> {
-    let mut args = Args::from_env();
-    let server = Server::start(&mut args)?;
-    if server.mode == Mode::File {
-        fail("--mode file: compio's server has none");
-    }
-    let size = server.buffer(&mut args);
-    args.finish();
-    server.end_on_signal()?;
+    let (server, size) = Server::of_library("compio")?;
     let runtime = runtime()?;
     server.announce()?;
     runtime.block_on(serve(server, size))

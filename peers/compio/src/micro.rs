@@ -4,9 +4,8 @@ use compio::driver::ProactorBuilder;
 use compio::runtime::{Runtime, RuntimeBuilder};
 use flume::unbounded;
 use std::io;
-use tigereye_peers::args::Args;
-use tigereye_peers::micro::wakes::{self, Question, Senders};
-use tigereye_peers::micro::{Amounts, in_tasks};
+use tigereye_peers::micro::in_tasks;
+use tigereye_peers::micro::wakes::{self, Question};
 
 const BY: &str = "compio";
 
@@ -33,23 +32,14 @@ async fn timers(count: u64) -> io::Result<()> {
 fn round_trips(senders: usize, each: u64) -> io::Result<()> {
     let (post, asked) = unbounded::<Question>();
     let runtime = runtime()?;
-    let senders = Senders::start(senders, each, move |question| {
+    let ask = move |question| {
         post.send(question).expect("the loop receives until all is answered");
-    })?;
-    runtime.block_on(async {
-        for _ in 0..senders.total() {
-            if let Ok(question) = asked.recv_async().await {
-                question.answer();
-            }
-        }
-    });
-    senders.report(BY)
+    };
+    wakes::round_trips(BY, senders, each, ask, |total| {
+        runtime.block_on(wakes::answer_all(total, async || asked.recv_async().await.ok()));
+    })
 }
 
 fn main() -> io::Result<()> {
-    let mut args = Args::from_env();
-    let amounts = Amounts::from_args(&mut args);
-    args.finish();
-    runtime()?.block_on(timers(amounts.timers))?;
-    wakes::each_count(amounts.wakes, round_trips)
+    in_tasks::measure(|count| runtime()?.block_on(timers(count)), round_trips)
 }

@@ -12,7 +12,6 @@ use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use tigereye_peers::args::{Args, fail};
 use tigereye_peers::buffer::Buffer;
 use tigereye_peers::server::{DATAGRAM_MAX, Mode, Server, announce};
 use tigereye_peers::service::{Page, Service};
@@ -90,14 +89,7 @@ async fn serve(mode: Mode, addr: SocketAddr, size: usize) -> io::Result<()> {
 }
 
 fn main() -> io::Result<()> {
-    let mut args = Args::from_env();
-    let server = Server::start(&mut args)?;
-    if server.mode == Mode::File {
-        fail("--mode file: glommio's server has none");
-    }
-    let size = server.buffer(&mut args);
-    args.finish();
-    server.end_on_signal()?;
+    let (server, size) = Server::of_library("glommio")?;
     let executor = LocalExecutorBuilder::new(Placement::Unbound).ring_depth(ENTRIES).make()?;
     let (mode, addr) = (server.mode, server.addr()?);
     // glommio takes an address, and no socket that is there already without unsafe code.

@@ -4,9 +4,8 @@ use flume::unbounded;
 use glommio::timer::sleep;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, spawn_local};
 use std::io;
-use tigereye_peers::args::Args;
-use tigereye_peers::micro::wakes::{self, Question, Senders};
-use tigereye_peers::micro::{Amounts, in_tasks};
+use tigereye_peers::micro::in_tasks;
+use tigereye_peers::micro::wakes::{self, Question};
 
 const BY: &str = "glommio";
 
@@ -31,23 +30,14 @@ async fn timers(count: u64) -> io::Result<()> {
 fn round_trips(senders: usize, each: u64) -> io::Result<()> {
     let (post, asked) = unbounded::<Question>();
     let executor = executor()?;
-    let senders = Senders::start(senders, each, move |question| {
+    let ask = move |question| {
         post.send(question).expect("the loop receives until all is answered");
-    })?;
-    executor.run(async {
-        for _ in 0..senders.total() {
-            if let Ok(question) = asked.recv_async().await {
-                question.answer();
-            }
-        }
-    });
-    senders.report(BY)
+    };
+    wakes::round_trips(BY, senders, each, ask, |total| {
+        executor.run(wakes::answer_all(total, async || asked.recv_async().await.ok()));
+    })
 }
 
 fn main() -> io::Result<()> {
-    let mut args = Args::from_env();
-    let amounts = Amounts::from_args(&mut args);
-    args.finish();
-    executor()?.run(timers(amounts.timers))?;
-    wakes::each_count(amounts.wakes, round_trips)
+    in_tasks::measure(|count| executor()?.run(timers(count)), round_trips)
 }

@@ -1,22 +1,15 @@
 //! glommio's server answers rightly and refuses what it does not understand.
 
-use tigereye_peers::trial::{answers, refuses, waits};
+use tigereye_peers::trial::{library_answers, library_refuses};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_peer_glommio");
 
 #[test]
 fn answers_and_waits() {
-    answers(SERVER, &[]);
-    waits(SERVER, &[]);
+    library_answers(SERVER);
 }
 
 #[test]
 fn wrong_arguments_are_refused() {
-    refuses(SERVER, &["--mode", "gopher"], "--mode gopher: echo, http, file, udp or accept");
-    refuses(
-        SERVER,
-        &["--mode", "file", "--file", "Cargo.toml"],
-        "--mode file: glommio's server has none",
-    );
-    refuses(SERVER, &["--frills", "1"], "--frills is not known");
+    library_refuses(SERVER, "glommio");
 }

@@ -12,7 +12,6 @@ use monoio::{IoUringDriver, Runtime, RuntimeBuilder};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use tigereye_peers::args::{Args, fail};
 use tigereye_peers::buffer::Buffer;
 use tigereye_peers::server::{DATAGRAM_MAX, Mode, Server};
 use tigereye_peers::service::{Page, Service};
@@ -96,14 +95,7 @@ fn runtime() -> io::Result<Runtime<IoUringDriver>> {
 }
 
 fn main() -> io::Result<()> {
-    let mut args = Args::from_env();
-    let server = Server::start(&mut args)?;
-    if server.mode == Mode::File {
-        fail("--mode file: monoio's server has none");
-    }
-    let size = server.buffer(&mut args);
-    args.finish();
-    server.end_on_signal()?;
+    let (server, size) = Server::of_library("monoio")?;
     let mut runtime = runtime()?;
     server.announce()?;
     runtime.block_on(serve(server, size))

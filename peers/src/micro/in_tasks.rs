@@ -4,7 +4,8 @@
 //! The program spawns the tasks, because only it knows what kind of future its library takes. Each
 //! says when it has [`begun`] and when its timer has [`fired`]; both are counted by one thread.
 
-use super::{DELAY_MAX, FAR, TIMER_CANCELLED, TIMER_FIRED, cpu_ns, delays, report};
+use super::{Amounts, DELAY_MAX, FAR, TIMER_CANCELLED, TIMER_FIRED, cpu_ns, delays, report, wakes};
+use crate::args::Args;
 use crate::sys::process::thread_cpu_ns;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -95,4 +96,16 @@ pub fn cancel<F: Future>(by: &str, timers: u64, sleep: impl Fn(Duration) -> F) -
     })?;
     report(TIMER_CANCELLED, by, ns);
     Ok(())
+}
+
+/// The program of such a library: its timers, and its round trips with each number of threads.
+pub fn measure(
+    timers: impl FnOnce(u64) -> io::Result<()>,
+    round_trips: impl FnMut(usize, u64) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut args = Args::from_env();
+    let amounts = Amounts::from_args(&mut args);
+    args.finish();
+    timers(amounts.timers)?;
+    wakes::each_count(amounts.wakes, round_trips)
 }

@@ -99,6 +99,28 @@ impl Senders {
     }
 }
 
+/// Has `senders` threads ask by `post`, and `answer` answer all of so many questions; reports it.
+pub fn round_trips(
+    by: &str,
+    senders: usize,
+    each: u64,
+    post: impl Fn(Question) + Clone + Send + 'static,
+    answer: impl FnOnce(u64),
+) -> io::Result<()> {
+    let senders = Senders::start(senders, each, post)?;
+    answer(senders.total());
+    senders.report(by)
+}
+
+/// Answers so many questions, in a task that waits for `next`.
+pub async fn answer_all(total: u64, mut next: impl AsyncFnMut() -> Option<Question>) {
+    for _ in 0..total {
+        if let Some(question) = next().await {
+            question.answer();
+        }
+    }
+}
+
 /// With each number of threads that there is to be: `serve` answers so many questions of the
 /// threads that it starts.
 pub fn each_count(

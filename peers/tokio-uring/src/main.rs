@@ -7,7 +7,6 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use tigereye_peers::args::{Args, fail};
 use tigereye_peers::buffer::Buffer;
 use tigereye_peers::server::{DATAGRAM_MAX, Mode, Server};
 use tigereye_peers::service::{Page, Service};
@@ -91,14 +90,7 @@ async fn serve(server: Server, size: usize) -> io::Result<()> {
 }
 
 fn main() -> io::Result<()> {
-    let mut args = Args::from_env();
-    let server = Server::start(&mut args)?;
-    if server.mode == Mode::File {
-        fail("--mode file: tokio-uring's server has none");
-    }
-    let size = server.buffer(&mut args);
-    args.finish();
-    server.end_on_signal()?;
+    let (server, size) = Server::of_library("tokio-uring")?;
     server.announce()?;
     let mut ring = tokio_uring::uring_builder();
     ring.setup_single_issuer().setup_coop_taskrun();

@@ -2,9 +2,8 @@
 //! tokio's, beside its ring; `micro` says what they are.
 
 use std::io;
-use tigereye_peers::args::Args;
-use tigereye_peers::micro::wakes::{self, Question, Senders};
-use tigereye_peers::micro::{Amounts, in_tasks};
+use tigereye_peers::micro::in_tasks;
+use tigereye_peers::micro::wakes::{self, Question};
 use tokio::sync::mpsc::unbounded_channel;
 
 const BY: &str = "tokio-uring";
@@ -23,23 +22,14 @@ async fn timers(count: u64) -> io::Result<()> {
 
 fn round_trips(senders: usize, each: u64) -> io::Result<()> {
     let (post, mut asked) = unbounded_channel::<Question>();
-    let senders = Senders::start(senders, each, move |question| {
+    let ask = move |question| {
         post.send(question).expect("the loop receives until all is answered");
-    })?;
-    tokio_uring::start(async {
-        for _ in 0..senders.total() {
-            if let Some(question) = asked.recv().await {
-                question.answer();
-            }
-        }
-    });
-    senders.report(BY)
+    };
+    wakes::round_trips(BY, senders, each, ask, |total| {
+        tokio_uring::start(wakes::answer_all(total, async || asked.recv().await));
+    })
 }
 
 fn main() -> io::Result<()> {
-    let mut args = Args::from_env();
-    let amounts = Amounts::from_args(&mut args);
-    args.finish();
-    tokio_uring::start(timers(amounts.timers))?;
-    wakes::each_count(amounts.wakes, round_trips)
+    in_tasks::measure(|count| tokio_uring::start(timers(count)), round_trips)
 }
