@@ -7,6 +7,8 @@ use socket2::SockAddr;
 
 #[cfg(unix)]
 use super::{UnixAddress, system};
+#[cfg(unix)]
+use crate::driver::sim;
 use crate::raw::RawFd;
 use crate::{IoBuf, PoolBuf};
 
@@ -49,7 +51,7 @@ impl Address for UnixAddress {
     }
 
     fn has_ended(fd: RawFd) -> bool {
-        system::nobody_is_the_end(fd)
+        sim::is_simulated(fd) || system::nobody_is_the_end(fd)
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use socket2::{SockAddr, SockRef, Socket, Type};
 
+#[cfg(unix)]
+use super::UnixAddress;
 use super::stream::{borrow, not_open};
 use super::{Borrowed, Keepalive, system};
 #[cfg(unix)]
@@ -61,16 +63,26 @@ impl Immediate {
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        either!(self, socket => internet(&socket.local_addr()?), socket => socket.local_addr())
+        internet(&self.name()?)
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        either!(self, socket => internet(&socket.peer_addr()?), socket => socket.peer_addr())
+        internet(&self.peer_name()?)
+    }
+
+    /// Its address, of whatever kind.
+    pub(crate) fn name(&self) -> io::Result<SockAddr> {
+        either!(self, socket => socket.local_addr(), socket => socket.name())
+    }
+
+    /// Its peer's.
+    pub(crate) fn peer_name(&self) -> io::Result<SockAddr> {
+        either!(self, socket => socket.peer_addr(), socket => socket.peer_name())
     }
 
     /// Whether it has a peer, of whatever kind.
     pub(crate) fn has_peer(&self) -> bool {
-        either!(self, socket => socket.peer_addr().is_ok(), socket => socket.peer_addr().is_ok())
+        self.peer_name().is_ok()
     }
 
     /// Whether it is a socket of datagrams whose address `is_fit` takes.
@@ -78,7 +90,7 @@ impl Immediate {
         either!(self, socket => {
             Ok(socket.r#type()? == Type::DGRAM && is_fit(&socket.local_addr()?))
         }, socket => {
-            Ok(socket.has_datagrams() && is_fit(&socket.local_addr()?.into()))
+            Ok(socket.has_datagrams() && is_fit(&socket.name()?))
         })
     }
 
@@ -93,6 +105,21 @@ impl Immediate {
             socket.connect(&SockAddr::from(peer))?;
             system::report_errors(socket, true)
         }, socket => socket.connect(Some(peer)))
+    }
+
+    /// Gives a Unix socket of datagrams a peer.
+    #[cfg(unix)]
+    pub(crate) fn connect_unix(&self, peer: &UnixAddress) -> io::Result<()> {
+        either!(self, socket => socket.connect(&peer.0), socket => socket.connect_unix(peer))
+    }
+
+    /// Who is at the other end of a Unix socket: user, group, and process. On a simulated host all is
+    /// root's, and processes have no numbers.
+    #[cfg(unix)]
+    pub(crate) fn peer_credentials(&self) -> io::Result<(u32, u32, Option<u32>)> {
+        either!(self, socket => system::peer_credentials(socket), socket => {
+            socket.peer_name().map(|_name| (0, 0, None))
+        })
     }
 
     /// Takes the peer from a socket of datagrams.

@@ -39,12 +39,16 @@ pub use descriptor::{Descriptor, stderr, stdin, stdout};
 #[cfg(unix)]
 pub use descriptors::Delivery;
 pub(crate) use immediate::Immediate;
+#[cfg(unix)]
+pub(crate) use immediate::immediate;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions, UdpOptions};
 pub use stream::TcpStream;
 #[cfg(unix)]
 pub(crate) use stream::adopt;
-pub(crate) use stream::{Borrowed, Stream, borrow, into_owned, socket};
+#[cfg(windows)]
+pub(crate) use stream::socket;
+pub(crate) use stream::{Borrowed, Stream, borrow, into_owned};
 pub use udp::UdpSocket;
 #[cfg(unix)]
 pub use unix_address::{ToUnixAddress, UnixAddress};

@@ -102,6 +102,7 @@ pub(crate) fn borrow(fd: &RawFd) -> Borrowed {
 }
 
 /// The socket of a handle, while it is open.
+#[cfg(windows)]
 pub(crate) fn socket(source: &Source) -> io::Result<Borrowed> {
     source.fd().map(|fd| borrow(&fd)).ok_or_else(not_open)
 }

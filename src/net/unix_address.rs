@@ -20,6 +20,12 @@ impl UnixAddress {
         (raw.is_unix() || raw.family() == 0).then_some(UnixAddress(raw))
     }
 
+    /// That of a simulated socket which was not bound.
+    pub(crate) fn unnamed() -> UnixAddress {
+        // An empty path is no address; it is not asked whether it is longer than one may be.
+        SockAddr::unix("").map(UnixAddress).expect("an address without a name")
+    }
+
     /// The address of a socket's file.
     ///
     /// # Errors

@@ -1,13 +1,16 @@
 //! Unix sockets of datagrams. What any socket of datagrams has is in `udp.rs`.
 
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::stream::{adopt, into_blocking, socket};
+use super::immediate::immediate;
+use super::stream::{adopt, into_blocking, refuse_simulated};
 use super::unix_listener::bind_replacing;
 use super::{Datagram, Received, ToUnixAddress, UnixAddress, system};
+use crate::core::Held;
+use crate::driver::sim::{Binding, Sim};
 use crate::handle::Source;
 use crate::op::recv_from::RecvFrom;
 use crate::op::send_to_unix::SendToUnix;
@@ -69,22 +72,28 @@ impl AsSource for UnixDatagram {
 
 impl UnixDatagram {
     fn over(io: &Io, socket: Socket) -> io::Result<UnixDatagram> {
-        let fd = adopt(io, socket)?;
-        Ok(UnixDatagram { source: Source::of_datagrams(io, fd.into_raw_fd()) })
+        adopt(io, socket).map(|fd| UnixDatagram::from_fd(io, fd.into()))
     }
 
-    fn bind_by(
-        io: &Io,
-        address: &impl ToUnixAddress,
-        bind: impl FnOnce(&Socket, &UnixAddress) -> io::Result<()>,
-    ) -> io::Result<UnixDatagram> {
+    fn from_fd(io: &Io, fd: Held) -> UnixDatagram {
+        UnixDatagram { source: Source::of_datagrams(io, fd.into_raw_fd()) }
+    }
+
+    fn bind_by(io: &Io, address: &impl ToUnixAddress, how: Binding) -> io::Result<UnixDatagram> {
         let address = address.to_unix_address()?;
         if address.is_unnamed() {
             let message = "to bind takes a path or a name";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
+        if let Some(fd) = io.core.simulated(|sim| sim.unix_datagrams(Some((&address, how)))) {
+            return fd.map(|fd| UnixDatagram::from_fd(io, Held::new(fd)));
+        }
         let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
-        bind(&socket, &address)?;
+        if how.replaces {
+            bind_replacing(&socket, &address)?
+        } else {
+            socket.bind(&address.0)?
+        }
         UnixDatagram::over(io, socket)
     }
 
@@ -96,7 +105,7 @@ impl UnixDatagram {
     /// `InvalidInput` for a path that no address can be ([`UnixAddress::from_path`]); what socket(2)
     /// and bind(2) say.
     pub fn bind(io: &Io, address: impl ToUnixAddress) -> io::Result<UnixDatagram> {
-        UnixDatagram::bind_by(io, &address, |socket, address| socket.bind(&address.0))
+        UnixDatagram::bind_by(io, &address, Binding::default())
     }
 
     /// As [`bind`](UnixDatagram::bind), in the place of the file of a socket that is no more, as
@@ -105,7 +114,7 @@ impl UnixDatagram {
     /// # Errors
     /// As [`bind`](UnixDatagram::bind): anything else in the way stays, and is `AddrInUse`.
     pub fn bind_replacing_stale(io: &Io, address: impl ToUnixAddress) -> io::Result<UnixDatagram> {
-        UnixDatagram::bind_by(io, &address, bind_replacing)
+        UnixDatagram::bind_by(io, &address, Binding { mode: None, replaces: true })
     }
 
     /// A socket without a name.
@@ -113,6 +122,9 @@ impl UnixDatagram {
     /// # Errors
     /// What socket(2) says.
     pub fn unbound(io: &Io) -> io::Result<UnixDatagram> {
+        if let Some(fd) = io.core.simulated(|sim| sim.unix_datagrams(None)) {
+            return fd.map(|fd| UnixDatagram::from_fd(io, Held::new(fd)));
+        }
         UnixDatagram::over(io, Socket::new(Domain::UNIX, Type::DGRAM, None)?)
     }
 
@@ -121,6 +133,10 @@ impl UnixDatagram {
     /// # Errors
     /// What socketpair(2) says.
     pub fn pair(io: &Io) -> io::Result<(UnixDatagram, UnixDatagram)> {
+        if let Some(pair) = io.core.simulated(Sim::unix_datagram_pair) {
+            let (near, far) = pair?;
+            return Ok((UnixDatagram::from_fd(io, near), UnixDatagram::from_fd(io, far)));
+        }
         let (near, far) = Socket::pair(Domain::UNIX, Type::DGRAM, None)?;
         Ok((UnixDatagram::over(io, near)?, UnixDatagram::over(io, far)?))
     }
@@ -130,10 +146,10 @@ impl UnixDatagram {
     /// # Errors
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
     pub fn from_std(io: &Io, socket: std::os::unix::net::UnixDatagram) -> io::Result<UnixDatagram> {
+        refuse_simulated(io)?;
         socket.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
         system::forbid_sigpipe(&SockRef::from(&socket))?;
-        let fd = OwnedFd::from(socket).into_raw_fd();
-        Ok(UnixDatagram { source: Source::of_datagrams(io, fd) })
+        Ok(UnixDatagram::from_fd(io, OwnedFd::from(socket).into()))
     }
 
     /// Gives the socket to the standard library, in blocking mode.
@@ -153,7 +169,7 @@ impl UnixDatagram {
     /// when no socket is bound to it, `PermissionDenied`, also where that socket has another peer;
     /// `InvalidInput` for a path that no address can be; what connect(2) says.
     pub fn connect(&self, peer: impl ToUnixAddress) -> io::Result<()> {
-        socket(&self.source)?.connect(&peer.to_unix_address()?.0)
+        immediate(&self.source)?.connect_unix(&peer.to_unix_address()?)
     }
 
     /// The address that it is bound to, which may be unnamed.
@@ -161,7 +177,7 @@ impl UnixDatagram {
     /// # Errors
     /// `NotConnected` when it is closed; what getsockname(2) says.
     pub fn local_addr(&self) -> io::Result<UnixAddress> {
-        let address = socket(&self.source)?.local_addr()?;
+        let address = immediate(&self.source)?.name()?;
         UnixAddress::of(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
@@ -170,7 +186,7 @@ impl UnixDatagram {
     /// # Errors
     /// `NotConnected` when it is closed or has no peer; what getpeername(2) says.
     pub fn peer_addr(&self) -> io::Result<UnixAddress> {
-        let address = socket(&self.source)?.peer_addr()?;
+        let address = immediate(&self.source)?.peer_name()?;
         UnixAddress::of(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
@@ -188,7 +204,7 @@ impl UnixDatagram {
     /// On Linux it says nothing: a socket holds so many datagrams (`net.unix.max_dgram_qlen`,
     /// unix(7)), each of which counts as its sender's.
     pub fn set_recv_buffer(&self, bytes: usize) -> io::Result<()> {
-        socket(&self.source)?.set_recv_buffer_size(bytes)
+        immediate(&self.source)?.set_recv_buffer(bytes)
     }
 
     /// `SO_SNDBUF` in bytes (socket(7)): no datagram can be longer, and on Linux all that were not
@@ -197,7 +213,7 @@ impl UnixDatagram {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
-        socket(&self.source)?.set_send_buffer_size(bytes)
+        immediate(&self.source)?.set_send_buffer(bytes)
     }
 }
 

@@ -8,8 +8,11 @@ use std::path::Path;
 
 use socket2::{Domain, Socket, Type};
 
-use super::stream::{Stream, adopt, into_blocking, socket};
+use super::immediate::immediate;
+use super::stream::{Stream, adopt, into_blocking, refuse_simulated};
 use super::{ToUnixAddress, UnixAddress, UnixStream};
+use crate::core::Held;
+use crate::driver::sim::Binding;
 use crate::handle::Source;
 use crate::op::accept::{Accept, AcceptEach};
 use crate::{AsSource, Io, Next, Op};
@@ -62,15 +65,19 @@ impl UnixListenOptions {
         self
     }
 
-    fn listen(&self, address: &UnixAddress) -> io::Result<Socket> {
+    fn check(&self, address: &UnixAddress) -> io::Result<()> {
         let invalid = |message| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         if address.is_unnamed() {
             return invalid("a listener needs a path or a name");
         }
-        let path = address.as_path();
-        if self.mode.is_some() && path.is_none() {
+        if self.mode.is_some() && address.as_path().is_none() {
             return invalid("an abstract name has no file, and no mode");
         }
+        Ok(())
+    }
+
+    fn listen(&self, address: &UnixAddress) -> io::Result<Socket> {
+        let path = address.as_path();
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         self.bind(&socket, address)?;
         // Nobody can connect before it listens: the mode is there in time.
@@ -170,7 +177,16 @@ impl UnixListener {
         address: impl ToUnixAddress,
         options: &UnixListenOptions,
     ) -> io::Result<UnixListener> {
-        let socket = adopt(io, options.listen(&address.to_unix_address()?)?)?;
+        let address = address.to_unix_address()?;
+        options.check(&address)?;
+        let simulated = io.core.simulated(|sim| {
+            let how = Binding { mode: options.mode, replaces: options.replace_stale };
+            sim.listen_unix(&address, options.backlog.unsigned_abs() as usize, how)
+        });
+        let socket = match simulated {
+            Some(fd) => fd.map(Held::new)?,
+            None => adopt(io, options.listen(&address)?)?.into(),
+        };
         Ok(UnixListener { source: Source::new(io, socket.into_raw_fd()) })
     }
 
@@ -182,6 +198,7 @@ impl UnixListener {
         io: &Io,
         listener: std::os::unix::net::UnixListener,
     ) -> io::Result<UnixListener> {
+        refuse_simulated(io)?;
         listener.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
         Ok(UnixListener { source: Source::new(io, OwnedFd::from(listener).into_raw_fd()) })
     }
@@ -199,7 +216,7 @@ impl UnixListener {
     /// # Errors
     /// `NotConnected` when it is closed; what getsockname(2) says.
     pub fn local_addr(&self) -> io::Result<UnixAddress> {
-        let address = socket(&self.source)?.local_addr()?;
+        let address = immediate(&self.source)?.name()?;
         UnixStream::address(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 }

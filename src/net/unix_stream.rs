@@ -6,9 +6,11 @@ use std::rc::Rc;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::stream::{Stream, adopt, into_blocking, refuse_simulated, send_now, socket};
+use super::immediate::immediate;
+use super::stream::{Stream, adopt, into_blocking, refuse_simulated, send_now};
 use super::{ToUnixAddress, UnixAddress, system};
 use crate::core::Held;
+use crate::driver::sim::Sim;
 use crate::handle::Source;
 use crate::op::connect_unix::ConnectUnix;
 use crate::state::Target;
@@ -92,6 +94,10 @@ impl UnixStream {
     /// # Errors
     /// What socketpair(2) says.
     pub fn pair(io: &Io) -> io::Result<(UnixStream, UnixStream)> {
+        if let Some(pair) = io.core.simulated(Sim::unix_pair) {
+            let (near, far) = pair?;
+            return Ok((UnixStream::from_fd(io, near), UnixStream::from_fd(io, far)));
+        }
         let (near, far) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
         let (near, far) = (adopt(io, near)?, adopt(io, far)?);
         Ok((UnixStream::from_fd(io, near.into()), UnixStream::from_fd(io, far.into())))
@@ -122,7 +128,7 @@ impl UnixStream {
     /// # Errors
     /// `NotConnected` when it is closed; what getpeername(2) says.
     pub fn peer_addr(&self) -> io::Result<UnixAddress> {
-        let address = socket(&self.source)?.peer_addr()?;
+        let address = immediate(&self.source)?.peer_name()?;
         UnixStream::address(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
@@ -131,7 +137,7 @@ impl UnixStream {
     /// # Errors
     /// `NotConnected` when it is closed; what getsockname(2) says.
     pub fn local_addr(&self) -> io::Result<UnixAddress> {
-        let address = socket(&self.source)?.local_addr()?;
+        let address = immediate(&self.source)?.name()?;
         UnixStream::address(address).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
@@ -144,7 +150,7 @@ impl UnixStream {
     /// # Platform
     /// Linux and macOS know the process, FreeBSD does not.
     pub fn peer_credentials(&self) -> io::Result<PeerCredentials> {
-        let (uid, gid, pid) = system::peer_credentials(&*socket(&self.source)?)?;
+        let (uid, gid, pid) = immediate(&self.source)?.peer_credentials()?;
         Ok(PeerCredentials { uid, gid, pid })
     }
 

@@ -8,8 +8,6 @@ use std::marker::PhantomData;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
-#[cfg(unix)]
-use socket2::SockAddr;
 
 #[cfg(windows)]
 use super::incoming::Incoming;
@@ -99,7 +97,7 @@ impl<S: Stream> Operation for Accept<S> {
         let mut peer = None;
         let start = place.accept(&mut peer);
         if let Some(peer) = peer {
-            self.address = RawAddress::from(SockAddr::from(peer));
+            self.address = RawAddress::from(peer);
         }
         start
     }

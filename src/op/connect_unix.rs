@@ -21,7 +21,7 @@ use crate::driver::sim;
 use crate::driver::uring;
 #[cfg(target_os = "linux")]
 use crate::net::borrow;
-use crate::net::{Stream, UnixAddress, socket};
+use crate::net::{Stream, UnixAddress, immediate};
 use crate::{AsSource, Io, UnixStream};
 
 pub(crate) struct ConnectUnix {
@@ -33,12 +33,7 @@ pub(crate) struct ConnectUnix {
 
 impl ConnectUnix {
     pub(crate) fn new(io: &Io, address: io::Result<UnixAddress>) -> ConnectUnix {
-        let parts = address.and_then(|address| {
-            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-            socket.set_nonblocking(true)?;
-            let stream = UnixStream::from_fd(io, Held::from(OwnedFd::from(socket)));
-            Ok((stream, address))
-        });
+        let parts = address.and_then(|address| Ok((UnixStream::from_fd(io, open(io)?), address)));
         ConnectUnix { parts, retry: Retry::new(io) }
     }
 
@@ -51,6 +46,16 @@ impl ConnectUnix {
         let result = connect(address);
         if result == -libc::EAGAIN { self.retry.pause() } else { Start::Ready(result) }
     }
+}
+
+/// A socket that does not block.
+fn open(io: &Io) -> io::Result<Held> {
+    if let Some(fd) = io.core.simulated(sim::Sim::unix_stream) {
+        return fd.map(Held::new);
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(Held::from(OwnedFd::from(socket)))
 }
 
 impl Operation for ConnectUnix {
@@ -70,7 +75,7 @@ impl Operation for ConnectUnix {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        self.attempt(|address| place.connect_unix(address))
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -81,7 +86,7 @@ impl Operation for ConnectUnix {
         let (stream, _address) = self.parts?;
         result?;
         if !io.core.driver.kind.wants_nonblocking() {
-            socket(stream.as_source())?.set_nonblocking(false)?;
+            immediate(stream.as_source())?.set(|socket| socket.set_nonblocking(false))?;
         }
         Ok(stream)
     }

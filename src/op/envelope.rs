@@ -16,7 +16,7 @@ use super::descriptors::unpack;
 use super::vectored::sized;
 use crate::driver::sim;
 use crate::error::NO_SEGMENTS;
-use crate::net::{Address, Borrowed, system};
+use crate::net::{Address, Borrowed, UnixAddress, system};
 
 /// Room for one control message with a number in it, aligned for its header.
 type Control = [u64; 3];
@@ -125,19 +125,28 @@ impl Envelope {
 
     /// Where a datagram goes, and into how long pieces it is to be split.
     pub(super) fn destination(&mut self) -> (Option<SocketAddr>, Option<u16>) {
+        (self.address().as_socket(), self.segment)
+    }
+
+    /// To which Unix socket a datagram goes.
+    pub(super) fn unix_destination(&mut self) -> Option<UnixAddress> {
+        UnixAddress::of(self.address())
+    }
+
+    /// Of whom it goes to.
+    fn address(&mut self) -> SockAddr {
         let address = mem::replace(&mut self.address, SockAddrStorage::zeroed());
         // SAFETY: `addressed` wrote so many bytes of an address there, or none.
         let address = unsafe { SockAddr::new(address, self.address_len) };
-        let to = address.as_socket();
-        self.address = address.as_storage();
-        (to, self.segment)
+        self.address = address.clone().as_storage();
+        address
     }
 
     /// Takes down what a simulated system says of a datagram: who sent it, and whether it was cut.
     pub(super) fn received(&mut self, (from, cut): sim::Sender) {
         self.address = SockAddrStorage::zeroed();
         self.header.msg_namelen = 0;
-        if let Some(from) = from.map(SockAddr::from) {
+        if let Some(from) = from {
             self.header.msg_namelen = from.len();
             self.address = from.as_storage();
         }

@@ -79,6 +79,7 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
 
     #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
+        self.fd = place.fd();
         let room = match room(&mut self.buf) {
             [] => return Start::Ready(NO_ROOM),
             room => room,

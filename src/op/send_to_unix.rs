@@ -90,7 +90,10 @@ impl<B: IoBuf> Operation for SendToUnix<B> {
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        let Ok(envelope) = &mut self.envelope else { return Start::Ready(0) };
+        let Some(to) = envelope.unix_destination() else { return Start::Ready(-libc::EINVAL) };
+        let result = place.send_to_unix(&to, bytes(&self.buf));
+        if result == -libc::EAGAIN { self.retry.pause() } else { Start::Ready(result) }
     }
 
     fn step(&mut self, result: i32) -> Step {

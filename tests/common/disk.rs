@@ -22,6 +22,8 @@ pub(crate) struct Known {
     blocks: u64,
     mode: u32,
     nlink: u64,
+    uid: u32,
+    ino: u64,
 }
 
 impl Known {
@@ -44,6 +46,18 @@ impl Known {
 
     pub(crate) fn nlink(&self) -> u64 {
         self.nlink
+    }
+
+    pub(crate) fn is_socket(&self) -> bool {
+        self.mode & 0o170_000 == 0o140_000
+    }
+
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    pub(crate) fn ino(&self) -> u64 {
+        self.ino
     }
 }
 
@@ -112,15 +126,21 @@ fn known(path: &Path, follow: bool) -> io::Result<Known> {
         let of = if follow { std::fs::metadata } else { std::fs::symlink_metadata };
         let known = of(path)?;
         let mode = known.permissions().mode();
-        return Ok(Known { len: known.len(), blocks: known.blocks(), mode, nlink: known.nlink() });
+        let (len, blocks, nlink) = (known.len(), known.blocks(), known.nlink());
+        return Ok(Known { len, blocks, mode, nlink, uid: known.uid(), ino: known.ino() });
     }
     let known: Metadata = call(|io, place| io.metadata_at(place, path, follow, put))?;
     let (blocks, nlink) = (known.blocks(), known.nlink());
-    Ok(Known { len: known.len(), blocks, mode: known.mode(), nlink })
+    let (uid, ino) = (known.uid(), known.ino());
+    Ok(Known { len: known.len(), blocks, mode: known.mode(), nlink, uid, ino })
 }
 
 pub(crate) fn metadata(path: impl AsRef<Path>) -> io::Result<Known> {
     known(path.as_ref(), true)
+}
+
+pub(crate) fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Known> {
+    known(path.as_ref(), false)
 }
 
 pub(crate) fn exists(path: impl AsRef<Path>) -> bool {

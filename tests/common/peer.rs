@@ -11,15 +11,20 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use tigereye::{DriverKind, Io, ListenOptions, TcpListener, TcpStream};
+use tigereye::{AsSource, DriverKind, Io, ListenOptions, TcpListener, TcpStream};
 
 #[path = "peer_tasks.rs"]
 mod tasks;
 #[path = "udp_peer.rs"]
 mod udp;
+#[cfg(unix)]
+#[path = "unix_peer.rs"]
+mod unix;
 
 pub(crate) use tasks::run_beside_peers;
 pub(crate) use udp::UdpPeer;
+#[cfg(unix)]
+pub(crate) use unix::{UnixDatagramPeer, UnixPeer, UnixPeerListener};
 
 /// Longer than a peer waits for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -94,6 +99,36 @@ fn wait<T>(io: &Io, place: &Place<io::Result<T>>) -> io::Result<T> {
         io.poll().unwrap();
         Err(io::ErrorKind::TimedOut.into())
     })
+}
+
+/// Receives what is there on a peer's loop, when something is.
+fn receive_some<S: AsSource + 'static>(
+    io: &Io,
+    stream: &Rc<S>,
+    buf: &mut [u8],
+) -> io::Result<usize> {
+    if buf.is_empty() {
+        return Ok(0);
+    }
+    let place = Place::default();
+    let put = Rc::clone(&place);
+    let room = vec![0; buf.len()].into_boxed_slice();
+    io.recv(Rc::clone(stream), room, move |_stream, _io, room, result| {
+        put.replace(Some(result.map(|count| (count, room))));
+    });
+    let (count, room) = wait(io, &place)?;
+    buf[..count].copy_from_slice(&room[..count]);
+    Ok(count)
+}
+
+/// Sends what is taken on a peer's loop, when something is.
+fn send_some<S: AsSource + 'static>(io: &Io, stream: &Rc<S>, buf: &[u8]) -> io::Result<usize> {
+    let place = Place::default();
+    let put = Rc::clone(&place);
+    io.send(Rc::clone(stream), buf.to_vec(), move |_stream, _io, _buf, result| {
+        put.replace(Some(result));
+    });
+    wait(io, &place)
 }
 
 impl PeerListener {
@@ -215,18 +250,7 @@ impl Read for Peer {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Peer::Real(stream) => stream.read(buf),
-            Peer::Simulated(_) if buf.is_empty() => Ok(0),
-            Peer::Simulated(Simulated { stream, io }) => {
-                let place = Place::default();
-                let put = Rc::clone(&place);
-                let room = vec![0; buf.len()].into_boxed_slice();
-                io.recv(Rc::clone(stream), room, move |_stream, _io, room, result| {
-                    put.replace(Some(result.map(|count| (count, room))));
-                });
-                let (count, room) = wait(io, &place)?;
-                buf[..count].copy_from_slice(&room[..count]);
-                Ok(count)
-            }
+            Peer::Simulated(Simulated { stream, io }) => receive_some(io, stream, buf),
         }
     }
 }
@@ -235,14 +259,7 @@ impl Write for Peer {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Peer::Real(stream) => stream.write(buf),
-            Peer::Simulated(Simulated { stream, io }) => {
-                let place = Place::default();
-                let put = Rc::clone(&place);
-                io.send(Rc::clone(stream), buf.to_vec(), move |_stream, _io, _buf, result| {
-                    put.replace(Some(result));
-                });
-                wait(io, &place)
-            }
+            Peer::Simulated(Simulated { stream, io }) => send_some(io, stream, buf),
         }
     }
 

@@ -16,6 +16,7 @@ use super::disk::{self, OpenFile};
 use super::events::Events;
 use super::faults::{FaultKind, Plan};
 use super::net::tcp::Connection;
+use super::net::unix::Link;
 use super::net::{Event, Latency, Machine, Socket};
 use super::random::Random;
 use super::slab::{Key, Slab};
@@ -80,6 +81,8 @@ pub(crate) struct Kernel {
     pub(super) machines: Vec<Machine>,
     pub(super) sockets: Slab<Socket>,
     pub(super) connections: Slab<Connection>,
+    /// Connections of Unix sockets.
+    pub(super) links_between: Slab<Link>,
     pub(super) disks: Vec<disk::State>,
     pub(super) files: Slab<OpenFile>,
     pub(super) loopers: Slab<Looper>,
@@ -151,6 +154,7 @@ impl Kernel {
                 machines: Vec::new(),
                 sockets: Slab::new(),
                 connections: Slab::new(),
+                links_between: Slab::new(),
                 disks: Vec::new(),
                 files: Slab::new(),
                 loopers: Slab::new(),

@@ -4,10 +4,13 @@ use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::RawFd;
 
+use socket2::SockAddr;
+
 use super::code::{self, Answer};
 use super::kernel::Kernel;
 use super::slab::Key;
 use super::{FaultKind, Sim};
+use crate::UnixAddress;
 use crate::driver::Interest;
 use crate::error::NOT_SIMULATED;
 use crate::fs::AllTerms;
@@ -28,7 +31,7 @@ pub(crate) struct Place<'a> {
 
 /// What is received from a sender, with whether it was cut; from nobody where the socket was shut
 /// down.
-pub(crate) type Sender = (Option<SocketAddr>, bool);
+pub(crate) type Sender = (Option<SockAddr>, bool);
 
 impl Place<'_> {
     pub(crate) fn fd(&self) -> RawFd {
@@ -134,10 +137,17 @@ impl Place<'_> {
     }
 
     /// Accepts a connection; its peer's address goes to `peer`. The result is a descriptor.
-    pub(crate) fn accept(&mut self, peer: &mut Option<SocketAddr>) -> Start {
+    pub(crate) fn accept(&mut self, peer: &mut Option<SockAddr>) -> Start {
         self.attempt(Interest::Readable, |kernel, listener| {
-            let (socket, address) = kernel.accept(listener)?;
-            *peer = Some(address);
+            let socket = if kernel.is_local(listener) {
+                let (socket, name) = kernel.accept_local(listener)?;
+                *peer = Some(name.0);
+                socket
+            } else {
+                let (socket, address) = kernel.accept(listener)?;
+                *peer = Some(address.into());
+                socket
+            };
             Ok(kernel.fd(socket) as usize)
         })
     }
@@ -146,6 +156,16 @@ impl Place<'_> {
     pub(crate) fn connect(&mut self, to: Option<SocketAddr>) -> Start {
         let Some(to) = to else { return self.unsupported() };
         self.attempt(Interest::Writable, |kernel, socket| kernel.connect(socket, to).map(|()| 0))
+    }
+
+    /// Connects a Unix socket, or says `EAGAIN`: there is nothing to wait for.
+    pub(crate) fn connect_unix(&mut self, to: &UnixAddress) -> i32 {
+        result(self.call(|kernel, socket| kernel.connect_local(socket, to).map(|()| 0)))
+    }
+
+    /// Sends a datagram of a Unix socket to a name, or says `EAGAIN`, as for a connect.
+    pub(crate) fn send_to_unix(&mut self, to: &UnixAddress, bytes: &[u8]) -> i32 {
+        result(self.call(|kernel, socket| kernel.send_local_datagram(socket, Some(to), bytes)))
     }
 
     pub(crate) fn shut_down(&mut self, how: Shutdown) -> Start {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Names what is in a place; once that is gone the name finds nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) index: u32,
     pub(super) generation: u32,

@@ -5,10 +5,13 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use socket2::SockAddr;
+
 use super::code::{self, Answer};
 use super::kernel::{self, Kernel, SharedKernel, nanoseconds};
-use super::net::SocketOptions;
+use super::net::{Kind, SocketOptions};
 use super::slab::Key;
+use crate::UnixAddress;
 
 pub(crate) struct Socket {
     kernel: SharedKernel,
@@ -36,12 +39,23 @@ impl Socket {
         })
     }
 
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.call(|kernel, socket| Ok(kernel.sockets.get(socket).ok_or(code::EBADF)?.local))
+    /// getsockname(2)
+    pub(crate) fn name(&self) -> io::Result<SockAddr> {
+        self.call(|kernel, socket| {
+            let entry = kernel.sockets.get(socket).ok_or(code::EBADF)?;
+            Ok(match &entry.kind {
+                Kind::Local(local) => local.name().0.clone(),
+                _ => entry.local.into(),
+            })
+        })
     }
 
-    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.call(Kernel::peer_of)
+    /// getpeername(2)
+    pub(crate) fn peer_name(&self) -> io::Result<SockAddr> {
+        self.call(|kernel, socket| match kernel.is_local(socket) {
+            true => kernel.local_peer(socket).map(|name| name.0),
+            false => kernel.peer_of(socket).map(SockAddr::from),
+        })
     }
 
     /// What it takes at once.
@@ -55,6 +69,11 @@ impl Socket {
     /// Gives a socket of datagrams a peer, or none.
     pub(crate) fn connect(&self, peer: Option<SocketAddr>) -> io::Result<()> {
         self.call(|kernel, socket| kernel.connect_datagrams(socket, peer))
+    }
+
+    /// Gives a Unix socket of datagrams a peer.
+    pub(crate) fn connect_unix(&self, peer: &UnixAddress) -> io::Result<()> {
+        self.call(|kernel, socket| kernel.connect_local(socket, peer))
     }
 
     pub(crate) fn shut_down(&self, how: Shutdown) -> io::Result<()> {

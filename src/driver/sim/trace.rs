@@ -26,6 +26,10 @@ pub(super) enum What {
     Datagram(SocketAddr, usize),
     DatagramFrom(SocketAddr, usize),
     DatagramDropped(SocketAddr, usize),
+    /// Of a Unix socket.
+    Unix(&'static str),
+    /// The same, with so many bytes.
+    UnixBytes(&'static str, usize),
     /// A call on the disk is over; whether it succeeded.
     Disk(&'static str, bool),
 }
@@ -49,6 +53,8 @@ impl fmt::Display for What {
             What::TimedOut(to) => write!(f, "gives up {to}"),
             What::Datagram(to, len) => write!(f, "sends a datagram of {len} to {to}"),
             What::DatagramFrom(from, len) => write!(f, "gets a datagram of {len} from {from}"),
+            What::Unix(call) => write!(f, "unix: {call}"),
+            What::UnixBytes(call, len) => write!(f, "unix: {call} {len}"),
             What::Disk(call, true) => write!(f, "disk: {call}"),
             What::Disk(call, false) => write!(f, "disk: {call}, and fails"),
             What::DatagramDropped(from, len) => {

@@ -57,6 +57,7 @@ impl Call<'_> {
             Kind::File(contents) => contents.image().len(),
             Kind::Directory(_) => PAGE,
             Kind::Symlink(target) => target.len() as u64,
+            Kind::Socket => 0,
         }
     }
 
@@ -231,7 +232,7 @@ impl Call<'_> {
                 return Err(code::EIO);
             }
             Kind::Directory(_) => self.tree.sync_directory(node),
-            Kind::Symlink(_) => {}
+            Kind::Symlink(_) | Kind::Socket => {}
         }
         Ok(0)
     }

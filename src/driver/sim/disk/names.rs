@@ -107,7 +107,10 @@ impl Call<'_> {
             Kind::Directory(_) if is_writable || how.has(libc::O_CREAT) => {
                 return Err(code::EISDIR);
             }
-            Kind::File(_) if how.has(libc::O_DIRECTORY) => return Err(code::ENOTDIR),
+            Kind::File(_) | Kind::Socket if how.has(libc::O_DIRECTORY) => {
+                return Err(code::ENOTDIR);
+            }
+            Kind::Socket => return Err(code::ENXIO),
             Kind::File(_) if how.has(libc::O_TRUNC) && !is_new => self.cut(node, 0),
             Kind::File(_) | Kind::Directory(_) => {}
         }
@@ -179,6 +182,27 @@ impl Call<'_> {
             return Err(code::ENOENT);
         }
         self.make(&found, Kind::Symlink(target.into()), 0o777).map(|_| 0)
+    }
+
+    /// The file of a Unix socket (bind(2)).
+    pub(in crate::driver::sim) fn make_socket(
+        &mut self,
+        path: Path<'_>,
+        mode: Option<u32>,
+    ) -> Answer<Key> {
+        let found = self.walk_to_new(path)?;
+        if found.has_slash {
+            return Err(code::ENOENT);
+        }
+        self.make(&found, Kind::Socket, mode.unwrap_or(0o777 & !UMASK))
+    }
+
+    /// The file of a Unix socket that is at a path.
+    pub(in crate::driver::sim) fn socket_at(&self, path: Path<'_>, follow: bool) -> Answer<Key> {
+        let found = self.walk(path, Limits { follow, ..Limits::default() })?;
+        let node = found.node.ok_or(code::ENOENT)?;
+        let is_socket = matches!(self.tree.peek(node).kind, Kind::Socket);
+        if is_socket { Ok(node) } else { Err(code::ECONNREFUSED) }
     }
 
     /// linkat(2)

@@ -14,6 +14,7 @@ use crate::{DirectAlignment, Metadata};
 const IS_FILE: u32 = 0o100_000;
 const IS_DIRECTORY: u32 = 0o040_000;
 const IS_SYMLINK: u32 = 0o120_000;
+const IS_SOCKET: u32 = 0o140_000;
 /// When a world begins, in seconds since 1970: on the first day of 2026.
 const BEGIN_S: i64 = 1_767_225_600;
 /// What direct transfers are aligned to.
@@ -43,6 +44,7 @@ impl Call<'_> {
                 (IS_DIRECTORY, 1, names)
             }
             Kind::Symlink(_) => (IS_SYMLINK, 0, node.names),
+            Kind::Socket => (IS_SOCKET, 0, node.names),
         };
         let at = |ns: u64| time(BEGIN_S + (ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as u32);
         let is_file = matches!(node.kind, Kind::File(_));

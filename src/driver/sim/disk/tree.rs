@@ -29,6 +29,8 @@ pub(super) enum Kind {
     File(Contents),
     Directory(Directory),
     Symlink(Vec<u8>),
+    /// What the path of a Unix socket leads to.
+    Socket,
 }
 
 pub(super) struct Node {
@@ -230,7 +232,7 @@ impl Tree {
             match &mut node.kind {
                 Kind::File(contents) => contents.lose_power(chance),
                 Kind::Directory(directory) => directory.names = directory.on_disk.clone(),
-                Kind::Symlink(_) => {}
+                Kind::Symlink(_) | Kind::Socket => {}
             }
         }
         self.check();

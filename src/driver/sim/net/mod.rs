@@ -1,11 +1,13 @@
 //! The simulated network: machines with addresses, and the sockets on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 pub(super) mod tcp;
 pub(super) mod udp;
+pub(super) mod unix;
 
 use super::code::{self, Answer};
 use super::kernel::{Kernel, SOCKETS_MAX, nanoseconds};
@@ -16,6 +18,7 @@ use crate::driver::Interest;
 use crate::op::Op;
 use tcp::Listener;
 use udp::{Datagrams, Flight};
+use unix::{Local, Name};
 
 /// Ports that a machine gives out itself (`ip_local_port_range` of Linux).
 const PORTS: std::ops::RangeInclusive<u16> = 32_768..=60_999;
@@ -124,6 +127,8 @@ pub(super) struct Machine {
     pub(super) descriptors_max: u32,
     /// Who has which port, by transport.
     bound: BTreeMap<(Transport, u16), Vec<Key>>,
+    /// The Unix sockets that names lead to.
+    names: BTreeMap<Name, Key>,
 }
 
 impl Machine {
@@ -136,6 +141,7 @@ impl Machine {
             descriptors: 0,
             descriptors_max: DESCRIPTORS_MAX,
             bound: BTreeMap::new(),
+            names: BTreeMap::new(),
         }
     }
 
@@ -201,6 +207,8 @@ pub(super) enum Kind {
     /// One end of a connection.
     End(Key, usize),
     Datagrams(Datagrams),
+    /// A Unix socket.
+    Local(Box<Local>),
 }
 
 impl Kind {
@@ -350,7 +358,7 @@ impl Kernel {
                 let open = match &socket.kind {
                     Kind::Listener(listener) => !listener.shut,
                     Kind::Datagrams(_) => true,
-                    Kind::Idle | Kind::End(..) => false,
+                    Kind::Idle | Kind::End(..) | Kind::Local(_) => false,
                 };
                 let all = theirs.is_unspecified() && theirs.is_ipv4() == to.is_ipv4();
                 open && if exact { theirs == to.ip() } else { all }
@@ -402,6 +410,7 @@ impl Kernel {
             Kind::Idle | Kind::Datagrams(_) => {}
             Kind::Listener(listener) => self.listener_closed(listener),
             Kind::End(connection, side) => self.end_closed(connection, side, options.resets),
+            Kind::Local(local) => self.local_closed(socket, machine, *local),
         }
         self.settle();
     }
@@ -430,6 +439,7 @@ impl Kernel {
         self.disk_loses_power(machine);
         let host = &mut self.machines[machine as usize];
         host.bound.clear();
+        host.names.clear();
         host.descriptors = 0;
         self.note(machine, What::Stopped);
     }
@@ -446,10 +456,23 @@ impl Kernel {
             (&Kind::End(connection, side), interest) => {
                 self.end_is_ready(connection, side, interest)
             }
+            (Kind::Local(_), interest) => self.local_is_ready(socket, interest),
         }
     }
 }
 
 fn unspecified(v6: bool) -> IpAddr {
     if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
+}
+
+/// Moves bytes from an inbox to the room for them, which there are enough for.
+fn take_bytes(inbox: &mut VecDeque<u8>, room: &mut [MaybeUninit<u8>]) {
+    let (first, second) = inbox.as_slices();
+    let (head, tail) = room.split_at_mut(first.len().min(room.len()));
+    for (room, bytes) in [(head, first), (tail, second)] {
+        for (place, byte) in room.iter_mut().zip(bytes) {
+            place.write(*byte);
+        }
+    }
+    inbox.drain(..room.len());
 }

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
+use socket2::SockAddr;
+
 use super::{Event, Kind, READABLE, SocketOptions, Transport, WRITABLE};
 use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::faults::FaultKind;
@@ -42,7 +44,7 @@ pub(in crate::driver::sim) struct Datagrams {
 
 /// A datagram that was received: how long it was, from whom, and whether it was cut. Of a socket that
 /// was shut down it is from nobody.
-pub(in crate::driver::sim) type Arrived = (usize, Option<SocketAddr>, bool);
+pub(in crate::driver::sim) type Arrived = (usize, Option<SockAddr>, bool);
 
 impl Datagrams {
     pub(in crate::driver::sim) fn new() -> Datagrams {
@@ -74,7 +76,11 @@ impl Kernel {
 
     /// Whether a socket is one of datagrams.
     pub(in crate::driver::sim) fn has_datagrams(&mut self, socket: Key) -> bool {
-        self.datagrams(socket).is_ok()
+        match self.sockets.get(socket).map(|entry| &entry.kind) {
+            Some(Kind::Datagrams(_)) => true,
+            Some(Kind::Local(local)) => local.has_datagrams(),
+            _ => false,
+        }
     }
 
     /// Gives a socket a peer, or none.
@@ -98,6 +104,12 @@ impl Kernel {
         to: Option<SocketAddr>,
         bytes: &[u8],
     ) -> Answer<usize> {
+        if self.is_local(socket) {
+            return match to {
+                None => self.send_local_datagram(socket, None, bytes),
+                Some(_) => Err(code::EINVAL),
+            };
+        }
         let datagrams = self.datagrams(socket)?;
         if let Some(error) = datagrams.error.take() {
             return Err(error);
@@ -188,6 +200,9 @@ impl Kernel {
         socket: Key,
         room: &mut [MaybeUninit<u8>],
     ) -> Answer<Arrived> {
+        if self.is_local(socket) {
+            return self.recv_local_datagram(socket, room);
+        }
         let Some(entry) = self.sockets.get(socket) else { return Err(code::EBADF) };
         let machine = entry.machine;
         let datagrams = self.datagrams(socket)?;
@@ -202,6 +217,6 @@ impl Kernel {
             place.write(*byte);
         }
         self.note(machine, What::DatagramFrom(from, bytes.len()));
-        Ok((bytes.len().min(room.len()), Some(from), bytes.len() > room.len()))
+        Ok((bytes.len().min(room.len()), Some(from.into()), bytes.len() > room.len()))
     }
 }

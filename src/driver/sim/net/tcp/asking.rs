@@ -34,6 +34,7 @@ impl Kernel {
             Kind::End(connection, side) => return self.how_connected(connection, side),
             Kind::Listener(_) => return Err(code::EISCONN),
             Kind::Datagrams(_) => return self.connect_datagrams(socket, Some(to)),
+            Kind::Local(_) => return Err(code::EINVAL),
         }
         let (machine, options) = (entry.machine, entry.options);
         let to = match to.ip() {

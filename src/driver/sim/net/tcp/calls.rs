@@ -9,7 +9,7 @@ use crate::driver::Interest;
 use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::faults::FaultKind;
 use crate::driver::sim::kernel::Kernel;
-use crate::driver::sim::net::{Event, Kind, READABLE, WRITABLE};
+use crate::driver::sim::net::{Event, Kind, READABLE, WRITABLE, take_bytes};
 use crate::driver::sim::slab::Key;
 use crate::driver::sim::trace::What;
 impl Kernel {
@@ -27,6 +27,9 @@ impl Kernel {
         socket: Key,
         room: &mut [MaybeUninit<u8>],
     ) -> Answer<usize> {
+        if self.is_local(socket) {
+            return self.recv_local(socket, room);
+        }
         let (key, side) = self.end_of(socket)?;
         let Some(connection) = self.connections.get(key) else { return Err(code::ENOTCONN) };
         let (end, other) = connection.ends(side);
@@ -42,14 +45,7 @@ impl Kernel {
         let count = self.plan.cut(FaultKind::ShortReceive, len);
         let Some(connection) = self.connections.get(key) else { return Err(code::ENOTCONN) };
         let (end, _) = connection.ends(side);
-        let (first, second) = end.inbox.as_slices();
-        let (head, tail) = room[..count].split_at_mut(first.len().min(count));
-        for (room, bytes) in [(head, first), (tail, second)] {
-            for (place, byte) in room.iter_mut().zip(bytes) {
-                place.write(*byte);
-            }
-        }
-        end.inbox.drain(..count);
+        take_bytes(&mut end.inbox, &mut room[..count]);
         let is_enough = connection.ends[1 - side].wants_room && connection.has_much_room(1 - side);
         if is_enough {
             connection.ends[1 - side].wants_room = false;
@@ -66,6 +62,9 @@ impl Kernel {
         socket: Key,
         bytes: &[u8],
     ) -> Answer<usize> {
+        if self.is_local(socket) {
+            return self.send_local(socket, bytes);
+        }
         let (key, side) = self.end_of(socket).map_err(|error| match error {
             code::ENOTCONN => code::EPIPE,
             error => error,
@@ -122,6 +121,7 @@ impl Kernel {
                 self.tell(socket, READABLE);
                 return Ok(());
             }
+            Kind::Local(_) => return self.shut_down_local(socket, (reads, writes)),
             &mut Kind::End(key, side) => (key, side),
         };
         let Some(connection) = self.connections.get(key) else { return Err(code::ENOTCONN) };
