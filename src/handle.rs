@@ -14,13 +14,15 @@ use std::io;
 use std::rc::Rc;
 
 use crate::Io;
-use crate::core::Core;
+use crate::core::{Core, Held};
+#[cfg(unix)]
+use crate::driver::sim;
 use crate::fs::AllTerms;
 #[cfg(unix)]
 use crate::fs::Terms;
 #[cfg(unix)]
 use crate::offload::LentFd;
-use crate::raw::{OwnedFd, RawFd};
+use crate::raw::RawFd;
 use crate::slot::NONE;
 
 /// `closer` of an open handle.
@@ -176,18 +178,21 @@ impl Source {
     /// # Errors
     /// `NotConnected` when the handle is closed, `EMFILE`.
     #[cfg(unix)]
-    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn duplicate(&self) -> io::Result<Held> {
         let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
-        Ok(rustix::io::fcntl_dupfd_cloexec(LentFd::new(fd), 0)?)
+        if sim::is_simulated(fd) {
+            return sim::duplicate(fd);
+        }
+        Ok(rustix::io::fcntl_dupfd_cloexec(LentFd::new(fd), 0)?.into())
     }
 
     /// As on Unix.
     #[cfg(windows)]
-    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn duplicate(&self) -> io::Result<Held> {
         let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
         // What is made of the number is not dropped: the table of handles owns it.
         let own = std::mem::ManuallyDrop::new(crate::core::owned(fd));
-        own.try_clone()
+        own.try_clone().map(Held::from)
     }
 
     /// Has the driver register the handle's file.

@@ -2,7 +2,7 @@
 //! what in the simulator. A descriptor says which of the two it is.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 use socket2::{SockAddr, SockRef, Socket, Type};
@@ -128,6 +128,34 @@ impl Immediate {
             system::disconnect(socket)?;
             system::report_errors(socket, false)
         }, socket => socket.connect(None))
+    }
+
+    /// Joins a group, by the call that the system has for it. A simulated host has one network, and no
+    /// interfaces to choose from.
+    pub(crate) fn join_group(
+        &self,
+        group: IpAddr,
+        join: impl FnOnce(&Socket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        either!(self, socket => join(socket), socket => socket.join_group(group))
+    }
+
+    /// Leaves a group that it has joined.
+    pub(crate) fn leave_group(
+        &self,
+        group: IpAddr,
+        leave: impl FnOnce(&Socket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        either!(self, socket => leave(socket), socket => socket.leave_group(group))
+    }
+
+    /// Whether what it sends to a group comes to members on its own host.
+    pub(crate) fn set_group_loop(
+        &self,
+        on: bool,
+        set: impl FnOnce(&Socket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        either!(self, socket => set(socket), socket => socket.set_group_loop(on))
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {

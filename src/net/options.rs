@@ -132,6 +132,8 @@ impl ListenOptions {
         SocketOptions {
             reuse_address: self.reuse_address,
             reuse_port: self.reuse_port,
+            // As Linux has it.
+            only_v6: self.only_v6.unwrap_or(false),
             recv_buffer: self.recv_buffer,
             send_buffer: self.send_buffer,
             ..SocketOptions::default()
@@ -301,6 +303,8 @@ impl UdpOptions {
         SocketOptions {
             reuse_address: self.reuse_address,
             reuse_port: self.reuse_port,
+            // As Linux has it.
+            only_v6: self.only_v6.unwrap_or(false),
             recv_buffer: self.recv_buffer,
             send_buffer: self.send_buffer,
             ..SocketOptions::default()

@@ -210,7 +210,8 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.socket()?.set_real(|socket| socket.join_multicast_v4(&group, &interface))
+        self.socket()?
+            .join_group(group.into(), |socket| socket.join_multicast_v4(&group, &interface))
     }
 
     /// `IP_DROP_MEMBERSHIP` (ip(7)): what [`join_multicast_v4`](UdpSocket::join_multicast_v4) began.
@@ -218,7 +219,8 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.socket()?.set_real(|socket| socket.leave_multicast_v4(&group, &interface))
+        self.socket()?
+            .leave_group(group.into(), |socket| socket.leave_multicast_v4(&group, &interface))
     }
 
     /// `IPV6_ADD_MEMBERSHIP` (ipv6(7)): receives what is sent to `group` on the interface with this
@@ -227,7 +229,8 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn join_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.socket()?.set_real(|socket| socket.join_multicast_v6(&group, interface))
+        self.socket()?
+            .join_group(group.into(), |socket| socket.join_multicast_v6(&group, interface))
     }
 
     /// `IPV6_DROP_MEMBERSHIP` (ipv6(7)): what [`join_multicast_v6`](UdpSocket::join_multicast_v6)
@@ -236,7 +239,8 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn leave_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.socket()?.set_real(|socket| socket.leave_multicast_v6(&group, interface))
+        self.socket()?
+            .leave_group(group.into(), |socket| socket.leave_multicast_v6(&group, interface))
     }
 
     /// `IP_MULTICAST_IF` (ip(7)): sends to groups by the interface with this address.
@@ -244,7 +248,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_multicast_interface_v4(&self, interface: Ipv4Addr) -> io::Result<()> {
-        self.socket()?.set_real(|socket| socket.set_multicast_if_v4(&interface))
+        self.socket()?.set(|socket| socket.set_multicast_if_v4(&interface))
     }
 
     /// `IPV6_MULTICAST_IF` (ipv6(7)): sends to groups by the interface with this index.
@@ -252,7 +256,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_multicast_interface_v6(&self, interface: u32) -> io::Result<()> {
-        self.socket()?.set_real(|socket| socket.set_multicast_if_v6(interface))
+        self.socket()?.set(|socket| socket.set_multicast_if_v6(interface))
     }
 
     /// `IP_MULTICAST_LOOP` (ip(7)): whether what is sent to a group comes back to this machine.
@@ -260,7 +264,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
-        self.socket()?.set(|socket| socket.set_multicast_loop_v4(on))
+        self.socket()?.set_group_loop(on, |socket| socket.set_multicast_loop_v4(on))
     }
 
     /// `IPV6_MULTICAST_LOOP` (ipv6(7)): whether what is sent to a group comes back to this machine.
@@ -268,7 +272,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        self.socket()?.set(|socket| socket.set_multicast_loop_v6(on))
+        self.socket()?.set_group_loop(on, |socket| socket.set_multicast_loop_v6(on))
     }
 
     /// `IP_MULTICAST_TTL` (ip(7)): how many routers a datagram to a group may pass; 1 at first.

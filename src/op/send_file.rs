@@ -137,7 +137,11 @@ impl Operation for SendFile {
 
     #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        place.unsupported()
+        match (self.part(usize::MAX), &self.file) {
+            (Ok(Part { offset, count, .. }), Ok(file)) => place.send_file(file.fd, offset, count),
+            (Err(result), _) => Start::Ready(result),
+            (Ok(_), Err(_)) => Start::Ready(0),
+        }
     }
 
     #[cfg(windows)]

@@ -15,7 +15,7 @@ use crate::driver::uring;
 use crate::handle::Source;
 #[cfg(unix)]
 use crate::offload::LentFd;
-use crate::raw::{IntoRawFd, RawFd};
+use crate::raw::RawFd;
 
 /// Most bytes of one call: a peer that takes them as fast as they come must not keep a thread. With
 /// twice as many, files to 64 peers went a tenth slower, and with half as many to one peer

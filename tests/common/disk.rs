@@ -147,6 +147,21 @@ pub(crate) fn exists(path: impl AsRef<Path>) -> bool {
     metadata(path).is_ok()
 }
 
+pub(crate) fn set_len(path: impl AsRef<Path>, len: u64) -> io::Result<()> {
+    let path = path.as_ref();
+    if !is_simulated() {
+        return std::fs::OpenOptions::new().write(true).open(path)?.set_len(len);
+    }
+    call(|io, place| {
+        io.open(place, path, &OpenOptions::new().write(true), move |place, io, file| match file {
+            Err(error) => put(place, io, Err(error)),
+            Ok(file) => {
+                io.set_len(file, len, move |_file, io, result| put(place, io, result));
+            }
+        })
+    })
+}
+
 pub(crate) fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref();
     if !is_simulated() {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use tigereye::{AsSource, DriverKind, Io, ListenOptions, TcpListener, TcpStream};
+use tigereye::{AsSource, DriverKind, Io, ListenOptions, Op, TcpListener, TcpStream};
 
 #[path = "peer_tasks.rs"]
 mod tasks;
@@ -21,7 +21,7 @@ mod udp;
 #[path = "unix_peer.rs"]
 mod unix;
 
-pub(crate) use tasks::run_beside_peers;
+pub(crate) use tasks::{poll_peers, run_beside_peers};
 pub(crate) use udp::UdpPeer;
 #[cfg(unix)]
 pub(crate) use unix::{UnixDatagramPeer, UnixPeer, UnixPeerListener};
@@ -87,6 +87,9 @@ fn simulated_io() -> Rc<Io> {
     io
 }
 
+/// What a listener of a loop's gives.
+type Accepted = (TcpStream, SocketAddr);
+
 /// Where a callback puts its result.
 type Place<T> = Rc<RefCell<Option<T>>>;
 
@@ -99,6 +102,57 @@ fn wait<T>(io: &Io, place: &Place<io::Result<T>>) -> io::Result<T> {
         io.poll().unwrap();
         Err(io::ErrorKind::TimedOut.into())
     })
+}
+
+/// What came of an operation that a few turns are enough for; else it is cancelled, as if it would
+/// block.
+fn at_once<T>(io: &Io, place: &Place<io::Result<T>>, op: Op) -> io::Result<T> {
+    (0..4).for_each(|_| io.poll().unwrap());
+    if place.borrow().is_none() {
+        io.cancel(op);
+        io.run_for(PATIENCE).unwrap();
+    }
+    place.take().unwrap().map_err(|error| match tigereye::is_cancelled(&error) {
+        true => io::ErrorKind::WouldBlock.into(),
+        false => error,
+    })
+}
+
+/// An address that is taken, and where nobody listens yet.
+pub(crate) enum Unheard {
+    Real(socket2::Socket),
+    Simulated(SocketAddr),
+}
+
+impl Unheard {
+    pub(crate) fn new() -> Unheard {
+        if is_simulated() {
+            let listener = PeerListener::bind(crate::any()).unwrap();
+            return Unheard::Simulated(listener.local_addr().unwrap());
+        }
+        let (domain, kind) = (socket2::Domain::IPV4, socket2::Type::STREAM);
+        let socket = socket2::Socket::new(domain, kind, None).unwrap();
+        socket.bind(&crate::any().into()).unwrap();
+        Unheard::Real(socket)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self {
+            Unheard::Real(socket) => socket.local_addr().unwrap().as_socket().unwrap(),
+            Unheard::Simulated(address) => *address,
+        }
+    }
+
+    /// Listens there, while what is returned lives.
+    pub(crate) fn listen(self) -> Box<dyn Any> {
+        match self {
+            Unheard::Real(socket) => {
+                socket.listen(8).unwrap();
+                Box::new(socket)
+            }
+            Unheard::Simulated(address) => Box::new(PeerListener::bind(address).unwrap()),
+        }
+    }
 }
 
 /// Receives what is there on a peer's loop, when something is.
@@ -138,7 +192,10 @@ impl PeerListener {
 
     fn bind_with(address: SocketAddr, options: &ListenOptions) -> io::Result<PeerListener> {
         if !is_simulated() {
-            return std::net::TcpListener::bind(address).map(PeerListener::Real);
+            let listener = std::net::TcpListener::bind(address)?;
+            // To accept takes as long at most.
+            SockRef::from(&listener).set_read_timeout(Some(PATIENCE))?;
+            return Ok(PeerListener::Real(listener));
         }
         let io = simulated_io();
         let listener = Rc::new(TcpListener::bind_with(&io, address, options)?);
@@ -156,26 +213,56 @@ impl PeerListener {
         match self {
             PeerListener::Real(listener) => {
                 let (stream, address) = listener.accept()?;
+                stream.set_read_timeout(Some(PATIENCE))?;
                 Ok((Peer::Real(stream), address))
             }
             PeerListener::Simulated(listener, io) => {
-                let place = Place::default();
-                let put = Rc::clone(&place);
-                io.accept(Rc::clone(listener), move |_listener, _io, result| {
-                    put.replace(Some(result));
-                });
-                let (stream, address) = wait(io, &place)?;
-                let (stream, io) = (Rc::new(stream), Rc::clone(io));
-                Ok((Peer::Simulated(Simulated { stream, io }), address))
+                let (_op, place) = PeerListener::start_accept(listener, io);
+                Ok(PeerListener::accepted(io, wait(io, &place)?))
             }
         }
+    }
+
+    /// Accepts a connection that is there.
+    pub(crate) fn try_accept(&self) -> io::Result<(Peer, SocketAddr)> {
+        match self {
+            PeerListener::Real(listener) => {
+                listener.set_nonblocking(true)?;
+                let accepted = self.accept();
+                listener.set_nonblocking(false)?;
+                if let Ok((Peer::Real(stream), _)) = &accepted {
+                    stream.set_nonblocking(false)?;
+                }
+                accepted
+            }
+            PeerListener::Simulated(listener, io) => {
+                let (op, place) = PeerListener::start_accept(listener, io);
+                Ok(PeerListener::accepted(io, at_once(io, &place, op)?))
+            }
+        }
+    }
+
+    fn start_accept(listener: &Rc<TcpListener>, io: &Io) -> (Op, Place<io::Result<Accepted>>) {
+        let place = Place::default();
+        let put = Rc::clone(&place);
+        let end = move |_listener, _io: &Io, result| {
+            put.replace(Some(result));
+        };
+        (io.accept(Rc::clone(listener), end), place)
+    }
+
+    fn accepted(io: &Rc<Io>, (stream, address): Accepted) -> (Peer, SocketAddr) {
+        let (stream, io) = (Rc::new(stream), Rc::clone(io));
+        (Peer::Simulated(Simulated { stream, io }), address)
     }
 }
 
 impl Peer {
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Peer> {
         if !is_simulated() {
-            return std::net::TcpStream::connect(address).map(Peer::Real);
+            let stream = std::net::TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            return Ok(Peer::Real(stream));
         }
         let (io, place) = (simulated_io(), Place::default());
         io.connect(Rc::clone(&place), address, |place, _io, result| {
@@ -227,6 +314,30 @@ impl Peer {
                     put.replace(Some(result));
                 });
                 wait(io, &place)
+            }
+        }
+    }
+
+    /// As [`Read::read`], of what is there.
+    pub(crate) fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Peer::Real(stream) => {
+                stream.set_nonblocking(true)?;
+                let result = crate::patient::read_some(stream, buf);
+                stream.set_nonblocking(false)?;
+                result
+            }
+            Peer::Simulated(Simulated { stream, io }) => {
+                let place = Place::default();
+                let put = Rc::clone(&place);
+                let room = vec![0; buf.len()].into_boxed_slice();
+                let end = move |_stream, _io: &Io, room: Box<[u8]>, result: io::Result<usize>| {
+                    put.replace(Some(result.map(|count| (count, room))));
+                };
+                let op = io.recv(Rc::clone(stream), room, end);
+                let (count, room) = at_once(io, &place, op)?;
+                buf[..count].copy_from_slice(&room[..count]);
+                Ok(count)
             }
         }
     }

@@ -20,11 +20,19 @@ pub(super) fn enlist(io: &Rc<Io>) {
     LOOPS.with_borrow_mut(|loops| loops.push(Rc::downgrade(io)));
 }
 
+fn peers() -> Vec<Rc<Io>> {
+    LOOPS.with_borrow(|loops| loops.iter().filter_map(Weak::upgrade).collect())
+}
+
+/// Has the loops of simulated peers turn once.
+pub(crate) fn poll_peers() {
+    peers().iter().for_each(|peer| peer.poll().unwrap());
+}
+
 /// Runs a loop until it is idle, and what peers do meanwhile.
 pub(crate) fn run_beside_peers(io: &Io, longest: Duration) {
     const SLICE: Duration = Duration::from_millis(1);
-    let peers: Vec<Rc<Io>> =
-        LOOPS.with_borrow(|loops| loops.iter().filter_map(Weak::upgrade).collect());
+    let peers = peers();
     let end = io.now() + longest;
     while io.in_flight() > 0 && io.now() < end && peers.iter().any(|peer| peer.in_flight() > 0) {
         io.run_for(SLICE).unwrap();
@@ -40,6 +48,17 @@ pub(crate) enum Task<T> {
 }
 
 impl<T> Task<T> {
+    /// Whether it is over.
+    pub(crate) fn is_finished(&self) -> bool {
+        match self {
+            Task::Thread(thread) => thread.is_finished(),
+            Task::Simulated(io, place) => {
+                io.poll().unwrap();
+                place.borrow().is_some()
+            }
+        }
+    }
+
     /// What came of it.
     pub(crate) fn join(self) -> T {
         match self {
@@ -52,17 +71,37 @@ impl<T> Task<T> {
     }
 }
 
-fn receive(io: &Io, stream: Rc<TcpStream>, mut all: Vec<u8>, len: usize, end: Place<Vec<u8>>) {
-    if all.len() == len {
-        end.replace(Some(all));
+/// Sends the pieces one after the other.
+fn send_pieces(
+    io: &Io,
+    stream: Rc<TcpStream>,
+    mut pieces: std::vec::IntoIter<Vec<u8>>,
+    end: Place<()>,
+) {
+    let Some(piece) = pieces.next() else {
+        end.replace(Some(()));
         return;
+    };
+    io.send_all(stream, piece, move |stream, io, _piece, result| {
+        result.unwrap();
+        send_pieces(io, stream, pieces, end);
+    });
+}
+
+fn receive(
+    io: &Io,
+    stream: Rc<TcpStream>,
+    mut all: Vec<u8>,
+    len: usize,
+    end: impl FnOnce(&Io, Rc<TcpStream>, Vec<u8>) + 'static,
+) {
+    if all.len() == len {
+        return end(io, stream, all);
     }
     all.reserve_exact(3000.min(len - all.len()));
     let room = vec![0; 3000.min(len - all.len())].into_boxed_slice();
     io.recv(stream, room, move |stream, io, room, result| match result.unwrap() {
-        0 => {
-            end.replace(Some(all));
-        }
+        0 => end(io, stream, all),
         count => {
             all.extend(&room[..count]);
             receive(io, stream, all, len, end);
@@ -87,7 +126,10 @@ impl Peer {
             })),
             Peer::Simulated(Simulated { stream, io }) => {
                 let place = Place::default();
-                receive(&io, stream, Vec::new(), len, Rc::clone(&place));
+                let put = Rc::clone(&place);
+                receive(&io, stream, Vec::new(), len, move |_io, _stream, all| {
+                    put.replace(Some(all));
+                });
                 Task::Simulated(io, place)
             }
         }
@@ -102,6 +144,70 @@ impl Peer {
                 all
             })),
             simulated @ Peer::Simulated(_) => simulated.reads(usize::MAX),
+        }
+    }
+
+    /// Reads to the end, then writes all of it.
+    pub(crate) fn reads_to_end_and_writes(self, bytes: &'static [u8]) -> Task<Vec<u8>> {
+        match self {
+            Peer::Real(mut stream) => Task::Thread(std::thread::spawn(move || {
+                let mut all = Vec::new();
+                stream.read_to_end(&mut all).unwrap();
+                stream.write_all(bytes).unwrap();
+                all
+            })),
+            Peer::Simulated(Simulated { stream, io }) => {
+                let place = Place::default();
+                let put = Rc::clone(&place);
+                receive(&io, stream, Vec::new(), usize::MAX, move |io, stream, all| {
+                    io.send_all(stream, bytes, move |_stream, _io, _buf, result| {
+                        result.unwrap();
+                        put.replace(Some(all));
+                    });
+                });
+                Task::Simulated(io, place)
+            }
+        }
+    }
+
+    /// Writes all of it, then reads to the end.
+    pub(crate) fn writes_and_reads_to_end(self, bytes: Vec<u8>) -> Task<Vec<u8>> {
+        match self {
+            Peer::Real(mut stream) => Task::Thread(std::thread::spawn(move || {
+                stream.write_all(&bytes).unwrap();
+                let mut all = Vec::new();
+                stream.read_to_end(&mut all).unwrap();
+                all
+            })),
+            Peer::Simulated(Simulated { stream, io }) => {
+                let place = Place::default();
+                let put = Rc::clone(&place);
+                io.send_all(stream, bytes, move |stream, io, _buf, result| {
+                    result.unwrap();
+                    receive(io, stream, Vec::new(), usize::MAX, move |_io, _stream, all| {
+                        put.replace(Some(all));
+                    });
+                });
+                Task::Simulated(io, place)
+            }
+        }
+    }
+
+    /// Writes it piece by piece.
+    pub(crate) fn writes_in_pieces(self, bytes: &[u8], piece: usize) -> Task<()> {
+        let pieces: Vec<Vec<u8>> = bytes.chunks(piece).map(<[u8]>::to_vec).collect();
+        match self {
+            Peer::Real(mut stream) => Task::Thread(std::thread::spawn(move || {
+                for piece in pieces {
+                    stream.write_all(&piece).unwrap();
+                    std::thread::yield_now();
+                }
+            })),
+            Peer::Simulated(Simulated { stream, io }) => {
+                let place = Place::default();
+                send_pieces(&io, stream, pieces.into_iter(), Rc::clone(&place));
+                Task::Simulated(io, place)
+            }
         }
     }
 

@@ -10,23 +10,12 @@ use std::time::Duration;
 
 use tigereye::{Io, Op, UnixDatagram, UnixListener, UnixStream};
 
-use super::{PATIENCE, Place, is_simulated, receive_some, send_some, simulated_io, wait};
+use super::{PATIENCE, Place, at_once, is_simulated, receive_some, send_some, simulated_io, wait};
 
 #[derive(Debug)]
 pub(crate) enum UnixPeer {
     Real(std_unix::UnixStream),
     Simulated(Rc<UnixStream>, Rc<Io>),
-}
-
-/// What came of an operation that a few turns are enough for; else it is cancelled, as if it would
-/// block.
-fn at_once<T>(io: &Io, place: &Place<io::Result<T>>, op: Op) -> io::Result<T> {
-    (0..4).for_each(|_| io.poll().unwrap());
-    place.take().unwrap_or_else(|| {
-        io.cancel(op);
-        io.run_for(PATIENCE).unwrap();
-        Err(ErrorKind::WouldBlock.into())
-    })
 }
 
 impl UnixPeer {

@@ -1,7 +1,7 @@
 //! How streams end: halves that close, resets, and what was sent just before. And what goes both
 //! ways at once while they last.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 
@@ -9,8 +9,7 @@ use tigereye::{AsSource, BufferPool, Io, IoBuf, Next, Source, TcpListener, TcpSt
 
 use crate::patient::read_some;
 use crate::peer::Peer;
-use crate::real;
-use crate::{Log, any, finish, pattern, read, reset, shared_pair, small_pair};
+use crate::{Log, any, finish, own_pair, pair, pattern, read, reset, shared_pair, small_pair};
 
 const MIB: usize = 1 << 20;
 
@@ -143,13 +142,8 @@ fn drain(io: &Io, stream: Rc<TcpStream>, mut buf: Vec<u8>) {
 #[test]
 fn p49_an_answer_survives_unread_input_when_it_is_drained() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = real::shared_pair(&io);
-    let client = std::thread::spawn(move || {
-        peer.write_all(&pattern(100_000)).unwrap();
-        let mut all = Vec::new();
-        peer.read_to_end(&mut all).unwrap();
-        all
-    });
+    let (stream, peer) = shared_pair(&io);
+    let client = peer.writes_and_reads_to_end(pattern(100_000));
     io.send_all(stream, "no, thank you", |stream, io, _buf, result| {
         result.unwrap();
         io.shutdown(stream, Shutdown::Write, |stream, io, result| {
@@ -158,7 +152,7 @@ fn p49_an_answer_survives_unread_input_when_it_is_drained() {
         });
     });
     finish(&io);
-    assert_eq!(client.join().unwrap(), b"no, thank you");
+    assert_eq!(client.join(), b"no, thank you");
 }
 
 #[test]
@@ -233,10 +227,9 @@ impl Pipe {
 #[test]
 fn a_mebibyte_each_way_with_overlapping_sends_and_receives() {
     let io = Io::new().unwrap();
-    let (near, far) = real::std_pair();
+    let (near, far) = own_pair(&io);
     let done = Log::new();
-    for end in [near, far] {
-        let stream = Rc::new(TcpStream::from_std(&io, end).unwrap());
+    for stream in [near, far] {
         Pipe::send(&io, Rc::clone(&stream), pattern(MIB), 0);
         Pipe { stream, received: Vec::new(), done: done.clone() }.receive(&io);
     }
@@ -343,8 +336,7 @@ fn a_pipe_is_readable_when_it_is_hung_up(io: &Io, log: &Log<std::io::Result<()>>
 #[test]
 fn send_now_takes_what_fits_and_never_blocks() {
     let io = Io::new().unwrap();
-    let (near, mut far) = real::std_pair();
-    let stream = TcpStream::from_std(&io, near).unwrap();
+    let (stream, mut far) = pair(&io);
     let mut sent = Vec::new();
     let error = loop {
         match stream.send_now(&pattern(70_001)) {
@@ -359,7 +351,7 @@ fn send_now_takes_what_fits_and_never_blocks() {
     assert_eq!(stream.send_now(b"x").unwrap_err().kind(), ErrorKind::NotConnected);
     finish(&io);
     assert_eq!(stream.send_now(b"x").unwrap_err().kind(), ErrorKind::NotConnected);
-    let (stream, peer) = real::pair(&io);
+    let (stream, peer) = pair(&io);
     reset(peer);
     while stream.send_now(b"x").is_ok() {}
     assert_eq!(stream.send_now(b"x").unwrap_err().kind(), crate::GONE);

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tigereye::{BufferPool, Io, Next, TcpListener};
 
-use crate::real;
-use crate::{HANG, Log, any, finish, pair, pattern, read, shared_pair, small_pair};
+use crate::{HANG, Log, any, finish, pair, pattern, read, reset, shared_pair, small_pair};
 
 #[test]
 fn detached_sends_arrive_in_order_and_among_others() {
@@ -123,9 +122,8 @@ fn a_detached_send_that_fails_lets_nothing_follow_where_there_is_room() {
 fn p35_a_detached_send_to_a_peer_that_is_gone_harms_nobody() {
     let io = Io::new().unwrap();
     for _ in 0..20 {
-        let (stream, peer) = real::shared_pair(&io);
-        socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
-        drop(peer);
+        let (stream, peer) = shared_pair(&io);
+        reset(peer);
         for _ in 0..3 {
             io.send_detached(&stream, "nobody");
         }
@@ -137,20 +135,16 @@ fn p35_a_detached_send_to_a_peer_that_is_gone_harms_nobody() {
 #[test]
 fn rule4_dropping_the_stream_right_after_a_detached_send_closes_it() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = real::pair(&io);
+    let (stream, peer) = pair(&io);
     io.send_detached(&stream, "last words");
     drop(stream);
     // A timer far away must not be what wakes the loop.
     let far = io.timeout((), HANG * 2, |(), _io, _result| {});
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        peer.read_to_end(&mut bytes).unwrap();
-        bytes
-    });
+    let reader = peer.reads_to_end();
     while !reader.is_finished() {
         io.run_for(Duration::from_millis(1)).unwrap();
     }
-    assert_eq!(reader.join().unwrap(), b"last words");
+    assert_eq!(reader.join(), b"last words");
     io.cancel(far);
     finish(&io);
 }

@@ -74,7 +74,7 @@ use std::time::Duration;
 
 use peer::{Peer, is_simulated};
 use random::Random;
-use tigereye::{AsSource, Io, Source, TcpStream};
+use tigereye::{AsSource, Io, Source, TcpListener, TcpStream};
 
 /// The system's codes that tests compare with.
 mod code {
@@ -130,6 +130,18 @@ fn pair(io: &Io) -> (TcpStream, Peer) {
     }
     let (near, far) = real::pair(io);
     (near, Peer::Real(far))
+}
+
+/// Two ends of a connection that are both the loop's, on which nothing else is in flight.
+fn own_pair(io: &Io) -> (Rc<TcpStream>, Rc<TcpStream>) {
+    let listener = TcpListener::bind(io, any()).unwrap();
+    let (near, far) = (Log::new(), Log::new());
+    let address = listener.local_addr().unwrap();
+    io.connect(near.clone(), address, |near, _io, result| near.put(result.unwrap()));
+    let put = far.clone();
+    io.accept(listener, move |_listener, _io, result| put.put(result.unwrap().0));
+    finish(io);
+    (Rc::new(near.one()), Rc::new(far.one()))
 }
 
 /// As [`pair`], shared.

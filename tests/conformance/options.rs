@@ -10,7 +10,7 @@ use tigereye::{
     ConnectOptions, Io, IoBuf, IoBufMut, Keepalive, ListenOptions, TcpListener, TcpStream,
 };
 
-use crate::peer::{Peer, PeerListener};
+use crate::peer::{Peer, PeerListener, Unheard};
 use crate::{Log, any, finish, pair, run_until_stop};
 
 /// Whether there is IPv6 here. To run without it is a failure where CI asks for everything.
@@ -184,9 +184,8 @@ fn a_handle_in_use_is_not_given_back() {
 #[test]
 fn p39_a_failed_connect_says_so_once_and_the_next_one_works() {
     let io = Io::new().unwrap();
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&any().into()).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let unheard = Unheard::new();
+    let address = unheard.address();
     let log = Log::new();
     for _ in 0..3 {
         io.connect(log.clone(), address, |log, _io, result| log.put(result.map(drop)));
@@ -197,7 +196,7 @@ fn p39_a_failed_connect_says_so_once_and_the_next_one_works() {
     for result in all {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionRefused);
     }
-    socket.listen(8).unwrap();
+    let _listener = unheard.listen();
     io.connect(log.clone(), address, |log, _io, result| log.put(result.map(drop)));
     finish(&io);
     log.one().unwrap();

@@ -1,9 +1,9 @@
 //! Sending from files to sockets.
 
 use std::cell::Cell;
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,15 +11,32 @@ use std::time::Duration;
 use tigereye::Descriptor;
 use tigereye::{File, Io, TcpStream, is_cancelled};
 
-use crate::patient::read_some;
+#[cfg(unix)]
+use crate::disk::Scratch;
+use crate::peer::Peer;
+#[cfg(unix)]
+use crate::peer::is_simulated;
+#[cfg(unix)]
 use crate::real;
+#[cfg(windows)]
 use crate::scratch::Scratch;
-use crate::{HANG, Log, any, come_to_rest, finish, pattern, read, reset};
+use crate::{HANG, Log, any, come_to_rest, finish, pattern, read, reset, shared_pair, small_pair};
 
 /// A file with these contents, open.
 fn file(io: &Io, scratch: &Scratch, contents: &[u8]) -> Rc<File> {
-    let path = scratch.file("file", contents);
-    Rc::new(File::from_std(io, fs::File::open(path).unwrap()))
+    Rc::new(open(io, &scratch.file("file", contents)))
+}
+
+fn open(io: &Io, path: &Path) -> File {
+    #[cfg(unix)]
+    if is_simulated() {
+        let log = Log::new();
+        let options = tigereye::OpenOptions::new().read(true);
+        io.open(log.clone(), path, &options, |log, _io, result| log.put(result.unwrap()));
+        finish(io);
+        return log.one();
+    }
+    File::from_std(io, std::fs::File::open(path).unwrap())
 }
 
 #[test]
@@ -27,7 +44,7 @@ fn a_file_takes_its_place_among_the_sends() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let all = pattern(3 << 20);
     let file = file(&io, &scratch, &all);
-    let (stream, mut peer) = real::small_pair(&io);
+    let (stream, peer) = small_pair(&io);
     let log = Log::new();
     io.send_all(Rc::clone(&stream), "head", |_stream, _io, _buf, result| result.unwrap());
     let put = log.clone();
@@ -38,14 +55,10 @@ fn a_file_takes_its_place_among_the_sends() {
     // It may be closed meanwhile.
     drop(file);
     io.send_all(stream, "tail", |_stream, _io, _buf, result| result.unwrap());
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        peer.read_to_end(&mut bytes).unwrap();
-        bytes
-    });
+    let reader = peer.reads_to_end();
     finish(&io);
     assert_eq!(log.one(), count);
-    let bytes = reader.join().unwrap();
+    let bytes = reader.join();
     assert_eq!(&bytes[..4], b"head");
     assert!(bytes[4..bytes.len() - 4] == all[5..all.len() - 5]);
     assert_eq!(&bytes[bytes.len() - 4..], b"tail");
@@ -55,7 +68,7 @@ fn a_file_takes_its_place_among_the_sends() {
 fn p58_a_part_and_what_is_behind_the_end() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = file(&io, &scratch, b"0123456789");
-    let (stream, mut peer) = real::shared_pair(&io);
+    let (stream, mut peer) = shared_pair(&io);
     let log = Log::new();
     for (offset, count) in [(3, 4), (8, u64::MAX), (10, 1), (1 << 40, 7), (0, 0)] {
         let put = log.clone();
@@ -76,34 +89,35 @@ fn p58_a_part_and_what_is_behind_the_end() {
 fn a_file_that_shrinks_meanwhile_ends_the_send_there() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let path = scratch.file("file", &pattern(8 << 20));
-    let file = File::from_std(&io, fs::File::open(&path).unwrap());
-    let (stream, mut peer) = real::small_pair(&io);
+    let file = open(&io, &path);
+    let (stream, mut peer) = small_pair(&io);
     let log = Log::new();
     let put = log.clone();
     io.send_file_all(stream, &file, 0, 8 << 20, move |_stream, _io, result| {
         put.put(result.unwrap());
     });
     let first = read_while_turning(&io, &mut peer);
-    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(7 << 20).unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut bytes = first;
-        peer.read_to_end(&mut bytes).unwrap();
-        bytes
-    });
+    cut(&path, 7 << 20);
+    let reader = peer.reads_to_end();
     finish(&io);
     assert_eq!(log.one(), 7 << 20);
-    assert!(reader.join().unwrap() == pattern(7 << 20));
+    assert!([first, reader.join()].concat() == pattern(7 << 20));
+}
+
+fn cut(path: &Path, len: u64) {
+    #[cfg(unix)]
+    crate::disk::set_len(path, len).unwrap();
+    #[cfg(windows)]
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
 }
 
 /// Turns the loop until the peer has some.
-fn read_while_turning(io: &Io, peer: &mut std::net::TcpStream) -> Vec<u8> {
+fn read_while_turning(io: &Io, peer: &mut Peer) -> Vec<u8> {
     let mut bytes = vec![0; 1000];
-    peer.set_nonblocking(true).unwrap();
     loop {
         io.poll().unwrap();
-        match read_some(peer, &mut bytes) {
+        match peer.try_read(&mut bytes) {
             Ok(count) => {
-                peer.set_nonblocking(false).unwrap();
                 bytes.truncate(count);
                 return bytes;
             }
@@ -117,7 +131,7 @@ fn p47_nobody_reads_and_the_send_is_cancelled_and_ends_at_its_deadline() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = file(&io, &scratch, &pattern(16 << 20));
     for way in ["cancel", "deadline", "close"] {
-        let (stream, mut peer) = real::small_pair(&io);
+        let (stream, mut peer) = small_pair(&io);
         let log = Log::new();
         let put = log.clone();
         let count = 16 << 20;
@@ -143,7 +157,7 @@ fn p47_nobody_reads_and_the_send_is_cancelled_and_ends_at_its_deadline() {
 fn p47_a_peer_that_sends_no_more_and_reads_nothing_is_waited_for_at_rest() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = file(&io, &scratch, &pattern(16 << 20));
-    let (stream, peer) = real::small_pair(&io);
+    let (stream, peer) = small_pair(&io);
     peer.shutdown(Shutdown::Write).unwrap();
     let log = Log::new();
     let put = log.clone();
@@ -238,7 +252,7 @@ fn p35_a_peer_that_is_gone_is_an_error() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = file(&io, &scratch, &pattern(1 << 20));
     for is_reset in [true, false] {
-        let (stream, mut peer) = real::shared_pair(&io);
+        let (stream, mut peer) = shared_pair(&io);
         peer.write_all(b"unread").unwrap();
         if is_reset {
             reset(peer)
@@ -267,7 +281,7 @@ fn p25_rule7_the_loop_ends_with_files_being_sent() {
     for turns in 0..20 {
         let io = Io::new().unwrap();
         let file = file(&io, &scratch, &pattern(1 << 20));
-        let (stream, mut peer) = real::small_pair(&io);
+        let (stream, mut peer) = small_pair(&io);
         io.send_file_all(stream, &*file, 0, 1 << 20, |_stream, _io, _result| unreachable!());
         for _ in 0..turns {
             io.poll().unwrap();

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use tigereye::{Io, Op, TcpStream, is_cancelled};
 
-use crate::real;
-use crate::{Log, Random, finish};
+use crate::{Log, Random, finish, own_pair};
 
 const OPERATIONS: u32 = 20_000;
 
@@ -44,9 +43,7 @@ impl Counts {
 fn lanes(io: &Io) -> Vec<Lane> {
     let mut lanes = Vec::new();
     for _ in 0..8 {
-        let (near, far) = real::std_pair();
-        let near = Rc::new(TcpStream::from_std(io, near).unwrap());
-        let far = Rc::new(TcpStream::from_std(io, far).unwrap());
+        let (near, far) = own_pair(io);
         for (from, to) in [(&near, &far), (&far, &near)] {
             let (from, to) = (Rc::clone(from), Rc::clone(to));
             lanes.push(Lane { from, to, sent: Log::new(), received: Log::new() });

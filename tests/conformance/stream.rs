@@ -7,8 +7,7 @@ use std::time::Duration;
 use tigereye::{Io, IoBuf, TcpStream, is_cancelled};
 
 use crate::peer::now;
-use crate::real;
-use crate::{Log, finish, pair, pattern, read, run_until_stop, shared_pair, small_pair};
+use crate::{Log, finish, pair, pattern, read, reset, run_until_stop, shared_pair, small_pair};
 
 const MIB: usize = 1 << 20;
 
@@ -297,9 +296,8 @@ fn p46_an_empty_send_is_no_end() {
 #[test]
 fn p35_a_send_to_a_peer_that_is_gone_is_an_error() {
     let io = Io::new().unwrap();
-    let (stream, peer) = real::shared_pair(&io);
-    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(peer);
+    let (stream, peer) = shared_pair(&io);
+    reset(peer);
     let log = Log::new();
     for _ in 0..2 {
         let log = log.clone();

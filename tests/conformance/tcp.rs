@@ -1,6 +1,6 @@
 //! Listening, connecting, closing.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +9,6 @@ use tigereye::{ConnectOptions, Io, Next, TcpListener, is_cancelled};
 
 use crate::patient::read_some;
 use crate::peer::{Peer, PeerListener};
-use crate::real;
 use crate::{Log, any, finish, read, run_until_stop, shared_pair};
 
 fn echo(address: &str) {
@@ -86,7 +85,7 @@ fn p22_a_cancelled_accept_loses_no_connection() {
         io.cancel(op);
         finish(&io);
         let first = log.one();
-        let mut stream = match first {
+        let stream = match first {
             Ok((stream, _)) => stream,
             Err(error) => {
                 assert!(is_cancelled(&error), "{error}");
@@ -97,10 +96,8 @@ fn p22_a_cancelled_accept_loses_no_connection() {
                 finish(&io);
                 log.one().unwrap().0
             }
-        }
-        .into_std()
-        .unwrap();
-        stream.write_all(b"x").unwrap();
+        };
+        assert_eq!(stream.send_now(b"x").unwrap(), 1);
         assert_eq!(read(&mut client, 1), b"x");
     }
 }
@@ -184,13 +181,8 @@ fn connect_host_without_a_port_fails_in_the_callback() {
 #[test]
 fn p42_shutdown_of_writing_then_read_to_the_end() {
     let io = Io::new().unwrap();
-    let (stream, mut peer) = real::shared_pair(&io);
-    let thread = std::thread::spawn(move || {
-        let mut all = Vec::new();
-        peer.read_to_end(&mut all).unwrap();
-        peer.write_all(b"bye").unwrap();
-        all
-    });
+    let (stream, peer) = shared_pair(&io);
+    let peer = peer.reads_to_end_and_writes(b"bye");
     let log = Log::new();
     let answer = log.clone();
     io.send_all(stream, b"last".to_vec(), move |stream, io, _buf, result| {
@@ -208,7 +200,7 @@ fn p42_shutdown_of_writing_then_read_to_the_end() {
     });
     finish(&io);
     assert_eq!(log.one(), (b"bye".to_vec(), Vec::new(), 0));
-    assert_eq!(thread.join().unwrap(), b"last");
+    assert_eq!(peer.join(), b"last");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use tigereye::{Datagram, Io, Next, UdpOptions, UdpSocket, is_cancelled};
 
+use crate::peer::is_simulated;
 use crate::udp::{collect, pool, receive, socket, std_socket};
 use crate::{Log, any, finish, pattern};
 
@@ -217,6 +218,9 @@ fn groups_of_ipv6() {
     socket.join_multicast_v6(group, 1).unwrap();
     socket.set_multicast_interface_v6(1).unwrap();
     socket.leave_multicast_v6(group, 1).unwrap();
+    if is_simulated() {
+        return;
+    }
     let std = socket.into_std().unwrap();
     assert!(!std.multicast_loop_v6().unwrap());
     let socket = socket2::SockRef::from(&std);

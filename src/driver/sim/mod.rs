@@ -544,6 +544,19 @@ pub(crate) fn direct_alignment(fd: RawFd) -> Option<Option<DirectAlignment>> {
     Some(metadata.direct_alignment)
 }
 
+/// A duplicate of a simulated descriptor, which is one of an open file: the same number, which is to be
+/// closed once more.
+///
+/// # Errors
+/// `NotSeekable` where it is one of a socket, `EMFILE`.
+pub(crate) fn duplicate(fd: RawFd) -> io::Result<Held> {
+    let (kernel, file) =
+        kernel::find_file(fd).ok_or_else(|| io::Error::from_raw_os_error(code::ESPIPE))?;
+    let duplicated = kernel.borrow_mut().duplicate_file(file);
+    duplicated.map_err(io::Error::from_raw_os_error)?;
+    Ok(Held::new(fd))
+}
+
 /// Closes a simulated descriptor.
 pub(crate) fn close(fd: RawFd) {
     if let Some((kernel, socket)) = kernel::find(fd) {

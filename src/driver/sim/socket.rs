@@ -1,7 +1,7 @@
 //! A simulated socket, for calls that are made at once and are no operations.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -69,6 +69,18 @@ impl Socket {
     /// Gives a socket of datagrams a peer, or none.
     pub(crate) fn connect(&self, peer: Option<SocketAddr>) -> io::Result<()> {
         self.call(|kernel, socket| kernel.connect_datagrams(socket, peer))
+    }
+
+    pub(crate) fn join_group(&self, group: IpAddr) -> io::Result<()> {
+        self.call(|kernel, socket| kernel.join_group(socket, group))
+    }
+
+    pub(crate) fn leave_group(&self, group: IpAddr) -> io::Result<()> {
+        self.call(|kernel, socket| kernel.leave_group(socket, group))
+    }
+
+    pub(crate) fn set_group_loop(&self, on: bool) -> io::Result<()> {
+        self.set(|options| options.leaves_own_out = !on)
     }
 
     /// Gives a Unix socket of datagrams a peer.

@@ -13,6 +13,8 @@ use crate::driver::sim::slab::{Key, Slab};
 pub(in crate::driver::sim) struct OpenFile {
     pub(in crate::driver::sim) machine: u32,
     pub(super) node: Key,
+    /// Descriptors of it.
+    pub(super) descriptors: u32,
     pub(super) is_readable: bool,
     pub(super) is_writable: bool,
     /// At its end, whatever offset a write names.
@@ -250,10 +252,26 @@ impl Call<'_> {
         }
     }
 
+    /// dup(2)
+    pub(super) fn duplicate(&mut self, file: Key) -> Answer<()> {
+        if *self.descriptors.0 >= self.descriptors.1 {
+            return Err(code::EMFILE);
+        }
+        self.files.get(file).ok_or(code::EBADF)?.descriptors += 1;
+        *self.descriptors.0 += 1;
+        Ok(())
+    }
+
     /// close(2)
     pub(in crate::driver::sim) fn close(&mut self, file: Key) {
-        let Some(OpenFile { node, .. }) = self.files.remove(file) else { return };
+        let Some(open) = self.files.get(file) else { return };
+        let node = open.node;
+        open.descriptors -= 1;
         *self.descriptors.0 -= 1;
+        if open.descriptors > 0 {
+            return;
+        }
+        self.files.remove(file);
         self.tree.change(node, |node| {
             node.opens -= 1;
             if node.locked_by == Some(file) {

@@ -36,6 +36,7 @@ pub(super) use names::{Opening, Path};
 use tree::{Kind, Tree};
 
 use super::FaultKind;
+use super::code::{self, Answer};
 use super::kernel::Kernel;
 use super::net::{Event, Latency};
 use super::slab::Key;
@@ -259,7 +260,7 @@ impl Kernel {
     pub(super) fn close_files(&mut self, machine: u32) {
         let keys: Vec<Key> = self.files.keys().collect();
         for key in keys {
-            if self.files.peek(key).is_some_and(|file| file.machine == machine) {
+            while self.files.peek(key).is_some_and(|file| file.machine == machine) {
                 self.close_file(key);
             }
         }
@@ -270,6 +271,12 @@ impl Kernel {
         if let Some(machine) = self.files.get(file).map(|file| file.machine) {
             self.disk_call(machine).close(file);
         }
+    }
+
+    /// Another descriptor of an open file.
+    pub(super) fn duplicate_file(&mut self, file: Key) -> Answer<()> {
+        let machine = self.files.get(file).ok_or(code::EBADF)?.machine;
+        self.disk_call(machine).duplicate(file)
     }
 
     /// What the file at a path of a host holds, as its programs see it.

@@ -119,6 +119,7 @@ impl Call<'_> {
         Ok(self.files.insert(OpenFile {
             machine: self.machine,
             node,
+            descriptors: 1,
             is_readable: access != libc::O_WRONLY,
             is_writable,
             appends: how.has(libc::O_APPEND),

@@ -3,10 +3,14 @@
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 
 use super::{Call, Kernel, Opening, Path, To, Write};
+use crate::buf::room;
+use crate::driver::Interest;
 use crate::driver::sim::Place;
 use crate::driver::sim::code::{self, Answer};
+use crate::driver::sim::net::BUFFER;
 use crate::driver::sim::slab::Key;
 use crate::driver::sim::trace::What;
 use crate::error::NOT_SIMULATED;
@@ -98,6 +102,41 @@ impl Place<'_> {
         offset: u64,
     ) -> Start {
         self.on_file("reads", |call, file| call.read_vectored(file, rooms, offset))
+    }
+
+    /// Sends from a file: reads a part of it once the socket has room, and sends of that what the socket
+    /// takes then.
+    pub(crate) fn send_file(&mut self, file: RawFd, offset: u64, count: usize) -> Start {
+        let fd = self.fd;
+        let has_landed = self.sim.landed.contains(&self.op);
+        {
+            let mut kernel = self.sim.kernel.borrow_mut();
+            let Some(socket) = kernel.socket_of(fd) else {
+                let is_file = kernel.file_of(fd).is_some();
+                return Start::Ready(if is_file { -code::ENOTSOCK } else { NOT_SIMULATED });
+            };
+            if kernel.has_datagrams(socket) {
+                return self.unsupported();
+            }
+            kernel.settle();
+            if !has_landed && !kernel.is_ready(socket, Interest::Writable) {
+                return Start::Await(Interest::Writable);
+            }
+        }
+        let start = self.on_disk("reads", |kernel, machine| {
+            let file = kernel.file_of(file).ok_or(code::EBADF)?;
+            let socket = kernel.socket_of(fd).ok_or(code::EBADF)?;
+            let mut bytes = vec![0; count.min(BUFFER)].into_boxed_slice();
+            let read = kernel.disk_call(machine).read(file, room(&mut bytes), Some(offset));
+            match read.map_err(|error| if error == code::EISDIR { code::EINVAL } else { error })? {
+                0 => Ok(0),
+                count => kernel.send_bytes(socket, &bytes[..count]),
+            }
+        });
+        match start {
+            Start::Ready(failed) if failed == -code::EAGAIN => Start::Await(Interest::Writable),
+            start => start,
+        }
     }
 
     /// Writes at an offset; without one, where the file stands.

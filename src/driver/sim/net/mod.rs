@@ -156,7 +156,9 @@ impl Machine {
             return Some(to);
         }
         let same_family = |address: &&IpAddr| address.is_ipv4() == to.is_ipv4();
-        self.addresses.iter().find(same_family).copied()
+        let own = self.addresses.iter().find(same_family).copied();
+        // A host without a network has members of groups all the same.
+        own.or_else(|| to.is_multicast().then(|| loopback(to.is_ipv6())))
     }
 }
 
@@ -171,8 +173,12 @@ pub(super) enum Transport {
 pub(crate) struct SocketOptions {
     pub(crate) reuse_address: bool,
     pub(crate) reuse_port: bool,
+    /// Whether a socket of IPv6 takes IPv6 alone.
+    pub(crate) only_v6: bool,
     pub(crate) recv_buffer: Option<usize>,
     pub(crate) send_buffer: Option<usize>,
+    /// Whether what it sends to a group does not come to members on its own host.
+    pub(crate) leaves_own_out: bool,
     /// Whether it is reset when it is closed.
     pub(crate) resets: bool,
     pub(crate) user_timeout_ns: Option<u64>,
@@ -326,8 +332,8 @@ impl Kernel {
             let Some(other) = self.sockets.get(other) else { return false };
             let theirs = other.local.ip();
             let overlap = theirs == ip
-                || theirs.is_ipv4() == ip.is_ipv4()
-                    && (theirs.is_unspecified() || ip.is_unspecified());
+                || takes_all(theirs, other.options, ip)
+                || takes_all(ip, options, theirs);
             let listens = matches!(other.kind, Kind::Listener(_));
             let shared = options.reuse_port && other.options.reuse_port
                 || options.reuse_address && other.options.reuse_address && !listens;
@@ -360,7 +366,7 @@ impl Kernel {
                     Kind::Datagrams(_) => true,
                     Kind::Idle | Kind::End(..) | Kind::Local(_) => false,
                 };
-                let all = theirs.is_unspecified() && theirs.is_ipv4() == to.is_ipv4();
+                let all = takes_all(theirs, socket.options, to.ip());
                 open && if exact { theirs == to.ip() } else { all }
             })
         };
@@ -463,6 +469,30 @@ impl Kernel {
 
 fn unspecified(v6: bool) -> IpAddr {
     if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
+}
+
+fn loopback(v6: bool) -> IpAddr {
+    if v6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
+}
+
+/// Whether a socket with this address takes what is for that one, because it takes all: one of IPv6 may
+/// take IPv4 too (ipv6(7)).
+fn takes_all(address: IpAddr, options: SocketOptions, other: IpAddr) -> bool {
+    let both = address.is_ipv6() && !options.only_v6;
+    address.is_unspecified() && (both || address.is_ipv4() == other.is_ipv4())
+}
+
+/// An address of IPv4 as a socket of IPv6 has it, and any other as it is.
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+/// The address of IPv4 that one of IPv6 stands for, and any other as it is.
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Moves bytes from an inbox to the room for them, which there are enough for.

@@ -4,11 +4,13 @@
 
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::SockAddr;
 
-use super::{Event, Kind, READABLE, SocketOptions, Transport, WRITABLE};
+use super::{
+    Event, Kind, READABLE, SocketOptions, Transport, WRITABLE, mapped, takes_all, unmapped,
+};
 use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::faults::FaultKind;
 use crate::driver::sim::kernel::Kernel;
@@ -23,9 +25,11 @@ const OVERHEAD: usize = 64;
 const LATE_NS: (u64, u64) = (1_000_000, 100_000_000);
 
 /// A datagram on its way.
+#[derive(Clone)]
 pub(in crate::driver::sim) struct Flight {
     sender: Key,
     machine: u32,
+    target: u32,
     from: SocketAddr,
     to: SocketAddr,
     bytes: Vec<u8>,
@@ -40,6 +44,7 @@ pub(in crate::driver::sim) struct Datagrams {
     /// What an earlier datagram met; told once.
     error: Option<i32>,
     shut: bool,
+    groups: Vec<IpAddr>,
 }
 
 /// A datagram that was received: how long it was, from whom, and whether it was cut. Of a socket that
@@ -48,7 +53,8 @@ pub(in crate::driver::sim) type Arrived = (usize, Option<SockAddr>, bool);
 
 impl Datagrams {
     pub(in crate::driver::sim) fn new() -> Datagrams {
-        Datagrams { inbox: VecDeque::new(), held: 0, peer: None, error: None, shut: false }
+        let (inbox, groups) = (VecDeque::new(), Vec::new());
+        Datagrams { inbox, held: 0, peer: None, error: None, shut: false, groups }
     }
 
     pub(super) fn has_any(&self) -> bool {
@@ -89,6 +95,7 @@ impl Kernel {
         socket: Key,
         peer: Option<SocketAddr>,
     ) -> Answer<()> {
+        let peer = peer.map(unmapped);
         if let Some(peer) = peer {
             self.bind_for(socket, peer.ip())?;
         }
@@ -114,7 +121,7 @@ impl Kernel {
         if let Some(error) = datagrams.error.take() {
             return Err(error);
         }
-        let to = to.or(datagrams.peer).ok_or(code::EDESTADDRREQ)?;
+        let to = to.map(unmapped).or(datagrams.peer).ok_or(code::EDESTADDRREQ)?;
         if to.port() == 0 {
             return Err(code::EINVAL);
         }
@@ -123,7 +130,7 @@ impl Kernel {
         }
         self.bind_for(socket, to.ip())?;
         let Some(entry) = self.sockets.get(socket) else { return Err(code::EBADF) };
-        let (machine, local) = (entry.machine, entry.local);
+        let (machine, local, options) = (entry.machine, entry.local, entry.options);
         if self.happens(machine, FaultKind::NoBuffers) {
             return Err(code::ENOBUFS);
         }
@@ -132,32 +139,81 @@ impl Kernel {
         let ip =
             if local.ip().is_unspecified() { source.unwrap_or(local.ip()) } else { local.ip() };
         let from = SocketAddr::new(ip, local.port());
-        let target = self.machine_at(machine, to.ip());
-        let is_far = target != Some(machine);
-        if is_far && self.happens(machine, FaultKind::DatagramLost) {
-            return Ok(bytes.len());
-        }
-        let twice = is_far && self.happens(machine, FaultKind::DatagramDuplicated);
-        for _ in 0..1 + u32::from(twice) {
-            let mut delay_ns =
-                target.map_or(0, |target| self.latency_ns(machine, target, bytes.len()));
-            if is_far && self.happens(machine, FaultKind::DatagramLate) {
-                let (low, high) = LATE_NS;
-                delay_ns += self.plan.size(FaultKind::DatagramLate, low, high);
-            }
-            let flight = Flight { sender: socket, machine, from, to, bytes: bytes.to_vec() };
-            self.after(delay_ns, Event::Datagram(Box::new(flight)));
+        let flight =
+            |target| Flight { sender: socket, machine, target, from, to, bytes: bytes.into() };
+        if to.ip().is_multicast() {
+            let own = if options.leaves_own_out { Some(machine) } else { None };
+            let all = (0..self.machines.len() as u32).filter(|&target| Some(target) != own);
+            all.for_each(|target| self.launch(&flight(target)));
+        } else if let Some(target) = self.machine_at(machine, to.ip()) {
+            self.launch(&flight(target));
         }
         self.settle();
         Ok(bytes.len())
     }
 
-    pub(super) fn datagram_arrives(&mut self, flight: Flight) {
-        let Flight { sender, machine, from, to, bytes } = flight;
-        let Some(target) = self.machine_at(machine, to.ip()) else { return };
-        if self.is_cut(machine, target) {
+    /// A datagram sets off; it may get lost, or be there twice.
+    fn launch(&mut self, flight: &Flight) {
+        let (machine, target) = (flight.machine, flight.target);
+        let is_far = target != machine;
+        if is_far && self.happens(machine, FaultKind::DatagramLost) {
             return;
         }
+        let twice = is_far && self.happens(machine, FaultKind::DatagramDuplicated);
+        for _ in 0..1 + u32::from(twice) {
+            let mut delay_ns = self.latency_ns(machine, target, flight.bytes.len());
+            if is_far && self.happens(machine, FaultKind::DatagramLate) {
+                let (low, high) = LATE_NS;
+                delay_ns += self.plan.size(FaultKind::DatagramLate, low, high);
+            }
+            self.after(delay_ns, Event::Datagram(Box::new(flight.clone())));
+        }
+    }
+
+    /// `IP_ADD_MEMBERSHIP` (ip(7))
+    pub(in crate::driver::sim) fn join_group(&mut self, socket: Key, group: IpAddr) -> Answer<()> {
+        let datagrams = self.datagrams(socket)?;
+        if !group.is_multicast() {
+            return Err(code::EINVAL);
+        }
+        if datagrams.groups.contains(&group) {
+            return Err(code::EADDRINUSE);
+        }
+        datagrams.groups.push(group);
+        Ok(())
+    }
+
+    /// `IP_DROP_MEMBERSHIP` (ip(7))
+    pub(in crate::driver::sim) fn leave_group(&mut self, socket: Key, group: IpAddr) -> Answer<()> {
+        let datagrams = self.datagrams(socket)?;
+        let at = datagrams.groups.iter().position(|&joined| joined == group);
+        datagrams.groups.swap_remove(at.ok_or(code::EADDRNOTAVAIL)?);
+        Ok(())
+    }
+
+    /// A datagram to a group has come to a machine: each member there gets it.
+    fn group_hears(&mut self, flight: &Flight) {
+        let (ip, port) = (flight.to.ip(), flight.to.port());
+        let bound = &self.machines[flight.target as usize].bound;
+        let bound = bound.get(&(Transport::Udp, port)).cloned().unwrap_or_default();
+        for socket in bound {
+            let Some(entry) = self.sockets.peek(socket) else { continue };
+            let address = entry.local.ip();
+            let may = address == ip || takes_all(address, entry.options, ip);
+            if may && self.datagrams(socket).is_ok_and(|theirs| theirs.groups.contains(&ip)) {
+                self.put_in(socket, flight.from, flight.bytes.clone());
+            }
+        }
+    }
+
+    pub(super) fn datagram_arrives(&mut self, flight: Flight) {
+        if self.is_cut(flight.machine, flight.target) {
+            return;
+        }
+        if flight.to.ip().is_multicast() {
+            return self.group_hears(&flight);
+        }
+        let Flight { sender, machine, target, from, to, bytes } = flight;
         let found = self.bound_at(target, Transport::Udp, to);
         // One with another peer does not have the port for this sender.
         let found = found.filter(|&socket| {
@@ -170,14 +226,20 @@ impl Kernel {
             }
             return;
         };
+        self.put_in(socket, from, bytes);
+    }
+
+    /// A datagram goes into a socket's inbox, if there is room.
+    fn put_in(&mut self, socket: Key, from: SocketAddr, bytes: Vec<u8>) {
         let Some(entry) = self.sockets.get(socket) else { return };
+        let machine = entry.machine;
         let room = SocketOptions::buffer(entry.options.recv_buffer);
         let Kind::Datagrams(datagrams) = &mut entry.kind else { return };
         if datagrams.shut {
             return;
         }
         if datagrams.held + bytes.len() + OVERHEAD > room {
-            return self.note(target, What::DatagramDropped(from, bytes.len()));
+            return self.note(machine, What::DatagramDropped(from, bytes.len()));
         }
         datagrams.held += bytes.len() + OVERHEAD;
         datagrams.inbox.push_back((from, bytes));
@@ -204,7 +266,7 @@ impl Kernel {
             return self.recv_local_datagram(socket, room);
         }
         let Some(entry) = self.sockets.get(socket) else { return Err(code::EBADF) };
-        let machine = entry.machine;
+        let (machine, is_v6) = (entry.machine, entry.local.is_ipv6());
         let datagrams = self.datagrams(socket)?;
         if let Some(error) = datagrams.error.take() {
             return Err(error);
@@ -217,6 +279,7 @@ impl Kernel {
             place.write(*byte);
         }
         self.note(machine, What::DatagramFrom(from, bytes.len()));
+        let from = if is_v6 { mapped(from) } else { from };
         Ok((bytes.len().min(room.len()), Some(from.into()), bytes.len() > room.len()))
     }
 }

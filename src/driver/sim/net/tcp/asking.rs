@@ -7,7 +7,7 @@ use super::{Connection, End, Listener, Owner, Part, State};
 use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::faults::FaultKind;
 use crate::driver::sim::kernel::Kernel;
-use crate::driver::sim::net::{Event, Kind, READABLE, Transport, WRITABLE};
+use crate::driver::sim::net::{Event, Kind, READABLE, Transport, WRITABLE, mapped, unmapped};
 use crate::driver::sim::slab::Key;
 use crate::driver::sim::trace::What;
 
@@ -37,6 +37,8 @@ impl Kernel {
             Kind::Local(_) => return Err(code::EINVAL),
         }
         let (machine, options) = (entry.machine, entry.options);
+        let is_v6 = entry.local.is_ipv6();
+        let to = unmapped(to);
         let to = match to.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, to.port()).into(),
             IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, to.port()).into(),
@@ -51,6 +53,9 @@ impl Kernel {
         let connection = self.connections.insert(connection);
         if let Some(entry) = self.sockets.get(socket) {
             entry.kind = Kind::End(connection, 0);
+            if is_v6 {
+                entry.local = mapped(entry.local);
+            }
         }
         self.note(machine, What::Connecting(to));
         let delay_ns = asked.map_or(0, |asked| self.latency_ns(machine, asked, 0));
@@ -156,7 +161,7 @@ impl Kernel {
     /// accept(2): the socket, and its peer's address.
     pub(in crate::driver::sim) fn accept(&mut self, listener: Key) -> Answer<(Key, SocketAddr)> {
         let Some(entry) = self.sockets.get(listener) else { return Err(code::EBADF) };
-        let (machine, options) = (entry.machine, entry.options);
+        let (machine, options, is_v6) = (entry.machine, entry.options, entry.local.is_ipv6());
         let Kind::Listener(waiting) = &entry.kind else { return Err(code::EINVAL) };
         if waiting.shut {
             return Err(code::EINVAL);
@@ -166,10 +171,9 @@ impl Kernel {
             return Err(code::EMFILE);
         }
         let aborted = self.happens(machine, FaultKind::AcceptAborted);
-        let v6 = false;
         let socket = match aborted {
             true => Err(code::ECONNABORTED),
-            false => self.open(machine, Kind::End(connection, 1), options, v6),
+            false => self.open(machine, Kind::End(connection, 1), options, is_v6),
         };
         if socket != Err(code::EMFILE)
             && let Some(entry) = self.sockets.get(listener)
@@ -184,9 +188,9 @@ impl Kernel {
         let Some(found) = self.connections.get(connection) else { return Err(code::ECONNABORTED) };
         found.ends[1].owner = Owner::Socket(socket);
         let (peer, local) = (found.ends[0].address, found.ends[1].address);
-        self.set_local(socket, local);
+        self.set_local(socket, if is_v6 { mapped(local) } else { local });
         self.note(machine, What::Accepted(peer));
-        Ok((socket, peer))
+        Ok((socket, if is_v6 { mapped(peer) } else { peer }))
     }
 
     pub(in crate::driver::sim) fn listener_closed(&mut self, listener: Listener) {

@@ -9,7 +9,7 @@ use crate::driver::Interest;
 use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::faults::FaultKind;
 use crate::driver::sim::kernel::Kernel;
-use crate::driver::sim::net::{Event, Kind, READABLE, WRITABLE, take_bytes};
+use crate::driver::sim::net::{Event, Kind, READABLE, WRITABLE, mapped, take_bytes};
 use crate::driver::sim::slab::Key;
 use crate::driver::sim::trace::What;
 impl Kernel {
@@ -142,16 +142,17 @@ impl Kernel {
 
     /// getpeername(2)
     pub(in crate::driver::sim) fn peer_of(&mut self, socket: Key) -> Answer<SocketAddr> {
-        if let Some(entry) = self.sockets.get(socket)
-            && let Kind::Datagrams(datagrams) = &entry.kind
-        {
-            return datagrams.peer().ok_or(code::ENOTCONN);
+        let Some(entry) = self.sockets.get(socket) else { return Err(code::EBADF) };
+        let is_v6 = entry.local.is_ipv6();
+        let as_it_has_it = |address| if is_v6 { mapped(address) } else { address };
+        if let Kind::Datagrams(datagrams) = &entry.kind {
+            return datagrams.peer().map(as_it_has_it).ok_or(code::ENOTCONN);
         }
         let (key, side) = self.end_of(socket)?;
         let Some(connection) = self.connections.get(key) else { return Err(code::ENOTCONN) };
         match connection.ends[side].state {
             State::Open if !connection.ends[side].is_over() => {
-                Ok(connection.ends[1 - side].address)
+                Ok(as_it_has_it(connection.ends[1 - side].address))
             }
             State::Asking | State::Open | State::Broken => Err(code::ENOTCONN),
         }
