@@ -291,6 +291,11 @@ impl World {
         self.kernel.borrow_mut().machines[host.0 as usize].descriptors_max = descriptors;
     }
 
+    /// How many descriptors a host has open: a program that leaks none has as many as before.
+    pub fn descriptors(&self, host: Host) -> u32 {
+        self.kernel.borrow().machines[host.0 as usize].descriptors
+    }
+
     /// Keeps a line of each thing that happens from now on, for [`trace`](World::trace).
     pub fn keep_trace(&mut self) {
         self.kernel.borrow_mut().trace.kept = true;
