@@ -14,12 +14,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use random::Random;
-use tigereye::{Builder, DriverKind, Io, Op, TcpListener, TcpStream};
+use tigereye::{
+    AsSource, Builder, DriverKind, Io, Op, Source, TcpListener, TcpStream, UdpSocket, UnixStream,
+};
 
 /// Steps of a sequence.
 const STEPS: u64 = 25;
-/// Connections, each of two streams of the same loop.
+/// Connections of each kind, each of two streams of the same loop.
 const CONNECTIONS: usize = 2;
+/// Where nobody receives datagrams (`tcpmux`, which has no UDP).
+const NOBODYS_PORT: u16 = 1;
 /// Turns after which nothing more comes of a step.
 const TURNS: u32 = 6;
 
@@ -29,9 +33,59 @@ const HANG: Duration = Duration::from_secs(20);
 /// What callbacks saw in a step, in any order.
 type Log = Rc<RefCell<Vec<String>>>;
 
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl AsSource for Stream {
+    fn as_source(&self) -> &Source {
+        match self {
+            Stream::Tcp(stream) => stream.as_source(),
+            Stream::Unix(stream) => stream.as_source(),
+        }
+    }
+}
+
+impl Stream {
+    fn in_flight(&self) -> u32 {
+        match self {
+            Stream::Tcp(stream) => stream.in_flight(),
+            Stream::Unix(stream) => stream.in_flight(),
+        }
+    }
+
+    fn peer(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.peer_addr().map(drop),
+            Stream::Unix(stream) => stream.peer_addr().map(drop),
+        }
+    }
+
+    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.send_now(bytes),
+            Stream::Unix(stream) => stream.send_now(bytes),
+        }
+    }
+
+    /// Has a close reset the connection, where it can.
+    fn resets(&self) {
+        if let Stream::Tcp(stream) = self {
+            let _ = stream.set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
 /// A stream, and the last operation on it.
 struct End {
-    stream: Rc<TcpStream>,
+    stream: Rc<Stream>,
+    last: Option<Op>,
+}
+
+/// A socket of datagrams, and the last receive on it.
+struct Udp {
+    socket: Rc<UdpSocket>,
     last: Option<Op>,
 }
 
@@ -39,6 +93,8 @@ struct Run {
     io: Io,
     log: Log,
     ends: Vec<End>,
+    /// The last one has a peer, which is nobody.
+    udp: Vec<Udp>,
     number: u32,
 }
 
@@ -57,9 +113,16 @@ fn sum(bytes: &[u8]) -> u64 {
 impl Run {
     fn new(builder: &Builder) -> Run {
         let io = builder.clone().build().unwrap();
-        let mut run = Run { io, log: Log::default(), ends: Vec::new(), number: 0 };
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let udp = |_| Udp { socket: Rc::new(UdpSocket::bind(&io, any).unwrap()), last: None };
+        let udp: Vec<Udp> = (0..3).map(udp).collect();
+        udp[2].socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, NOBODYS_PORT))).unwrap();
+        let mut run = Run { io, log: Log::default(), ends: Vec::new(), udp, number: 0 };
         for _ in 0..CONNECTIONS {
             run.connect();
+            let (near, far) = UnixStream::pair(&run.io).unwrap();
+            let end = |stream| End { stream: Rc::new(Stream::Unix(stream)), last: None };
+            run.ends.extend([near, far].map(end));
         }
         run
     }
@@ -82,7 +145,7 @@ impl Run {
         let end = |stream: TcpStream| {
             // Else what is sent waits for what the peer's system acknowledges late.
             stream.set_nodelay(true).unwrap();
-            End { stream: Rc::new(stream), last: None }
+            End { stream: Rc::new(Stream::Tcp(stream)), last: None }
         };
         self.ends.extend(streams.into_iter().map(end));
     }
@@ -100,7 +163,7 @@ impl Run {
         let at = random.below(self.ends.len() as u64) as usize;
         let len = 1 + random.below(1500) as usize;
         let stream = Rc::clone(&self.ends[at].stream);
-        let op = match random.below(20) {
+        let op = match random.below(25) {
             0..=4 => self.send(at, stream, len),
             5..=9 => self.receive(at, stream),
             10..=11 => self.receive_exactly(at, stream, len),
@@ -126,7 +189,7 @@ impl Run {
             }
             17 => {
                 let put = self.put("peer", at);
-                put(told(stream.peer_addr().map(drop)));
+                put(told(stream.peer()));
                 None
             }
             18 => {
@@ -134,9 +197,13 @@ impl Run {
                 put(told(stream.send_now(&vec![random.below(256) as u8; len])));
                 None
             }
+            19..=23 => {
+                self.datagram_step(random, len);
+                None
+            }
             _ => {
                 if random.below(2) == 0 {
-                    let _ = stream.set_linger(Some(Duration::ZERO));
+                    stream.resets();
                 }
                 let put = self.put("close", at);
                 self.io.close(stream, move |_stream, _io, result| put(told(result)));
@@ -162,7 +229,46 @@ impl Run {
         }
     }
 
-    fn send(&mut self, at: usize, stream: Rc<TcpStream>, len: usize) -> Option<Op> {
+    /// A step of a socket of datagrams.
+    fn datagram_step(&mut self, random: &mut Random, len: usize) {
+        let at = random.below(self.udp.len() as u64) as usize;
+        let (socket, is_lonely) = (Rc::clone(&self.udp[at].socket), at == 2);
+        match random.below(8) {
+            0..=2 => {
+                let put = self.put("send of a datagram", at);
+                let bytes = vec![at as u8; len];
+                let end = move |_socket, _io: &Io, _buf, result| put(told(result));
+                if is_lonely {
+                    self.io.send(socket, bytes, end);
+                } else {
+                    let to = self.udp[random.below(2) as usize].socket.local_addr().unwrap();
+                    self.io.send_to(socket, bytes, to, end);
+                }
+            }
+            3..=6 => {
+                let put = self.put("recv_from", at);
+                let senders: Vec<_> =
+                    self.udp.iter().map(|udp| udp.socket.local_addr().unwrap()).collect();
+                // Of some the end is cut.
+                let room = Vec::with_capacity(1000);
+                let op = self.io.recv_from(socket, room, move |_socket, _io, buf, result| {
+                    let told = told(result.map(|received| {
+                        let from = senders.iter().position(|sender| *sender == received.from);
+                        (received.len, from, received.truncated)
+                    }));
+                    put(format!("{told} {}", sum(&buf)));
+                });
+                self.udp[at].last = Some(op);
+            }
+            _ => {
+                if let Some(op) = self.udp[at].last {
+                    self.io.cancel(op);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, at: usize, stream: Rc<Stream>, len: usize) -> Option<Op> {
         let put = self.put("send", at);
         let bytes: Vec<u8> = (0..len).map(|byte| (byte * at) as u8).collect();
         Some(self.io.send_all(stream, bytes, move |_stream, _io, buf, result| {
@@ -171,14 +277,14 @@ impl Run {
     }
 
     /// Of one byte: a longer receive may be short, on any system.
-    fn receive(&mut self, at: usize, stream: Rc<TcpStream>) -> Option<Op> {
+    fn receive(&mut self, at: usize, stream: Rc<Stream>) -> Option<Op> {
         let put = self.put("recv", at);
         Some(self.io.recv(stream, Box::from([0]), move |_stream, _io, room: Box<[u8]>, result| {
             put(format!("{} {room:?}", told(result)));
         }))
     }
 
-    fn receive_exactly(&mut self, at: usize, stream: Rc<TcpStream>, len: usize) -> Option<Op> {
+    fn receive_exactly(&mut self, at: usize, stream: Rc<Stream>, len: usize) -> Option<Op> {
         let put = self.put("recv_exact", at);
         let room = Vec::with_capacity(len);
         Some(self.io.recv_exact(stream, room, len, move |_stream, _io, buf, result| {
