@@ -167,7 +167,18 @@ impl Core {
         if flags & ASKED_TO_END != 0 {
             return Some(-code::CANCELED);
         }
-        if state.hold_restart(slot) { None } else { state.set_off(slot, start) }
+        if state.hold_restart(slot) {
+            return None;
+        }
+        match state.set_off(slot, start) {
+            Some(result) if result == -code::INTERRUPTED => {
+                // Once more: it goes on in a later turn.
+                let index = state.slots.header_of(slot).op().index;
+                state.finish_in_user_space(index, result);
+                None
+            }
+            result => result,
+        }
     }
 
     /// Lets an operation wait for something in user space, unless it was asked to end.

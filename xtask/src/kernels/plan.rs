@@ -100,6 +100,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("simulator", "asks the kernel for nothing"),
     ("simulator_disk", "asks the kernel for little, and takes minutes"),
     ("simulated_web_server", "asks the kernel for nothing"),
+    ("simulator_sockets", "asks the kernel for nothing"),
 ];
 
 /// Programs whose time is that of a hundred thousand messages between two threads: they run on one
