@@ -16,9 +16,9 @@
 //!
 //! | row | file | io_uring | epoll, kqueue | completion ports | simulator |
 //! |---|---|---|---|---|---|
-//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | AcceptEx; no Unix sockets | accept; not of Unix sockets yet |
+//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | AcceptEx; no Unix sockets | accept |
 //! | connect, connect_with, connect_host | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` | ConnectEx | connect |
-//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect | not yet | not yet |
+//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect | not yet | connect |
 //! | recv, recv_exact | `recv.rs` | `RECV` | recv | WSARecv | recv |
 //! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv | recv, when there is something | recv |
 //! | send, send_all, send_detached | `send.rs` | `SEND` | send | WSASend, when there is room | send |
@@ -26,11 +26,11 @@
 //! | send_with_descriptors, recv_with_descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg | not on Windows | no: they are a system's |
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send | as send | send |
 //! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg | WSASendTo; does not split | sendmsg |
-//! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not on Windows | not yet |
-//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvFrom, when there is something | recvmsg; not of Unix sockets yet |
-//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvFrom, when there is something | recvmsg; not of Unix sockets yet |
-//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | TransmitFile | not yet |
-//! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows | no: it moves between descriptors |
+//! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not on Windows | sendmsg |
+//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvFrom, when there is something | recvmsg |
+//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvFrom, when there is something | recvmsg |
+//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | TransmitFile | pread and send |
+//! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows | no: it has no pipes |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown | shutdown |
 //! | close | `close.rs` | `CLOSE` | close, of a file on the pool | closesocket; of a file on the pool | close |
 //! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 | pool: CreateFile; no open_directory | openat, openat2 |

@@ -6,7 +6,6 @@ use std::os::unix::net as std_unix;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use tigereye::{Io, Op, UnixDatagram, UnixListener, UnixStream};
 
@@ -183,8 +182,9 @@ impl UnixDatagramPeer {
     }
 
     /// Whether nothing is there to receive.
+    #[cfg(target_os = "linux")]
     pub(crate) fn is_empty(&self) -> bool {
-        const MOMENT: Duration = Duration::from_millis(1);
+        const MOMENT: std::time::Duration = std::time::Duration::from_millis(1);
         match self {
             UnixDatagramPeer::Real(socket) => {
                 socket.set_nonblocking(true).unwrap();

@@ -14,7 +14,7 @@ use tigereye::{
 
 use crate::disk::{self, Scratch};
 use crate::patient::patiently;
-use crate::peer::{UnixDatagramPeer, UnixPeerListener, is_simulated};
+use crate::peer::{UnixDatagramPeer, UnixPeerListener};
 use crate::{Log, finish, pair as tcp_pair, pattern};
 
 /// A socket of the loop that is bound to a path, shared.
@@ -612,7 +612,7 @@ fn p141_every_send_on_a_connected_socket_waits_for_its_full_peer_and_is_whole() 
 /// What is sent with a descriptor, which a simulated socket does not take.
 #[cfg(target_os = "linux")]
 fn passed() -> Option<&'static str> {
-    (!is_simulated()).then_some("six")
+    (!crate::peer::is_simulated()).then_some("six")
 }
 
 /// The same, where the loop is given any descriptor; and writes.
