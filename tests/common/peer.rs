@@ -21,7 +21,7 @@ mod udp;
 #[path = "unix_peer.rs"]
 mod unix;
 
-pub(crate) use tasks::{poll_peers, run_beside_peers};
+pub(crate) use tasks::{Task, poll_peers, run_beside_peers};
 pub(crate) use udp::UdpPeer;
 #[cfg(unix)]
 pub(crate) use unix::{UnixDatagramPeer, UnixPeer, UnixPeerListener};

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::rc::{Rc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -69,6 +70,22 @@ impl<T> Task<T> {
             }
         }
     }
+}
+
+fn ask(io: &Io, stream: Rc<TcpStream>, mut rounds: Range<u16>, end: Place<()>) {
+    let Some(round) = rounds.next() else {
+        end.replace(Some(()));
+        return;
+    };
+    let message = round.to_ne_bytes();
+    io.send_all(stream, message.to_vec(), move |stream, io, _buf, result| {
+        result.unwrap();
+        io.recv_exact(stream, Vec::with_capacity(2), 2, move |stream, io, answer, result| {
+            result.unwrap();
+            assert_eq!(answer, message);
+            ask(io, stream, rounds, end);
+        });
+    });
 }
 
 /// Sends the pieces one after the other.
@@ -144,6 +161,25 @@ impl Peer {
                 all
             })),
             simulated @ Peer::Simulated(_) => simulated.reads(usize::MAX),
+        }
+    }
+
+    /// Sends so many numbers, one after the other, each of which is to come back.
+    pub(crate) fn asks(self, rounds: u16) -> Task<()> {
+        match self {
+            Peer::Real(mut stream) => Task::Thread(std::thread::spawn(move || {
+                for round in 0..rounds {
+                    let (message, mut answer) = (round.to_ne_bytes(), [0; 2]);
+                    stream.write_all(&message).unwrap();
+                    stream.read_exact(&mut answer).unwrap();
+                    assert_eq!(answer, message);
+                }
+            })),
+            Peer::Simulated(Simulated { stream, io }) => {
+                let place = Place::default();
+                ask(&io, stream, 0..rounds, Rc::clone(&place));
+                Task::Simulated(io, place)
+            }
         }
     }
 

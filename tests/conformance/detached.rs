@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tigereye::{BufferPool, Io, Next, TcpListener};
 
+use crate::peer::{Peer, Task};
 use crate::{HANG, Log, any, finish, pair, pattern, read, reset, shared_pair, small_pair};
 
 #[test]
@@ -172,24 +173,11 @@ fn p12_a_buffer_in_a_detached_send_comes_back_to_those_who_wait_for_it() {
         },
         |_listener, _io, _result| {},
     );
-    let remote = io.remote();
-    let clients: Vec<_> = (0..2)
-        .map(|_| {
-            std::thread::spawn(move || {
-                let mut stream = std::net::TcpStream::connect(address).unwrap();
-                stream.set_read_timeout(Some(HANG)).unwrap();
-                for round in 0..500_u16 {
-                    let message = round.to_ne_bytes();
-                    std::io::Write::write_all(&mut stream, &message).unwrap();
-                    assert_eq!(read(&mut stream, 2), message);
-                }
-            })
-        })
-        .collect();
-    let waiter = std::thread::spawn(move || {
-        clients.into_iter().for_each(|client| client.join().unwrap());
-        remote.post(move |io| io.cancel(accept)).unwrap();
-    });
+    let clients = [(); 2].map(|()| Peer::connect(address).unwrap().asks(500));
+    while !clients.iter().all(Task::is_finished) {
+        io.run_for(Duration::from_millis(1)).unwrap();
+    }
+    clients.into_iter().for_each(Task::join);
+    io.cancel(accept);
     finish(&io);
-    waiter.join().unwrap();
 }

@@ -1,7 +1,7 @@
 //! Several buffers of a file at once, its end, its room, and parts of it that are synced.
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind, Seek};
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -216,11 +216,14 @@ fn p18_appending_goes_to_the_end_and_moves_no_position() {
         return;
     }
     assert_eq!(append(&io, &file, b"de").unwrap(), 2);
-    std::fs::File::options().append(true).open(&path).unwrap();
+    open(&io, &path, &OpenOptions::new().append(true));
     assert_eq!(append(&io, &file, b"fg").unwrap(), 2);
     assert_eq!(fs::read(&path).unwrap(), b"abcdefg");
-    let mut file = Rc::into_inner(file).unwrap().into_std().unwrap();
-    assert_eq!(file.stream_position().unwrap(), 0);
+    // It is read from its own position on.
+    io.read(file, Vec::with_capacity(9), |_file, _io, all, result| {
+        assert_eq!((result.unwrap(), &all[..]), (7, &b"abcdefg"[..]));
+    });
+    finish(&io);
 }
 
 #[test]

@@ -82,6 +82,13 @@ fn p18_offsets_do_not_move_the_files_own_position() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let file = open(&io, &scratch.join("file"), &read_write().create_new(true));
     write_all_at(&io, &file, b"hello, world", 3).unwrap();
+    #[cfg(unix)]
+    if crate::peer::is_simulated() {
+        io.read(file, Vec::with_capacity(16), |_file, _io, all, result| {
+            assert_eq!((result.unwrap(), all.len()), (15, 15));
+        });
+        return finish(&io);
+    }
     let file = Rc::into_inner(file).unwrap().into_std();
     if cfg!(windows) {
         // What is open for calls that overlap is nothing for the standard library.
@@ -566,8 +573,10 @@ fn a_registered_file_is_read_and_written_like_any_other() {
     assert!(log.take().into_iter().all(|result| result.is_ok()));
     let error = read_at(&io, &file, 4, u64::MAX).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    let std = Rc::into_inner(file).unwrap().into_std().unwrap();
-    assert_eq!(std.metadata().unwrap().len(), 2, "it is given away open");
+    if !crate::peer::is_simulated() {
+        let std = Rc::into_inner(file).unwrap().into_std().unwrap();
+        assert_eq!(std.metadata().unwrap().len(), 2, "it is given away open");
+    }
     let closed = open(&io, &path, &read_write());
     io.close(Rc::clone(&closed), |_file, _io, result| result.unwrap());
     finish(&io);
@@ -594,6 +603,15 @@ fn a_registered_file_that_is_dropped_or_closed_is_closed() {
     }
 }
 
+/// Unless the process has as many open as it may.
+#[cfg(unix)]
+fn open_one_more(io: &Io, path: &PathBuf) -> Option<Rc<File>> {
+    if crate::peer::is_simulated() {
+        return Some(open(io, path, &OpenOptions::new().read(true)));
+    }
+    std::fs::File::open(path).ok().map(|file| Rc::new(File::from_std(io, file)))
+}
+
 #[test]
 #[cfg(unix)]
 fn more_files_than_can_be_registered_work_without() {
@@ -602,8 +620,7 @@ fn more_files_than_can_be_registered_work_without() {
     let mut files = Vec::new();
     let mut registered = 0;
     for _ in 0..300 {
-        let Ok(file) = std::fs::File::open(&path) else { break };
-        let file = Rc::new(File::from_std(&io, file));
+        let Some(file) = open_one_more(&io, &path) else { break };
         registered += usize::from(file.register().unwrap());
         assert_eq!(read_at(&io, &file, 3, 0).unwrap(), b"abc");
         files.push(file);
@@ -613,8 +630,7 @@ fn more_files_than_can_be_registered_work_without() {
     for _ in 0..5 {
         files.truncate(10);
         while files.len() < 300 {
-            let Ok(file) = std::fs::File::open(&path) else { break };
-            let file = Rc::new(File::from_std(&io, file));
+            let Some(file) = open_one_more(&io, &path) else { break };
             assert_eq!(file.register().unwrap(), can_register(&io));
             files.push(file);
         }

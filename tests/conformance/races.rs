@@ -116,11 +116,14 @@ fn p21_p10_a_cancel_racing_received_bytes_loses_none() {
 
 /// A connection that takes little at a time and much in all: a long send has room again as soon as
 /// it has used the room up, so that it often does not wait when a cancel comes.
-fn eager_pair(io: &Io) -> (TcpStream, std::net::TcpStream) {
+fn eager_pair(io: &Io) -> (TcpStream, Peer) {
+    if is_simulated() {
+        return Peer::simulated_pair(io, Some(1 << 20));
+    }
     let (near, far) = real::std_pair();
     socket2::SockRef::from(&near).set_send_buffer_size(4096).unwrap();
     socket2::SockRef::from(&far).set_recv_buffer_size(1 << 20).unwrap();
-    (TcpStream::from_std(io, near).unwrap(), far)
+    (TcpStream::from_std(io, near).unwrap(), far.into())
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Buffers of pools to read and write files with, also where io_uring knows their memory.
 
-use std::fs;
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 use std::rc::Rc;
@@ -8,14 +7,14 @@ use std::rc::Rc;
 use tigereye::{BufferPool, DirectIo, DriverKind, File, Io, IoBuf, IoBufMut, OpenOptions, PoolBuf};
 
 use crate::alone::alone;
-use crate::scratch::Scratch;
+use crate::disk::{self as fs, Scratch};
 use crate::{Log, finish, pair, pattern};
 
 const BLOCK: usize = 4096;
 
 /// Whether memory can be registered: by io_uring, from Linux 5.19 on.
 fn can_register(io: &Io) -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
     let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let without = std::env::var("TIGEREYE_URING_WITHOUT").unwrap_or_default();

@@ -144,30 +144,35 @@ impl Kernel {
         if to.ip().is_multicast() {
             let own = if options.leaves_own_out { Some(machine) } else { None };
             let all = (0..self.machines.len() as u32).filter(|&target| Some(target) != own);
-            all.for_each(|target| self.launch(&flight(target)));
+            all.for_each(|target| self.launch(flight(target)));
         } else if let Some(target) = self.machine_at(machine, to.ip()) {
-            self.launch(&flight(target));
+            self.launch(flight(target));
         }
         self.settle();
         Ok(bytes.len())
     }
 
     /// A datagram sets off; it may get lost, or be there twice.
-    fn launch(&mut self, flight: &Flight) {
+    fn launch(&mut self, flight: Flight) {
         let (machine, target) = (flight.machine, flight.target);
         let is_far = target != machine;
         if is_far && self.happens(machine, FaultKind::DatagramLost) {
             return;
         }
-        let twice = is_far && self.happens(machine, FaultKind::DatagramDuplicated);
-        for _ in 0..1 + u32::from(twice) {
-            let mut delay_ns = self.latency_ns(machine, target, flight.bytes.len());
-            if is_far && self.happens(machine, FaultKind::DatagramLate) {
-                let (low, high) = LATE_NS;
-                delay_ns += self.plan.size(FaultKind::DatagramLate, low, high);
-            }
-            self.after(delay_ns, Event::Datagram(Box::new(flight.clone())));
+        if is_far && self.happens(machine, FaultKind::DatagramDuplicated) {
+            self.fly(flight.clone());
         }
+        self.fly(flight);
+    }
+
+    fn fly(&mut self, flight: Flight) {
+        let (machine, target) = (flight.machine, flight.target);
+        let mut delay_ns = self.latency_ns(machine, target, flight.bytes.len());
+        if target != machine && self.happens(machine, FaultKind::DatagramLate) {
+            let (low, high) = LATE_NS;
+            delay_ns += self.plan.size(FaultKind::DatagramLate, low, high);
+        }
+        self.after(delay_ns, Event::Datagram(Box::new(flight)));
     }
 
     /// `IP_ADD_MEMBERSHIP` (ip(7))
