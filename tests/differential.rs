@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use random::Random;
 use tigereye::{
-    AsSource, Builder, DriverKind, Io, Op, Source, TcpListener, TcpStream, UdpSocket, UnixStream,
+    AsSource, Builder, DriverKind, Io, Op, Received, Source, TcpListener, TcpStream, UdpSocket,
+    UnixAddress, UnixDatagram, UnixStream,
 };
 
 /// Steps of a sequence.
@@ -89,12 +90,19 @@ struct Udp {
     last: Option<Op>,
 }
 
+/// One of two Unix sockets of datagrams, which are each other's peers, and the last receive on it.
+struct Letters {
+    socket: Rc<UnixDatagram>,
+    last: Option<Op>,
+}
+
 struct Run {
     io: Io,
     log: Log,
     ends: Vec<End>,
     /// The last one has a peer, which is nobody.
     udp: Vec<Udp>,
+    letters: Vec<Letters>,
     number: u32,
 }
 
@@ -117,7 +125,10 @@ impl Run {
         let udp = |_| Udp { socket: Rc::new(UdpSocket::bind(&io, any).unwrap()), last: None };
         let udp: Vec<Udp> = (0..3).map(udp).collect();
         udp[2].socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, NOBODYS_PORT))).unwrap();
-        let mut run = Run { io, log: Log::default(), ends: Vec::new(), udp, number: 0 };
+        let pair: [UnixDatagram; 2] = UnixDatagram::pair(&io).unwrap().into();
+        let letters = pair.map(|socket| Letters { socket: Rc::new(socket), last: None }).into();
+        let log = Log::default();
+        let mut run = Run { io, log, ends: Vec::new(), udp, letters, number: 0 };
         for _ in 0..CONNECTIONS {
             run.connect();
             let (near, far) = UnixStream::pair(&run.io).unwrap();
@@ -163,7 +174,7 @@ impl Run {
         let at = random.below(self.ends.len() as u64) as usize;
         let len = 1 + random.below(1500) as usize;
         let stream = Rc::clone(&self.ends[at].stream);
-        let op = match random.below(25) {
+        let op = match random.below(29) {
             0..=4 => self.send(at, stream, len),
             5..=9 => self.receive(at, stream),
             10..=11 => self.receive_exactly(at, stream, len),
@@ -199,6 +210,10 @@ impl Run {
             }
             19..=23 => {
                 self.datagram_step(random, len);
+                None
+            }
+            24..=27 => {
+                self.letter_step(random, len);
                 None
             }
             _ => {
@@ -264,6 +279,45 @@ impl Run {
                 if let Some(op) = self.udp[at].last {
                     self.io.cancel(op);
                 }
+            }
+        }
+    }
+
+    /// A step of a Unix socket of datagrams.
+    fn letter_step(&mut self, random: &mut Random, len: usize) {
+        let at = random.below(2) as usize;
+        let socket = Rc::clone(&self.letters[at].socket);
+        match random.below(16) {
+            0..=4 => {
+                let put = self.put("send of a letter", at);
+                let bytes = vec![at as u8; len];
+                self.io.send(socket, bytes, move |_socket, _io, _buf, result| put(told(result)));
+            }
+            5..=11 => {
+                let put = self.put("receive of a letter", at);
+                let room = Vec::with_capacity(1000);
+                let end =
+                    move |_socket, _io: &Io, buf: Vec<u8>, result: io::Result<Received<_>>| {
+                        let told = told(result.map(|received: Received<UnixAddress>| {
+                            (received.len, received.from.is_unnamed(), received.truncated)
+                        }));
+                        put(format!("{told} {}", sum(&buf)));
+                    };
+                self.letters[at].last = Some(self.io.recv_from_unix(socket, room, end));
+            }
+            12..=13 => {
+                if let Some(op) = self.letters[at].last {
+                    self.io.cancel(op);
+                }
+            }
+            14 => {
+                let how = [Shutdown::Write, Shutdown::Both][random.below(2) as usize];
+                let put = self.put("shutdown of letters", at);
+                self.io.shutdown(socket, how, move |_socket, _io, result| put(told(result)));
+            }
+            _ => {
+                let put = self.put("close of letters", at);
+                self.io.close(socket, move |_socket, _io, result| put(told(result)));
             }
         }
     }

@@ -439,6 +439,7 @@ impl Kernel {
     pub(super) fn power_off(&mut self, machine: u32) {
         self.machines[machine as usize].is_up = false;
         self.connections_vanish(machine);
+        self.links_vanish(machine);
         for key in self.sockets_of(machine) {
             self.sockets.remove(key);
         }

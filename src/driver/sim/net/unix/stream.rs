@@ -252,6 +252,16 @@ impl Kernel {
         self.tell_local_end(key, 1 - side, READABLE | WRITABLE);
     }
 
+    /// A machine lost its power, and with it both ends.
+    pub(in crate::driver::sim) fn links_vanish(&mut self, machine: u32) {
+        let keys: Vec<Key> = self.links_between.keys().collect();
+        for key in keys {
+            if self.links_between.peek(key).is_some_and(|link| link.ends[0].machine == machine) {
+                self.links_between.remove(key);
+            }
+        }
+    }
+
     /// An end is let go of. Where it had something that was not received, or was never accepted, the
     /// other one is told that it is reset.
     pub(super) fn local_end_closed(&mut self, key: Key, side: usize) {
