@@ -132,6 +132,7 @@ impl Immediate {
 
     /// Joins a group, by the call that the system has for it. A simulated host has one network, and no
     /// interfaces to choose from.
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "the simulator's alone"))]
     pub(crate) fn join_group(
         &self,
         group: IpAddr,
@@ -141,6 +142,7 @@ impl Immediate {
     }
 
     /// Leaves a group that it has joined.
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "the simulator's alone"))]
     pub(crate) fn leave_group(
         &self,
         group: IpAddr,
@@ -150,6 +152,7 @@ impl Immediate {
     }
 
     /// Whether what it sends to a group comes to members on its own host.
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "the simulator's alone"))]
     pub(crate) fn set_group_loop(
         &self,
         on: bool,

@@ -140,9 +140,6 @@ impl Kernel {
         let most = self.send_buffer(socket);
         let datagrams = self.local_datagrams(socket)?;
         let peer = datagrams.peer.as_ref().map(|(peer, _name)| *peer);
-        if to.is_none() && peer.is_none() {
-            return Err(code::ENOTCONN);
-        }
         if bytes.len() > most - RESERVED {
             return Err(code::EMSGSIZE);
         }
