@@ -22,8 +22,8 @@ impl UnixAddress {
 
     /// That of a simulated socket which was not bound.
     pub(crate) fn unnamed() -> UnixAddress {
-        // An empty path is no address; it is not asked whether it is longer than one may be.
-        SockAddr::unix("").map(UnixAddress).expect("an address without a name")
+        // It fails for paths that are too long alone.
+        SockAddr::unix("").map(UnixAddress).expect("no path is not too long")
     }
 
     /// The address of a socket's file.

@@ -148,7 +148,8 @@ impl UnixStream {
     /// `NotConnected` when it is closed; what getsockopt(2) or getpeereid(3) says.
     ///
     /// # Platform
-    /// Linux and macOS know the process, FreeBSD does not.
+    /// Linux and macOS know the process, FreeBSD does not. On a simulated host all is of user 0 and
+    /// group 0, and no process has a number.
     pub fn peer_credentials(&self) -> io::Result<PeerCredentials> {
         let (uid, gid, pid) = immediate(&self.source)?.peer_credentials()?;
         Ok(PeerCredentials { uid, gid, pid })

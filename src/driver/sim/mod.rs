@@ -24,12 +24,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::DirectAlignment;
 use crate::core::Held;
 use crate::fs::AllTerms;
 use crate::mailbox::Wake;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
-use crate::{DirectAlignment, UnixAddress};
 
 mod code;
 mod disk;
@@ -53,7 +53,6 @@ use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
 pub use net::Latency;
 pub(crate) use net::SocketOptions;
 pub(crate) use net::unix::Binding;
-use net::unix::Local;
 pub(crate) use place::{Place, Sender};
 use slab::Key;
 pub(crate) use socket::Socket;
@@ -404,82 +403,6 @@ impl Sim {
     ) -> io::Result<RawFd> {
         let kind = net::Kind::Datagrams(net::udp::Datagrams::new());
         self.make(kind, address, options, |kernel, socket| kernel.bind(socket, address))
-    }
-
-    /// A listener of Unix sockets.
-    ///
-    /// # Errors
-    /// What bind(2) says.
-    pub(crate) fn listen_unix(
-        &self,
-        address: &UnixAddress,
-        backlog: usize,
-        how: Binding,
-    ) -> io::Result<RawFd> {
-        self.make_unix(Local::stream(), |kernel, socket| {
-            kernel.bind_local(socket, address, how)?;
-            kernel.listen_local(socket, backlog)
-        })
-    }
-
-    /// A Unix socket that is to be connected.
-    ///
-    /// # Errors
-    /// `EMFILE`
-    pub(crate) fn unix_stream(&self) -> io::Result<RawFd> {
-        if self.kernel.borrow_mut().happens(self.machine, FaultKind::NoSocket) {
-            return Err(io::Error::from_raw_os_error(code::EMFILE));
-        }
-        self.make_unix(Local::stream(), |_kernel, _socket| Ok(()))
-    }
-
-    /// A Unix socket of datagrams, with an address or without one.
-    ///
-    /// # Errors
-    /// What bind(2) says.
-    pub(crate) fn unix_datagrams(&self, to: Option<(&UnixAddress, Binding)>) -> io::Result<RawFd> {
-        self.make_unix(Local::datagrams(), |kernel, socket| {
-            to.map_or(Ok(()), |(address, how)| kernel.bind_local(socket, address, how))
-        })
-    }
-
-    /// Two streams of Unix sockets that are connected with each other.
-    ///
-    /// # Errors
-    /// `EMFILE`
-    pub(crate) fn unix_pair(&self) -> io::Result<(Held, Held)> {
-        self.pair(Local::stream)
-    }
-
-    /// Two sockets of datagrams that are.
-    ///
-    /// # Errors
-    /// `EMFILE`
-    pub(crate) fn unix_datagram_pair(&self) -> io::Result<(Held, Held)> {
-        self.pair(Local::datagrams)
-    }
-
-    fn pair(&self, kind: fn() -> Box<Local>) -> io::Result<(Held, Held)> {
-        let make = || self.make_unix(kind(), |_kernel, _socket| Ok(())).map(Held::new);
-        let (near, far) = (make()?, make()?);
-        let mut kernel = self.kernel.borrow_mut();
-        let key = |socket: &Held| kernel.socket_of(socket.as_raw_fd());
-        let paired = match (key(&near), key(&far)) {
-            (Some(near), Some(far)) => kernel.pair_locals(near, far),
-            _ => Err(code::EBADF),
-        };
-        drop(kernel);
-        paired.map_err(io::Error::from_raw_os_error)?;
-        Ok((near, far))
-    }
-
-    fn make_unix(
-        &self,
-        local: Box<Local>,
-        finish: impl FnOnce(&mut Kernel, Key) -> code::Answer<()>,
-    ) -> io::Result<RawFd> {
-        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        self.make(net::Kind::Local(local), nowhere, SocketOptions::default(), finish)
     }
 
     fn make(

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::os::unix::ffi::OsStrExt;
 
 mod datagrams;
+mod making;
 mod stream;
 
 use super::{Kind, READABLE, WRITABLE};
