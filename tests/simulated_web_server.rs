@@ -20,6 +20,8 @@ mod random;
 mod request;
 #[path = "../examples/web_server/response.rs"]
 mod response;
+#[path = "common/scratch.rs"]
+mod scratch;
 #[path = "../examples/web_server/server.rs"]
 #[expect(dead_code, reason = "one loop shares with nobody")]
 mod server;
@@ -29,10 +31,12 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use figures::Figures;
 use random::Random;
+use scratch::Scratch;
 use server::{Limits, Settings};
 use tigereye::sim::{FaultKind, Faults, Host, Latency, World};
 use tigereye::{ConnectOptions, DriverKind, Io, TcpStream};
@@ -56,6 +60,26 @@ const VISITS: u32 = 24;
 const LANES: u32 = 3;
 /// What the server's loop has in flight without a connection: it accepts, and it ticks.
 const AT_REST: u32 = 2;
+
+/// A file under the root, which the pool reads: from the machine's disk, by the standard library.
+const NOTE_BYTES: usize = 9000;
+const NOTE_TYPE: &str = "text/plain; charset=utf-8";
+/// What is said of it: it is from the second 1,000,000,000.
+const NOTE_FIELDS: &str = "ETag: \"de0b6b3a7640000-2328\"\r\n\
+    Last-Modified: Sun, 09 Sep 2001 01:46:40 GMT\r\nAccept-Ranges: bytes\r\n";
+
+fn note() -> Vec<u8> {
+    (0..NOTE_BYTES).map(|at| b'a' + (at % 26) as u8).collect()
+}
+
+/// A root with that file in it.
+fn root() -> Scratch {
+    let root = Scratch::new();
+    let path = root.file("note.txt", &note());
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + 1_000_000_000 * SECOND).unwrap();
+    root
+}
 
 /// What is to come of a connection: bytes, of which those of a date are any.
 #[derive(Default)]
@@ -119,7 +143,7 @@ impl Expected {
 /// Appends a request, and what is its answer.
 fn ask(random: &mut Random, requests: &mut Vec<u8>, expected: &mut Expected) {
     let mut send = |request: &str| requests.extend_from_slice(request.as_bytes());
-    match random.below(6) {
+    match random.below(8) {
         0 => {
             send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
             expected.response("200 OK", "", page::TYPE, page::PAGE, false);
@@ -137,6 +161,15 @@ fn ask(random: &mut Random, requests: &mut Vec<u8>, expected: &mut Expected) {
             send("5;a=b\r\nhello\r\n0\r\nX: a\r\n\r\n");
             let (status, allow) = ("405 Method Not Allowed", "Allow: GET, HEAD\r\n");
             expected.response(status, allow, "text/plain", b"Method Not Allowed", false);
+        }
+        4 => {
+            send("GET /note.txt HTTP/1.1\r\nHost: a\r\n\r\n");
+            expected.response("200 OK", NOTE_FIELDS, NOTE_TYPE, &note(), false);
+        }
+        5 => {
+            send("GET /note.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=100-199\r\n\r\n");
+            let fields = format!("{NOTE_FIELDS}Content-Range: bytes 100-199/{NOTE_BYTES}\r\n");
+            expected.response("206 Partial Content", &fields, NOTE_TYPE, &note()[100..200], false);
         }
         _ => {
             send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -349,15 +382,20 @@ struct Scene {
     clients: Vec<Rc<Client>>,
     figures: Figures,
     report: Rc<Report>,
+    _root: Scratch,
 }
 
 impl Scene {
     fn new(seed: u64) -> Scene {
         let mut world = World::new(seed);
         world.keep_trace();
-        let figures = Figures::new(1);
-        let settings =
-            Settings { figures: figures.clone(), root: None, limits: LIMITS, one_acceptor: false };
+        let (figures, root) = (Figures::new(1), root());
+        let settings = Settings {
+            figures: figures.clone(),
+            root: Some(Arc::new(root.path().canonicalize().unwrap())),
+            limits: LIMITS,
+            one_acceptor: false,
+        };
         let server = world.host("server", address(1), move |io| {
             let at = SocketAddr::from(([0, 0, 0, 0], 80));
             server::start(io, at, 0, settings.clone()).unwrap();
@@ -377,16 +415,16 @@ impl Scene {
             })
         });
         let hosts = hosts.collect();
-        Scene { world, server, hosts, clients, figures, report }
+        Scene { world, server, hosts, clients, figures, report, _root: root }
     }
 
     fn set_faults(&mut self) {
         use FaultKind::{
             AcceptAborted, ConnectionRefused, ConnectionReset, FalseWake, HandshakeLost,
             Interrupted, LateCancel, NoDescriptor, NoSocket, SegmentLate, SegmentLost,
-            ShortReceive, ShortSend, SlowTurn,
+            ShortReceive, ShortSend, SlowCall, SlowTurn,
         };
-        let often = [ShortReceive, ShortSend];
+        let often = [ShortReceive, ShortSend, SlowCall];
         let now_and_then =
             [Interrupted, FalseWake, LateCancel, SegmentLost, SegmentLate, HandshakeLost, NoSocket];
         let seldom = [ConnectionReset, ConnectionRefused, AcceptAborted, NoDescriptor, SlowTurn];
