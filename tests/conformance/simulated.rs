@@ -71,7 +71,6 @@ const SKIPPED: &[(&str, &str)] = &[
     ("options::a_listener_of_the_standard_library_is_adopted_and_given_back", STD),
     ("options::a_stream_has_a_user_timeout", STD),
     ("options::a_stream_has_the_options_that_it_is_given", STD),
-    ("options::connect_host_tries_the_addresses_in_turn", "`localhost` has one address there"),
     ("options::p38_accepted_streams_have_the_options_they_should", STD),
     ("options::p40_the_scope_of_an_address_survives", "a host there has no link-local address"),
     ("pressure::p06_far_deadlines_neither_return_at_once_nor_spin", CLOCK),

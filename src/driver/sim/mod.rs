@@ -17,7 +17,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -439,7 +439,9 @@ impl Sim {
         let found = kernel.machines.iter().find(|machine| machine.name == name);
         let figures = name.trim_start_matches('[').trim_end_matches(']');
         let addresses = match found {
-            _ if name == "localhost" => vec![Ipv4Addr::LOCALHOST.into()],
+            _ if name == "localhost" => {
+                vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]
+            }
             Some(machine) => machine.addresses.clone(),
             None => figures.parse().into_iter().collect(),
         };
