@@ -46,6 +46,9 @@ impl Place<'_> {
         interest: Interest,
         call: impl FnOnce(&mut Kernel, Key) -> Answer<usize>,
     ) -> Start {
+        if self.sim.puts_off(self.op, self.handle) {
+            return Start::Await(interest);
+        }
         match self.call(call) {
             Err(code::EAGAIN | code::EINPROGRESS | code::EALREADY) => Start::Await(interest),
             answer => Start::Ready(result(answer)),
@@ -65,6 +68,11 @@ impl Place<'_> {
             return Err(code::EINTR);
         }
         call(&mut kernel, socket)
+    }
+
+    /// Whether the pool of a flow has no buffer just now.
+    pub(crate) fn lacks_buffers(&self) -> bool {
+        self.sim.fails(FaultKind::NoPoolBuffer)
     }
 
     /// Receives into `room`, which is not empty.
