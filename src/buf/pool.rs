@@ -286,6 +286,8 @@ impl Stock {
             }
             _ => self.free.push(id),
         }
+        let known = self.free.len() + usize::from(self.provided) + usize::from(self.lent);
+        assert!(known <= usize::from(self.count), "a buffer of a pool is given back once");
     }
 }
 

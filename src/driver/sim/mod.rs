@@ -35,6 +35,7 @@ mod code;
 mod disk;
 mod events;
 mod faults;
+mod invariants;
 mod kernel;
 mod net;
 mod place;
@@ -48,6 +49,7 @@ mod world;
 use super::Interest;
 pub use disk::Disk;
 pub use faults::{FaultCounts, FaultKind, Faults};
+use invariants::Progress;
 pub(crate) use kernel::is_simulated;
 use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
 pub use net::Latency;
@@ -98,6 +100,8 @@ pub(crate) struct Sim {
     /// Whose calls were put off, on which handles.
     put_off: VecDeque<(Op, u32)>,
     calls: u64,
+    /// How far the loop's books were looked at.
+    checked: Progress,
 }
 
 impl Sim {
@@ -152,6 +156,7 @@ impl Sim {
             late: VecDeque::new(),
             put_off: VecDeque::new(),
             calls: 0,
+            checked: Progress::default(),
         }
     }
 
