@@ -224,6 +224,7 @@ fn v9_a_loop_that_has_ended_keeps_no_context() {
 fn a_callback_runs_once_and_a_buffer_comes_back_once() {
     let mut slots = Slots::new(1);
     let slot = slots.take();
+    slots.header_of(slot).state = State::Ready;
     slots.place(slot, 7_u32);
     slots.free::<u32>(slot);
     let free = || slots.free::<u32>(slot);
