@@ -129,15 +129,8 @@ impl Place<'_> {
             if kernel.has_datagrams(socket) {
                 return kernel.send_datagram(socket, None, &pieces.concat());
             }
-            let mut all = 0;
-            for piece in pieces {
-                match kernel.send_bytes(socket, piece) {
-                    Err(_) if all > 0 => break,
-                    Err(error) => return Err(error),
-                    Ok(count) => all += count,
-                }
-            }
-            Ok(all)
+            // In one step: between two the peer could answer, and a whole send come to be cut.
+            kernel.send_bytes(socket, &pieces.concat())
         })
     }
 
@@ -192,6 +185,7 @@ impl Place<'_> {
         segment: Option<u16>,
     ) -> Start {
         self.attempt(Interest::Writable, |kernel, socket| match segment {
+            _ if bytes.is_empty() => kernel.send_datagram(socket, to, bytes),
             None => kernel.send_datagram(socket, to, bytes),
             Some(0) => Err(code::EINVAL),
             Some(_) if bytes.len() > SEGMENTED_MAX => Err(code::EMSGSIZE),
