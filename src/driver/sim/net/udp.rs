@@ -45,6 +45,8 @@ pub(in crate::driver::sim) struct Datagrams {
     error: Option<i32>,
     shut: bool,
     groups: Vec<IpAddr>,
+    /// Whether nothing is sent from it any more.
+    shut_out: bool,
 }
 
 /// A datagram that was received: how long it was, from whom, and whether it was cut. Of a socket that
@@ -53,8 +55,15 @@ pub(in crate::driver::sim) type Arrived = (usize, Option<SockAddr>, bool);
 
 impl Datagrams {
     pub(in crate::driver::sim) fn new() -> Datagrams {
-        let (inbox, groups) = (VecDeque::new(), Vec::new());
-        Datagrams { inbox, held: 0, peer: None, error: None, shut: false, groups }
+        Datagrams {
+            inbox: VecDeque::new(),
+            groups: Vec::new(),
+            held: 0,
+            peer: None,
+            error: None,
+            shut: false,
+            shut_out: false,
+        }
     }
 
     pub(super) fn has_any(&self) -> bool {
@@ -65,8 +74,9 @@ impl Datagrams {
         self.peer
     }
 
-    pub(super) fn shut_down(&mut self, reads: bool) -> Answer<()> {
+    pub(super) fn shut_down(&mut self, reads: bool, writes: bool) -> Answer<()> {
         self.shut |= reads;
+        self.shut_out |= writes;
         self.peer.map(|_| ()).ok_or(code::ENOTCONN)
     }
 }
@@ -121,6 +131,7 @@ impl Kernel {
         if let Some(error) = datagrams.error.take() {
             return Err(error);
         }
+        let is_shut = datagrams.shut_out;
         let to = to.map(unmapped).or(datagrams.peer).ok_or(code::EDESTADDRREQ)?;
         if to.port() == 0 {
             return Err(code::EINVAL);
@@ -129,6 +140,9 @@ impl Kernel {
             return Err(code::EMSGSIZE);
         }
         self.bind_for(socket, to.ip())?;
+        if is_shut {
+            return Err(code::EPIPE);
+        }
         let Some(entry) = self.sockets.get(socket) else { return Err(code::EBADF) };
         let (machine, local, options) = (entry.machine, entry.local, entry.options);
         if self.happens(machine, FaultKind::NoBuffers) {

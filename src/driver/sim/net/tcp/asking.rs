@@ -170,6 +170,9 @@ impl Kernel {
         if self.happens(machine, FaultKind::NoDescriptor) {
             return Err(code::EMFILE);
         }
+        if self.happens(machine, FaultKind::NoMemory) {
+            return Err(code::ENOMEM);
+        }
         let aborted = self.happens(machine, FaultKind::AcceptAborted);
         let socket = match aborted {
             true => Err(code::ECONNABORTED),
