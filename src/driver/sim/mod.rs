@@ -32,12 +32,16 @@ use crate::queue::Queue;
 
 mod code;
 mod disk;
+mod disturb;
 mod events;
 mod faults;
 mod kernel;
 mod net;
 mod place;
+mod plan;
 mod random;
+mod runner;
+mod schedule;
 mod slab;
 mod socket;
 mod trace;
@@ -52,8 +56,12 @@ use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
 pub use net::Latency;
 pub(crate) use net::SocketOptions;
 pub(crate) use place::{Place, Sender};
+pub use plan::{Disturbance, Disturbances, Plan};
+pub use runner::{Failure, Report, Runner};
+pub use schedule::Schedule;
 use slab::Key;
 pub(crate) use socket::Socket;
+pub use turn::note;
 pub use world::{Host, Summary, World};
 
 /// How long a turn of a loop by itself takes that does not wait: so that one that never waits does not
@@ -155,6 +163,13 @@ impl Sim {
     /// The time of the world, in nanoseconds.
     pub(crate) fn time(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.kernel.borrow().time)
+    }
+
+    /// Puts a line of the program's into the trace.
+    fn add_note(&self, text: &dyn std::fmt::Display) {
+        let mut kernel = self.kernel.borrow_mut();
+        let now_ns = kernel.now_ns();
+        kernel.trace.add_note(now_ns, self.machine, text);
     }
 
     /// Simulated calls made so far.
