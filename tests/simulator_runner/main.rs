@@ -124,11 +124,57 @@ fn a_kind_of_fault_that_never_fires_is_a_failure() {
     assert!(failure.message.ends_with("ever happened: stuck call"), "{failure}");
 }
 
+/// A lost record takes one loss of power, and one lost write.
+const ENOUGH: usize = 2;
+
 #[test]
-fn a_planted_bug_is_found_and_its_seed_fails_again_here() {
+fn a_planted_bug_is_found_and_shrunk_to_what_matters() {
     let trial = |world: &mut World| store::trial(world, Sync::Never);
-    let found = Runner::new().seeds(0..200).run(trial).unwrap_err();
-    let seed = found.seed.unwrap();
-    let again = Runner::new().seeds(seed..seed + 1).in_this_process().run(trial).unwrap_err();
-    assert_eq!((again.seed, again.message), (Some(seed), found.message));
+    let found = Runner::new().seeds(0..200).shrink().run(trial).unwrap_err();
+    println!("{found}");
+    let (seed, smaller) = (found.seed.unwrap(), found.smaller.unwrap());
+    assert!(smaller.of > 10 && smaller.parts.len() <= ENOUGH, "{smaller}");
+    assert!(smaller.parts[0].contains("host crashed"), "{smaller}");
+    assert!(found.command.contains("--schedule"), "{}", found.command);
+    // It fails again, here, and in the same way each time.
+    let schedule = found.schedule.unwrap();
+    assert_eq!((schedule.seed(), schedule.len()), (seed, Some(smaller.parts.len())));
+    let [first, second] = [(); 2].map(|()| {
+        let mut world = World::replay(&schedule);
+        world.keep_trace();
+        assert!(trial(&mut world).unwrap_err().starts_with("an acknowledged record is lost"));
+        world.trace()
+    });
+    assert!(first == second, "byte for byte");
+    // And as an argument.
+    let arguments = ["--schedule".into(), schedule.to_string()];
+    let (runner, _rest) = Runner::new().arguments(arguments).unwrap();
+    let again = runner.run(trial).unwrap_err();
+    assert_eq!((again.seed, again.schedule), (Some(seed), Some(schedule)));
+    // Without the bug it holds.
+    Runner::new().seeds(0..200).run(|world| store::trial(world, Sync::BeforeAnswer)).unwrap();
+}
+
+#[test]
+fn a_trial_that_ends_its_process_is_shrunk_too() {
+    let found = Runner::new().seeds(0..200).shrink().run(|world| {
+        if store::trial(world, Sync::Never).is_err() {
+            std::process::abort();
+        }
+        Ok(())
+    });
+    let found = found.unwrap_err();
+    assert!(found.message.contains("SIGABRT"), "{found}");
+    assert!(found.smaller.unwrap().parts.len() <= ENOUGH);
+}
+
+#[test]
+fn what_a_seed_does_not_decide_is_told() {
+    let found = Runner::new().seeds(0..1).shrink().run(|_world| {
+        // It is another process, so this is another number.
+        Err(format!("process {}", std::process::id()))
+    });
+    let found = found.unwrap_err();
+    assert_eq!((found.seed, found.smaller.is_none()), (Some(0), true));
+    assert!(found.message.contains("does not fail in this way again"), "{found}");
 }

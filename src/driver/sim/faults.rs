@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::random::Random;
-use super::schedule::Chances;
+use super::schedule::{Allowed, Part};
 
 /// The first of the streams that say how large faults are.
 const SIZES: u64 = 10_000;
@@ -223,9 +223,9 @@ pub(super) struct Plan {
     /// A stream of numbers a kind.
     streams: Vec<Random>,
     seed: u64,
-    /// How often chance has said yes, by kind; and which of these times count, if not all do.
+    /// How often chance has said yes, by kind; and which of these times count.
     firings: Vec<u64>,
-    only: Option<Chances>,
+    allowed: Allowed,
     /// How large the last firing of each kind is: a stream of its own, so that a firing which does not
     /// count leaves the others as they are.
     sizes: Vec<Random>,
@@ -243,27 +243,13 @@ impl Plan {
             streams: streams(first_stream),
             seed,
             firings: vec![0; kinds],
-            only: None,
+            allowed: Allowed::default(),
             sizes: streams(SIZES),
         }
     }
 
-    /// Has no firing count from now on but these.
-    pub(super) fn allow_only(&mut self, chances: Chances) {
-        self.only = Some(chances);
-    }
-
-    /// The firings that counted, by kind.
-    pub(super) fn fired(&self) -> Chances {
-        let all = FaultKind::ALL.iter().map(|&kind| {
-            let mut fired = (0..self.firings[kind as usize]).collect();
-            if let Some(only) = &self.only {
-                let allowed = only.get(&kind).cloned().unwrap_or_default();
-                fired = &fired & &allowed;
-            }
-            (kind, fired)
-        });
-        all.filter(|(_kind, fired)| !fired.is_empty()).collect()
+    pub(super) fn allow(&mut self, allowed: Allowed) {
+        self.allowed = allowed;
     }
 
     /// Which firing of a kind the last one was.
@@ -287,8 +273,7 @@ impl Plan {
         }
         let firing = self.firings[kind as usize];
         self.firings[kind as usize] += 1;
-        let allows = |only: &Chances| only.get(&kind).is_some_and(|kept| kept.contains(&firing));
-        if !self.only.as_ref().is_none_or(allows) {
+        if !self.allowed.has(Part::Chance(kind, firing)) {
             return false;
         }
         let stream = SIZES + kind as u64 + (firing + 1) * SIZES_APART;

@@ -226,6 +226,7 @@ impl Kernel {
     }
 
     pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {
+        self.trace.names.push(name.into());
         self.machines.push(Machine::new(name, addresses));
         self.disks.push(disk::State::new());
         (self.machines.len() - 1) as u32
@@ -288,6 +289,20 @@ impl Kernel {
             "time passes over events"
         );
         self.time.set(to_ns);
+    }
+
+    /// Has nothing pass from one machine to another.
+    pub(super) fn cut_way(&mut self, from: u32, to: u32) {
+        if self.blocked.insert((from, to)) {
+            self.note(from, What::Cut(to));
+        }
+    }
+
+    /// Ends that.
+    pub(super) fn heal_way(&mut self, from: u32, to: u32) {
+        if self.blocked.remove(&(from, to)) {
+            self.note(from, What::Healed(to));
+        }
     }
 
     /// Whether nothing passes from one machine to another now.

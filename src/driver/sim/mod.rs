@@ -57,7 +57,7 @@ pub use net::Latency;
 pub(crate) use net::SocketOptions;
 pub(crate) use place::{Place, Sender};
 pub use plan::{Disturbance, Disturbances, Plan};
-pub use runner::{Failure, Report, Runner};
+pub use runner::{Failure, Report, Runner, Smaller};
 pub use schedule::Schedule;
 use slab::Key;
 pub(crate) use socket::Socket;

@@ -24,12 +24,14 @@ impl Process {
         runner: &Runner,
         number: usize,
         heard: Sender<Heard>,
+        stderr: Stdio,
     ) -> io::Result<Process> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments::of_process(runner)?)
             .env(worker::STARTED, "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(stderr)
             .spawn()?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("a process without pipes"));

@@ -21,6 +21,7 @@ mod arguments;
 mod child;
 mod pool;
 mod report;
+mod shrink;
 mod trial;
 mod wire;
 mod worker;
@@ -28,8 +29,8 @@ mod worker;
 use super::World;
 use super::faults::FaultKind;
 use super::schedule::Schedule;
-pub use report::{Failure, Report};
-use trial::{Outcome, Trial};
+pub use report::{Failure, Report, Smaller};
+use trial::Trial;
 
 /// The variable of the environment that has arguments for a runner that is no program's `main`.
 const ARGUMENTS: &str = "TIGEREYE_RUNNER";
@@ -51,7 +52,7 @@ const ARGUMENTS: &str = "TIGEREYE_RUNNER";
 ///     if ends { Ok(()) } else { Err("the timer never fires".into()) }
 /// }
 ///
-/// # fn main() -> Result<(), tigereye::sim::Failure> {
+/// # fn main() -> Result<(), Box<tigereye::sim::Failure>> {
 /// let report = Runner::new().seeds(0..20).in_this_process().run(trial)?;
 /// assert_eq!(report.seeds, 20);
 /// println!("{report}");
@@ -267,7 +268,10 @@ impl Runner {
     /// # Errors
     /// The failure of the lowest seed that fails; that no processes can be started; that an expected
     /// kind of fault never happened. `Debug` of a failure is as `Display`, for `unwrap` in a test.
-    pub fn run(self, trial: impl Fn(&mut World) -> Result<(), String>) -> Result<Report, Failure> {
+    pub fn run(
+        self,
+        trial: impl Fn(&mut World) -> Result<(), String>,
+    ) -> Result<Report, Box<Failure>> {
         let trial: Trial<'_> = &trial;
         if let Some(result) = worker::serve(trial) {
             return result;
@@ -277,7 +281,7 @@ impl Runner {
         result
     }
 
-    fn run_here(mut self, trial: Trial<'_>) -> Result<Report, Failure> {
+    fn run_here(mut self, trial: Trial<'_>) -> Result<Report, Box<Failure>> {
         if let Ok(arguments) = std::env::var(ARGUMENTS)
             && self.arguments.is_none()
         {
@@ -287,13 +291,12 @@ impl Runner {
         let mut report = Report::default();
         let found = match &self.replay {
             Some(schedule) if !self.shrinks => {
-                let outcome = trial::run(trial, schedule, self.timeline.is_some());
+                let outcome = trial::run(trial, schedule);
                 report.add(&outcome.summary);
-                self.write_timeline(&outcome)?;
                 outcome.failure.map(|message| (schedule.seed(), message))
             }
             _ if self.in_this_process => self.seed_after_seed(trial, &mut report),
-            _ => pool::search(&self, &mut report)?,
+            _ => pool::search(&self, &mut report).map_err(Failure::other)?,
         };
         report.elapsed = begin.elapsed();
         match found {
@@ -304,29 +307,33 @@ impl Runner {
 
     fn seed_after_seed(&self, trial: Trial<'_>, report: &mut Report) -> Option<(u64, String)> {
         self.seeds.clone().find_map(|seed| {
-            let outcome = trial::run(trial, &Schedule::all(seed), false);
+            let outcome = trial::run(trial, &Schedule::all(seed));
             report.add(&outcome.summary);
             outcome.failure.map(|message| (seed, message))
         })
     }
 
-    fn write_timeline(&self, _outcome: &Outcome) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn failure(&self, seed: u64, message: String, report: Report) -> Failure {
-        let schedule = self.replay.clone().unwrap_or_else(|| Schedule::all(seed));
+    fn failure(&self, seed: u64, mut message: String, report: Report) -> Box<Failure> {
+        let mut schedule = self.replay.clone().unwrap_or_else(|| Schedule::all(seed));
+        let mut smaller = None;
+        if self.shrinks && !self.in_this_process {
+            match shrink::shrink(self, &schedule, message.clone()) {
+                Ok((small, its, left)) => (schedule, message, smaller) = (small, its, Some(left)),
+                Err(why) => message += &format!("\n(no smaller schedule was found: {why})"),
+            }
+        }
         let command = arguments::command(self, &schedule);
-        Failure { seed: Some(seed), message, schedule: Some(schedule), report, command }
+        let (seed, schedule) = (Some(seed), Some(schedule));
+        Box::new(Failure { seed, message, schedule, smaller, report, command })
     }
 
-    fn expect(&self, report: Report) -> Result<Report, Failure> {
+    fn expect(&self, report: Report) -> Result<Report, Box<Failure>> {
         let never = self.expected.iter().filter(|&&kind| report.faults.of(kind) == 0);
         let never: Vec<String> = never.map(ToString::to_string).collect();
         if never.is_empty() || self.replay.is_some() {
             return Ok(report);
         }
         let message = format!("no fault of these kinds ever happened: {}", never.join(", "));
-        Err(Failure { report, ..Failure::other(message) })
+        Err(Box::new(Failure { report, ..*Failure::other(message) }))
     }
 }

@@ -1,12 +1,13 @@
 //! The processes of a run: who has which seeds, and what they found.
 
 use std::ops::Range;
+use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::Runner;
 use super::child::{Heard, Process};
-use super::report::{Failure, Report};
+use super::report::Report;
 use super::wire::Said;
 
 /// Seeds that a process gets at a time, at most: so that a failure ends the rest soon.
@@ -18,6 +19,11 @@ const HOW_FAR: Duration = Duration::from_secs(10);
 pub(super) fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "how long simulated worlds take in real time")]
     Instant::now()
+}
+
+/// That a trial hangs.
+pub(super) fn hangs(patience: Duration) -> String {
+    format!("hangs: no end within {patience:?} of real time")
 }
 
 /// A process and what it is at.
@@ -45,7 +51,7 @@ struct Search<'a> {
 pub(super) fn search(
     runner: &Runner,
     report: &mut Report,
-) -> Result<Option<(u64, String)>, Failure> {
+) -> Result<Option<(u64, String)>, String> {
     let (sender, receiver) = channel();
     let left = runner.seeds.clone();
     let (jobs, found, begin) = (Vec::new(), None, now());
@@ -58,12 +64,12 @@ pub(super) fn search(
 }
 
 impl Search<'_> {
-    fn start(&mut self, heard: &Sender<Heard>) -> Result<(), Failure> {
+    fn start(&mut self, heard: &Sender<Heard>) -> Result<(), String> {
         while self.jobs.len() < self.runner.jobs && !self.left.is_empty() {
-            let started = Process::start(self.runner, self.jobs.len(), heard.clone());
-            let process = started.map_err(|error| {
-                Failure::other(format!("this program cannot be started again: {error}"))
-            })?;
+            let number = self.jobs.len();
+            let started = Process::start(self.runner, number, heard.clone(), Stdio::inherit());
+            let process = started
+                .map_err(|error| format!("this program cannot be started again: {error}"))?;
             self.jobs.push(Job { process, seeds: None, at: None, since: now() });
             self.give(self.jobs.len() - 1);
         }
@@ -86,7 +92,7 @@ impl Search<'_> {
     }
 
     /// Listens until nobody has seeds any more.
-    fn listen(&mut self, heard: &Receiver<Heard>) -> Result<(), Failure> {
+    fn listen(&mut self, heard: &Receiver<Heard>) -> Result<(), String> {
         while self.jobs.iter().any(|job| job.seeds.is_some()) {
             self.say_how_far();
             match heard.recv_timeout(self.patience()) {
@@ -117,6 +123,8 @@ impl Search<'_> {
                 self.report.merge(&report);
                 self.give(number);
             }
+            // It was asked for no schedule.
+            Said::Fault(..) | Said::Tried(_) => {}
             Said::Failed(seed, message, report) => {
                 self.report.merge(&report);
                 self.fails(seed, message);
@@ -132,7 +140,7 @@ impl Search<'_> {
     }
 
     /// A process has ended, of itself or by the trial.
-    fn has_ended(&mut self, number: usize) -> Result<(), Failure> {
+    fn has_ended(&mut self, number: usize) -> Result<(), String> {
         let job = &mut self.jobs[number];
         if job.seeds.take().is_none() {
             return Ok(());
@@ -143,14 +151,14 @@ impl Search<'_> {
                 self.fails(seed, how);
                 Ok(())
             }
-            None => Err(Failure::other(format!(
+            None => Err(format!(
                 "a process of this program never came to the trial: {how}; what comes before `run` \
                  must come to it again, and a test's thread must have its name, or `Runner::test`"
-            ))),
+            )),
         }
     }
 
-    fn end_hanging(&mut self) -> Result<(), Failure> {
+    fn end_hanging(&mut self) -> Result<(), String> {
         let patience = self.runner.hangs_after;
         for number in 0..self.jobs.len() {
             let job = &mut self.jobs[number];
@@ -159,8 +167,8 @@ impl Search<'_> {
             }
             job.process.kill();
             job.seeds = None;
-            let message = format!("hangs: no end within {patience:?} of real time");
-            let Some(seed) = job.at else { return Err(Failure::other(message)) };
+            let message = hangs(patience);
+            let Some(seed) = job.at else { return Err(message) };
             self.fails(seed, message);
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::driver::sim::schedule::{Kept, Schedule};
+use crate::driver::sim::schedule::{Part, Schedule};
 use crate::driver::sim::{Summary, World};
 
 pub(super) type Trial<'a> = &'a dyn Fn(&mut World) -> Result<(), String>;
@@ -13,22 +13,27 @@ pub(super) type Trial<'a> = &'a dyn Fn(&mut World) -> Result<(), String>;
 pub(super) struct Outcome {
     pub(super) failure: Option<String>,
     pub(super) summary: Summary,
-    /// What went wrong in its world.
-    pub(super) kept: Kept,
 }
 
-pub(super) fn run(trial: Trial<'_>, schedule: &Schedule, keeps_trace: bool) -> Outcome {
+pub(super) fn run(trial: Trial<'_>, schedule: &Schedule) -> Outcome {
+    run_in(World::replay(schedule), trial)
+}
+
+/// As [`run`], where each thing that goes wrong is told at once: the trial may not come to its end.
+pub(super) fn run_telling(trial: Trial<'_>, schedule: &Schedule, tell: fn(Part, &str)) -> Outcome {
     let mut world = World::replay(schedule);
-    if keeps_trace {
-        world.keep_trace();
-    }
+    world.tell_faults(tell);
+    run_in(world, trial)
+}
+
+fn run_in(mut world: World, trial: Trial<'_>) -> Outcome {
     let result = catch_unwind(AssertUnwindSafe(|| trial(&mut world)));
     let failure = result.unwrap_or_else(|panic| Err(message_of(panic.as_ref()))).err();
-    let (summary, kept) = (world.summary(), world.kept());
+    let summary = world.summary();
     // The world's own end may find something wrong, too.
     let end = catch_unwind(AssertUnwindSafe(|| drop(world)));
     let failure = failure.or(end.err().map(|panic| message_of(panic.as_ref())));
-    Outcome { failure, summary, kept }
+    Outcome { failure, summary }
 }
 
 thread_local! {
