@@ -4,6 +4,7 @@
 
 mod store;
 
+use std::path::Path;
 use std::time::Duration;
 
 use store::Sync;
@@ -177,4 +178,43 @@ fn what_a_seed_does_not_decide_is_told() {
     let found = found.unwrap_err();
     assert_eq!((found.seed, found.smaller.is_none()), (Some(0), true));
     assert!(found.message.contains("does not fail in this way again"), "{found}");
+}
+
+#[test]
+fn the_page_of_a_failure_has_its_hosts_messages_faults_and_end() {
+    // Each process comes by here, and none of the others cleans up.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let [page, text] = ["timeline.html", "timeline.txt"].map(|name| directory.join(name));
+    let trial = |world: &mut World| store::trial(world, Sync::Never);
+    let runner = Runner::new().seeds(0..200).shrink();
+    let found = runner.timeline(&page).run(trial).unwrap_err();
+    let html = std::fs::read_to_string(&page).unwrap();
+    for part in [
+        "\"hosts\":[\"server\",\n\"client\"]",
+        "\"failure\":\"an acknowledged record is lost\\u000ait is number ",
+        "\"bytes\",8,0]",
+        ": host crashed, for ",
+        "fault: lost write",
+        "says: \\u003c/script\\u003e has 25 \\u0026 more",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert_eq!(html.matches("</script>").count(), 1, "what a program says does not end the script");
+    assert!(html.contains(&format!("\"seed\":\"{}\"", found.seed.unwrap())));
+    // As text, from the schedule, in this process.
+    let arguments = ["--schedule".into(), found.schedule.unwrap().to_string()];
+    let (runner, _rest) = Runner::new().arguments(arguments).unwrap();
+    runner.timeline(&text).run(trial).unwrap_err();
+    let lines = std::fs::read_to_string(&text).unwrap();
+    assert!(lines.starts_with("seed "), "{lines}");
+    for part in
+        ["  server  fault: host crashed", "sends 8 to server:7000", "fails: an acknowledged"]
+    {
+        assert!(lines.contains(part), "{part} is not in {lines}");
+    }
+    // A place that cannot be written is told of, and hides nothing.
+    let nowhere = directory.join("missing/timeline.html");
+    let found = Runner::new().seeds(0..200).timeline(&nowhere).run(trial).unwrap_err();
+    assert!(found.message.starts_with("an acknowledged record is lost"), "{found}");
+    assert!(found.message.contains("there is no timeline"), "{found}");
 }

@@ -19,7 +19,7 @@ use super::net::tcp::Connection;
 use super::net::{Event, Latency, Machine, Socket};
 use super::random::Random;
 use super::slab::{Key, Slab};
-use super::trace::{Trace, What};
+use super::trace::{Message, Sort, Trace, What};
 use crate::op::Op;
 
 /// The streams of chance. Those of faults follow.
@@ -226,7 +226,7 @@ impl Kernel {
     }
 
     pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {
-        self.trace.names.push(name.into());
+        self.trace.add_machine(name, &addresses);
         self.machines.push(Machine::new(name, addresses));
         self.disks.push(disk::State::new());
         (self.machines.len() - 1) as u32
@@ -234,6 +234,18 @@ impl Kernel {
 
     pub(super) fn note(&mut self, machine: u32, what: What) {
         self.trace.add(self.time.get(), machine, what);
+    }
+
+    /// A message arrives, or is lost, now.
+    pub(super) fn message(
+        &mut self,
+        (from, to): (u32, u32),
+        sent_ns: u64,
+        sort: Sort,
+        is_lost: bool,
+    ) {
+        let arrived_ns = self.now_ns();
+        self.trace.add_message(Message { from, to, sent_ns, arrived_ns, sort, is_lost });
     }
 
     /// Counts a fault that is done to a machine.

@@ -44,6 +44,7 @@ mod runner;
 mod schedule;
 mod slab;
 mod socket;
+mod timeline;
 mod trace;
 mod turn;
 mod world;
@@ -61,6 +62,7 @@ pub use runner::{Failure, Report, Runner, Smaller};
 pub use schedule::Schedule;
 use slab::Key;
 pub(crate) use socket::Socket;
+pub use timeline::Timeline;
 pub use turn::note;
 pub use world::{Host, Summary, World};
 

@@ -1,8 +1,9 @@
 //! What happened in a world, line by line. Two runs of one seed have the same lines, on every
 //! platform: there are no addresses in it, no numbers of descriptors, no codes of a system's.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::faults::FaultKind;
 use super::plan::Disturbance;
@@ -42,15 +43,41 @@ pub(super) enum What {
     Disk(&'static str, bool),
 }
 
+/// What goes from one machine to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Ask,
+    Agreed,
+    Refused,
+    Bytes(usize),
+    End,
+    Reset,
+    Datagram(usize),
+}
+
+/// A message on its way, or lost there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message {
+    pub(super) from: u32,
+    pub(super) to: u32,
+    pub(super) sent_ns: u64,
+    /// When it arrived, or was found to be lost.
+    pub(super) arrived_ns: u64,
+    pub(super) sort: Sort,
+    pub(super) is_lost: bool,
+}
+
 /// The lines, where they are kept, and how many there were.
 #[derive(Default)]
 pub(super) struct Trace {
     pub(super) kept: bool,
     pub(super) lines: Vec<(u64, u32, What)>,
+    pub(super) messages: Vec<Message>,
     notes: Vec<String>,
     pub(super) count: u64,
-    /// The names of machines.
+    /// The names of machines, and who has an address that is the only one of its machine.
     pub(super) names: Vec<String>,
+    addresses: BTreeMap<IpAddr, u32>,
     /// Is told of each thing that goes wrong, by its name and in words.
     pub(super) tell: Option<fn(Part, &str)>,
 }
@@ -68,6 +95,27 @@ impl Trace {
         };
         if let Some(tell) = self.tell {
             tell(part, self.line(at_ns, machine, what).trim_end());
+        }
+    }
+
+    pub(super) fn add_message(&mut self, message: Message) {
+        if self.kept && message.from != message.to {
+            self.messages.push(message);
+        }
+    }
+
+    pub(super) fn add_machine(&mut self, name: &str, addresses: &[IpAddr]) {
+        if let [address] = addresses {
+            self.addresses.entry(*address).or_insert(self.names.len() as u32);
+        }
+        self.names.push(name.into());
+    }
+
+    /// An address, by the name of the host that it is the only one of.
+    fn peer(&self, address: SocketAddr) -> String {
+        match self.addresses.get(&address.ip()) {
+            Some(&machine) => format!("{}:{}", self.name(machine), address.port()),
+            None => address.to_string(),
         }
     }
 
@@ -109,25 +157,27 @@ impl Trace {
                 let other = other.unwrap_or_default();
                 write!(text, "plan {number}: {kind}{other}, for {lasts:.3?}")
             }
-            What::Cut(to) => write!(text, "is cut off from {}", self.name(to)),
+            What::Cut(to) => write!(text, "no longer reaches {}", self.name(to)),
             What::Healed(to) => write!(text, "reaches {} again", self.name(to)),
-            What::Listening(at) => write!(text, "listens at {at}"),
-            What::Connecting(to) => write!(text, "connects to {to}"),
-            What::Connected(to) => write!(text, "is connected to {to}"),
-            What::Refused(to) => write!(text, "is refused by {to}"),
-            What::Accepted(from) => write!(text, "accepts {from}"),
-            What::Sent(to, len) => write!(text, "sends {len} to {to}"),
-            What::Received(from, len) => write!(text, "receives {len} from {from}"),
-            What::Ended(from) => write!(text, "hears the end of {from}"),
-            What::Reset(from) => write!(text, "is reset by {from}"),
-            What::Closed(to) => write!(text, "closes {to}"),
-            What::TimedOut(to) => write!(text, "gives up {to}"),
-            What::Datagram(to, len) => write!(text, "sends a datagram of {len} to {to}"),
+            What::Listening(at) => write!(text, "listens at {}", self.peer(at)),
+            What::Connecting(to) => write!(text, "connects to {}", self.peer(to)),
+            What::Connected(to) => write!(text, "is connected to {}", self.peer(to)),
+            What::Refused(to) => write!(text, "is refused by {}", self.peer(to)),
+            What::Accepted(from) => write!(text, "accepts {}", self.peer(from)),
+            What::Sent(to, len) => write!(text, "sends {len} to {}", self.peer(to)),
+            What::Received(from, len) => write!(text, "receives {len} from {}", self.peer(from)),
+            What::Ended(from) => write!(text, "hears the end of {}", self.peer(from)),
+            What::Reset(from) => write!(text, "is reset by {}", self.peer(from)),
+            What::Closed(to) => write!(text, "closes {}", self.peer(to)),
+            What::TimedOut(to) => write!(text, "gives up {}", self.peer(to)),
+            What::Datagram(to, len) => {
+                write!(text, "sends a datagram of {len} to {}", self.peer(to))
+            }
             What::DatagramFrom(from, len) => {
-                write!(text, "gets a datagram of {len} from {from}")
+                write!(text, "gets a datagram of {len} from {}", self.peer(from))
             }
             What::DatagramDropped(from, len) => {
-                write!(text, "has no room for a datagram of {len} from {from}")
+                write!(text, "has no room for a datagram of {len} from {}", self.peer(from))
             }
             What::Disk(call, true) => write!(text, "disk: {call}"),
             What::Disk(call, false) => write!(text, "disk: {call}, and fails"),

@@ -309,6 +309,11 @@ impl World {
         self.kernel.borrow_mut().trace.kept = true;
     }
 
+    /// Whether it does.
+    pub(super) fn is_traced(&self) -> bool {
+        self.kernel.borrow().trace.kept
+    }
+
     /// What happened, a line each: when, on which host, what. Two runs of one seed have the same text.
     pub fn trace(&self) -> String {
         self.kernel.borrow().trace.text()

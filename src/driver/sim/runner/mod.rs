@@ -19,6 +19,7 @@ use std::time::Duration;
 
 mod arguments;
 mod child;
+mod draw;
 mod pool;
 mod report;
 mod shrink;
@@ -30,7 +31,7 @@ use super::World;
 use super::faults::FaultKind;
 use super::schedule::Schedule;
 pub use report::{Failure, Report, Smaller};
-use trial::Trial;
+use trial::{Outcome, Trial};
 
 /// The variable of the environment that has arguments for a runner that is no program's `main`.
 const ARGUMENTS: &str = "TIGEREYE_RUNNER";
@@ -291,7 +292,7 @@ impl Runner {
         let mut report = Report::default();
         let found = match &self.replay {
             Some(schedule) if !self.shrinks => {
-                let outcome = trial::run(trial, schedule);
+                let outcome = self.replay(trial, schedule)?;
                 report.add(&outcome.summary);
                 outcome.failure.map(|message| (schedule.seed(), message))
             }
@@ -300,7 +301,7 @@ impl Runner {
         };
         report.elapsed = begin.elapsed();
         match found {
-            Some((seed, message)) => Err(self.failure(seed, message, report)),
+            Some((seed, message)) => Err(self.failure(trial, seed, message, report)),
             None => self.expect(report),
         }
     }
@@ -313,7 +314,22 @@ impl Runner {
         })
     }
 
-    fn failure(&self, seed: u64, mut message: String, report: Report) -> Box<Failure> {
+    /// Runs one world, here, and writes what happened if that is wanted.
+    fn replay(&self, trial: Trial<'_>, schedule: &Schedule) -> Result<Outcome, Box<Failure>> {
+        let Some(path) = &self.timeline else { return Ok(trial::run(trial, schedule)) };
+        let outcome = trial::run_keeping(trial, schedule);
+        let path = path.to_string_lossy();
+        draw::write(&outcome, &path).map_err(|why| Failure::other(format!("{path}: {why}")))?;
+        Ok(outcome)
+    }
+
+    fn failure(
+        &self,
+        trial: Trial<'_>,
+        seed: u64,
+        mut message: String,
+        report: Report,
+    ) -> Box<Failure> {
         let mut schedule = self.replay.clone().unwrap_or_else(|| Schedule::all(seed));
         let mut smaller = None;
         if self.shrinks && !self.in_this_process {
@@ -322,9 +338,23 @@ impl Runner {
                 Err(why) => message += &format!("\n(no smaller schedule was found: {why})"),
             }
         }
+        if let Err(why) = self.draw(trial, &schedule) {
+            message += &format!("\n(there is no timeline: {why})");
+        }
         let command = arguments::command(self, &schedule);
         let (seed, schedule) = (Some(seed), Some(schedule));
         Box::new(Failure { seed, message, schedule, smaller, report, command })
+    }
+
+    /// Writes what happens in the world of a failure, if that is wanted and not done yet.
+    fn draw(&self, trial: Trial<'_>, schedule: &Schedule) -> Result<(), String> {
+        let is_done = self.replay.is_some() && !self.shrinks;
+        let Some(path) = self.timeline.as_ref().filter(|_| !is_done) else { return Ok(()) };
+        let path = path.to_string_lossy();
+        match self.in_this_process {
+            true => draw::write(&trial::run_keeping(trial, schedule), &path),
+            false => draw::in_a_process(self, schedule, &path),
+        }
     }
 
     fn expect(&self, report: Report) -> Result<Report, Box<Failure>> {

@@ -123,8 +123,8 @@ impl Search<'_> {
                 self.report.merge(&report);
                 self.give(number);
             }
-            // It was asked for no schedule.
-            Said::Fault(..) | Said::Tried(_) => {}
+            // It was not asked for these.
+            Said::Fault(..) | Said::Tried(_) | Said::Drawn(_) => {}
             Said::Failed(seed, message, report) => {
                 self.report.merge(&report);
                 self.fails(seed, message);

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::driver::sim::schedule::{Part, Schedule};
-use crate::driver::sim::{Summary, World};
+use crate::driver::sim::{Summary, Timeline, World};
 
 pub(super) type Trial<'a> = &'a dyn Fn(&mut World) -> Result<(), String>;
 
@@ -13,10 +13,19 @@ pub(super) type Trial<'a> = &'a dyn Fn(&mut World) -> Result<(), String>;
 pub(super) struct Outcome {
     pub(super) failure: Option<String>,
     pub(super) summary: Summary,
+    /// What happened, where that was kept.
+    pub(super) timeline: Option<Timeline>,
 }
 
 pub(super) fn run(trial: Trial<'_>, schedule: &Schedule) -> Outcome {
     run_in(World::replay(schedule), trial)
+}
+
+/// As [`run`], and keeps what happens.
+pub(super) fn run_keeping(trial: Trial<'_>, schedule: &Schedule) -> Outcome {
+    let mut world = World::replay(schedule);
+    world.keep_trace();
+    run_in(world, trial)
 }
 
 /// As [`run`], where each thing that goes wrong is told at once: the trial may not come to its end.
@@ -29,11 +38,15 @@ pub(super) fn run_telling(trial: Trial<'_>, schedule: &Schedule, tell: fn(Part, 
 fn run_in(mut world: World, trial: Trial<'_>) -> Outcome {
     let result = catch_unwind(AssertUnwindSafe(|| trial(&mut world)));
     let failure = result.unwrap_or_else(|panic| Err(message_of(panic.as_ref()))).err();
-    let summary = world.summary();
+    let (summary, timeline) = (world.summary(), world.is_traced().then(|| world.timeline()));
     // The world's own end may find something wrong, too.
     let end = catch_unwind(AssertUnwindSafe(|| drop(world)));
     let failure = failure.or(end.err().map(|panic| message_of(panic.as_ref())));
-    Outcome { failure, summary }
+    let timeline = timeline.map(|timeline| match &failure {
+        Some(message) => timeline.failing(message),
+        None => timeline,
+    });
+    Outcome { failure, summary, timeline }
 }
 
 thread_local! {

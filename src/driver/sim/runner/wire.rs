@@ -23,6 +23,8 @@ pub(super) enum Said {
     Fault(Schedule, String),
     /// A schedule was tried, and failed with this, if it did.
     Tried(Option<String>),
+    /// A timeline was written; what was wrong with that, if anything.
+    Drawn(Option<String>),
 }
 
 impl Said {
@@ -30,6 +32,9 @@ impl Said {
         match self {
             Said::At(seed) => format!("{MARK}\tat\t{seed}"),
             Said::Fault(part, words) => format!("{MARK}\tfault\t{part}\t{}", escape(words)),
+            Said::Drawn(wrong) => {
+                format!("{MARK}\tdrawn\t{}", escape(wrong.as_deref().unwrap_or_default()))
+            }
             Said::Tried(None) => format!("{MARK}\theld"),
             Said::Tried(Some(message)) => format!("{MARK}\ttried\t{}", escape(message)),
             Said::Passed(report) => format!("{MARK}\tpassed\t{}", figures(report)),
@@ -44,6 +49,10 @@ impl Said {
         match fields.next()? {
             "at" => Some(Said::At(fields.next()?.parse().ok()?)),
             "fault" => Some(Said::Fault(fields.next()?.parse().ok()?, unescape(fields.next()?))),
+            "drawn" => {
+                let wrong = unescape(fields.next()?);
+                Some(Said::Drawn((!wrong.is_empty()).then_some(wrong)))
+            }
             "held" => Some(Said::Tried(None)),
             "tried" => Some(Said::Tried(Some(unescape(fields.next()?)))),
             "passed" => Some(Said::Passed(read_figures(fields.next()?)?)),
@@ -156,7 +165,8 @@ mod tests {
         let failed = Said::Failed(9, "two\nlines, a\ttab, \\n and \r".into(), report.clone());
         let fault = Said::Fault("seed 1; plan 3".parse().unwrap(), "1.5 one\tis killed".into());
         let all = [Said::At(u64::MAX), Said::Passed(report.clone()), failed, fault];
-        for said in all.into_iter().chain([Said::Tried(None), Said::Tried(Some("a\nb".into()))]) {
+        let all = all.into_iter().chain([Said::Drawn(None), Said::Drawn(Some("full".into()))]);
+        for said in all.chain([Said::Tried(None), Said::Tried(Some("a\nb".into()))]) {
             assert_eq!(Said::read(&said.line()), Some(said));
         }
         assert_eq!(Said::read("running 1 test"), None);

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Write};
 use std::sync::OnceLock;
 
+use super::draw;
 use super::report::{Failure, Report};
 use super::trial::{self, Trial};
 use super::wire::{self, Said};
@@ -61,6 +62,11 @@ fn answer(trial: Trial<'_>, line: &str) -> io::Result<()> {
         ["seeds", from, to] => {
             let (Ok(from), Ok(to)) = (from.parse(), to.parse()) else { return Ok(()) };
             run_seeds(trial, from, to)
+        }
+        ["draw", schedule, path] => {
+            let Ok(schedule) = schedule.parse() else { return Ok(()) };
+            let outcome = trial::run_keeping(trial, &schedule);
+            say(&Said::Drawn(draw::write(&outcome, &wire::unescape(path)).err()))
         }
         ["try", schedule] => {
             let Ok(schedule) = schedule.parse() else { return Ok(()) };
