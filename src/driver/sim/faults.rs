@@ -15,7 +15,7 @@ macro_rules! kinds {
         /// A kind of fault. Those of the first sort happen by chance, with the probability that
         /// [`Faults::with`] gives them; those that are done to a host or to a link happen when the
         /// world is told to, and are counted like the others.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum FaultKind {
             $($(#[$doc])* $kind,)*
@@ -217,7 +217,7 @@ impl FaultCounts {
 }
 
 /// The faults of a world: how often they are to happen, and how often they did.
-pub(super) struct Plan {
+pub(super) struct Chances {
     faults: Faults,
     pub(super) counts: FaultCounts,
     /// A stream of numbers a kind.
@@ -231,13 +231,13 @@ pub(super) struct Plan {
     sizes: Vec<Random>,
 }
 
-impl Plan {
-    pub(super) fn new(seed: u64, first_stream: u64) -> Plan {
+impl Chances {
+    pub(super) fn new(seed: u64, first_stream: u64) -> Chances {
         let kinds = FaultKind::ALL.len();
         let streams = |first: u64| {
             (0..kinds as u64).map(move |kind| Random::new(seed, first + kind)).collect()
         };
-        Plan {
+        Chances {
             faults: Faults::none(),
             counts: FaultCounts::none(),
             streams: streams(first_stream),
@@ -266,7 +266,7 @@ impl Plan {
         self.happens_with(kind, self.faults.of(kind))
     }
 
-    /// As [`happens`](Plan::happens), with a probability of its own.
+    /// As [`happens`](Chances::happens), with a probability of its own.
     pub(super) fn happens_with(&mut self, kind: FaultKind, probability: f64) -> bool {
         if !self.streams[kind as usize].happens(probability) {
             return false;

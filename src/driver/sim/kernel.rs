@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::code::{self, Answer};
 use super::disk::{self, OpenFile};
 use super::events::Events;
-use super::faults::{FaultKind, Plan};
+use super::faults::{Chances, FaultKind};
 use super::net::tcp::Connection;
 use super::net::{Event, Latency, Machine, Socket};
 use super::random::Random;
@@ -83,7 +83,7 @@ pub(crate) struct Kernel {
     pub(super) disks: Vec<disk::State>,
     pub(super) files: Slab<OpenFile>,
     pub(super) loopers: Slab<Looper>,
-    pub(super) plan: Plan,
+    pub(super) plan: Chances,
     pub(super) trace: Trace,
     pub(super) schedule: Random,
     latencies: Random,
@@ -154,7 +154,7 @@ impl Kernel {
                 disks: Vec::new(),
                 files: Slab::new(),
                 loopers: Slab::new(),
-                plan: Plan::new(seed, FIRST_FAULT),
+                plan: Chances::new(seed, FIRST_FAULT),
                 trace: Trace::default(),
                 schedule: Random::new(seed, SCHEDULE),
                 latencies: Random::new(seed, LATENCY),

@@ -19,7 +19,7 @@ use super::world::Host;
 const PLANS: u64 = 50;
 
 /// Something that is done to a host, or to what is between hosts, for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Disturbance {
     /// When it begins, in the time of the world.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use super::faults::FaultKind;
@@ -10,7 +11,7 @@ use super::plan::Disturbance;
 use super::schedule::Part;
 
 /// What happened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) enum What {
     Started,
     Stopped,
@@ -74,6 +75,7 @@ pub(super) struct Trace {
     pub(super) lines: Vec<(u64, u32, What)>,
     pub(super) messages: Vec<Message>,
     notes: Vec<String>,
+    digest: Option<DefaultHasher>,
     pub(super) count: u64,
     /// The names of machines, and who has an address that is the only one of its machine.
     pub(super) names: Vec<String>,
@@ -88,6 +90,9 @@ impl Trace {
         if self.kept {
             self.lines.push((at_ns, machine, what));
         }
+        if let Some(digest) = &mut self.digest {
+            (at_ns, machine, what).hash(digest);
+        }
         let part = match what {
             What::Chance(kind, firing) => Part::Chance(kind, firing),
             What::Planned(number, _) => Part::Plan(number),
@@ -96,6 +101,15 @@ impl Trace {
         if let Some(tell) = self.tell {
             tell(part, self.line(at_ns, machine, what).trim_end());
         }
+    }
+
+    pub(super) fn keep_digest(&mut self) {
+        // Its keys are always the same.
+        self.digest.get_or_insert_default();
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        self.digest.as_ref().map_or(0, DefaultHasher::finish)
     }
 
     pub(super) fn add_message(&mut self, message: Message) {
@@ -121,8 +135,12 @@ impl Trace {
 
     /// Keeps what a program says, without ends of lines.
     pub(super) fn add_note(&mut self, at_ns: u64, machine: u32, text: &dyn fmt::Display) {
-        if self.kept {
-            self.notes.push(text.to_string().replace(char::is_control, " "));
+        if self.kept || self.digest.is_some() {
+            let text = text.to_string().replace(char::is_control, " ");
+            if let Some(digest) = &mut self.digest {
+                text.hash(digest);
+            }
+            self.notes.push(text);
         }
         self.add(at_ns, machine, What::Note(self.notes.len().saturating_sub(1) as u32));
     }

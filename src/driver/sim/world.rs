@@ -23,7 +23,7 @@ const SLOW_TURN_NS: (u64, u64) = (1_000_000, 200_000_000);
 const PAUSE_NS: (u64, u64) = (10_000_000, 5_000_000_000);
 
 /// Names a host of a [`World`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host(pub(super) u32);
 
 /// Hosts with programs, a network between them, and time that jumps from one event to the next. What
@@ -309,7 +309,17 @@ impl World {
         self.kernel.borrow_mut().trace.kept = true;
     }
 
-    /// Whether it does.
+    /// Has all that happens from now on go into a [digest](World::digest).
+    pub(super) fn keep_digest(&mut self) {
+        self.kernel.borrow_mut().trace.keep_digest();
+    }
+
+    /// A number that two runs of one seed have in common, and hardly any others.
+    pub(super) fn digest(&self) -> u64 {
+        self.kernel.borrow().trace.digest()
+    }
+
+    /// Whether a trace is kept.
     pub(super) fn is_traced(&self) -> bool {
         self.kernel.borrow().trace.kept
     }

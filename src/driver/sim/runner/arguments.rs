@@ -7,7 +7,7 @@ use super::Runner;
 use crate::driver::sim::Schedule;
 
 const USAGE: &str = "\
-arguments: --seeds N, --from SEED, --jobs N, --seed SEED, --schedule TEXT or FILE, --shrink,
+arguments: --seeds N, --from SEED, --jobs N, --twice, --seed SEED, --schedule TEXT or FILE, --shrink,
 --timeline FILE";
 
 /// The name that the thread of `main` has; those of tests have the names of the tests.
@@ -36,6 +36,7 @@ pub(super) fn take(
                 runner.seeds = schedule.seed()..schedule.seed().saturating_add(1);
                 runner.replay = Some(schedule);
             }
+            "--twice" => runner.twice = true,
             "--shrink" => runner.shrinks = true,
             "--timeline" => runner.timeline = Some(value()?.into()),
             _ => rest.push(argument),

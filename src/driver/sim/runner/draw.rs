@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use super::Runner;
 use super::child::Process;
-use super::pool::hangs;
+use super::pool::{START, hangs};
 use super::trial::Outcome;
 use super::wire::{Said, escape};
 use crate::driver::sim::Schedule;
@@ -29,7 +29,7 @@ pub(super) fn in_a_process(runner: &Runner, schedule: &Schedule, path: &str) -> 
     let process = Process::start(runner, 0, sender, Stdio::null());
     let mut process = process.map_err(|error| error.to_string())?;
     process.ask(&format!("draw\t{schedule}\t{}", escape(path)));
-    match heard.recv_timeout(runner.hangs_after) {
+    match heard.recv_timeout(runner.hangs_after.saturating_add(START)) {
         Ok((_, Some(Said::Drawn(wrong)))) => wrong.map_or(Ok(()), Err),
         Ok((_, Some(_))) => Err("its process said something else".into()),
         Ok((_, None)) | Err(RecvTimeoutError::Disconnected) => Err(process.how_it_ended()),

@@ -41,16 +41,23 @@ const ARGUMENTS: &str = "TIGEREYE_RUNNER";
 /// or hangs.
 ///
 /// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
 /// use std::time::Duration;
 /// use tigereye::sim::{Faults, Runner, World};
 ///
 /// fn trial(world: &mut World) -> Result<(), String> {
 ///     world.set_faults(Faults::some());
-///     world.host("one", "10.0.0.1".parse().unwrap(), |io| {
-///         io.timeout((), Duration::from_secs(1), |(), io, _result| io.stop());
+///     let fired = Rc::new(Cell::new(false));
+///     let flag = Rc::clone(&fired);
+///     world.host("one", "10.0.0.1".parse().unwrap(), move |io| {
+///         let flag = Rc::clone(&flag);
+///         io.timeout(flag, Duration::from_secs(1), |flag, _io, _result| flag.set(true));
 ///     });
-///     let ends = world.run_until(Duration::from_secs(60), |world| world.now().as_secs() > 1);
-///     if ends { Ok(()) } else { Err("the timer never fires".into()) }
+///     match world.run_until(Duration::from_secs(60), |_world| fired.get()) {
+///         true => Ok(()),
+///         false => Err("the timer never fires".into()),
+///     }
 /// }
 ///
 /// # fn main() -> Result<(), Box<tigereye::sim::Failure>> {
@@ -78,6 +85,7 @@ const ARGUMENTS: &str = "TIGEREYE_RUNNER";
 /// | `--seeds N` | how many seeds |
 /// | `--from SEED` | the first one |
 /// | `--jobs N` | how many processes |
+/// | `--twice` | run each seed twice, and fail where that is not the same |
 /// | `--seed SEED` | this seed alone, in this process |
 /// | `--schedule TEXT` | a [schedule](Schedule), or the name of a file with one, alone, in this process |
 /// | `--shrink` | look for a smaller schedule that fails too |
@@ -94,6 +102,7 @@ pub struct Runner {
     /// What alone is to be run.
     replay: Option<Schedule>,
     timeline: Option<PathBuf>,
+    twice: bool,
     shrinks: bool,
     tries_max: u32,
     shrinks_for: Duration,
@@ -121,6 +130,7 @@ impl Runner {
             test: None,
             replay: None,
             timeline: None,
+            twice: false,
             shrinks: false,
             tries_max: 1000,
             shrinks_for: Duration::from_secs(60),
@@ -178,6 +188,15 @@ impl Runner {
     #[must_use]
     pub fn every_kind_fires(self) -> Runner {
         self.expect_faults(FaultKind::ALL)
+    }
+
+    /// Runs each seed twice: it fails where the second run does not do the same, event by event, as when
+    /// something in it comes from a `HashMap`'s order, from a real clock or from what an earlier world
+    /// left behind.
+    #[must_use]
+    pub fn twice(mut self) -> Runner {
+        self.twice = true;
+        self
     }
 
     /// Looks for a smaller [schedule](Schedule) that fails too, in the way that the first one did, when
@@ -308,7 +327,8 @@ impl Runner {
 
     fn seed_after_seed(&self, trial: Trial<'_>, report: &mut Report) -> Option<(u64, String)> {
         self.seeds.clone().find_map(|seed| {
-            let outcome = trial::run(trial, &Schedule::all(seed));
+            let run = if self.twice { trial::run_twice } else { trial::run };
+            let outcome = run(trial, &Schedule::all(seed));
             report.add(&outcome.summary);
             outcome.failure.map(|message| (seed, message))
         })

@@ -12,6 +12,8 @@ use super::wire::Said;
 
 /// Seeds that a process gets at a time, at most: so that a failure ends the rest soon.
 const SEEDS_MAX: u64 = 32;
+/// How much longer than a trial a process may take to come to its first one, on a busy machine.
+pub(super) const START: Duration = Duration::from_secs(60);
 /// How often it is said how far a run is.
 const HOW_FAR: Duration = Duration::from_secs(10);
 
@@ -32,6 +34,14 @@ struct Job {
     seeds: Option<Range<u64>>,
     at: Option<u64>,
     since: Instant,
+}
+
+impl Job {
+    /// How long it may still take.
+    fn patience(&self, runner: &Runner) -> Duration {
+        let start = if self.at.is_none() { START } else { Duration::ZERO };
+        runner.hangs_after.saturating_add(start).saturating_sub(self.since.elapsed())
+    }
 }
 
 struct Search<'a> {
@@ -87,7 +97,8 @@ impl Search<'_> {
         let count = (left / (self.runner.jobs as u64 * 4)).clamp(1, SEEDS_MAX);
         let seeds = self.left.start..self.left.start + count;
         self.left.start = seeds.end;
-        job.process.ask(&format!("seeds\t{}\t{}", seeds.start, seeds.end));
+        let times = if self.runner.twice { "twice" } else { "once" };
+        job.process.ask(&format!("seeds\t{times}\t{}\t{}", seeds.start, seeds.end));
         job.seeds = Some(seeds);
     }
 
@@ -95,10 +106,11 @@ impl Search<'_> {
     fn listen(&mut self, heard: &Receiver<Heard>) -> Result<(), String> {
         while self.jobs.iter().any(|job| job.seeds.is_some()) {
             self.say_how_far();
+            self.end_hanging()?;
             match heard.recv_timeout(self.patience()) {
                 Ok((number, Some(said))) => self.hear(number, said),
                 Ok((number, None)) => self.has_ended(number)?,
-                Err(RecvTimeoutError::Timeout) => self.end_hanging()?,
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.let_go();
@@ -109,7 +121,7 @@ impl Search<'_> {
     /// How long until one hangs, or it is time to say how far all are.
     fn patience(&self) -> Duration {
         let busy = self.jobs.iter().filter(|job| job.seeds.is_some());
-        let left = busy.map(|job| self.runner.hangs_after.saturating_sub(job.since.elapsed()));
+        let left = busy.map(|job| job.patience(self.runner));
         left.min().unwrap_or_default().min(HOW_FAR)
     }
 
@@ -159,15 +171,14 @@ impl Search<'_> {
     }
 
     fn end_hanging(&mut self) -> Result<(), String> {
-        let patience = self.runner.hangs_after;
         for number in 0..self.jobs.len() {
             let job = &mut self.jobs[number];
-            if job.seeds.is_none() || job.since.elapsed() < patience {
+            if job.seeds.is_none() || !job.patience(self.runner).is_zero() {
                 continue;
             }
             job.process.kill();
             job.seeds = None;
-            let message = hangs(patience);
+            let message = hangs(self.runner.hangs_after);
             let Some(seed) = job.at else { return Err(message) };
             self.fails(seed, message);
         }

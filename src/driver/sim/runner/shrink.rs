@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use super::Runner;
 use super::child::{Heard, Process};
-use super::pool::{hangs, now};
+use super::pool::{START, hangs, now};
 use super::report::Smaller;
 use super::wire::Said;
 use crate::driver::sim::schedule::{Part, Schedule};
@@ -135,10 +135,12 @@ impl Tries<'_> {
         };
         process.ask(&format!("try\t{schedule}"));
         let mut faults = Faults::new();
-        let begin = now();
-        let patience = self.runner.hangs_after;
+        let (mut begin, mut patience) = (now(), self.runner.hangs_after.saturating_add(START));
         loop {
             match heard.recv_timeout(patience.saturating_sub(begin.elapsed())) {
+                Ok((_, Some(Said::At(_)))) => {
+                    (begin, patience) = (now(), self.runner.hangs_after);
+                }
                 Ok((_, Some(Said::Fault(part, words)))) => {
                     faults.extend(part.parts().map(|part| (part, words.clone())));
                 }

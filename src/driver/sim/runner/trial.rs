@@ -9,16 +9,34 @@ use crate::driver::sim::{Summary, Timeline, World};
 
 pub(super) type Trial<'a> = &'a dyn Fn(&mut World) -> Result<(), String>;
 
+/// What a world fails with that does something else when it is run again.
+const NOT_THE_SAME: &str = "does not do the same again: something in it is not from its seed";
+
 /// What came of a trial.
 pub(super) struct Outcome {
     pub(super) failure: Option<String>,
     pub(super) summary: Summary,
+    /// Of all that happened, where that was kept.
+    digest: u64,
     /// What happened, where that was kept.
     pub(super) timeline: Option<Timeline>,
 }
 
 pub(super) fn run(trial: Trial<'_>, schedule: &Schedule) -> Outcome {
     run_in(World::replay(schedule), trial)
+}
+
+/// As [`run`], and once more: it fails where that is not the same.
+pub(super) fn run_twice(trial: Trial<'_>, schedule: &Schedule) -> Outcome {
+    let [first, again] = [(); 2].map(|()| {
+        let mut world = World::replay(schedule);
+        world.keep_digest();
+        run_in(world, trial)
+    });
+    let is_same = first.digest == again.digest
+        && first.summary == again.summary
+        && first.failure == again.failure;
+    if is_same { first } else { Outcome { failure: Some(NOT_THE_SAME.into()), ..first } }
 }
 
 /// As [`run`], and keeps what happens.
@@ -38,6 +56,7 @@ pub(super) fn run_telling(trial: Trial<'_>, schedule: &Schedule, tell: fn(Part, 
 fn run_in(mut world: World, trial: Trial<'_>) -> Outcome {
     let result = catch_unwind(AssertUnwindSafe(|| trial(&mut world)));
     let failure = result.unwrap_or_else(|panic| Err(message_of(panic.as_ref()))).err();
+    let digest = world.digest();
     let (summary, timeline) = (world.summary(), world.is_traced().then(|| world.timeline()));
     // The world's own end may find something wrong, too.
     let end = catch_unwind(AssertUnwindSafe(|| drop(world)));
@@ -46,7 +65,7 @@ fn run_in(mut world: World, trial: Trial<'_>) -> Outcome {
         Some(message) => timeline.failing(message),
         None => timeline,
     });
-    Outcome { failure, summary, timeline }
+    Outcome { failure, summary, digest, timeline }
 }
 
 thread_local! {

@@ -59,9 +59,9 @@ pub(super) fn serve(trial: Trial<'_>) -> Option<Result<Report, Box<Failure>>> {
 fn answer(trial: Trial<'_>, line: &str) -> io::Result<()> {
     let fields: Vec<&str> = line.split('\t').collect();
     match fields[..] {
-        ["seeds", from, to] => {
+        ["seeds", times, from, to] => {
             let (Ok(from), Ok(to)) = (from.parse(), to.parse()) else { return Ok(()) };
-            run_seeds(trial, from, to)
+            run_seeds(trial, times == "twice", from, to)
         }
         ["draw", schedule, path] => {
             let Ok(schedule) = schedule.parse() else { return Ok(()) };
@@ -69,18 +69,20 @@ fn answer(trial: Trial<'_>, line: &str) -> io::Result<()> {
             say(&Said::Drawn(draw::write(&outcome, &wire::unescape(path)).err()))
         }
         ["try", schedule] => {
-            let Ok(schedule) = schedule.parse() else { return Ok(()) };
+            let Ok(schedule) = schedule.parse::<Schedule>() else { return Ok(()) };
+            say(&Said::At(schedule.seed()))?;
             say(&Said::Tried(trial::run_telling(trial, &schedule, tell).failure))
         }
         _ => Ok(()),
     }
 }
 
-fn run_seeds(trial: Trial<'_>, from: u64, to: u64) -> io::Result<()> {
+fn run_seeds(trial: Trial<'_>, twice: bool, from: u64, to: u64) -> io::Result<()> {
     let mut report = Report::default();
     for seed in from..to {
         say(&Said::At(seed))?;
-        let outcome = trial::run(trial, &Schedule::all(seed));
+        let run = if twice { trial::run_twice } else { trial::run };
+        let outcome = run(trial, &Schedule::all(seed));
         report.add(&outcome.summary);
         if let Some(message) = outcome.failure {
             return say(&Said::Failed(seed, message, report));
