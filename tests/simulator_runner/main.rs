@@ -4,7 +4,9 @@
 
 mod store;
 
+use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use store::Sync;
@@ -24,7 +26,12 @@ fn quiet(world: &mut World) -> Result<(), String> {
 #[test]
 fn seeds_that_hold_are_counted_over_all_processes() {
     for jobs in [1, 3] {
-        let report = Runner::new().seeds(10..110).jobs(jobs).run(quiet).unwrap();
+        let report = Runner::new().seeds(10..110).jobs(jobs).run(|world| {
+            // What a program writes itself is in nobody's way, text or not.
+            std::io::stdout().write_all(b"\xff half a line").unwrap();
+            quiet(world)
+        });
+        let report = report.unwrap();
         assert_eq!((report.seeds, report.time), (100, 200 * SECOND));
         assert!(report.turns >= 100 && report.seeds_per_minute() > 0.0);
         let text = report.to_string();
@@ -235,4 +242,22 @@ fn what_is_not_from_a_seed_is_found_by_running_it_twice() {
     let found = found.unwrap_err();
     assert_eq!(found.seed, Some(9));
     assert!(found.message.starts_with("does not do the same again"), "{found}");
+    assert!(found.message.ends_with("another  starts"), "{found}");
+}
+
+#[test]
+fn the_command_of_a_failure_runs_it_again() {
+    let found = Runner::new().seeds(0..30).shrink().run(|world| {
+        quiet(world)?;
+        if world.seed() == 12 { Err("it is the twelfth".into()) } else { Ok(()) }
+    });
+    let found = found.unwrap_err();
+    assert_eq!(found.seed, Some(12));
+    if std::env::var_os("TIGEREYE_RUNNER").is_some() {
+        assert_eq!(found.report.seeds, 1, "this is the process of the command");
+        return;
+    }
+    let again = Command::new("sh").arg("-c").arg(&found.command).output().unwrap();
+    let output = String::from_utf8_lossy(&again.stdout);
+    assert!(again.status.success() && output.contains("1 passed"), "{output}");
 }

@@ -309,6 +309,9 @@ impl Runner {
         }
         let begin = pool::now();
         let mut report = Report::default();
+        if let Some(schedule) = &self.replay {
+            self.seeds = schedule.seed()..schedule.seed().saturating_add(1);
+        }
         let found = match &self.replay {
             Some(schedule) if !self.shrinks => {
                 let outcome = self.replay(trial, schedule)?;
@@ -327,16 +330,19 @@ impl Runner {
 
     fn seed_after_seed(&self, trial: Trial<'_>, report: &mut Report) -> Option<(u64, String)> {
         self.seeds.clone().find_map(|seed| {
-            let run = if self.twice { trial::run_twice } else { trial::run };
-            let outcome = run(trial, &Schedule::all(seed));
+            let outcome = self.run_one(trial, &Schedule::all(seed));
             report.add(&outcome.summary);
             outcome.failure.map(|message| (seed, message))
         })
     }
 
+    fn run_one(&self, trial: Trial<'_>, schedule: &Schedule) -> Outcome {
+        if self.twice { trial::run_twice(trial, schedule) } else { trial::run(trial, schedule) }
+    }
+
     /// Runs one world, here, and writes what happened if that is wanted.
     fn replay(&self, trial: Trial<'_>, schedule: &Schedule) -> Result<Outcome, Box<Failure>> {
-        let Some(path) = &self.timeline else { return Ok(trial::run(trial, schedule)) };
+        let Some(path) = &self.timeline else { return Ok(self.run_one(trial, schedule)) };
         let outcome = trial::run_keeping(trial, schedule);
         let path = path.to_string_lossy();
         draw::write(&outcome, &path).map_err(|why| Failure::other(format!("{path}: {why}")))?;

@@ -36,7 +36,24 @@ pub(super) fn run_twice(trial: Trial<'_>, schedule: &Schedule) -> Outcome {
     let is_same = first.digest == again.digest
         && first.summary == again.summary
         && first.failure == again.failure;
-    if is_same { first } else { Outcome { failure: Some(NOT_THE_SAME.into()), ..first } }
+    if is_same {
+        return first;
+    }
+    let failure = format!("{NOT_THE_SAME}\n{}", first_difference(trial, schedule));
+    Outcome { failure: Some(failure), ..first }
+}
+
+/// The first lines that differ of two runs.
+fn first_difference(trial: Trial<'_>, schedule: &Schedule) -> String {
+    let [first, again] = [(); 2].map(|()| {
+        let timeline = run_keeping(trial, schedule).timeline;
+        timeline.map(|timeline| timeline.to_string()).unwrap_or_default()
+    });
+    let differs = |(one, other): &(&str, &str)| one != other;
+    match first.lines().zip(again.lines()).find(differs) {
+        Some((one, other)) => format!("first:      {one}\nand again:  {other}"),
+        None => "two more runs were the same".into(),
+    }
 }
 
 /// As [`run`], and keeps what happens.
