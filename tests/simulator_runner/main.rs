@@ -142,11 +142,12 @@ fn a_planted_bug_is_found_and_shrunk_to_what_matters() {
     println!("{found}");
     let (seed, smaller) = (found.seed.unwrap(), found.smaller.unwrap());
     assert!(smaller.of > 10 && smaller.parts.len() <= ENOUGH, "{smaller}");
+    assert!(smaller.is_smallest && smaller.tries <= 100, "{smaller}");
     assert!(smaller.parts[0].contains("host crashed"), "{smaller}");
     assert!(found.command.contains("--schedule"), "{}", found.command);
     // It fails again, here, and in the same way each time.
     let schedule = found.schedule.unwrap();
-    assert_eq!((schedule.seed(), schedule.len()), (seed, Some(smaller.parts.len())));
+    assert_eq!((schedule.seed(), schedule.size()), (seed, Some(smaller.parts.len())));
     let [first, second] = [(); 2].map(|()| {
         let mut world = World::replay(&schedule);
         world.keep_trace();
@@ -174,6 +175,20 @@ fn a_trial_that_ends_its_process_is_shrunk_too() {
     let found = found.unwrap_err();
     assert!(found.message.contains("SIGABRT"), "{found}");
     assert!(found.smaller.unwrap().parts.len() <= ENOUGH);
+}
+
+#[test]
+fn shrinking_ends_with_its_last_try() {
+    let runner = Runner::new().seeds(0..200).shrink_within(3, 600 * SECOND).shrink();
+    let found = runner.run(|world| store::trial(world, Sync::Never)).unwrap_err();
+    let smaller = found.smaller.unwrap();
+    assert!(smaller.tries <= 3 && !smaller.is_smallest, "{smaller}");
+    let schedule = found.schedule.unwrap();
+    assert_eq!(schedule.size(), Some(smaller.parts.len()));
+    assert!(
+        store::trial(&mut World::replay(&schedule), Sync::Never).is_err(),
+        "it fails all the same"
+    );
 }
 
 #[test]

@@ -19,7 +19,8 @@ impl World {
     }
 
     /// Has what a plan says be done when its time comes; what its time has passed of, at once. A second
-    /// plan is followed beside the first.
+    /// plan is followed beside the first. A partition that is over is healed, and what was cut by hand
+    /// between the same hosts with it.
     pub fn disturb(&mut self, plan: Plan) {
         self.agenda.add(plan);
     }

@@ -127,7 +127,7 @@ pub(super) fn of_process(runner: &Runner) -> io::Result<Vec<String>> {
 
 /// The command that runs a schedule again.
 pub(super) fn command(runner: &Runner, schedule: &Schedule) -> String {
-    let what = match schedule.len() {
+    let what = match schedule.size() {
         None => format!("--seed {}", schedule.seed()),
         Some(_) => format!("--schedule \"{schedule}\""),
     };

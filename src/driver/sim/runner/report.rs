@@ -105,12 +105,17 @@ pub struct Smaller {
     pub of: usize,
     /// How many schedules were tried.
     pub tries: u32,
+    /// Whether none of what is left can be left out by itself; else it was the last try that was allowed.
+    pub is_smallest: bool,
 }
 
 impl fmt::Display for Smaller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Smaller { parts, of, tries } = self;
+        let Smaller { parts, of, tries, is_smallest } = self;
         write!(f, "of {of} disturbances and faults {} are left, by {tries} tries", parts.len())?;
+        if !is_smallest {
+            write!(f, ", which is as many as there may be")?;
+        }
         parts.iter().try_for_each(|part| write!(f, "\n    {part}"))
     }
 }

@@ -28,6 +28,7 @@ struct Tries<'a> {
     process: Option<(Process, Receiver<Heard>)>,
     tries: u32,
     begin: Instant,
+    is_over: bool,
     /// What went wrong in the smallest one that failed.
     left: Faults,
 }
@@ -42,8 +43,8 @@ pub(super) fn shrink(
     message: String,
 ) -> Result<(Schedule, String, Smaller), String> {
     let seed = schedule.seed();
-    let (tries, begin, left) = (0, now(), Faults::new());
-    let mut tries = Tries { runner, seed, message, process: None, tries, begin, left };
+    let (process, tries, begin, is_over, left) = (None, 0, now(), false, Faults::new());
+    let mut tries = Tries { runner, seed, message, process, tries, begin, is_over, left };
     if !tries.fails(schedule)? {
         return Err(
             "it does not fail in this way again, so what it does is not from its seed".into()
@@ -52,10 +53,10 @@ pub(super) fn shrink(
     let of = tries.left.len();
     tries.without_kinds()?;
     tries.without_single_ones()?;
-    let Tries { tries, left, message, .. } = tries;
+    let Tries { tries, left, message, is_over, .. } = tries;
     let schedule = Schedule::only(seed, left.iter().map(|(part, _)| *part));
     let parts = left.into_iter().map(|(_part, words)| words).collect();
-    Ok((schedule, message, Smaller { parts, of, tries }))
+    Ok((schedule, message, Smaller { parts, of, tries, is_smallest: !is_over }))
 }
 
 impl Tries<'_> {
@@ -77,37 +78,43 @@ impl Tries<'_> {
         self.minimize(|left| left.iter().map(|&(part, _)| vec![part]).collect())
     }
 
-    /// Leaves out what can be left out, as much at a time as that has not failed to work. What is left
+    /// Leaves out what can be left out: halves of what is left, then quarters, and so on. What is left
     /// comes in units that are left out as a whole.
     fn minimize(&mut self, units: impl Fn(&Faults) -> Vec<Vec<Part>>) -> Result<(), String> {
-        let mut pieces = 2;
-        loop {
-            let all = units(&self.left);
-            let size = all.len().div_ceil(pieces).max(1);
-            let mut is_smaller = false;
-            for piece in all.chunks(size) {
-                let out: BTreeSet<&Part> = piece.iter().flatten().collect();
+        let mut size = units(&self.left).len().div_ceil(2);
+        while size > 0 {
+            let before = self.left.len();
+            let mut start = 0;
+            loop {
+                let all = units(&self.left);
+                if start >= all.len() {
+                    break;
+                }
+                if self.is_over() {
+                    return Ok(());
+                }
+                let out: BTreeSet<&Part> = all.iter().skip(start).take(size).flatten().collect();
                 let kept =
                     self.left.iter().map(|(part, _)| part).filter(|part| !out.contains(part));
                 let schedule = Schedule::only(self.seed, kept.copied());
-                if self.is_enough() {
-                    return Ok(());
-                }
-                if self.fails(&schedule)? {
-                    is_smaller = true;
-                    break;
+                // Where it fails, what comes next has moved here.
+                if !self.fails(&schedule)? {
+                    start += size;
                 }
             }
-            match is_smaller {
-                true => pieces = (pieces - 1).max(2),
-                false if size == 1 => return Ok(()),
-                false => pieces = (pieces * 2).min(all.len()),
+            // What could not be left out may be able to be now that others are.
+            if size > 1 || self.left.len() == before {
+                size /= 2;
             }
         }
+        Ok(())
     }
 
-    fn is_enough(&self) -> bool {
-        self.tries >= self.runner.tries_max || self.begin.elapsed() >= self.runner.shrinks_for
+    /// Whether there are to be no more tries.
+    fn is_over(&mut self) -> bool {
+        self.is_over |=
+            self.tries >= self.runner.tries_max || self.begin.elapsed() >= self.runner.shrinks_for;
+        self.is_over
     }
 
     /// Whether a schedule fails in this way; then what went wrong in it is what is left.

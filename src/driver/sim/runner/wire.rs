@@ -142,16 +142,17 @@ pub(super) fn read_result(line: &str) -> Option<Result<Report, Box<Failure>>> {
 }
 
 fn smaller_field(smaller: &Smaller) -> String {
-    let Smaller { parts, of, tries } = smaller;
-    escape(&format!("{of} {tries}\n{}", parts.join("\n")))
+    let Smaller { parts, of, tries, is_smallest } = smaller;
+    escape(&format!("{of} {tries} {is_smallest}\n{}", parts.join("\n")))
 }
 
 fn read_smaller(field: &str) -> Option<Smaller> {
     let text = unescape(field);
     let mut lines = text.lines();
-    let (of, tries) = lines.next()?.split_once(' ')?;
-    let (of, tries) = (of.parse().ok()?, tries.parse().ok()?);
-    Some(Smaller { parts: lines.map(String::from).collect(), of, tries })
+    let mut figures = lines.next()?.split(' ');
+    let (of, tries) = (figures.next()?.parse().ok()?, figures.next()?.parse().ok()?);
+    let is_smallest = figures.next()?.parse().ok()?;
+    Some(Smaller { parts: lines.map(String::from).collect(), of, tries, is_smallest })
 }
 
 #[cfg(test)]
@@ -174,7 +175,12 @@ mod tests {
             seed: Some(4),
             message: "lost\n\tand found".into(),
             schedule: Some(Schedule::all(4)),
-            smaller: Some(Smaller { parts: vec!["one".into(), "two".into()], of: 9, tries: 5 }),
+            smaller: Some(Smaller {
+                parts: vec!["one".into(), "two".into()],
+                of: 9,
+                tries: 5,
+                is_smallest: false,
+            }),
             report: report.clone(),
             command: "program --seed 4".into(),
         };
