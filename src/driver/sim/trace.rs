@@ -42,6 +42,10 @@ pub(super) enum What {
     DatagramDropped(SocketAddr, usize),
     /// A call on the disk is over; whether it succeeded.
     Disk(&'static str, bool),
+    /// A wall clock jumps by so many nanoseconds.
+    ClockSet(i64),
+    /// A clock runs so many millionths fast.
+    Drifts(i32),
 }
 
 /// What goes from one machine to another.
@@ -151,7 +155,7 @@ impl Trace {
     }
 
     fn line(&self, at_ns: u64, machine: u32, what: What) -> String {
-        let (seconds, rest) = (at_ns / 1_000_000_000, at_ns % 1_000_000_000);
+        let (seconds, rest) = parts(at_ns);
         format!("{seconds}.{rest:09} {} {}\n", self.name(machine), self.words(what))
     }
 
@@ -199,7 +203,20 @@ impl Trace {
             }
             What::Disk(call, true) => write!(text, "disk: {call}"),
             What::Disk(call, false) => write!(text, "disk: {call}, and fails"),
+            What::ClockSet(by_ns) => {
+                let sign = if by_ns < 0 { '-' } else { '+' };
+                let (seconds, rest) = parts(by_ns.unsigned_abs());
+                write!(text, "has its wall clock set by {sign}{seconds}.{rest:09} s")
+            }
+            What::Drifts(millionths) => {
+                write!(text, "has its clock drift by {millionths:+} ppm")
+            }
         };
         text
     }
+}
+
+/// Whole seconds, and nanoseconds on top of them.
+fn parts(ns: u64) -> (u64, u64) {
+    (ns / 1_000_000_000, ns % 1_000_000_000)
 }
