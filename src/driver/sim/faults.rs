@@ -3,13 +3,19 @@
 use std::fmt;
 
 use super::random::Random;
+use super::schedule::{Allowed, Part};
+
+/// The first of the streams that say how large faults are.
+const SIZES: u64 = 10_000;
+/// What the numbers of such streams are apart, from one firing of a kind to the next.
+const SIZES_APART: u64 = 1 << 16;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
         /// A kind of fault. Those of the first sort happen by chance, with the probability that
         /// [`Faults::with`] gives them; those that are done to a host or to a link happen when the
         /// world is told to, and are counted like the others.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum FaultKind {
             $($(#[$doc])* $kind,)*
@@ -212,6 +218,15 @@ impl FaultCounts {
         self.counts[kind as usize]
     }
 
+    /// Nothing went wrong yet.
+    pub(super) fn none() -> FaultCounts {
+        FaultCounts { counts: vec![0; FaultKind::ALL.len()] }
+    }
+
+    pub(super) fn add(&mut self, kind: FaultKind, count: u64) {
+        self.counts[kind as usize] += count;
+    }
+
     /// All kinds with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (FaultKind, u64)> + '_ {
         FaultKind::ALL.iter().map(|&kind| (kind, self.of(kind)))
@@ -219,22 +234,44 @@ impl FaultCounts {
 }
 
 /// The faults of a world: how often they are to happen, and how often they did.
-pub(super) struct Plan {
+pub(super) struct Chances {
     faults: Faults,
     pub(super) counts: FaultCounts,
     /// A stream of numbers a kind.
     streams: Vec<Random>,
+    seed: u64,
+    /// How often chance has said yes, by kind; and which of these times count.
+    firings: Vec<u64>,
+    allowed: Allowed,
+    /// How large the last firing of each kind is: a stream of its own, so that a firing which does not
+    /// count leaves the others as they are.
+    sizes: Vec<Random>,
 }
 
-impl Plan {
-    pub(super) fn new(seed: u64, first_stream: u64) -> Plan {
+impl Chances {
+    pub(super) fn new(seed: u64, first_stream: u64) -> Chances {
         let kinds = FaultKind::ALL.len();
-        let streams = (0..kinds as u64).map(|kind| Random::new(seed, first_stream + kind));
-        Plan {
+        let streams = |first: u64| {
+            (0..kinds as u64).map(move |kind| Random::new(seed, first + kind)).collect()
+        };
+        Chances {
             faults: Faults::none(),
-            counts: FaultCounts { counts: vec![0; kinds] },
-            streams: streams.collect(),
+            counts: FaultCounts::none(),
+            streams: streams(first_stream),
+            seed,
+            firings: vec![0; kinds],
+            allowed: Allowed::default(),
+            sizes: streams(SIZES),
         }
+    }
+
+    pub(super) fn allow(&mut self, allowed: Allowed) {
+        self.allowed = allowed;
+    }
+
+    /// Which firing of a kind the last one was.
+    pub(super) fn last_firing(&self, kind: FaultKind) -> u64 {
+        self.firings[kind as usize].saturating_sub(1)
     }
 
     pub(super) fn set(&mut self, faults: Faults) {
@@ -246,13 +283,20 @@ impl Plan {
         self.happens_with(kind, self.faults.of(kind))
     }
 
-    /// As [`happens`](Plan::happens), with a probability of its own.
+    /// As [`happens`](Chances::happens), with a probability of its own.
     pub(super) fn happens_with(&mut self, kind: FaultKind, probability: f64) -> bool {
-        let happens = self.streams[kind as usize].happens(probability);
-        if happens {
-            self.count(kind);
+        if !self.streams[kind as usize].happens(probability) {
+            return false;
         }
-        happens
+        let firing = self.firings[kind as usize];
+        self.firings[kind as usize] += 1;
+        if !self.allowed.has(Part::Chance(kind, firing)) {
+            return false;
+        }
+        let stream = SIZES + kind as u64 + (firing + 1) * SIZES_APART;
+        self.sizes[kind as usize] = Random::new(self.seed, stream);
+        self.count(kind);
+        true
     }
 
     /// Counts a fault that was made to happen.
@@ -262,14 +306,11 @@ impl Plan {
 
     /// How large a fault of this kind is.
     pub(super) fn size(&mut self, kind: FaultKind, low: u64, high: u64) -> u64 {
-        self.streams[kind as usize].between(low, high)
+        self.sizes(kind).between(low, high)
     }
 
-    /// How many of so many bytes a transfer moves: all, or at least one where it falls short.
-    pub(super) fn cut(&mut self, kind: FaultKind, len: usize) -> usize {
-        if len > 1 && self.happens(kind) {
-            return self.size(kind, 1, len as u64 - 1) as usize;
-        }
-        len
+    /// The numbers that say how large it is.
+    pub(super) fn sizes(&mut self, kind: FaultKind) -> &mut Random {
+        &mut self.sizes[kind as usize]
     }
 }

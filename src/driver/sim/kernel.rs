@@ -14,13 +14,13 @@ use std::time::{Duration, SystemTime};
 use super::code::{self, Answer};
 use super::disk::{self, OpenFile};
 use super::events::Events;
-use super::faults::{FaultKind, Plan};
+use super::faults::{Chances, FaultKind};
 use super::net::tcp::Connection;
 use super::net::unix::Link;
 use super::net::{Event, Latency, Machine, Socket};
 use super::random::Random;
 use super::slab::{Key, Slab};
-use super::trace::{Trace, What};
+use super::trace::{Message, Sort, Trace, What};
 use crate::clock::HostClock;
 use crate::op::Op;
 
@@ -108,7 +108,7 @@ pub(crate) struct Kernel {
     pub(super) disks: Vec<disk::State>,
     pub(super) files: Slab<OpenFile>,
     pub(super) loopers: Slab<Looper>,
-    pub(super) plan: Plan,
+    pub(super) plan: Chances,
     pub(super) trace: Trace,
     pub(super) schedule: Random,
     latencies: Random,
@@ -180,7 +180,7 @@ impl Kernel {
                 disks: Vec::new(),
                 files: Slab::new(),
                 loopers: Slab::new(),
-                plan: Plan::new(seed, FIRST_FAULT),
+                plan: Chances::new(seed, FIRST_FAULT),
                 trace: Trace::default(),
                 schedule: Random::new(seed, SCHEDULE),
                 latencies: Random::new(seed, LATENCY),
@@ -253,6 +253,7 @@ impl Kernel {
 
     pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {
         let clock = HostClock::new(Rc::clone(&self.time));
+        self.trace.add_machine(name, &addresses);
         self.disks.push(disk::State::new(clock.wall()));
         self.machines.push(Machine::new(name, addresses, clock));
         (self.machines.len() - 1) as u32
@@ -260,6 +261,18 @@ impl Kernel {
 
     pub(super) fn note(&mut self, machine: u32, what: What) {
         self.trace.add(self.time.get(), machine, what);
+    }
+
+    /// A message arrives, or is lost, now.
+    pub(super) fn message(
+        &mut self,
+        (from, to): (u32, u32),
+        sent_ns: u64,
+        sort: Sort,
+        is_lost: bool,
+    ) {
+        let arrived_ns = self.now_ns();
+        self.trace.add_message(Message { from, to, sent_ns, arrived_ns, sort, is_lost });
     }
 
     /// Counts a fault that is done to a machine.
@@ -272,9 +285,17 @@ impl Kernel {
     pub(super) fn happens(&mut self, machine: u32, kind: FaultKind) -> bool {
         let happens = self.plan.happens(kind);
         if happens {
-            self.note(machine, What::Fault(kind));
+            self.note(machine, What::Chance(kind, self.plan.last_firing(kind)));
         }
         happens
+    }
+
+    /// How many of so many bytes a machine's transfer moves: all, or at least one where it falls short.
+    pub(super) fn cut(&mut self, machine: u32, kind: FaultKind, len: usize) -> usize {
+        if len > 1 && self.happens(machine, kind) {
+            return self.plan.size(kind, 1, len as u64 - 1) as usize;
+        }
+        len
     }
 
     /// Has something happen after so long.
@@ -307,6 +328,20 @@ impl Kernel {
             "time passes over events"
         );
         self.time.set(to_ns);
+    }
+
+    /// Has nothing pass from one machine to another.
+    pub(super) fn cut_way(&mut self, from: u32, to: u32) {
+        if self.blocked.insert((from, to)) {
+            self.note(from, What::Cut(to));
+        }
+    }
+
+    /// Ends that.
+    pub(super) fn heal_way(&mut self, from: u32, to: u32) {
+        if self.blocked.remove(&(from, to)) {
+            self.note(from, What::Healed(to));
+        }
     }
 
     /// Whether nothing passes from one machine to another now.
@@ -380,21 +415,22 @@ impl Kernel {
     /// What a machine's wall clock shows; by chance it jumps first.
     pub(super) fn read_wall_clock(&mut self, machine: u32) -> SystemTime {
         if self.happens(machine, FaultKind::ClockJump) {
-            let (low, high) = JUMP_MS_LOG2;
-            let distance_ns = 1_000_000 << self.plan.size(FaultKind::ClockJump, low, high);
-            let is_ahead = self.plan.size(FaultKind::ClockJump, 0, 1) == 1;
-            let by_ns = if is_ahead { distance_ns } else { -distance_ns };
-            self.machines[machine as usize].clock.step_wall(by_ns);
-            self.note(machine, What::ClockSet(by_ns));
+            let by_ns = clock_jump_ns(self.plan.sizes(FaultKind::ClockJump));
+            self.step_wall_clock(machine, by_ns);
         }
         self.machines[machine as usize].clock.wall()
+    }
+
+    pub(super) fn step_wall_clock(&mut self, machine: u32, by_ns: i64) {
+        self.machines[machine as usize].clock.step_wall(by_ns);
+        self.note(machine, What::ClockSet(by_ns));
     }
 
     /// Has a machine's clock drift, if it does so by chance.
     pub(super) fn drift(&mut self, machine: u32) {
         if self.happens(machine, FaultKind::ClockDrift) {
-            let size = self.plan.size(FaultKind::ClockDrift, 0, 2 * DRIFT_MAX);
-            self.set_drift(machine, size as i32 - DRIFT_MAX as i32);
+            let millionths = clock_drift(self.plan.sizes(FaultKind::ClockDrift));
+            self.set_drift(machine, millionths);
         }
     }
 
@@ -410,6 +446,18 @@ impl Kernel {
             items.swap(last, other);
         }
     }
+}
+
+/// How far a wall clock jumps, and which way.
+pub(super) fn clock_jump_ns(random: &mut Random) -> i64 {
+    let (low, high) = JUMP_MS_LOG2;
+    let distance_ns = 1_000_000 << random.between(low, high);
+    if random.between(0, 1) == 1 { distance_ns } else { -distance_ns }
+}
+
+/// How fast or slow a clock is that drifts.
+pub(super) fn clock_drift(random: &mut Random) -> i32 {
+    random.between(0, 2 * DRIFT_MAX) as i32 - DRIFT_MAX as i32
 }
 
 /// So many nanoseconds, as far as they can be counted: over 500 years.

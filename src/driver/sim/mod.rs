@@ -34,6 +34,7 @@ use crate::queue::Queue;
 
 mod code;
 mod disk;
+mod disturb;
 mod events;
 mod faults;
 mod invariants;
@@ -41,9 +42,13 @@ mod kernel;
 mod late;
 mod net;
 mod place;
+mod plan;
 mod random;
+mod runner;
+mod schedule;
 mod slab;
 mod socket;
+mod timeline;
 mod trace;
 mod turn;
 mod world;
@@ -59,8 +64,13 @@ pub use net::Latency;
 pub(crate) use net::SocketOptions;
 pub(crate) use net::unix::Binding;
 pub(crate) use place::{Place, Sender};
+pub use plan::{Disturbance, Disturbances, Plan};
+pub use runner::{Failure, Report, Runner, Smaller};
+pub use schedule::Schedule;
 use slab::Key;
 pub(crate) use socket::Socket;
+pub use timeline::Timeline;
+pub use turn::note;
 pub use world::{Host, Summary, World};
 
 /// How long a turn of a loop by itself takes that does not wait: so that one that never waits does not
@@ -176,6 +186,13 @@ impl Sim {
     /// What the host's wall clock shows; by chance it jumps first.
     pub(crate) fn wall_clock(&self) -> SystemTime {
         self.kernel.borrow_mut().read_wall_clock(self.machine)
+    }
+
+    /// Puts a line of the program's into the trace.
+    fn add_note(&self, text: &dyn std::fmt::Display) {
+        let mut kernel = self.kernel.borrow_mut();
+        let now_ns = kernel.now_ns();
+        kernel.trace.add_note(now_ns, self.machine, text);
     }
 
     /// Simulated calls made so far.

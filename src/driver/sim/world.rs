@@ -11,6 +11,8 @@ use super::disk::Disk;
 use super::faults::{FaultCounts, FaultKind, Faults};
 use super::kernel::{Kernel, SharedKernel, nanoseconds};
 use super::net::Latency;
+use super::plan::Agenda;
+use super::schedule::Part;
 use super::trace::What;
 use crate::{Builder, Io};
 
@@ -21,8 +23,8 @@ const SLOW_TURN_NS: (u64, u64) = (1_000_000, 200_000_000);
 const PAUSE_NS: (u64, u64) = (10_000_000, 5_000_000_000);
 
 /// Names a host of a [`World`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Host(u32);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Host(pub(super) u32);
 
 /// Hosts with programs, a network between them, and time that jumps from one event to the next. What
 /// happens, and when, comes from the seed alone: two worlds with one seed in which the same is done do
@@ -60,14 +62,16 @@ pub struct Host(u32);
 /// assert_eq!(*heard.borrow(), b"hello");
 /// ```
 pub struct World {
-    kernel: SharedKernel,
+    pub(super) kernel: SharedKernel,
     hosts: Vec<Process>,
     seed: u64,
     turns: u64,
     /// Whether somebody had a host's loop since the last step.
-    was_touched: Cell<bool>,
+    pub(super) was_touched: Cell<bool>,
     /// When each host can go on, in nanoseconds; kept for its memory.
     due_ns: Vec<u64>,
+    /// What is to be done to it.
+    pub(super) agenda: Agenda,
 }
 
 /// What runs on a host.
@@ -94,6 +98,7 @@ impl World {
             turns: 0,
             was_touched: Cell::new(true),
             due_ns: Vec::new(),
+            agenda: Agenda::default(),
         }
     }
 
@@ -105,6 +110,11 @@ impl World {
     /// The time since the world began.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.kernel.borrow().now_ns())
+    }
+
+    /// Has each thing that goes wrong told at once, by its name and in words.
+    pub(super) fn tell_faults(&mut self, tell: fn(Part, &str)) {
+        self.kernel.borrow_mut().trace.tell = Some(tell);
     }
 
     /// Adds a host with a name and an address, and starts its program: `program` is called with the
@@ -148,7 +158,7 @@ impl World {
         self.hosts[host.0 as usize].io.as_ref()
     }
 
-    fn start(&mut self, host: Host) {
+    pub(super) fn start(&mut self, host: Host) {
         let kernel = Rc::clone(&self.kernel);
         {
             let mut kernel = self.kernel.borrow_mut();
@@ -216,29 +226,32 @@ impl World {
 
     /// Ends a [`pause`](World::pause).
     pub fn resume(&mut self, host: Host) {
-        self.hosts[host.0 as usize].paused = false;
+        if std::mem::take(&mut self.hosts[host.0 as usize].paused) {
+            self.kernel.borrow_mut().note(host.0, What::Resumed);
+        }
     }
 
     /// Lets nothing pass between two hosts, both ways. What is on its way is lost too; what was lost of
     /// a connection comes when the network is [healed](World::heal), unless it was given up.
     pub fn partition(&mut self, one: Host, other: Host) {
         let mut kernel = self.kernel.borrow_mut();
-        kernel.blocked.extend([(one.0, other.0), (other.0, one.0)]);
+        kernel.cut_way(one.0, other.0);
+        kernel.cut_way(other.0, one.0);
         kernel.fault(one.0, FaultKind::Partition);
     }
 
     /// Lets nothing pass from one host to another.
     pub fn partition_one_way(&mut self, from: Host, to: Host) {
         let mut kernel = self.kernel.borrow_mut();
-        kernel.blocked.insert((from.0, to.0));
+        kernel.cut_way(from.0, to.0);
         kernel.fault(from.0, FaultKind::OneWayPartition);
     }
 
     /// Ends all partitions between two hosts.
     pub fn heal(&mut self, one: Host, other: Host) {
         let mut kernel = self.kernel.borrow_mut();
-        kernel.blocked.remove(&(one.0, other.0));
-        kernel.blocked.remove(&(other.0, one.0));
+        kernel.heal_way(one.0, other.0);
+        kernel.heal_way(other.0, one.0);
     }
 
     /// How long messages between hosts are on their way, unless a
@@ -337,10 +350,24 @@ impl World {
         self.kernel.borrow_mut().trace.kept = true;
     }
 
+    /// Has all that happens from now on go into a [digest](World::digest).
+    pub(super) fn keep_digest(&mut self) {
+        self.kernel.borrow_mut().trace.keep_digest();
+    }
+
+    /// A number that two runs of one seed have in common, and hardly any others.
+    pub(super) fn digest(&self) -> u64 {
+        self.kernel.borrow().trace.digest()
+    }
+
+    /// Whether a trace is kept.
+    pub(super) fn is_traced(&self) -> bool {
+        self.kernel.borrow().trace.kept
+    }
+
     /// What happened, a line each: when, on which host, what. Two runs of one seed have the same text.
     pub fn trace(&self) -> String {
-        let kernel = self.kernel.borrow();
-        kernel.trace.text(|machine| kernel.machines[machine as usize].name.clone())
+        self.kernel.borrow().trace.text()
     }
 
     /// Figures of the run until now.
@@ -396,16 +423,23 @@ impl World {
     /// Does the next thing, if its time comes before the deadline.
     fn step_until(&mut self, deadline_ns: u64) -> bool {
         let event_ns = self.kernel.borrow().events.next_at();
+        let plan_ns = self.agenda.next_ns();
         self.due_ns.clear();
         let all = self.was_touched.replace(false);
         self.due_ns.extend(self.hosts.iter_mut().map(|process| process.due_ns(all)));
         let host_ns = self.due_ns.iter().copied().min().filter(|&at_ns| at_ns < u64::MAX);
-        let Some(next_ns) = event_ns.into_iter().chain(host_ns).min() else {
+        let all = event_ns.into_iter().chain(host_ns).chain(plan_ns);
+        let Some(next_ns) = all.min() else {
             self.check_quiet();
             return false;
         };
         if next_ns >= deadline_ns {
             return false;
+        }
+        if plan_ns == Some(next_ns) {
+            self.kernel.borrow_mut().advance(next_ns);
+            self.follow_plans();
+            return true;
         }
         let chosen = {
             let mut kernel = self.kernel.borrow_mut();
@@ -458,7 +492,7 @@ impl World {
     pub fn stuck(&self) -> Vec<(Host, u32)> {
         let is_quiet = |process: &Process| !process.paused && !process.has_more();
         let has_events = self.kernel.borrow().events.next_at().is_some();
-        if has_events || !self.hosts.iter().all(is_quiet) {
+        if has_events || !self.is_calm() || !self.hosts.iter().all(is_quiet) {
             return Vec::new();
         }
         let in_flight = |process: &Process| process.io.as_ref().map_or(0, Io::in_flight);

@@ -15,7 +15,7 @@ use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::faults::FaultKind;
 use crate::driver::sim::kernel::Kernel;
 use crate::driver::sim::slab::Key;
-use crate::driver::sim::trace::What;
+use crate::driver::sim::trace::{Sort, What};
 
 /// The longest datagram, over IPv4 and over IPv6.
 const LONGEST: [usize; 2] = [65_507, 65_527];
@@ -30,6 +30,7 @@ pub(in crate::driver::sim) struct Flight {
     sender: Key,
     machine: u32,
     target: u32,
+    sent_ns: u64,
     from: SocketAddr,
     to: SocketAddr,
     bytes: Vec<u8>,
@@ -153,8 +154,16 @@ impl Kernel {
         let ip =
             if local.ip().is_unspecified() { source.unwrap_or(local.ip()) } else { local.ip() };
         let from = SocketAddr::new(ip, local.port());
-        let flight =
-            |target| Flight { sender: socket, machine, target, from, to, bytes: bytes.into() };
+        let sent_ns = self.now_ns();
+        let flight = |target| Flight {
+            sender: socket,
+            machine,
+            target,
+            sent_ns,
+            from,
+            to,
+            bytes: bytes.into(),
+        };
         if to.ip().is_multicast() {
             let own = if options.leaves_own_out { Some(machine) } else { None };
             let all = (0..self.machines.len() as u32).filter(|&target| Some(target) != own);
@@ -171,6 +180,8 @@ impl Kernel {
         let (machine, target) = (flight.machine, flight.target);
         let is_far = target != machine;
         if is_far && self.happens(machine, FaultKind::DatagramLost) {
+            let sort = Sort::Datagram(flight.bytes.len());
+            self.message((machine, target), flight.sent_ns, sort, true);
             return;
         }
         if is_far && self.happens(machine, FaultKind::DatagramDuplicated) {
@@ -226,13 +237,16 @@ impl Kernel {
     }
 
     pub(super) fn datagram_arrives(&mut self, flight: Flight) {
-        if self.is_cut(flight.machine, flight.target) {
+        let is_cut = self.is_cut(flight.machine, flight.target);
+        let sort = Sort::Datagram(flight.bytes.len());
+        self.message((flight.machine, flight.target), flight.sent_ns, sort, is_cut);
+        if is_cut {
             return;
         }
         if flight.to.ip().is_multicast() {
             return self.group_hears(&flight);
         }
-        let Flight { sender, machine, target, from, to, bytes } = flight;
+        let Flight { sender, machine, target, from, to, bytes, .. } = flight;
         let found = self.bound_at(target, Transport::Udp, to);
         // One with another peer does not have the port for this sender.
         let found = found.filter(|&socket| {

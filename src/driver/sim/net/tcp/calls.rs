@@ -42,7 +42,7 @@ impl Kernel {
             };
         }
         let len = end.inbox.len().min(room.len());
-        let count = self.plan.cut(FaultKind::ShortReceive, len);
+        let count = self.cut(machine, FaultKind::ShortReceive, len);
         let Some(connection) = self.connections.get(key) else { return Err(code::ENOTCONN) };
         let (end, _) = connection.ends(side);
         take_bytes(&mut end.inbox, &mut room[..count]);
@@ -88,7 +88,7 @@ impl Kernel {
             end.wants_room = true;
             return Err(code::EAGAIN);
         }
-        let count = self.plan.cut(FaultKind::ShortSend, len);
+        let count = self.cut(machine, FaultKind::ShortSend, len);
         if let Some(connection) = self.connections.get(key) {
             let end = &mut connection.ends[side];
             end.way.wire.extend(&bytes[..count]);

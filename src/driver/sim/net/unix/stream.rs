@@ -161,7 +161,7 @@ impl Kernel {
             };
         }
         let (machine, len) = (end.machine, end.inbox.len().min(room.len()));
-        let count = self.plan.cut(FaultKind::ShortReceive, len);
+        let count = self.cut(machine, FaultKind::ShortReceive, len);
         let Some(link) = self.links_between.get(key) else { return Err(code::ENOTCONN) };
         let (end, other) = link.ends(side);
         take_bytes(&mut end.inbox, &mut room[..count]);
@@ -198,7 +198,7 @@ impl Kernel {
             return Err(code::EAGAIN);
         }
         let machine = end.machine;
-        let count = self.plan.cut(FaultKind::ShortSend, len);
+        let count = self.cut(machine, FaultKind::ShortSend, len);
         let Some(link) = self.links_between.get(key) else { return Err(code::EPIPE) };
         let (end, other) = link.ends(side);
         other.inbox.extend(&bytes[..count]);
