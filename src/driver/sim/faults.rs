@@ -102,6 +102,11 @@ kinds! {
     SlowDisk = "slow disk",
     /// A call on the disk hangs: for a minute, up to ten hours.
     StuckCall = "stuck call",
+    /// A host's wall clock jumps, ahead or back: by a millisecond, up to 35 minutes. By chance it does
+    /// so when it is read.
+    ClockJump = "clock jump",
+    /// A host's clocks run faster or slower than the world's time from now on: by up to 500 millionths.
+    ClockDrift = "clock drift",
 }
 
 impl FaultKind {

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::code::{self, Answer};
 use super::disk::{self, OpenFile};
@@ -20,6 +20,7 @@ use super::net::{Event, Latency, Machine, Socket};
 use super::random::Random;
 use super::slab::{Key, Slab};
 use super::trace::{Trace, What};
+use crate::clock::HostClock;
 use crate::op::Op;
 
 /// The streams of chance. Those of faults follow.
@@ -34,6 +35,10 @@ const FIRST_FAULT: u64 = 100;
 const CALL_NS: (u64, u64) = (20_000, 200_000);
 /// How late a cancel is that is late.
 const LATE_CANCEL_NS: (u64, u64) = (1_000, 100_000_000);
+/// How far a wall clock jumps, as a power of two in milliseconds: up to 35 minutes.
+const JUMP_MS_LOG2: (u64, u64) = (0, 21);
+/// How fast or slow a clock is that drifts, in millionths: as far as adjtimex(2) has it.
+const DRIFT_MAX: u64 = 500;
 const SLOW_CALL_NS: (u64, u64) = (10_000_000, 1_000_000_000);
 
 /// A number of a simulated descriptor has this bit, then those of its world, of its generation and of
@@ -226,8 +231,9 @@ impl Kernel {
     }
 
     pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {
-        self.machines.push(Machine::new(name, addresses));
-        self.disks.push(disk::State::new());
+        let clock = HostClock::new(Rc::clone(&self.time));
+        self.disks.push(disk::State::new(clock.wall()));
+        self.machines.push(Machine::new(name, addresses, clock));
         (self.machines.len() - 1) as u32
     }
 
@@ -317,6 +323,32 @@ impl Kernel {
         let (low, high) = LATE_CANCEL_NS;
         let delay_ns = self.plan.size(FaultKind::LateCancel, low, high);
         self.after(delay_ns, Event::Cancel(looper));
+    }
+
+    /// What a machine's wall clock shows; by chance it jumps first.
+    pub(super) fn read_wall_clock(&mut self, machine: u32) -> SystemTime {
+        if self.happens(machine, FaultKind::ClockJump) {
+            let (low, high) = JUMP_MS_LOG2;
+            let distance_ns = 1_000_000 << self.plan.size(FaultKind::ClockJump, low, high);
+            let is_ahead = self.plan.size(FaultKind::ClockJump, 0, 1) == 1;
+            let by_ns = if is_ahead { distance_ns } else { -distance_ns };
+            self.machines[machine as usize].clock.step_wall(by_ns);
+            self.note(machine, What::ClockSet(by_ns));
+        }
+        self.machines[machine as usize].clock.wall()
+    }
+
+    /// Has a machine's clock drift, if it does so by chance.
+    pub(super) fn drift(&mut self, machine: u32) {
+        if self.happens(machine, FaultKind::ClockDrift) {
+            let size = self.plan.size(FaultKind::ClockDrift, 0, 2 * DRIFT_MAX);
+            self.set_drift(machine, size as i32 - DRIFT_MAX as i32);
+        }
+    }
+
+    pub(super) fn set_drift(&mut self, machine: u32, millionths: i32) {
+        self.machines[machine as usize].clock.set_drift(millionths);
+        self.note(machine, What::Drifts(millionths));
     }
 
     /// Brings chance into the order in which a loop hears news.

@@ -22,9 +22,10 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::DirectAlignment;
+use crate::clock::HostClock;
 use crate::fs::AllTerms;
 use crate::mailbox::Wake;
 use crate::op::{Completion, Op};
@@ -152,9 +153,14 @@ impl Sim {
         Arc::clone(&self.waker)
     }
 
-    /// The time of the world, in nanoseconds.
-    pub(crate) fn time(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.kernel.borrow().time)
+    /// The clock of the host.
+    pub(crate) fn clock(&self) -> Rc<HostClock> {
+        Rc::clone(&self.kernel.borrow().machines[self.machine as usize].clock)
+    }
+
+    /// What the host's wall clock shows; by chance it jumps first.
+    pub(crate) fn wall_clock(&self) -> SystemTime {
+        self.kernel.borrow_mut().read_wall_clock(self.machine)
     }
 
     /// Simulated calls made so far.
@@ -241,11 +247,11 @@ impl Sim {
         timeout: Option<Duration>,
         ready: &mut Queue<Completion>,
     ) -> io::Result<()> {
-        let now_ns = self.kernel.borrow().now_ns();
         let timeout_ns = timeout.map_or(u64::MAX, nanoseconds);
-        let deadline_ns = now_ns.saturating_add(timeout_ns);
+        let clock = self.clock();
+        let deadline_ns = clock.world_ns(clock.now_ns().saturating_add(timeout_ns));
         if timeout_ns == 0 && !self.is_driven {
-            self.pass(now_ns + TURN_NS);
+            self.pass(deadline_ns + TURN_NS);
         }
         loop {
             self.kernel.borrow_mut().settle();

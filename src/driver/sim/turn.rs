@@ -28,6 +28,6 @@ impl Io {
             return 0;
         }
         let deadline_ns = state.next_deadline_ns().unwrap_or(u64::MAX);
-        deadline_ns.saturating_add(self.core.clock.base_ns())
+        self.core.clock.world_ns(deadline_ns)
     }
 }

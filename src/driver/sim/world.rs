@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::Sim;
 use super::disk::Disk;
@@ -291,6 +291,42 @@ impl World {
         self.kernel.borrow_mut().machines[host.0 as usize].descriptors_max = descriptors;
     }
 
+    /// What a host's wall clock shows ([`Io::wall_clock`]). All begin with 2026.
+    pub fn wall_clock(&self, host: Host) -> SystemTime {
+        self.kernel.borrow().machines[host.0 as usize].clock.wall()
+    }
+
+    /// Sets a host's wall clock, so that it jumps, up to 292 years. What its programs see of the passing
+    /// of time ([`Io::now`], timers, deadlines) does not change; the times of files that they write do.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tigereye::sim::World;
+    ///
+    /// let mut world = World::new(1);
+    /// let host = world.host("host", "10.0.0.1".parse().unwrap(), |_io| {});
+    /// let hour = Duration::from_secs(3600);
+    /// world.set_wall_clock(host, world.wall_clock(host) - hour);
+    /// world.set_drift(host, 200);
+    /// ```
+    pub fn set_wall_clock(&mut self, host: Host, time: SystemTime) {
+        let mut kernel = self.kernel.borrow_mut();
+        let by_ns = kernel.machines[host.0 as usize].clock.set_wall(time);
+        kernel.fault(host.0, FaultKind::ClockJump);
+        kernel.note(host.0, What::ClockSet(by_ns));
+    }
+
+    /// Has the clocks of a host run so many millionths faster than the time of the world from now on, or
+    /// slower where they are less than zero: the wall clock, and that of [`Io::now`], timers and
+    /// deadlines. At most 100,000 either way.
+    pub fn set_drift(&mut self, host: Host, millionths: i32) {
+        let mut kernel = self.kernel.borrow_mut();
+        kernel.fault(host.0, FaultKind::ClockDrift);
+        kernel.set_drift(host.0, millionths);
+        // Its timers are due at other times now.
+        self.was_touched.set(true);
+    }
+
     /// Keeps a line of each thing that happens from now on, for [`trace`](World::trace).
     pub fn keep_trace(&mut self) {
         self.kernel.borrow_mut().trace.kept = true;
@@ -400,6 +436,7 @@ impl World {
                     busy_ns += kernel.plan.size(kind, low, high);
                 }
             }
+            kernel.drift(host.0);
             self.hosts[at].busy_until_ns = kernel.now_ns().saturating_add(busy_ns);
         }
         if has_ended {

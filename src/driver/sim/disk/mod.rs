@@ -17,7 +17,7 @@
 //!     program is killed has all.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 mod call;
 mod chance;
@@ -121,13 +121,13 @@ struct Write {
 
 impl State {
     /// An empty disk, but for `/tmp`.
-    pub(super) fn new() -> State {
-        let mut tree = Tree::new();
+    pub(super) fn new(time: SystemTime) -> State {
+        let mut tree = Tree::new(time);
         let root = tree.root;
         let kind = Kind::Directory(tree::Directory::default());
-        let node = tree.insert(tree::Node::new(kind, 0o1777, 0));
+        let node = tree.insert(tree::Node::new(kind, 0o1777, time));
         let naming = tree::Naming { directory: root, name: b"tmp".into(), node: Some(node) };
-        tree.rename(vec![naming], 0);
+        tree.rename(vec![naming], time);
         tree.sync_directory(root);
         let (disk, script) = (Disk::new(), Script::default());
         let (queue, writes) = (VecDeque::new(), Vec::new());
@@ -149,7 +149,7 @@ impl Kernel {
             pages_max: disk.capacity.map_or(u64::MAX, |bytes| bytes / image::PAGE),
             machine,
             descriptors: (&mut host.descriptors, host.descriptors_max),
-            now_ns,
+            time: host.clock.wall(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(super) mod tcp;
@@ -12,6 +13,7 @@ use super::kernel::{Kernel, SOCKETS_MAX, nanoseconds};
 use super::random::Random;
 use super::slab::Key;
 use super::trace::What;
+use crate::clock::HostClock;
 use crate::driver::Interest;
 use crate::op::Op;
 use tcp::Listener;
@@ -119,6 +121,7 @@ pub(super) struct Machine {
     pub(super) name: String,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) is_up: bool,
+    pub(super) clock: Rc<HostClock>,
     port_next: u16,
     pub(super) descriptors: u32,
     pub(super) descriptors_max: u32,
@@ -127,11 +130,12 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(name: &str, addresses: Vec<IpAddr>) -> Machine {
+    pub(super) fn new(name: &str, addresses: Vec<IpAddr>, clock: HostClock) -> Machine {
         Machine {
             name: name.into(),
             addresses,
             is_up: true,
+            clock: Rc::new(clock),
             port_next: *PORTS.start(),
             descriptors: 0,
             descriptors_max: DESCRIPTORS_MAX,
