@@ -106,7 +106,8 @@ pub mod sim {
     //! [`World`].
 
     pub use crate::driver::sim::{
-        Disk, FaultCounts, FaultKind, Faults, Host, Latency, Summary, World,
+        Disk, Disturbance, Disturbances, Failure, FaultCounts, FaultKind, Faults, Host, Latency,
+        Plan, Report, Runner, Schedule, Summary, World, note,
     };
 }
 

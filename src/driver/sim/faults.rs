@@ -3,6 +3,12 @@
 use std::fmt;
 
 use super::random::Random;
+use super::schedule::Chances;
+
+/// The first of the streams that say how large faults are.
+const SIZES: u64 = 10_000;
+/// What the numbers of such streams are apart, from one firing of a kind to the next.
+const SIZES_APART: u64 = 1 << 16;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
@@ -200,6 +206,15 @@ impl FaultCounts {
         self.counts[kind as usize]
     }
 
+    /// Nothing went wrong yet.
+    pub(super) fn none() -> FaultCounts {
+        FaultCounts { counts: vec![0; FaultKind::ALL.len()] }
+    }
+
+    pub(super) fn add(&mut self, kind: FaultKind, count: u64) {
+        self.counts[kind as usize] += count;
+    }
+
     /// All kinds with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (FaultKind, u64)> + '_ {
         FaultKind::ALL.iter().map(|&kind| (kind, self.of(kind)))
@@ -212,17 +227,53 @@ pub(super) struct Plan {
     pub(super) counts: FaultCounts,
     /// A stream of numbers a kind.
     streams: Vec<Random>,
+    seed: u64,
+    /// How often chance has said yes, by kind; and which of these times count, if not all do.
+    firings: Vec<u64>,
+    only: Option<Chances>,
+    /// How large the last firing of each kind is: a stream of its own, so that a firing which does not
+    /// count leaves the others as they are.
+    sizes: Vec<Random>,
 }
 
 impl Plan {
     pub(super) fn new(seed: u64, first_stream: u64) -> Plan {
         let kinds = FaultKind::ALL.len();
-        let streams = (0..kinds as u64).map(|kind| Random::new(seed, first_stream + kind));
+        let streams = |first: u64| {
+            (0..kinds as u64).map(move |kind| Random::new(seed, first + kind)).collect()
+        };
         Plan {
             faults: Faults::none(),
-            counts: FaultCounts { counts: vec![0; kinds] },
-            streams: streams.collect(),
+            counts: FaultCounts::none(),
+            streams: streams(first_stream),
+            seed,
+            firings: vec![0; kinds],
+            only: None,
+            sizes: streams(SIZES),
         }
+    }
+
+    /// Has no firing count from now on but these.
+    pub(super) fn allow_only(&mut self, chances: Chances) {
+        self.only = Some(chances);
+    }
+
+    /// The firings that counted, by kind.
+    pub(super) fn fired(&self) -> Chances {
+        let all = FaultKind::ALL.iter().map(|&kind| {
+            let mut fired = (0..self.firings[kind as usize]).collect();
+            if let Some(only) = &self.only {
+                let allowed = only.get(&kind).cloned().unwrap_or_default();
+                fired = &fired & &allowed;
+            }
+            (kind, fired)
+        });
+        all.filter(|(_kind, fired)| !fired.is_empty()).collect()
+    }
+
+    /// Which firing of a kind the last one was.
+    pub(super) fn last_firing(&self, kind: FaultKind) -> u64 {
+        self.firings[kind as usize].saturating_sub(1)
     }
 
     pub(super) fn set(&mut self, faults: Faults) {
@@ -236,11 +287,19 @@ impl Plan {
 
     /// As [`happens`](Plan::happens), with a probability of its own.
     pub(super) fn happens_with(&mut self, kind: FaultKind, probability: f64) -> bool {
-        let happens = self.streams[kind as usize].happens(probability);
-        if happens {
-            self.count(kind);
+        if !self.streams[kind as usize].happens(probability) {
+            return false;
         }
-        happens
+        let firing = self.firings[kind as usize];
+        self.firings[kind as usize] += 1;
+        let allows = |only: &Chances| only.get(&kind).is_some_and(|kept| kept.contains(&firing));
+        if !self.only.as_ref().is_none_or(allows) {
+            return false;
+        }
+        let stream = SIZES + kind as u64 + (firing + 1) * SIZES_APART;
+        self.sizes[kind as usize] = Random::new(self.seed, stream);
+        self.count(kind);
+        true
     }
 
     /// Counts a fault that was made to happen.
@@ -250,14 +309,6 @@ impl Plan {
 
     /// How large a fault of this kind is.
     pub(super) fn size(&mut self, kind: FaultKind, low: u64, high: u64) -> u64 {
-        self.streams[kind as usize].between(low, high)
-    }
-
-    /// How many of so many bytes a transfer moves: all, or at least one where it falls short.
-    pub(super) fn cut(&mut self, kind: FaultKind, len: usize) -> usize {
-        if len > 1 && self.happens(kind) {
-            return self.size(kind, 1, len as u64 - 1) as usize;
-        }
-        len
+        self.sizes[kind as usize].between(low, high)
     }
 }

@@ -251,9 +251,17 @@ impl Kernel {
     pub(super) fn happens(&mut self, machine: u32, kind: FaultKind) -> bool {
         let happens = self.plan.happens(kind);
         if happens {
-            self.note(machine, What::Fault(kind));
+            self.note(machine, What::Chance(kind, self.plan.last_firing(kind)));
         }
         happens
+    }
+
+    /// How many of so many bytes a machine's transfer moves: all, or at least one where it falls short.
+    pub(super) fn cut(&mut self, machine: u32, kind: FaultKind, len: usize) -> usize {
+        if len > 1 && self.happens(machine, kind) {
+            return self.plan.size(kind, 1, len as u64 - 1) as usize;
+        }
+        len
     }
 
     /// Has something happen after so long.

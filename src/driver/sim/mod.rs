@@ -33,12 +33,16 @@ use crate::queue::Queue;
 
 mod code;
 mod disk;
+mod disturb;
 mod events;
 mod faults;
 mod kernel;
 mod net;
 mod place;
+mod plan;
 mod random;
+mod runner;
+mod schedule;
 mod slab;
 mod socket;
 mod trace;
@@ -53,8 +57,12 @@ use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
 pub use net::Latency;
 pub(crate) use net::SocketOptions;
 pub(crate) use place::{Place, Sender};
+pub use plan::{Disturbance, Disturbances, Plan};
+pub use runner::{Failure, Report, Runner};
+pub use schedule::Schedule;
 use slab::Key;
 pub(crate) use socket::Socket;
+pub use turn::note;
 pub use world::{Host, Summary, World};
 
 /// How long a turn of a loop by itself takes that does not wait: so that one that never waits does not
@@ -161,6 +169,13 @@ impl Sim {
     /// What the host's wall clock shows; by chance it jumps first.
     pub(crate) fn wall_clock(&self) -> SystemTime {
         self.kernel.borrow_mut().read_wall_clock(self.machine)
+    }
+
+    /// Puts a line of the program's into the trace.
+    fn add_note(&self, text: &dyn std::fmt::Display) {
+        let mut kernel = self.kernel.borrow_mut();
+        let now_ns = kernel.now_ns();
+        kernel.trace.add_note(now_ns, self.machine, text);
     }
 
     /// Simulated calls made so far.

@@ -11,7 +11,11 @@ use super::faults::FaultKind;
 pub(super) enum What {
     Started,
     Stopped,
+    /// What the program says, by number.
+    Note(u32),
     Fault(FaultKind),
+    /// By chance; which firing of its kind it is.
+    Chance(FaultKind, u64),
     Listening(SocketAddr),
     Connecting(SocketAddr),
     Connected(SocketAddr),
@@ -39,7 +43,8 @@ impl fmt::Display for What {
         match self {
             What::Started => write!(f, "starts"),
             What::Stopped => write!(f, "stops"),
-            What::Fault(kind) => write!(f, "fault: {kind}"),
+            What::Note(number) => write!(f, "note {number}"),
+            What::Fault(kind) | What::Chance(kind, _) => write!(f, "fault: {kind}"),
             What::Listening(at) => write!(f, "listens at {at}"),
             What::Connecting(to) => write!(f, "connects to {to}"),
             What::Connected(to) => write!(f, "is connected to {to}"),
@@ -73,6 +78,7 @@ impl fmt::Display for What {
 pub(super) struct Trace {
     pub(super) kept: bool,
     lines: Vec<(u64, u32, What)>,
+    notes: Vec<String>,
     pub(super) count: u64,
 }
 
@@ -84,12 +90,24 @@ impl Trace {
         }
     }
 
+    /// Keeps what a program says, without ends of lines.
+    pub(super) fn add_note(&mut self, at_ns: u64, machine: u32, text: &dyn fmt::Display) {
+        if self.kept {
+            self.notes.push(text.to_string().replace(char::is_control, " "));
+        }
+        self.add(at_ns, machine, What::Note(self.notes.len().saturating_sub(1) as u32));
+    }
+
     pub(super) fn text(&self, name: impl Fn(u32) -> String) -> String {
         let mut text = String::new();
         for &(at_ns, machine, what) in &self.lines {
             let (seconds, rest) = parts(at_ns);
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{seconds}.{rest:09} {} {what}", name(machine));
+            let _ = write!(text, "{seconds}.{rest:09} {} ", name(machine));
+            let _ = match what {
+                What::Note(number) => writeln!(text, "says: {}", self.notes[number as usize]),
+                what => writeln!(text, "{what}"),
+            };
         }
         text
     }

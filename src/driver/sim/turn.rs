@@ -1,8 +1,33 @@
 //! A loop's turns in a world: what it has to do, when, and the calls on its pool, which has no threads.
 
+use std::fmt::Display;
+
 use crate::Io;
 use crate::driver::{Driver, DriverKind};
 use crate::offload::Job;
+
+/// Puts a line of a program's into the trace of its world: "became leader", say. On a real system it
+/// does nothing, and writes nothing out.
+///
+/// ```
+/// use std::time::Duration;
+/// use tigereye::sim::{World, note};
+///
+/// let mut world = World::new(1);
+/// world.keep_trace();
+/// world.host("one", "10.0.0.1".parse().unwrap(), |io| {
+///     let term = 3;
+///     note(io, format_args!("became leader of term {term}"));
+/// });
+/// world.run_for(Duration::from_secs(1));
+/// assert!(world.trace().contains("one says: became leader of term 3"));
+/// ```
+pub fn note(io: &Io, text: impl Display) {
+    let state = io.core.state.borrow();
+    if let Some(Driver::Sim(sim)) = &state.driver {
+        sim.add_note(&text);
+    }
+}
 
 impl Io {
     /// Makes the calls on the pool of a simulated loop whose time has come. A real pool has threads.

@@ -11,6 +11,7 @@ use super::disk::Disk;
 use super::faults::{FaultCounts, FaultKind, Faults};
 use super::kernel::{Kernel, SharedKernel, nanoseconds};
 use super::net::Latency;
+use super::plan::Agenda;
 use super::trace::What;
 use crate::{Builder, Io};
 
@@ -22,7 +23,7 @@ const PAUSE_NS: (u64, u64) = (10_000_000, 5_000_000_000);
 
 /// Names a host of a [`World`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Host(u32);
+pub struct Host(pub(super) u32);
 
 /// Hosts with programs, a network between them, and time that jumps from one event to the next. What
 /// happens, and when, comes from the seed alone: two worlds with one seed in which the same is done do
@@ -60,7 +61,7 @@ pub struct Host(u32);
 /// assert_eq!(*heard.borrow(), b"hello");
 /// ```
 pub struct World {
-    kernel: SharedKernel,
+    pub(super) kernel: SharedKernel,
     hosts: Vec<Process>,
     seed: u64,
     turns: u64,
@@ -68,6 +69,8 @@ pub struct World {
     was_touched: Cell<bool>,
     /// When each host can go on, in nanoseconds; kept for its memory.
     due_ns: Vec<u64>,
+    /// What is to be done to it.
+    pub(super) agenda: Agenda,
 }
 
 /// What runs on a host.
@@ -94,6 +97,7 @@ impl World {
             turns: 0,
             was_touched: Cell::new(true),
             due_ns: Vec::new(),
+            agenda: Agenda::default(),
         }
     }
 
@@ -148,7 +152,7 @@ impl World {
         self.hosts[host.0 as usize].io.as_ref()
     }
 
-    fn start(&mut self, host: Host) {
+    pub(super) fn start(&mut self, host: Host) {
         let kernel = Rc::clone(&self.kernel);
         {
             let mut kernel = self.kernel.borrow_mut();
@@ -391,13 +395,19 @@ impl World {
     /// Does the next thing, if its time comes before the deadline.
     fn step_until(&mut self, deadline_ns: u64) -> bool {
         let event_ns = self.kernel.borrow().events.next_at();
+        let plan_ns = self.agenda.next_ns();
         self.due_ns.clear();
         let all = self.was_touched.replace(false);
         self.due_ns.extend(self.hosts.iter_mut().map(|process| process.due_ns(all)));
         let host_ns = self.due_ns.iter().copied().min().filter(|&at_ns| at_ns < u64::MAX);
-        let Some(next_ns) = event_ns.into_iter().chain(host_ns).min() else { return false };
-        if next_ns >= deadline_ns {
+        let all = event_ns.into_iter().chain(host_ns).chain(plan_ns);
+        let Some(next_ns) = all.min().filter(|&next_ns| next_ns < deadline_ns) else {
             return false;
+        };
+        if plan_ns == Some(next_ns) {
+            self.kernel.borrow_mut().advance(next_ns);
+            self.follow_plans();
+            return true;
         }
         let chosen = {
             let mut kernel = self.kernel.borrow_mut();

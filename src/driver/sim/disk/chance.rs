@@ -26,17 +26,18 @@ impl Chance<'_> {
     /// Whether a fault happens now; it is counted.
     pub(super) fn happens(&mut self, kind: FaultKind) -> bool {
         let at = self.script.next.iter().position(|&next| next == kind);
-        let happens = match (at, &self.script.faults) {
-            (Some(at), _) => {
-                self.script.next.remove(at);
-                self.plan.count(kind);
-                true
-            }
-            (None, Some(faults)) => self.plan.happens_with(kind, faults.of(kind)),
-            (None, None) => self.plan.happens(kind),
+        if let Some(at) = at {
+            self.script.next.remove(at);
+            self.note(kind);
+            return true;
+        }
+        let happens = match &self.script.faults {
+            Some(faults) => self.plan.happens_with(kind, faults.of(kind)),
+            None => self.plan.happens(kind),
         };
         if happens {
-            self.trace.add(self.now_ns, self.machine, What::Fault(kind));
+            let what = What::Chance(kind, self.plan.last_firing(kind));
+            self.trace.add(self.now_ns, self.machine, what);
         }
         happens
     }

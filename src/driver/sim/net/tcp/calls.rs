@@ -39,7 +39,7 @@ impl Kernel {
             };
         }
         let len = end.inbox.len().min(room.len());
-        let count = self.plan.cut(FaultKind::ShortReceive, len);
+        let count = self.cut(machine, FaultKind::ShortReceive, len);
         let Some(connection) = self.connections.get(key) else { return Err(code::ENOTCONN) };
         let (end, _) = connection.ends(side);
         let (first, second) = end.inbox.as_slices();
@@ -89,7 +89,7 @@ impl Kernel {
             end.wants_room = true;
             return Err(code::EAGAIN);
         }
-        let count = self.plan.cut(FaultKind::ShortSend, len);
+        let count = self.cut(machine, FaultKind::ShortSend, len);
         if let Some(connection) = self.connections.get(key) {
             let end = &mut connection.ends[side];
             end.way.wire.extend(&bytes[..count]);

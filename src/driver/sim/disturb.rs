@@ -1,0 +1,95 @@
+//! Plans and schedules, as a world follows them.
+
+use super::faults::FaultKind;
+use super::plan::{Disturbance, Plan, Step};
+use super::schedule::{Kept, Schedule};
+use super::world::{Host, World};
+
+impl World {
+    /// An empty world, of the seed of a schedule, in which nothing goes wrong but what that names: of
+    /// the plans that it is [disturbed](World::disturb) by, and of the faults that happen by chance. What
+    /// is done to it otherwise is not the schedule's.
+    pub fn replay(schedule: &Schedule) -> World {
+        let mut world = World::new(schedule.seed());
+        if let Some(Kept { plan, chances }) = &schedule.only {
+            world.agenda.allow_only(plan.clone());
+            world.kernel.borrow_mut().plan.allow_only(chances.clone());
+        }
+        world
+    }
+
+    /// What has gone wrong until now: all that the schedule of the same run must name.
+    pub(super) fn kept(&self) -> Kept {
+        let chances = self.kernel.borrow().plan.fired();
+        Kept { plan: self.agenda.begun().clone(), chances }
+    }
+
+    /// Has what a plan says be done when its time comes; what its time has passed of, at once. A second
+    /// plan is followed beside the first.
+    pub fn disturb(&mut self, plan: Plan) {
+        self.agenda.add(plan);
+    }
+
+    /// Whether nothing of a plan is under way or to come.
+    pub fn is_calm(&self) -> bool {
+        self.agenda.is_done()
+    }
+
+    pub(super) fn follow_plans(&mut self) {
+        match self.agenda.next() {
+            Some(Step::Begins(disturbance)) => self.begin(disturbance),
+            Some(Step::Over(disturbance)) => self.end_disturbance(disturbance),
+            None => {}
+        }
+    }
+
+    fn begin(&mut self, disturbance: Disturbance) {
+        let Disturbance { kind, host, .. } = disturbance;
+        match kind {
+            FaultKind::HostKilled => self.kill(host),
+            FaultKind::HostCrashed => self.crash(host),
+            FaultKind::HostPaused => self.pause(host),
+            FaultKind::Partition | FaultKind::OneWayPartition => {
+                let ways = self.ways(disturbance);
+                let mut kernel = self.kernel.borrow_mut();
+                kernel.blocked.extend(ways);
+                kernel.fault(host.0, kind);
+            }
+            _ => self.fail_next(host, kind),
+        }
+    }
+
+    fn end_disturbance(&mut self, disturbance: Disturbance) {
+        let Disturbance { kind, host, .. } = disturbance;
+        match kind {
+            FaultKind::HostKilled | FaultKind::HostCrashed if self.io(host).is_none() => {
+                self.start(host);
+            }
+            FaultKind::HostPaused => self.resume(host),
+            _ => {
+                let still: Vec<(u32, u32)> =
+                    self.agenda.active().flat_map(|&other| self.ways(other)).collect();
+                let mut over = self.ways(disturbance);
+                over.retain(|way| !still.contains(way));
+                let mut kernel = self.kernel.borrow_mut();
+                for way in over {
+                    kernel.blocked.remove(&way);
+                }
+            }
+        }
+    }
+
+    /// The ways from host to host that are cut by a partition.
+    fn ways(&self, disturbance: Disturbance) -> Vec<(u32, u32)> {
+        let Disturbance { kind, host: Host(host), other, .. } = disturbance;
+        let both = match kind {
+            FaultKind::Partition => true,
+            FaultKind::OneWayPartition => false,
+            _ => return Vec::new(),
+        };
+        let all = 0..self.kernel.borrow().machines.len() as u32;
+        let others = all.filter(|&at| at != host && other.is_none_or(|other| other.0 == at));
+        let ways = others.flat_map(|other| [(host, other), (other, host)]);
+        ways.filter(|&(from, _to)| both || from == host).collect()
+    }
+}

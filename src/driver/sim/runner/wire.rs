@@ -1,0 +1,147 @@
+//! What a runner and its processes say to each other: lines of fields with tabs between them.
+
+use std::time::Duration;
+
+use super::report::{Failure, Report};
+use crate::driver::sim::faults::{FaultCounts, FaultKind};
+use crate::driver::sim::kernel::nanoseconds;
+
+/// What a process says begins with this: the program may write lines of its own.
+pub(super) const MARK: &str = "@tigereye-runner";
+
+/// What a process says.
+#[derive(Debug, PartialEq)]
+pub(super) enum Said {
+    /// It is at a seed.
+    At(u64),
+    /// The seeds that it was given have passed.
+    Passed(Report),
+    /// This one has failed, after some that passed.
+    Failed(u64, String, Report),
+}
+
+impl Said {
+    pub(super) fn line(&self) -> String {
+        match self {
+            Said::At(seed) => format!("{MARK}\tat\t{seed}"),
+            Said::Passed(report) => format!("{MARK}\tpassed\t{}", figures(report)),
+            Said::Failed(seed, message, report) => {
+                format!("{MARK}\tfailed\t{seed}\t{}\t{}", escape(message), figures(report))
+            }
+        }
+    }
+
+    pub(super) fn read(line: &str) -> Option<Said> {
+        let mut fields = line.strip_prefix(MARK)?.trim_start_matches('\t').split('\t');
+        match fields.next()? {
+            "at" => Some(Said::At(fields.next()?.parse().ok()?)),
+            "passed" => Some(Said::Passed(read_figures(fields.next()?)?)),
+            "failed" => {
+                let seed = fields.next()?.parse().ok()?;
+                let message = unescape(fields.next()?);
+                Some(Said::Failed(seed, message, read_figures(fields.next()?)?))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A text without tabs and ends of lines.
+pub(super) fn escape(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('\t', "\\t");
+    text.replace('\n', "\\n").replace('\r', "\\r")
+}
+
+pub(super) fn unescape(text: &str) -> String {
+    let mut plain = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        plain.push(match character {
+            '\\' => match characters.next() {
+                Some('t') => '\t',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some(other) => other,
+                None => '\\',
+            },
+            other => other,
+        });
+    }
+    plain
+}
+
+/// The figures of a report, with spaces between them.
+fn figures(report: &Report) -> String {
+    let Report { seeds, time, events, turns, faults, elapsed } = report;
+    let (time, elapsed) = (nanoseconds(*time), nanoseconds(*elapsed));
+    let first = [*seeds, time, *events, *turns, elapsed];
+    let all = first.into_iter().chain(faults.iter().map(|(_kind, count)| count));
+    all.map(|figure| figure.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn read_figures(text: &str) -> Option<Report> {
+    let figures: Option<Vec<u64>> = text.split(' ').map(|figure| figure.parse().ok()).collect();
+    let figures = figures?;
+    let (&[seeds, time, events, turns, elapsed], counts) = figures.split_first_chunk()?;
+    let mut faults = FaultCounts::none();
+    for (&kind, &count) in FaultKind::ALL.iter().zip(counts) {
+        faults.add(kind, count);
+    }
+    let [time, elapsed] = [time, elapsed].map(Duration::from_nanos);
+    Some(Report { seeds, time, events, turns, faults, elapsed })
+}
+
+/// How a run ended, as a line.
+pub(super) fn result_line(result: &Result<Report, Failure>) -> String {
+    match result {
+        Ok(report) => format!("ok\t{}", figures(report)),
+        Err(Failure { seed, message, schedule, report, command }) => {
+            let seed = seed.map(|seed| seed.to_string()).unwrap_or_default();
+            let schedule = schedule.as_ref().map(ToString::to_string).unwrap_or_default();
+            let [message, command] = [message, command].map(|text| escape(text));
+            let figures = figures(report);
+            format!("failed\t{seed}\t{message}\t{schedule}\t{command}\t{figures}")
+        }
+    }
+}
+
+pub(super) fn read_result(line: &str) -> Option<Result<Report, Failure>> {
+    let mut fields = line.split('\t');
+    if fields.next()? == "ok" {
+        return Some(Ok(read_figures(fields.next()?)?));
+    }
+    let seed = fields.next()?.parse().ok();
+    let message = unescape(fields.next()?);
+    let schedule = fields.next()?.parse().ok();
+    let command = unescape(fields.next()?);
+    let report = read_figures(fields.next()?)?;
+    Some(Err(Failure { seed, message, schedule, report, command }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::sim::Schedule;
+
+    #[test]
+    fn what_is_said_is_what_is_heard() {
+        let mut report = Report { seeds: 3, events: 5, ..Report::default() };
+        report.faults.add(FaultKind::BitRot, 7);
+        let failed = Said::Failed(9, "two\nlines, a\ttab, \\n and \r".into(), report.clone());
+        for said in [Said::At(u64::MAX), Said::Passed(report.clone()), failed] {
+            assert_eq!(Said::read(&said.line()), Some(said));
+        }
+        assert_eq!(Said::read("running 1 test"), None);
+        let failure = Failure {
+            seed: Some(4),
+            message: "lost\n\tand found".into(),
+            schedule: Some(Schedule::all(4)),
+            report: report.clone(),
+            command: "program --seed 4".into(),
+        };
+        for result in [Ok(report), Err(failure), Err(Failure::other("no processes".into()))] {
+            let again = read_result(&result_line(&result)).unwrap();
+            assert_eq!(format!("{again:?}"), format!("{result:?}"));
+        }
+    }
+}
