@@ -47,9 +47,8 @@ impl<'a> Reader<'a> {
 /// A checksum that follows another one. Each step of it can be undone, so that a change within one
 /// word always shows; it is short and quick, and not made against forgers.
 pub(crate) fn checksum(before: u64, bytes: &[u8]) -> u64 {
-    let step = |sum: u64, word: u64| {
-        (sum.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    };
+    let step =
+        |sum: u64, word: u64| (sum.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut sum = step(before, bytes.len() as u64);
     let (words, rest) = bytes.as_chunks::<8>();
     for word in words {

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tigereye::{AsSource, Io, Next, Op, Source, TcpListener, TcpStream};
 
@@ -139,7 +139,11 @@ impl Node {
         node.with(io, Protocol::heard);
     }
 
+    /// The time since some beginning.
     fn now(&self, io: &Io) -> Duration {
+        if self.options.bug == Some(Bug::WallClock) {
+            return io.wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
+        }
         io.now() - self.began
     }
 
@@ -343,4 +347,3 @@ impl Replies {
         state.protocol.disconnected(self.peer);
     }
 }
-

@@ -78,9 +78,14 @@ pub(crate) enum Event {
     Damaged(String),
     /// It has a vote again.
     Admitted,
-    Leads { term: u64 },
+    Leads {
+        term: u64,
+    },
     /// It knows that this entry is committed.
-    Committed { index: u64, digest: u64 },
+    Committed {
+        index: u64,
+        digest: u64,
+    },
     /// It cannot go on.
     Failed(String),
 }
@@ -88,7 +93,9 @@ pub(crate) enum Event {
 enum Role {
     Follower,
     /// Who has given it a vote.
-    Candidate { votes: u64 },
+    Candidate {
+        votes: u64,
+    },
     Leader,
 }
 
@@ -147,7 +154,13 @@ pub(crate) struct Protocol {
 
 impl Protocol {
     /// One of `count` nodes, with what is on its disk.
-    pub(crate) fn new(id: u8, count: u8, history: History, seed: u64, bug: Option<Bug>) -> Protocol {
+    pub(crate) fn new(
+        id: u8,
+        count: u8,
+        history: History,
+        seed: u64,
+        bug: Option<Bug>,
+    ) -> Protocol {
         let mut protocol = Protocol {
             id,
             bug,
@@ -293,7 +306,8 @@ impl Protocol {
     }
 
     fn everybody(&mut self, each: impl Fn(&mut Protocol, u8)) {
-        (0..self.peers.len() as u8).filter(|&peer| peer != self.id).for_each(|peer| each(self, peer));
+        let (own, count) = (self.id, self.peers.len() as u8);
+        (0..count).filter(|&peer| peer != own).for_each(|peer| each(self, peer));
     }
 
     fn ask_for_vote(&mut self, peer: u8) {
@@ -387,7 +401,9 @@ impl Protocol {
                 let written = written.max(self.promise_at);
                 self.once_stored(written, Action::Reply { to, number, body });
             }
-            Body::Put { client, sequence, payload } => self.put(to, number, client, sequence, payload),
+            Body::Put { client, sequence, payload } => {
+                self.put(to, number, client, sequence, payload)
+            }
             // A reply that nobody has asked for.
             _ => {}
         }
@@ -396,7 +412,9 @@ impl Protocol {
     /// Whether a candidate gets the vote.
     fn vote(&mut self, now: Duration, from: u8, term: u64, last: (u64, u64)) -> bool {
         let History { term: own_term, vote, lost, .. } = self.history;
-        if lost.is_some() || term < own_term || term == own_term && vote.is_some_and(|id| id != from)
+        if lost.is_some()
+            || term < own_term
+            || term == own_term && vote.is_some_and(|id| id != from)
         {
             return false;
         }

@@ -25,8 +25,16 @@ pub(crate) struct Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     /// A candidate asks for a vote.
-    Vote { from: u8, term: u64, last_index: u64, last_term: u64 },
-    Voted { term: u64, granted: bool },
+    Vote {
+        from: u8,
+        term: u64,
+        last_index: u64,
+        last_term: u64,
+    },
+    Voted {
+        term: u64,
+        granted: bool,
+    },
     /// A leader has entries to put behind the one at `prev_index`, or wants to be heard of.
     Append {
         from: u8,
@@ -36,13 +44,25 @@ pub(crate) enum Body {
         commit: u64,
         entries: Vec<Entry>,
     },
-    Appended { term: u64, outcome: Outcome, lost: Option<u64> },
+    Appended {
+        term: u64,
+        outcome: Outcome,
+        lost: Option<u64>,
+    },
     /// A client has a record, the `sequence`th of its own.
-    Put { client: u64, sequence: u64, payload: Rc<[u8]> },
+    Put {
+        client: u64,
+        sequence: u64,
+        payload: Rc<[u8]>,
+    },
     /// It is committed, at this index.
-    Done { index: u64 },
+    Done {
+        index: u64,
+    },
     /// Somebody else leads, or nobody.
-    Elsewhere { leader: Option<u8> },
+    Elsewhere {
+        leader: Option<u8>,
+    },
 }
 
 /// What became of entries that were to be appended.
@@ -71,7 +91,9 @@ impl Body {
             Body::Vote { from, term, last_index, last_term } => {
                 to.u8(1);
                 to.u8(*from);
-                [*term, *last_index, *last_term].map(|value| to.u64(value));
+                for value in [*term, *last_index, *last_term] {
+                    to.u64(value);
+                }
             }
             Body::Voted { term, granted } => {
                 to.u8(2);
@@ -81,7 +103,9 @@ impl Body {
             Body::Append { from, term, prev_index, prev_term, commit, entries } => {
                 to.u8(3);
                 to.u8(*from);
-                [*term, *prev_index, *prev_term, *commit].map(|value| to.u64(value));
+                for value in [*term, *prev_index, *prev_term, *commit] {
+                    to.u64(value);
+                }
                 entries.iter().for_each(|entry| entry.write(to));
             }
             Body::Appended { term, outcome, lost } => {
@@ -96,7 +120,9 @@ impl Body {
             }
             Body::Put { client, sequence, payload } => {
                 to.u8(5);
-                [*client, *sequence].map(|value| to.u64(value));
+                for value in [*client, *sequence] {
+                    to.u64(value);
+                }
                 to.bytes(payload);
             }
             Body::Done { index } => {
