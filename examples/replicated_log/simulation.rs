@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tigereye::Io;
-use tigereye::sim::{Host, Runner, World};
+use tigereye::sim::{FaultKind, Faults, Host, Runner, World};
 
 use crate::Arguments;
 use crate::bytes::Random;
@@ -21,6 +21,10 @@ pub(crate) const NODES: u8 = 3;
 const CLIENTS: u64 = 2;
 /// When all is well again, a cluster must be whole, and take a record, within this.
 const WELL_AGAIN: Duration = Duration::from_secs(60);
+/// By then a node whose disk does not answer has ended.
+const SETTLED: Duration = Duration::from_secs(6);
+const STEP: Duration = Duration::from_millis(200);
+/// How long clients wait between records.
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn addresses() -> Vec<SocketAddr> {
@@ -81,6 +85,40 @@ impl Cluster {
         self.check.borrow().nodes.iter().all(|node| node.is_ready)
     }
 
+    /// Waits until the cluster is whole again and has taken records, and its disks have settled.
+    fn comes_back(&self, world: &mut World, trouble: &Trouble) -> Result<(), String> {
+        let end = world.now() + WELL_AGAIN;
+        let acknowledged = self.check.borrow().acknowledged();
+        let mut quiet_since = None;
+        loop {
+            trouble.keep_up(world);
+            world.run_for(STEP);
+            self.check.borrow().so_far()?;
+            if self.check.borrow().acknowledged() > acknowledged {
+                self.end_clients();
+            }
+            if !(self.are_done() && self.check.borrow().is_whole()) {
+                quiet_since = None;
+            } else if world.now() - *quiet_since.get_or_insert(world.now()) > SETTLED {
+                return Ok(());
+            }
+            if world.now() >= end {
+                return Err("the cluster does not come back".into());
+            }
+        }
+    }
+
+    /// Has clients end with the record that they are at.
+    fn end_clients(&self) {
+        for client in self.clients.iter().filter(|client| client.records.get() == u64::MAX) {
+            client.records.set(client.acknowledged.get() + 1);
+        }
+    }
+
+    fn are_done(&self) -> bool {
+        self.clients.iter().all(|client| client.acknowledged.get() == client.records.get())
+    }
+
     /// What is on the disks: a majority has all that was acknowledged, and so has each that is sound.
     fn look_at_disks(&self, world: &World) -> Result<(), String> {
         let check = self.check.borrow();
@@ -118,27 +156,11 @@ fn trial(world: &mut World, bug: Option<Bug>) -> Result<(), String> {
         cluster.check.borrow().so_far()?;
     }
     trouble.end(world);
-    let acknowledged = cluster.check.borrow().acknowledged();
-    let end = world.now() + WELL_AGAIN;
-    loop {
-        trouble.keep_up(world);
-        world.run_for(Duration::from_millis(200));
-        cluster.check.borrow().so_far()?;
-        let has_more = cluster.check.borrow().acknowledged() > acknowledged;
-        if has_more && cluster.clients.iter().all(|client| client.records.get() == u64::MAX) {
-            // They end with the record that they are at.
-            for client in &cluster.clients {
-                client.records.set(client.acknowledged.get() + 1);
-            }
-        }
-        let is_done =
-            |client: &Rc<client::Options>| client.acknowledged.get() == client.records.get();
-        if cluster.clients.iter().all(is_done) && cluster.check.borrow().is_whole() {
-            break;
-        }
-        if world.now() >= end {
-            return Err("the cluster does not come back".into());
-        }
+    cluster.comes_back(world, &trouble)?;
+    // What is only in memory is lost with the power.
+    world.set_faults(Faults::none().with(FaultKind::LostWrite, 1.0));
+    for host in cluster.nodes {
+        world.crash(host);
     }
     cluster.look_at_disks(world)
 }
