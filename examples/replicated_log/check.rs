@@ -47,11 +47,10 @@ impl Check {
     pub(crate) fn hear(&mut self, id: u8, event: Event) {
         let node = &mut self.nodes[usize::from(id)];
         match event {
-            Event::Ready => node.is_ready = true,
+            Event::Ready { votes } => (node.is_ready, node.has_lost) = (true, !votes),
             Event::Failed(_) => node.is_ready = false,
             Event::Admitted => node.has_lost = false,
             Event::Damaged(how) => {
-                node.has_lost = true;
                 if self.victim != Some(id) {
                     self.fail(format!("a sound disk lost what was synced\nnode {id}: {how}"));
                 }

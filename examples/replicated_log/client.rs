@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tigereye::{AsSource, Io, Source, TcpStream};
 
-use crate::wire::{Body, Incoming, Message};
+use crate::wire::{Body, Incoming, Message, prepared};
 
 /// How long an answer may take, and how long it waits before it asks again.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -50,9 +50,8 @@ struct Client {
 impl Client {
     fn connect(self, io: &Io) {
         let address = self.options.addresses[self.at];
-        let op = io.connect(self, address, |client, io, result| match result {
+        let op = io.connect(self, address, |client, io, result| match result.and_then(prepared) {
             Ok(stream) => {
-                let _ = stream.set_nodelay(true);
                 Session { client, stream, incoming: Incoming::default() }.put(io);
             }
             Err(_) => client.turn(io, None),

@@ -126,7 +126,8 @@ fn serve(mut arguments: Arguments) -> Result<(), String> {
         let failed = Rc::clone(&failed);
         Box::new(move |event: Event| match event {
             Event::Committed { .. } => {}
-            Event::Ready => say("ready"),
+            Event::Ready { votes: true } => say("ready"),
+            Event::Ready { votes: false } => say("ready, without a vote"),
             Event::Leads { term } => say(&format!("leads in term {term}")),
             Event::Admitted => say("has a vote again"),
             Event::Damaged(how) => {
@@ -164,22 +165,26 @@ fn put(mut arguments: Arguments) -> Result<(), String> {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let command = arguments.next().unwrap_or_default();
-    let arguments = Arguments(arguments.collect());
+    let mut arguments = Arguments(std::env::args().skip(1).collect());
+    let command = arguments.0.first().cloned().unwrap_or_default();
     let result = match command.as_str() {
-        "serve" => serve(arguments),
-        "client" => put(arguments),
         "simulate" => match simulation::simulate(arguments) {
             Ok(code) => return code,
             Err(message) => Err(message),
         },
-        "calm" => simulation::calm(&arguments.0),
         "--help" => {
             say(HELP);
             Ok(())
         }
-        _ => Err(HELP.into()),
+        _ => {
+            arguments.0.drain(..arguments.0.len().min(1));
+            match command.as_str() {
+                "serve" => serve(arguments),
+                "client" => put(arguments),
+                "calm" => simulation::calm(&arguments.0),
+                _ => Err(HELP.into()),
+            }
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,7 +26,7 @@ use crate::bytes::Random;
 use crate::disk::{self, Disk};
 use crate::log::History;
 use crate::protocol::{Action, Bug, Event, Origin, Protocol};
-use crate::wire::{Incoming, Message};
+use crate::wire::{Incoming, Message, prepared};
 
 /// How long a connection that this node made may take, and then may be silent.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -105,6 +105,7 @@ impl Node {
     pub(crate) fn run(io: &Io, options: Rc<Options>, disk: Disk, history: History) {
         let count = options.addresses.len() as u8;
         let address = options.addresses[usize::from(options.id)];
+        let votes = history.lost.is_none();
         let protocol = Protocol::new(options.id, count, history, options.seed, options.bug);
         let state = State {
             protocol,
@@ -135,7 +136,7 @@ impl Node {
                 }
             },
         );
-        node.options.tell(Event::Ready);
+        node.options.tell(Event::Ready { votes });
         node.with(io, Protocol::heard);
     }
 
@@ -210,8 +211,8 @@ impl Node {
         let op = io.connect(Rc::clone(self), address, move |node, io, result| {
             let mut state = node.state.borrow_mut();
             let link = &mut state.links[usize::from(peer)];
-            let Ok(stream) = result else { return *link = Link::None };
-            let stream = prepared(stream);
+            let Ok(stream) = result.and_then(prepared) else { return *link = Link::None };
+            let stream = Rc::new(stream);
             *link = Link::Up(Rc::clone(&stream));
             drop(state);
             let incoming = Incoming::default();
@@ -221,13 +222,6 @@ impl Node {
         io.deadline(op, CONNECT);
         false
     }
-}
-
-/// Requests are small, and are waited for.
-fn prepared(stream: TcpStream) -> Rc<TcpStream> {
-    // Without it all is slower, and nothing else.
-    let _ = stream.set_nodelay(true);
-    Rc::new(stream)
 }
 
 /// Sends a message, unless too many wait there already: then the connection is given up. Says whether it
@@ -260,10 +254,11 @@ impl AsSource for Connection {
 impl Connection {
     fn accept(io: &Io, node: &Rc<Node>, stream: TcpStream) {
         let mut state = node.state.borrow_mut();
+        let Ok(stream) = prepared(stream) else { return };
         if state.connections.len() >= CONNECTIONS_MAX {
             return;
         }
-        let (stream, origin) = (prepared(stream), state.next_origin);
+        let (stream, origin) = (Rc::new(stream), state.next_origin);
         state.next_origin += 1;
         state.connections.insert(origin, Rc::clone(&stream));
         drop(state);

@@ -72,8 +72,10 @@ pub(crate) enum Action {
 /// What is worth knowing from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// It listens.
-    Ready,
+    /// It listens, and has a vote, unless it has lost that with its disk.
+    Ready {
+        votes: bool,
+    },
     /// Its disk has lost what was synced, and it begins again without a vote.
     Damaged(String),
     /// It has a vote again.

@@ -193,12 +193,15 @@ fn twice(world: &mut World, bug: Option<Bug>) -> Result<(), String> {
 }
 
 /// Runs the worlds of many seeds.
-pub(crate) fn simulate(mut arguments: Arguments) -> Result<ExitCode, String> {
+pub(crate) fn simulate(arguments: Arguments) -> Result<ExitCode, String> {
+    // The runner keeps what is left, for the command that runs a seed again.
+    let (runner, rest) = Runner::new().arguments(arguments.0)?;
+    let mut arguments = Arguments(rest);
+    arguments.flag("simulate");
     let bug = arguments.text("--bug")?.map(|name| parse_bug(&name)).transpose()?;
     let replays = arguments.flag("--replays");
     let every = arguments.flag("--every-kind");
-    let (runner, rest) = Runner::new().arguments(arguments.0)?;
-    Arguments(rest).end()?;
+    arguments.end()?;
     let runner = if every { runner.expect_faults(&plan::kinds()) } else { runner };
     Ok(runner.finish(|world| if replays { twice(world, bug) } else { trial(world, bug) }))
 }

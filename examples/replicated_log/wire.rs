@@ -6,7 +6,10 @@
 //!
 //! A reply has the number of its request: replies come in any order, for some wait for the disk.
 
+use std::io;
 use std::rc::Rc;
+
+use tigereye::TcpStream;
 
 use crate::bytes::{Reader, Writer, checksum};
 use crate::log::Entry;
@@ -191,6 +194,17 @@ impl Message {
         head[8..].copy_from_slice(&checksum(0, body).to_le_bytes());
         frame.0
     }
+}
+
+/// A connection as it is used here: what is sent is small, and waited for. A system may connect a socket
+/// to itself where nobody listens at a port of those that it gives to clients (tcp_v4_connect in Linux):
+/// that is nobody's connection.
+pub(crate) fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
+    if stream.local_addr()? == stream.peer_addr()? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Bytes that came, of which whole frames are taken.
