@@ -30,6 +30,8 @@ pub(crate) struct Known {
     pub(crate) commit: u64,
     pub(crate) starts: u64,
     pub(crate) is_ready: bool,
+    /// It has been ready, so its files are set up.
+    pub(crate) is_set_up: bool,
     pub(crate) has_lost: bool,
 }
 
@@ -47,7 +49,9 @@ impl Check {
     pub(crate) fn hear(&mut self, id: u8, event: Event) {
         let node = &mut self.nodes[usize::from(id)];
         match event {
-            Event::Ready { votes } => (node.is_ready, node.has_lost) = (true, !votes),
+            Event::Ready { votes } => {
+                (node.is_ready, node.is_set_up, node.has_lost) = (true, true, !votes);
+            }
             Event::Failed(_) => node.is_ready = false,
             Event::Admitted => node.has_lost = false,
             Event::Damaged(how) => {

@@ -20,7 +20,7 @@ use crate::log::{self, Damage, History, Mark, Record, Recovered};
 use crate::node::{Node, Options};
 use crate::protocol::{Bug, Event};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 struct Files {

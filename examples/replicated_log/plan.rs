@@ -61,13 +61,14 @@ fn faults(random: &mut Random) -> Faults {
     let faults = often.iter().fold(Faults::none(), |faults, &(kind, probability)| {
         faults.with(kind, probability * times)
     });
-    let with_power = [
-        FaultKind::LostWrite,
-        FaultKind::TornWrite,
-        FaultKind::ReorderedWrite,
-        FaultKind::LostName,
-    ];
-    with_power.iter().fold(faults, |faults, &kind| faults.with(kind, 0.4))
+    with_power(faults)
+}
+
+/// And what is lost with the power.
+fn with_power(faults: Faults) -> Faults {
+    use FaultKind::{LostName, LostWrite, ReorderedWrite, TornWrite};
+    let kinds = [LostName, LostWrite, ReorderedWrite, TornWrite];
+    kinds.iter().fold(faults, |faults, &kind| faults.with(kind, 0.4))
 }
 
 /// A silent fault that was put on the victim's disk.
@@ -90,18 +91,33 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    /// Begins.
-    pub(crate) fn begin(world: &mut World, hosts: [Host; 3]) -> Trouble {
+    /// That of a world.
+    pub(crate) fn new(world: &World, hosts: [Host; 3]) -> Trouble {
         let mut random = Random(world.seed());
         let faults = faults(&mut random);
         let victim = Some(random.below(4) as usize).filter(|&at| at < hosts.len());
-        world.set_faults(faults.clone());
-        let trouble = Trouble { random, hosts, faults, victim, silent: None, failing: None };
-        for (at, host) in hosts.into_iter().enumerate() {
-            world.set_disk_faults(host, Some(trouble.disk_faults(at)));
+        Trouble { random, hosts, faults, victim, silent: None, failing: None }
+    }
+
+    /// Nodes that are being set up lose their power; then they are set up again.
+    pub(crate) fn set_up(&mut self, world: &mut World) {
+        world.set_faults(with_power(Faults::none()));
+        for host in self.hosts {
+            world.run_for(Duration::from_micros(self.random.below(500)));
+            if self.random.percent(30) {
+                world.crash(host);
+                world.restart(host);
+            }
         }
-        world.disturb(trouble.draw(world));
-        trouble
+    }
+
+    /// Begins.
+    pub(crate) fn begin(&mut self, world: &mut World) {
+        world.set_faults(self.faults.clone());
+        for (at, host) in self.hosts.into_iter().enumerate() {
+            world.set_disk_faults(host, Some(self.disk_faults(at)));
+        }
+        world.disturb(self.draw(world));
     }
 
     pub(crate) fn victim(&self) -> Option<u8> {

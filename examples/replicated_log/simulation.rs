@@ -12,7 +12,7 @@ use tigereye::sim::{FaultKind, Faults, Host, Runner, World};
 
 use crate::Arguments;
 use crate::bytes::Random;
-use crate::check::Check;
+use crate::check::{Check, Known};
 use crate::plan::{self, TROUBLE, Trouble};
 use crate::protocol::Bug;
 use crate::{client, log, node, say};
@@ -22,7 +22,7 @@ const CLIENTS: u64 = 2;
 /// When all is well again, a cluster must be whole, and take a record, within this.
 const WELL_AGAIN: Duration = Duration::from_secs(60);
 /// By then a node whose disk does not answer has ended.
-const SETTLED: Duration = Duration::from_secs(6);
+const SETTLED: Duration = Duration::from_secs(11);
 const STEP: Duration = Duration::from_millis(200);
 /// How long clients wait between records.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -47,13 +47,13 @@ impl Cluster {
             let program = move |io: &Io| {
                 let watched = Rc::clone(&check);
                 check.borrow_mut().started(id);
-                let start = check.borrow().nodes[usize::from(id)].starts;
+                let Known { starts, is_set_up, .. } = check.borrow().nodes[usize::from(id)];
                 let options = node::Options {
                     id,
                     addresses: addresses(),
                     directory: "/".into(),
-                    is_new: start == 1,
-                    seed: Random(Random(seed).next() ^ u64::from(id) << 32 ^ start).next(),
+                    is_new: !is_set_up,
+                    seed: Random(Random(seed).next() ^ u64::from(id) << 32 ^ starts).next(),
                     bug,
                     observer: Box::new(move |event| watched.borrow_mut().hear(id, event)),
                 };
@@ -143,10 +143,12 @@ impl Cluster {
 /// A cluster is set up, suffers, and must be whole then.
 fn trial(world: &mut World, bug: Option<Bug>) -> Result<(), String> {
     let cluster = Cluster::new(world, bug, u64::MAX, PAUSE);
+    let mut trouble = Trouble::new(world, cluster.nodes);
+    trouble.set_up(world);
     if !world.run_until(WELL_AGAIN, |_world| cluster.are_ready()) {
         return Err("the cluster does not begin".into());
     }
-    let mut trouble = Trouble::begin(world, cluster.nodes);
+    trouble.begin(world);
     cluster.check.borrow_mut().victim = trouble.victim();
     let end = world.now() + TROUBLE;
     while world.now() < end {
