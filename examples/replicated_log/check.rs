@@ -1,7 +1,7 @@
 //! What must hold of a cluster, whatever happens: heard from nodes and clients while they run, and read
 //! from the disks at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::client;
 use crate::log::{Content, Entry};
@@ -110,6 +110,14 @@ impl Check {
         let same = same.take_while(|(entry, digest)| entry.digest() == **digest).count();
         if same < self.committed.len() {
             return Err(format!("what was committed is lost\nfrom {} on", same + 1));
+        }
+        let mut numbers = BTreeSet::new();
+        for entry in &entries[..same] {
+            if let Content::Put { client, number, .. } = entry.content
+                && !numbers.insert((client, number))
+            {
+                return Err(format!("a record is there twice\n{client}: {number}"));
+            }
         }
         for &(client, sequence, index) in &self.acknowledged {
             let is_there = match entries.get(index as usize - 1).map(|entry| &entry.content) {

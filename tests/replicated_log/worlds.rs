@@ -33,7 +33,7 @@ fn one_seed_is_one_world() {
 }
 
 #[test]
-fn each_planted_mistake_is_found_within_a_thousand_seeds() {
+fn p50_p69_each_planted_mistake_is_found_within_a_thousand_seeds() {
     for bug in BUGS {
         let (output, text) = simulate(&["--bug", bug, "--seeds", "1000"]);
         assert!(!output.status.success(), "{bug} is not found: {text}");
