@@ -48,9 +48,10 @@ replicated_log serve --id N --peers A,B,C --dir DIRECTORY [--new]
     runs node N of the nodes at these addresses; --new where the cluster has never run
 replicated_log client --peers A,B,C [--id N] [--from N] [--records N]
     puts records, the first one after FROM, and prints each that is acknowledged
-replicated_log simulate [--bug NAME] [--replays] [arguments of the runner]
+replicated_log simulate [--bug NAME] [--replays] [--every-kind] [arguments of the runner]
     runs worlds of many seeds, of 0 to 99 unless --seeds N says otherwise; with a mistake planted: no-sync,
-    sync-error-ignored, before-quorum, wrong-request, wall-clock; with --replays each of them twice
+    sync-error-ignored, before-quorum, wrong-request, wall-clock; with --replays each of them twice; with
+    --every-kind it fails where a kind of fault never happens
 replicated_log calm [HOURS]
     runs a cluster for hours in which nothing goes wrong, and says how long that took
 ";

@@ -221,7 +221,7 @@ pub(crate) fn calm(arguments: &[String]) -> Result<(), String> {
     cluster.check.borrow().so_far()?;
     let summary = world.summary();
     say(&format!(
-        "{hours} simulated hours in {elapsed:.2} s: {:.2} hours per second, {:.0} events per second; \
+        "{hours}.0 simulated hours in {elapsed:.2} s: {:.2} hours per second, {:.0} events per second; \
          {} records",
         f64::from(hours) / elapsed,
         summary.events as f64 / elapsed,

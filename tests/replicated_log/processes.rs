@@ -66,14 +66,15 @@ impl Cluster {
         self.scratch.join(&format!("node-{id}"))
     }
 
-    /// Starts a node, and waits until it listens. Its port may be some client's for a moment.
+    /// Starts a node, and waits until it listens. Its port may be some client's for a moment, or the
+    /// kernel's, which still ends the ring of the process that was killed.
     fn start_node(&mut self, id: usize, more: &[&str]) {
         let directory = self.directory(id);
         let (id_text, directory) = (id.to_string(), directory.to_str().unwrap());
         let arguments =
             [&["serve", "--id", &id_text, "--peers", &self.peers, "--dir", directory], more]
                 .concat();
-        for _ in 0..50 {
+        for _ in 0..600 {
             let node = Running::start(&arguments);
             let first = node.lines.recv_timeout(HANG).expect("it says something");
             if first == "ready" {
