@@ -107,7 +107,7 @@ pub mod sim {
 
     pub use crate::driver::sim::{
         Disk, Disturbance, Disturbances, Failure, FaultCounts, FaultKind, Faults, Host, Latency,
-        Plan, Report, Runner, Schedule, Summary, World, note,
+        Plan, Report, Runner, Schedule, Smaller, Summary, Timeline, World, note,
     };
 }
 

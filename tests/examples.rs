@@ -45,7 +45,7 @@ fn udp_echo_answers_each_client() {
 
 #[test]
 fn the_simulation_holds_for_its_seeds() {
-    let run = Command::new(example::binary("simulation")).arg("30").output().unwrap();
+    let run = Command::new(example::binary("simulation")).args(["--seeds", "30"]).output().unwrap();
     let output = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success() && output.contains("30 seeds held"), "{output}");
+    assert!(run.status.success() && output.starts_with("30 seeds, "), "{output}");
 }

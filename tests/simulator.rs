@@ -187,7 +187,7 @@ fn a_trace_does_not_change_by_itself() {
     let hash = trace.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    assert_eq!(hash, 5_600_006_844_466_727_844, "{}", world_head(&trace));
+    assert_eq!(hash, 10_826_179_724_740_001_081, "{}", world_head(&trace));
 }
 
 fn world_head(trace: &str) -> String {

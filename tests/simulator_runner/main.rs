@@ -4,6 +4,9 @@
 
 mod store;
 
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use store::Sync;
@@ -23,7 +26,12 @@ fn quiet(world: &mut World) -> Result<(), String> {
 #[test]
 fn seeds_that_hold_are_counted_over_all_processes() {
     for jobs in [1, 3] {
-        let report = Runner::new().seeds(10..110).jobs(jobs).run(quiet).unwrap();
+        let report = Runner::new().seeds(10..110).jobs(jobs).run(|world| {
+            // What a program writes itself is in nobody's way, text or not.
+            std::io::stdout().write_all(b"\xff half a line").unwrap();
+            quiet(world)
+        });
+        let report = report.unwrap();
         assert_eq!((report.seeds, report.time), (100, 200 * SECOND));
         assert!(report.turns >= 100 && report.seeds_per_minute() > 0.0);
         let text = report.to_string();
@@ -87,12 +95,12 @@ fn a_process_that_aborts_is_the_failure_of_its_seed() {
 
 #[test]
 fn a_trial_that_hangs_is_the_failure_of_its_seed() {
-    let runner = Runner::new().seeds(0..20).jobs(2).hangs_after(2 * SECOND);
-    let failure = runner.run(|world| {
-        while world.seed() == 5 {
-            std::thread::yield_now();
+    // No other one could be taken for it, however busy the machine is.
+    let runner = Runner::new().seeds(5..6).hangs_after(SECOND);
+    let failure = runner.run(|_world| {
+        loop {
+            std::thread::sleep(SECOND);
         }
-        quiet(world)
     });
     let failure = failure.unwrap_err();
     assert_eq!(failure.seed, Some(5));
@@ -124,11 +132,147 @@ fn a_kind_of_fault_that_never_fires_is_a_failure() {
     assert!(failure.message.ends_with("ever happened: stuck call"), "{failure}");
 }
 
+/// A lost record takes one loss of power, and one lost write.
+const ENOUGH: usize = 2;
+
 #[test]
-fn a_planted_bug_is_found_and_its_seed_fails_again_here() {
+fn a_planted_bug_is_found_and_shrunk_to_what_matters() {
     let trial = |world: &mut World| store::trial(world, Sync::Never);
-    let found = Runner::new().seeds(0..200).run(trial).unwrap_err();
-    let seed = found.seed.unwrap();
-    let again = Runner::new().seeds(seed..seed + 1).in_this_process().run(trial).unwrap_err();
-    assert_eq!((again.seed, again.message), (Some(seed), found.message));
+    let found = Runner::new().seeds(0..200).shrink().run(trial).unwrap_err();
+    println!("{found}");
+    let (seed, smaller) = (found.seed.unwrap(), found.smaller.unwrap());
+    assert!(smaller.of > 10 && smaller.parts.len() <= ENOUGH, "{smaller}");
+    assert!(smaller.is_smallest && smaller.tries <= 100, "{smaller}");
+    assert!(smaller.parts[0].contains("host crashed"), "{smaller}");
+    assert!(found.command.contains("--schedule"), "{}", found.command);
+    // It fails again, here, and in the same way each time.
+    let schedule = found.schedule.unwrap();
+    assert_eq!((schedule.seed(), schedule.size()), (seed, Some(smaller.parts.len())));
+    let [first, second] = [(); 2].map(|()| {
+        let mut world = World::replay(&schedule);
+        world.keep_trace();
+        assert!(trial(&mut world).unwrap_err().starts_with("an acknowledged record is lost"));
+        world.trace()
+    });
+    assert!(first == second, "byte for byte");
+    // And as an argument.
+    let arguments = ["--schedule".into(), schedule.to_string()];
+    let (runner, _rest) = Runner::new().arguments(arguments).unwrap();
+    let again = runner.run(trial).unwrap_err();
+    assert_eq!((again.seed, again.schedule), (Some(seed), Some(schedule)));
+    // Without the bug it holds.
+    Runner::new().seeds(0..200).run(|world| store::trial(world, Sync::BeforeAnswer)).unwrap();
+}
+
+#[test]
+fn a_trial_that_ends_its_process_is_shrunk_too() {
+    let found = Runner::new().seeds(0..200).shrink().run(|world| {
+        if store::trial(world, Sync::Never).is_err() {
+            std::process::abort();
+        }
+        Ok(())
+    });
+    let found = found.unwrap_err();
+    assert!(found.message.contains("SIGABRT"), "{found}");
+    assert!(found.smaller.unwrap().parts.len() <= ENOUGH);
+}
+
+#[test]
+fn shrinking_ends_with_its_last_try() {
+    let runner = Runner::new().seeds(0..200).shrink_within(3, 600 * SECOND).shrink();
+    let found = runner.run(|world| store::trial(world, Sync::Never)).unwrap_err();
+    let smaller = found.smaller.unwrap();
+    assert!(smaller.tries <= 3 && !smaller.is_smallest, "{smaller}");
+    let schedule = found.schedule.unwrap();
+    assert_eq!(schedule.size(), Some(smaller.parts.len()));
+    assert!(
+        store::trial(&mut World::replay(&schedule), Sync::Never).is_err(),
+        "it fails all the same"
+    );
+}
+
+#[test]
+fn what_a_seed_does_not_decide_is_told() {
+    let found = Runner::new().seeds(0..1).shrink().run(|_world| {
+        // It is another process, so this is another number.
+        Err(format!("process {}", std::process::id()))
+    });
+    let found = found.unwrap_err();
+    assert_eq!((found.seed, found.smaller.is_none()), (Some(0), true));
+    assert!(found.message.contains("does not fail in this way again"), "{found}");
+}
+
+#[test]
+fn the_page_of_a_failure_has_its_hosts_messages_faults_and_end() {
+    // Each process comes by here, and none of the others cleans up.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let [page, text] = ["timeline.html", "timeline.txt"].map(|name| directory.join(name));
+    let trial = |world: &mut World| store::trial(world, Sync::Never);
+    let runner = Runner::new().seeds(0..200).shrink();
+    let found = runner.timeline(&page).run(trial).unwrap_err();
+    let html = std::fs::read_to_string(&page).unwrap();
+    for part in [
+        "\"hosts\":[\"server\",\n\"client\"]",
+        "\"failure\":\"an acknowledged record is lost\\u000ait is number ",
+        "\"bytes\",8,0]",
+        ": host crashed, for ",
+        "fault: lost write",
+        "says: \\u003c/script\\u003e has 25 \\u0026 more",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert_eq!(html.matches("</script>").count(), 1, "what a program says does not end the script");
+    assert!(html.contains(&format!("\"seed\":\"{}\"", found.seed.unwrap())));
+    // As text, from the schedule, in this process.
+    let arguments = ["--schedule".into(), found.schedule.unwrap().to_string()];
+    let (runner, _rest) = Runner::new().arguments(arguments).unwrap();
+    runner.timeline(&text).run(trial).unwrap_err();
+    let lines = std::fs::read_to_string(&text).unwrap();
+    assert!(lines.starts_with("seed "), "{lines}");
+    for part in
+        ["  server  fault: host crashed", "sends 8 to server:7000", "fails: an acknowledged"]
+    {
+        assert!(lines.contains(part), "{part} is not in {lines}");
+    }
+    // A place that cannot be written is told of, and hides nothing.
+    let nowhere = directory.join("missing/timeline.html");
+    let found = Runner::new().seeds(0..200).timeline(&nowhere).run(trial).unwrap_err();
+    assert!(found.message.starts_with("an acknowledged record is lost"), "{found}");
+    assert!(found.message.contains("there is no timeline"), "{found}");
+}
+
+#[test]
+fn what_is_not_from_a_seed_is_found_by_running_it_twice() {
+    let trial = |world: &mut World| store::trial(world, Sync::BeforeAnswer);
+    Runner::new().seeds(0..50).twice().run(trial).unwrap();
+    let worlds = std::cell::Cell::new(0_u32);
+    let found = Runner::new().seeds(0..50).jobs(2).twice().run(|world| {
+        worlds.set(worlds.get() + 1);
+        // A second world of a seed has another host, which does nothing but start.
+        if world.seed() == 9 && worlds.get().is_multiple_of(2) {
+            world.host("another", [10, 0, 0, 9].into(), |_io| {});
+        }
+        quiet(world)
+    });
+    let found = found.unwrap_err();
+    assert_eq!(found.seed, Some(9));
+    assert!(found.message.starts_with("does not do the same again"), "{found}");
+    assert!(found.message.ends_with("another  starts"), "{found}");
+}
+
+#[test]
+fn the_command_of_a_failure_runs_it_again() {
+    let found = Runner::new().seeds(0..30).shrink().run(|world| {
+        quiet(world)?;
+        if world.seed() == 12 { Err("it is the twelfth".into()) } else { Ok(()) }
+    });
+    let found = found.unwrap_err();
+    assert_eq!(found.seed, Some(12));
+    if std::env::var_os("TIGEREYE_RUNNER").is_some() {
+        assert_eq!(found.report.seeds, 1, "this is the process of the command");
+        return;
+    }
+    let again = Command::new("sh").arg("-c").arg(&found.command).output().unwrap();
+    let output = String::from_utf8_lossy(&again.stdout);
+    assert!(again.status.success() && output.contains("1 passed"), "{output}");
 }

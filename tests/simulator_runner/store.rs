@@ -134,7 +134,7 @@ impl Client {
                     return self.again(io);
                 }
                 self.acknowledged.set(record);
-                if record % 25 == 0 {
+                if record.is_multiple_of(25) {
                     note(io, format_args!("</script> has {record} & more"));
                 }
                 io.timeout((), SECOND / 10, move |(), io, _result| self.send(io, stream));

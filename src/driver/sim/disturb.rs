@@ -2,7 +2,8 @@
 
 use super::faults::FaultKind;
 use super::plan::{Disturbance, Plan, Step};
-use super::schedule::{Kept, Schedule};
+use super::schedule::{Allowed, Schedule};
+use super::trace::What;
 use super::world::{Host, World};
 
 impl World {
@@ -11,21 +12,15 @@ impl World {
     /// is done to it otherwise is not the schedule's.
     pub fn replay(schedule: &Schedule) -> World {
         let mut world = World::new(schedule.seed());
-        if let Some(Kept { plan, chances }) = &schedule.only {
-            world.agenda.allow_only(plan.clone());
-            world.kernel.borrow_mut().plan.allow_only(chances.clone());
-        }
+        let allowed = Allowed::by(schedule);
+        world.agenda.allow(allowed.clone());
+        world.kernel.borrow_mut().plan.allow(allowed);
         world
     }
 
-    /// What has gone wrong until now: all that the schedule of the same run must name.
-    pub(super) fn kept(&self) -> Kept {
-        let chances = self.kernel.borrow().plan.fired();
-        Kept { plan: self.agenda.begun().clone(), chances }
-    }
-
     /// Has what a plan says be done when its time comes; what its time has passed of, at once. A second
-    /// plan is followed beside the first.
+    /// plan is followed beside the first. A partition that is over is healed, and what was cut by hand
+    /// between the same hosts with it.
     pub fn disturb(&mut self, plan: Plan) {
         self.agenda.add(plan);
     }
@@ -37,14 +32,15 @@ impl World {
 
     pub(super) fn follow_plans(&mut self) {
         match self.agenda.next() {
-            Some(Step::Begins(disturbance)) => self.begin(disturbance),
+            Some(Step::Begins(number, disturbance)) => self.begin(number, disturbance),
             Some(Step::Over(disturbance)) => self.end_disturbance(disturbance),
             None => {}
         }
     }
 
-    fn begin(&mut self, disturbance: Disturbance) {
+    fn begin(&mut self, number: u64, disturbance: Disturbance) {
         let Disturbance { kind, host, .. } = disturbance;
+        self.kernel.borrow_mut().note(host.0, What::Planned(number, disturbance));
         match kind {
             FaultKind::HostKilled => self.kill(host),
             FaultKind::HostCrashed => self.crash(host),
@@ -52,7 +48,9 @@ impl World {
             FaultKind::Partition | FaultKind::OneWayPartition => {
                 let ways = self.ways(disturbance);
                 let mut kernel = self.kernel.borrow_mut();
-                kernel.blocked.extend(ways);
+                for (from, to) in ways {
+                    kernel.cut_way(from, to);
+                }
                 kernel.fault(host.0, kind);
             }
             _ => self.fail_next(host, kind),
@@ -72,8 +70,8 @@ impl World {
                 let mut over = self.ways(disturbance);
                 over.retain(|way| !still.contains(way));
                 let mut kernel = self.kernel.borrow_mut();
-                for way in over {
-                    kernel.blocked.remove(&way);
+                for (from, to) in over {
+                    kernel.heal_way(from, to);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::random::Random;
-use super::schedule::Chances;
+use super::schedule::{Allowed, Part};
 
 /// The first of the streams that say how large faults are.
 const SIZES: u64 = 10_000;
@@ -15,7 +15,7 @@ macro_rules! kinds {
         /// A kind of fault. Those of the first sort happen by chance, with the probability that
         /// [`Faults::with`] gives them; those that are done to a host or to a link happen when the
         /// world is told to, and are counted like the others.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum FaultKind {
             $($(#[$doc])* $kind,)*
@@ -222,53 +222,39 @@ impl FaultCounts {
 }
 
 /// The faults of a world: how often they are to happen, and how often they did.
-pub(super) struct Plan {
+pub(super) struct Chances {
     faults: Faults,
     pub(super) counts: FaultCounts,
     /// A stream of numbers a kind.
     streams: Vec<Random>,
     seed: u64,
-    /// How often chance has said yes, by kind; and which of these times count, if not all do.
+    /// How often chance has said yes, by kind; and which of these times count.
     firings: Vec<u64>,
-    only: Option<Chances>,
+    allowed: Allowed,
     /// How large the last firing of each kind is: a stream of its own, so that a firing which does not
     /// count leaves the others as they are.
     sizes: Vec<Random>,
 }
 
-impl Plan {
-    pub(super) fn new(seed: u64, first_stream: u64) -> Plan {
+impl Chances {
+    pub(super) fn new(seed: u64, first_stream: u64) -> Chances {
         let kinds = FaultKind::ALL.len();
         let streams = |first: u64| {
             (0..kinds as u64).map(move |kind| Random::new(seed, first + kind)).collect()
         };
-        Plan {
+        Chances {
             faults: Faults::none(),
             counts: FaultCounts::none(),
             streams: streams(first_stream),
             seed,
             firings: vec![0; kinds],
-            only: None,
+            allowed: Allowed::default(),
             sizes: streams(SIZES),
         }
     }
 
-    /// Has no firing count from now on but these.
-    pub(super) fn allow_only(&mut self, chances: Chances) {
-        self.only = Some(chances);
-    }
-
-    /// The firings that counted, by kind.
-    pub(super) fn fired(&self) -> Chances {
-        let all = FaultKind::ALL.iter().map(|&kind| {
-            let mut fired = (0..self.firings[kind as usize]).collect();
-            if let Some(only) = &self.only {
-                let allowed = only.get(&kind).cloned().unwrap_or_default();
-                fired = &fired & &allowed;
-            }
-            (kind, fired)
-        });
-        all.filter(|(_kind, fired)| !fired.is_empty()).collect()
+    pub(super) fn allow(&mut self, allowed: Allowed) {
+        self.allowed = allowed;
     }
 
     /// Which firing of a kind the last one was.
@@ -285,15 +271,14 @@ impl Plan {
         self.happens_with(kind, self.faults.of(kind))
     }
 
-    /// As [`happens`](Plan::happens), with a probability of its own.
+    /// As [`happens`](Chances::happens), with a probability of its own.
     pub(super) fn happens_with(&mut self, kind: FaultKind, probability: f64) -> bool {
         if !self.streams[kind as usize].happens(probability) {
             return false;
         }
         let firing = self.firings[kind as usize];
         self.firings[kind as usize] += 1;
-        let allows = |only: &Chances| only.get(&kind).is_some_and(|kept| kept.contains(&firing));
-        if !self.only.as_ref().is_none_or(allows) {
+        if !self.allowed.has(Part::Chance(kind, firing)) {
             return false;
         }
         let stream = SIZES + kind as u64 + (firing + 1) * SIZES_APART;

@@ -14,12 +14,12 @@ use std::time::{Duration, SystemTime};
 use super::code::{self, Answer};
 use super::disk::{self, OpenFile};
 use super::events::Events;
-use super::faults::{FaultKind, Plan};
+use super::faults::{Chances, FaultKind};
 use super::net::tcp::Connection;
 use super::net::{Event, Latency, Machine, Socket};
 use super::random::Random;
 use super::slab::{Key, Slab};
-use super::trace::{Trace, What};
+use super::trace::{Message, Sort, Trace, What};
 use crate::clock::HostClock;
 use crate::op::Op;
 
@@ -88,7 +88,7 @@ pub(crate) struct Kernel {
     pub(super) disks: Vec<disk::State>,
     pub(super) files: Slab<OpenFile>,
     pub(super) loopers: Slab<Looper>,
-    pub(super) plan: Plan,
+    pub(super) plan: Chances,
     pub(super) trace: Trace,
     pub(super) schedule: Random,
     latencies: Random,
@@ -159,7 +159,7 @@ impl Kernel {
                 disks: Vec::new(),
                 files: Slab::new(),
                 loopers: Slab::new(),
-                plan: Plan::new(seed, FIRST_FAULT),
+                plan: Chances::new(seed, FIRST_FAULT),
                 trace: Trace::default(),
                 schedule: Random::new(seed, SCHEDULE),
                 latencies: Random::new(seed, LATENCY),
@@ -231,6 +231,7 @@ impl Kernel {
     }
 
     pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {
+        self.trace.add_machine(name, &addresses);
         let clock = HostClock::new(Rc::clone(&self.time));
         self.disks.push(disk::State::new(clock.wall()));
         self.machines.push(Machine::new(name, addresses, clock));
@@ -239,6 +240,18 @@ impl Kernel {
 
     pub(super) fn note(&mut self, machine: u32, what: What) {
         self.trace.add(self.time.get(), machine, what);
+    }
+
+    /// A message arrives, or is lost, now.
+    pub(super) fn message(
+        &mut self,
+        (from, to): (u32, u32),
+        sent_ns: u64,
+        sort: Sort,
+        is_lost: bool,
+    ) {
+        let arrived_ns = self.now_ns();
+        self.trace.add_message(Message { from, to, sent_ns, arrived_ns, sort, is_lost });
     }
 
     /// Counts a fault that is done to a machine.
@@ -294,6 +307,20 @@ impl Kernel {
             "time passes over events"
         );
         self.time.set(to_ns);
+    }
+
+    /// Has nothing pass from one machine to another.
+    pub(super) fn cut_way(&mut self, from: u32, to: u32) {
+        if self.blocked.insert((from, to)) {
+            self.note(from, What::Cut(to));
+        }
+    }
+
+    /// Ends that.
+    pub(super) fn heal_way(&mut self, from: u32, to: u32) {
+        if self.blocked.remove(&(from, to)) {
+            self.note(from, What::Healed(to));
+        }
     }
 
     /// Whether nothing passes from one machine to another now.

@@ -12,13 +12,14 @@ use std::time::Duration;
 use super::faults::FaultKind;
 use super::kernel::nanoseconds;
 use super::random::Random;
+use super::schedule::{Allowed, Part};
 use super::world::Host;
 
 /// The stream of chance that plans are drawn from.
 const PLANS: u64 = 50;
 
 /// Something that is done to a host, or to what is between hosts, for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Disturbance {
     /// When it begins, in the time of the world.
@@ -278,17 +279,15 @@ pub(super) struct Agenda {
     disturbances: Vec<Disturbance>,
     /// By time; what is over comes before what begins.
     steps: BinaryHeap<Reverse<(u64, bool, u64)>>,
-    /// Under way.
+    /// Those that are under way.
     active: BTreeSet<u64>,
-    /// Which have begun.
-    begun: BTreeSet<u64>,
-    /// Which may, if not all.
-    only: Option<BTreeSet<u64>>,
+    /// Which of them are.
+    allowed: Allowed,
 }
 
-/// One of them begins, or is over.
+/// One of them begins, by number, or is over.
 pub(super) enum Step {
-    Begins(Disturbance),
+    Begins(u64, Disturbance),
     Over(Disturbance),
 }
 
@@ -297,14 +296,14 @@ impl Agenda {
         for disturbance in plan.disturbances {
             let number = self.disturbances.len() as u64;
             self.disturbances.push(disturbance);
-            if self.only.as_ref().is_none_or(|only| only.contains(&number)) {
+            if self.allowed.has(Part::Plan(number)) {
                 self.steps.push(Reverse((nanoseconds(disturbance.at), true, number)));
             }
         }
     }
 
-    pub(super) fn allow_only(&mut self, numbers: BTreeSet<u64>) {
-        self.only = Some(numbers);
+    pub(super) fn allow(&mut self, allowed: Allowed) {
+        self.allowed = allowed;
     }
 
     /// When it has something to do next.
@@ -319,22 +318,12 @@ impl Agenda {
             self.active.remove(&number);
             return Some(Step::Over(disturbance));
         }
-        self.begun.insert(number);
         if !is_of_disks(disturbance.kind) {
             let over_ns = at_ns.saturating_add(nanoseconds(disturbance.lasts));
             self.active.insert(number);
             self.steps.push(Reverse((over_ns, false, number)));
         }
-        Some(Step::Begins(disturbance))
-    }
-
-    /// Those that have begun, with their numbers.
-    pub(super) fn begun(&self) -> &BTreeSet<u64> {
-        &self.begun
-    }
-
-    pub(super) fn disturbance(&self, number: u64) -> Option<&Disturbance> {
-        self.disturbances.get(number as usize)
+        Some(Step::Begins(number, disturbance))
     }
 
     pub(super) fn active(&self) -> impl Iterator<Item = &Disturbance> {

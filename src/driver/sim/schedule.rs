@@ -6,12 +6,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::rc::Rc;
 use std::str::FromStr;
 
 use super::faults::FaultKind;
 
-/// Firings of faults that happen by chance, by kind.
-pub(super) type Chances = BTreeMap<FaultKind, BTreeSet<u64>>;
+/// Something that goes wrong, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// A disturbance, by its place in the plans.
+    Plan(u64),
+    /// A fault by chance, by how often chance had said yes to its kind before.
+    Chance(FaultKind, u64),
+}
+
+/// Which parts may happen: all, or these.
+#[derive(Clone, Default)]
+pub(super) struct Allowed(Option<Rc<BTreeSet<Part>>>);
+
+impl Allowed {
+    pub(super) fn by(schedule: &Schedule) -> Allowed {
+        Allowed(schedule.only.clone().map(Rc::new))
+    }
+
+    pub(super) fn has(&self, part: Part) -> bool {
+        self.0.as_ref().is_none_or(|only| only.contains(&part))
+    }
+}
 
 /// Which of the disturbances and faults of a seed happen: what a [`Runner`](super::Runner) has found to
 /// be enough for a failure, as a text that can be kept, and [replayed](super::World::replay).
@@ -22,7 +43,7 @@ pub(super) type Chances = BTreeMap<FaultKind, BTreeSet<u64>>;
 /// let text = "seed 42; plan 1 3; fault segment-lost 7";
 /// let schedule: Schedule = text.parse()?;
 /// assert_eq!(schedule.seed(), 42);
-/// assert_eq!(schedule.len(), Some(3));
+/// assert_eq!(schedule.size(), Some(3));
 /// assert_eq!(schedule.to_string(), text);
 /// let world = World::replay(&schedule);
 /// # let _ = world;
@@ -31,14 +52,8 @@ pub(super) type Chances = BTreeMap<FaultKind, BTreeSet<u64>>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     seed: u64,
-    pub(super) only: Option<Kept>,
-}
-
-/// What happens.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Kept {
-    pub(super) plan: BTreeSet<u64>,
-    pub(super) chances: Chances,
+    /// What happens, if not all.
+    only: Option<BTreeSet<Part>>,
 }
 
 impl Schedule {
@@ -47,8 +62,13 @@ impl Schedule {
         Schedule { seed, only: None }
     }
 
-    pub(super) fn only(seed: u64, kept: Kept) -> Schedule {
-        Schedule { seed, only: Some(kept) }
+    pub(super) fn only(seed: u64, parts: impl IntoIterator<Item = Part>) -> Schedule {
+        Schedule { seed, only: Some(parts.into_iter().collect()) }
+    }
+
+    /// What it names.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
+        self.only.iter().flatten().copied()
     }
 
     /// The seed.
@@ -57,15 +77,8 @@ impl Schedule {
     }
 
     /// How many disturbances and faults it names; nothing where it allows all.
-    #[expect(clippy::len_without_is_empty, reason = "it is no collection")]
-    pub fn len(&self) -> Option<usize> {
-        self.only.as_ref().map(Kept::len)
-    }
-}
-
-impl Kept {
-    pub(super) fn len(&self) -> usize {
-        self.plan.len() + self.chances.values().map(BTreeSet::len).sum::<usize>()
+    pub fn size(&self) -> Option<usize> {
+        self.only.as_ref().map(BTreeSet::len)
     }
 }
 
@@ -74,21 +87,36 @@ fn word(kind: FaultKind) -> String {
     kind.to_string().replace(' ', "-")
 }
 
-fn write_numbers(f: &mut fmt::Formatter<'_>, numbers: &BTreeSet<u64>) -> fmt::Result {
-    numbers.iter().try_for_each(|number| write!(f, " {number}"))
+/// The kind with such a name.
+fn kind_of(name: &str) -> Option<FaultKind> {
+    FaultKind::ALL.iter().copied().find(|&kind| word(kind) == name)
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Plan(number) => write!(f, "plan {number}"),
+            Part::Chance(kind, number) => write!(f, "fault {} {number}", word(*kind)),
+        }
+    }
 }
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed {}", self.seed)?;
-        let Some(Kept { plan, chances }) = &self.only else { return Ok(()) };
+        let Some(only) = &self.only else { return Ok(()) };
         write!(f, "; plan")?;
-        write_numbers(f, plan)?;
-        for (&kind, firings) in chances {
-            write!(f, "; fault {}", word(kind))?;
-            write_numbers(f, firings)?;
+        let mut chances: BTreeMap<FaultKind, Vec<String>> = BTreeMap::new();
+        for part in only {
+            match part {
+                Part::Plan(number) => write!(f, " {number}")?,
+                Part::Chance(kind, number) => {
+                    chances.entry(*kind).or_default().push(number.to_string());
+                }
+            }
         }
-        Ok(())
+        let mut chances = chances.iter();
+        chances.try_for_each(|(&kind, all)| write!(f, "; fault {} {}", word(kind), all.join(" ")))
     }
 }
 
@@ -98,35 +126,30 @@ impl FromStr for Schedule {
     /// Reads what `Display` writes. A part may have a line of its own instead of a semicolon, and `#`
     /// begins a remark, up to the end of the line.
     fn from_str(text: &str) -> Result<Schedule, String> {
-        let (mut seed, mut only) = (None, None::<Kept>);
+        let (mut seed, mut only) = (None, None::<BTreeSet<Part>>);
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
         for part in lines.flat_map(|line| line.split(';')) {
-            let mut words = part.split_whitespace();
+            let words: Vec<&str> = part.split_whitespace().collect();
             let unknown = || format!("no part of a schedule: {part:?}");
-            match words.next() {
-                None => continue,
-                Some("seed") => {
-                    let number = words.next().ok_or_else(unknown)?;
-                    seed = Some(number.parse().map_err(|_| unknown())?);
+            let number = |word: &&str| word.parse::<u64>().map_err(|_| unknown());
+            match words[..] {
+                [] => {}
+                ["seed", word] => seed = Some(number(&word)?),
+                ["plan", ref numbers @ ..] => {
+                    let only = only.get_or_insert_default();
+                    for word in numbers {
+                        only.insert(Part::Plan(number(word)?));
+                    }
                 }
-                Some("plan") => {
-                    let numbers = words.by_ref().map(|word| word.parse().map_err(|_| unknown()));
-                    let numbers = numbers.collect::<Result<Vec<u64>, _>>()?;
-                    only.get_or_insert_default().plan.extend(numbers);
+                ["fault", name, ref numbers @ ..] => {
+                    let kind =
+                        kind_of(name).ok_or_else(|| format!("no kind of fault: {name:?}"))?;
+                    let only = only.get_or_insert_default();
+                    for word in numbers {
+                        only.insert(Part::Chance(kind, number(word)?));
+                    }
                 }
-                Some("fault") => {
-                    let name = words.next().ok_or_else(unknown)?;
-                    let kind = FaultKind::ALL.iter().find(|&&kind| word(kind) == name);
-                    let &kind = kind.ok_or_else(|| format!("no kind of fault: {name:?}"))?;
-                    let numbers = words.by_ref().map(|word| word.parse().map_err(|_| unknown()));
-                    let numbers = numbers.collect::<Result<Vec<u64>, _>>()?;
-                    let chances = &mut only.get_or_insert_default().chances;
-                    chances.entry(kind).or_default().extend(numbers);
-                }
-                Some(_) => return Err(unknown()),
-            }
-            if words.next().is_some() {
-                return Err(unknown());
+                _ => return Err(unknown()),
             }
         }
         let seed = seed.ok_or_else(|| String::from("a schedule names its seed: `seed 1`"))?;
@@ -149,7 +172,7 @@ mod tests {
         }
         for &kind in FaultKind::ALL {
             let text = format!("seed 1; plan; fault {} 0", word(kind));
-            assert_eq!(text.parse::<Schedule>().map(|schedule| schedule.len()), Ok(Some(1)));
+            assert_eq!(text.parse::<Schedule>().map(|schedule| schedule.size()), Ok(Some(1)));
         }
         let lines = "# what is left\nseed 1\nplan 3 # 2 s: server is killed\n\nplan 1";
         let schedule: Schedule = lines.parse().unwrap();

@@ -12,6 +12,7 @@ use super::faults::{FaultCounts, FaultKind, Faults};
 use super::kernel::{Kernel, SharedKernel, nanoseconds};
 use super::net::Latency;
 use super::plan::Agenda;
+use super::schedule::Part;
 use super::trace::What;
 use crate::{Builder, Io};
 
@@ -22,7 +23,7 @@ const SLOW_TURN_NS: (u64, u64) = (1_000_000, 200_000_000);
 const PAUSE_NS: (u64, u64) = (10_000_000, 5_000_000_000);
 
 /// Names a host of a [`World`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host(pub(super) u32);
 
 /// Hosts with programs, a network between them, and time that jumps from one event to the next. What
@@ -109,6 +110,11 @@ impl World {
     /// The time since the world began.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.kernel.borrow().now_ns())
+    }
+
+    /// Has each thing that goes wrong told at once, by its name and in words.
+    pub(super) fn tell_faults(&mut self, tell: fn(Part, &str)) {
+        self.kernel.borrow_mut().trace.tell = Some(tell);
     }
 
     /// Adds a host with a name and an address, and starts its program: `program` is called with the
@@ -220,29 +226,32 @@ impl World {
 
     /// Ends a [`pause`](World::pause).
     pub fn resume(&mut self, host: Host) {
-        self.hosts[host.0 as usize].paused = false;
+        if std::mem::take(&mut self.hosts[host.0 as usize].paused) {
+            self.kernel.borrow_mut().note(host.0, What::Resumed);
+        }
     }
 
     /// Lets nothing pass between two hosts, both ways. What is on its way is lost too; what was lost of
     /// a connection comes when the network is [healed](World::heal), unless it was given up.
     pub fn partition(&mut self, one: Host, other: Host) {
         let mut kernel = self.kernel.borrow_mut();
-        kernel.blocked.extend([(one.0, other.0), (other.0, one.0)]);
+        kernel.cut_way(one.0, other.0);
+        kernel.cut_way(other.0, one.0);
         kernel.fault(one.0, FaultKind::Partition);
     }
 
     /// Lets nothing pass from one host to another.
     pub fn partition_one_way(&mut self, from: Host, to: Host) {
         let mut kernel = self.kernel.borrow_mut();
-        kernel.blocked.insert((from.0, to.0));
+        kernel.cut_way(from.0, to.0);
         kernel.fault(from.0, FaultKind::OneWayPartition);
     }
 
     /// Ends all partitions between two hosts.
     pub fn heal(&mut self, one: Host, other: Host) {
         let mut kernel = self.kernel.borrow_mut();
-        kernel.blocked.remove(&(one.0, other.0));
-        kernel.blocked.remove(&(other.0, one.0));
+        kernel.heal_way(one.0, other.0);
+        kernel.heal_way(other.0, one.0);
     }
 
     /// How long messages between hosts are on their way, unless a
@@ -336,10 +345,24 @@ impl World {
         self.kernel.borrow_mut().trace.kept = true;
     }
 
+    /// Has all that happens from now on go into a [digest](World::digest).
+    pub(super) fn keep_digest(&mut self) {
+        self.kernel.borrow_mut().trace.keep_digest();
+    }
+
+    /// A number that two runs of one seed have in common, and hardly any others.
+    pub(super) fn digest(&self) -> u64 {
+        self.kernel.borrow().trace.digest()
+    }
+
+    /// Whether a trace is kept.
+    pub(super) fn is_traced(&self) -> bool {
+        self.kernel.borrow().trace.kept
+    }
+
     /// What happened, a line each: when, on which host, what. Two runs of one seed have the same text.
     pub fn trace(&self) -> String {
-        let kernel = self.kernel.borrow();
-        kernel.trace.text(|machine| kernel.machines[machine as usize].name.clone())
+        self.kernel.borrow().trace.text()
     }
 
     /// Figures of the run until now.

@@ -1,6 +1,6 @@
 //! Whether a fault of a disk happens now: by script, or by the host's probabilities, or the world's.
 
-use crate::driver::sim::faults::Plan;
+use crate::driver::sim::faults::Chances;
 use crate::driver::sim::trace::{Trace, What};
 use crate::driver::sim::{FaultKind, Faults};
 
@@ -16,7 +16,7 @@ pub(in crate::driver::sim) struct Script {
 /// For one call.
 pub(super) struct Chance<'a> {
     pub(super) script: &'a mut Script,
-    pub(super) plan: &'a mut Plan,
+    pub(super) plan: &'a mut Chances,
     pub(super) trace: &'a mut Trace,
     pub(super) machine: u32,
     pub(super) now_ns: u64,

@@ -11,7 +11,7 @@ use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::faults::FaultKind;
 use crate::driver::sim::kernel::Kernel;
 use crate::driver::sim::slab::Key;
-use crate::driver::sim::trace::What;
+use crate::driver::sim::trace::{Sort, What};
 
 /// The longest datagram, over IPv4 and over IPv6.
 const LONGEST: [usize; 2] = [65_507, 65_527];
@@ -24,6 +24,7 @@ const LATE_NS: (u64, u64) = (1_000_000, 100_000_000);
 pub(in crate::driver::sim) struct Flight {
     sender: Key,
     machine: u32,
+    sent_ns: u64,
     from: SocketAddr,
     to: SocketAddr,
     bytes: Vec<u8>,
@@ -122,7 +123,11 @@ impl Kernel {
         let from = SocketAddr::new(ip, local.port());
         let target = self.machine_at(machine, to.ip());
         let is_far = target != Some(machine);
+        let sent_ns = self.now_ns();
         if is_far && self.happens(machine, FaultKind::DatagramLost) {
+            if let Some(target) = target {
+                self.message((machine, target), sent_ns, Sort::Datagram(bytes.len()), true);
+            }
             return Ok(bytes.len());
         }
         let twice = is_far && self.happens(machine, FaultKind::DatagramDuplicated);
@@ -133,7 +138,8 @@ impl Kernel {
                 let (low, high) = LATE_NS;
                 delay_ns += self.plan.size(FaultKind::DatagramLate, low, high);
             }
-            let flight = Flight { sender: socket, machine, from, to, bytes: bytes.to_vec() };
+            let flight =
+                Flight { sender: socket, machine, sent_ns, from, to, bytes: bytes.to_vec() };
             self.after(delay_ns, Event::Datagram(Box::new(flight)));
         }
         self.settle();
@@ -141,9 +147,11 @@ impl Kernel {
     }
 
     pub(super) fn datagram_arrives(&mut self, flight: Flight) {
-        let Flight { sender, machine, from, to, bytes } = flight;
+        let Flight { sender, machine, sent_ns, from, to, bytes } = flight;
         let Some(target) = self.machine_at(machine, to.ip()) else { return };
-        if self.is_cut(machine, target) {
+        let is_cut = self.is_cut(machine, target);
+        self.message((machine, target), sent_ns, Sort::Datagram(bytes.len()), is_cut);
+        if is_cut {
             return;
         }
         let found = self.bound_at(target, Transport::Udp, to);

@@ -7,7 +7,7 @@ use super::Runner;
 use crate::driver::sim::Schedule;
 
 const USAGE: &str = "\
-arguments: --seeds N, --from SEED, --jobs N, --seed SEED, --schedule TEXT or FILE, --shrink,
+arguments: --seeds N, --from SEED, --jobs N, --twice, --seed SEED, --schedule TEXT or FILE, --shrink,
 --timeline FILE";
 
 /// The name that the thread of `main` has; those of tests have the names of the tests.
@@ -20,6 +20,7 @@ pub(super) fn take(
     let mut arguments = arguments.into_iter();
     let mut rest = Vec::new();
     let (mut from, mut count) = (None, None);
+    let (mut is_replay, mut shrinks) = (false, false);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} has a value\n{USAGE}"));
         match argument.as_str() {
@@ -28,19 +29,21 @@ pub(super) fn take(
             "--jobs" => runner = runner.jobs(number(&value()?)? as usize),
             "--seed" => {
                 let seed = number(&value()?)?;
-                runner.replay.get_or_insert(Schedule::all(seed));
-                runner.seeds = seed..seed.saturating_add(1);
+                runner.replay = Some(Schedule::all(seed));
+                is_replay = true;
             }
             "--schedule" => {
-                let schedule = schedule(&value()?)?;
-                runner.seeds = schedule.seed()..schedule.seed().saturating_add(1);
-                runner.replay = Some(schedule);
+                runner.replay = Some(schedule(&value()?)?);
+                is_replay = true;
             }
-            "--shrink" => runner.shrinks = true,
+            "--twice" => runner.twice = true,
+            "--shrink" => shrinks = true,
             "--timeline" => runner.timeline = Some(value()?.into()),
             _ => rest.push(argument),
         }
     }
+    // One world is run as it is, unless it is to be shrunk as well, whatever the program has asked for.
+    runner.shrinks = shrinks || runner.shrinks && !is_replay;
     if from.is_some() || count.is_some() {
         let from = from.unwrap_or(runner.seeds.start);
         let count = count.unwrap_or(runner.seeds.end.saturating_sub(runner.seeds.start));
@@ -124,10 +127,11 @@ pub(super) fn of_process(runner: &Runner) -> io::Result<Vec<String>> {
 
 /// The command that runs a schedule again.
 pub(super) fn command(runner: &Runner, schedule: &Schedule) -> String {
-    let what = match schedule.len() {
+    let what = match schedule.size() {
         None => format!("--seed {}", schedule.seed()),
         Some(_) => format!("--schedule \"{schedule}\""),
     };
+    let what = if runner.twice { what + " --twice" } else { what };
     let program = std::env::args().next().unwrap_or_else(|| "program".into());
     match test(runner) {
         Ok(Some(name)) => {

@@ -3,9 +3,14 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
+use super::pool::now;
 use super::wire::Said;
 use super::{Runner, arguments, worker};
+
+/// How long a process may take to end that has closed its side.
+const ENDING: Duration = Duration::from_secs(10);
 
 pub(super) struct Process {
     child: Child,
@@ -24,12 +29,14 @@ impl Process {
         runner: &Runner,
         number: usize,
         heard: Sender<Heard>,
+        stderr: Stdio,
     ) -> io::Result<Process> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments::of_process(runner)?)
             .env(worker::STARTED, "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(stderr)
             .spawn()?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("a process without pipes"));
@@ -39,10 +46,11 @@ impl Process {
             reason = "it reads a pipe; no simulated code runs on it"
         )]
         std::thread::Builder::new().name("runner".into()).spawn(move || {
-            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            // The program may write what is no text.
+            let lines = BufReader::new(stdout).split(b'\n').map_while(Result::ok);
             // A runner that has ended hears nothing more.
             let _ = lines
-                .filter_map(|line| Said::read(&line))
+                .filter_map(|line| Said::read(&String::from_utf8_lossy(&line)))
                 .try_for_each(|said| heard.send((number, Some(said))));
             let _ = heard.send((number, None));
         })?;
@@ -58,9 +66,17 @@ impl Process {
 
     /// How a process ended that has closed its side.
     pub(super) fn how_it_ended(&mut self) -> String {
-        match self.child.wait() {
-            Ok(status) => format!("its process ended: {status}"),
-            Err(error) => format!("its process ended, and how is unknown: {error}"),
+        let begin = now();
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return format!("its process ended: {status}"),
+                Err(error) => return format!("its process ended, and how is unknown: {error}"),
+                Ok(None) if begin.elapsed() > ENDING => {
+                    self.kill();
+                    return "its process closed its output".into();
+                }
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+            }
         }
     }
 

@@ -19,8 +19,10 @@ use std::time::Duration;
 
 mod arguments;
 mod child;
+mod draw;
 mod pool;
 mod report;
+mod shrink;
 mod trial;
 mod wire;
 mod worker;
@@ -28,7 +30,7 @@ mod worker;
 use super::World;
 use super::faults::FaultKind;
 use super::schedule::Schedule;
-pub use report::{Failure, Report};
+pub use report::{Failure, Report, Smaller};
 use trial::{Outcome, Trial};
 
 /// The variable of the environment that has arguments for a runner that is no program's `main`.
@@ -39,19 +41,26 @@ const ARGUMENTS: &str = "TIGEREYE_RUNNER";
 /// or hangs.
 ///
 /// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
 /// use std::time::Duration;
 /// use tigereye::sim::{Faults, Runner, World};
 ///
 /// fn trial(world: &mut World) -> Result<(), String> {
 ///     world.set_faults(Faults::some());
-///     world.host("one", "10.0.0.1".parse().unwrap(), |io| {
-///         io.timeout((), Duration::from_secs(1), |(), io, _result| io.stop());
+///     let fired = Rc::new(Cell::new(false));
+///     let flag = Rc::clone(&fired);
+///     world.host("one", "10.0.0.1".parse().unwrap(), move |io| {
+///         let flag = Rc::clone(&flag);
+///         io.timeout(flag, Duration::from_secs(1), |flag, _io, _result| flag.set(true));
 ///     });
-///     let ends = world.run_until(Duration::from_secs(60), |world| world.now().as_secs() > 1);
-///     if ends { Ok(()) } else { Err("the timer never fires".into()) }
+///     match world.run_until(Duration::from_secs(60), |_world| fired.get()) {
+///         true => Ok(()),
+///         false => Err("the timer never fires".into()),
+///     }
 /// }
 ///
-/// # fn main() -> Result<(), tigereye::sim::Failure> {
+/// # fn main() -> Result<(), Box<tigereye::sim::Failure>> {
 /// let report = Runner::new().seeds(0..20).in_this_process().run(trial)?;
 /// assert_eq!(report.seeds, 20);
 /// println!("{report}");
@@ -76,6 +85,7 @@ const ARGUMENTS: &str = "TIGEREYE_RUNNER";
 /// | `--seeds N` | how many seeds |
 /// | `--from SEED` | the first one |
 /// | `--jobs N` | how many processes |
+/// | `--twice` | run each seed twice, and fail where that is not the same |
 /// | `--seed SEED` | this seed alone, in this process |
 /// | `--schedule TEXT` | a [schedule](Schedule), or the name of a file with one, alone, in this process |
 /// | `--shrink` | look for a smaller schedule that fails too |
@@ -92,6 +102,7 @@ pub struct Runner {
     /// What alone is to be run.
     replay: Option<Schedule>,
     timeline: Option<PathBuf>,
+    twice: bool,
     shrinks: bool,
     tries_max: u32,
     shrinks_for: Duration,
@@ -119,6 +130,7 @@ impl Runner {
             test: None,
             replay: None,
             timeline: None,
+            twice: false,
             shrinks: false,
             tries_max: 1000,
             shrinks_for: Duration::from_secs(60),
@@ -176,6 +188,15 @@ impl Runner {
     #[must_use]
     pub fn every_kind_fires(self) -> Runner {
         self.expect_faults(FaultKind::ALL)
+    }
+
+    /// Runs each seed twice: it fails where the second run does not do the same, event by event, as when
+    /// something in it comes from a `HashMap`'s order, from a real clock or from what an earlier world
+    /// left behind.
+    #[must_use]
+    pub fn twice(mut self) -> Runner {
+        self.twice = true;
+        self
     }
 
     /// Looks for a smaller [schedule](Schedule) that fails too, in the way that the first one did, when
@@ -267,7 +288,10 @@ impl Runner {
     /// # Errors
     /// The failure of the lowest seed that fails; that no processes can be started; that an expected
     /// kind of fault never happened. `Debug` of a failure is as `Display`, for `unwrap` in a test.
-    pub fn run(self, trial: impl Fn(&mut World) -> Result<(), String>) -> Result<Report, Failure> {
+    pub fn run(
+        self,
+        trial: impl Fn(&mut World) -> Result<(), String>,
+    ) -> Result<Report, Box<Failure>> {
         let trial: Trial<'_> = &trial;
         if let Some(result) = worker::serve(trial) {
             return result;
@@ -277,7 +301,7 @@ impl Runner {
         result
     }
 
-    fn run_here(mut self, trial: Trial<'_>) -> Result<Report, Failure> {
+    fn run_here(mut self, trial: Trial<'_>) -> Result<Report, Box<Failure>> {
         if let Ok(arguments) = std::env::var(ARGUMENTS)
             && self.arguments.is_none()
         {
@@ -285,48 +309,87 @@ impl Runner {
         }
         let begin = pool::now();
         let mut report = Report::default();
+        if let Some(schedule) = &self.replay {
+            self.seeds = schedule.seed()..schedule.seed().saturating_add(1);
+        }
         let found = match &self.replay {
             Some(schedule) if !self.shrinks => {
-                let outcome = trial::run(trial, schedule, self.timeline.is_some());
+                let outcome = self.replay(trial, schedule)?;
                 report.add(&outcome.summary);
-                self.write_timeline(&outcome)?;
                 outcome.failure.map(|message| (schedule.seed(), message))
             }
             _ if self.in_this_process => self.seed_after_seed(trial, &mut report),
-            _ => pool::search(&self, &mut report)?,
+            _ => pool::search(&self, &mut report).map_err(Failure::other)?,
         };
         report.elapsed = begin.elapsed();
         match found {
-            Some((seed, message)) => Err(self.failure(seed, message, report)),
+            Some((seed, message)) => Err(self.failure(trial, seed, message, report)),
             None => self.expect(report),
         }
     }
 
     fn seed_after_seed(&self, trial: Trial<'_>, report: &mut Report) -> Option<(u64, String)> {
         self.seeds.clone().find_map(|seed| {
-            let outcome = trial::run(trial, &Schedule::all(seed), false);
+            let outcome = self.run_one(trial, &Schedule::all(seed));
             report.add(&outcome.summary);
             outcome.failure.map(|message| (seed, message))
         })
     }
 
-    fn write_timeline(&self, _outcome: &Outcome) -> Result<(), Failure> {
-        Ok(())
+    fn run_one(&self, trial: Trial<'_>, schedule: &Schedule) -> Outcome {
+        if self.twice { trial::run_twice(trial, schedule) } else { trial::run(trial, schedule) }
     }
 
-    fn failure(&self, seed: u64, message: String, report: Report) -> Failure {
-        let schedule = self.replay.clone().unwrap_or_else(|| Schedule::all(seed));
+    /// Runs one world, here, and writes what happened if that is wanted.
+    fn replay(&self, trial: Trial<'_>, schedule: &Schedule) -> Result<Outcome, Box<Failure>> {
+        let Some(path) = &self.timeline else { return Ok(self.run_one(trial, schedule)) };
+        let outcome = trial::run_keeping(trial, schedule);
+        let path = path.to_string_lossy();
+        draw::write(&outcome, &path).map_err(|why| Failure::other(format!("{path}: {why}")))?;
+        Ok(outcome)
+    }
+
+    fn failure(
+        &self,
+        trial: Trial<'_>,
+        seed: u64,
+        mut message: String,
+        report: Report,
+    ) -> Box<Failure> {
+        let mut schedule = self.replay.clone().unwrap_or_else(|| Schedule::all(seed));
+        let mut smaller = None;
+        if self.shrinks && !self.in_this_process {
+            match shrink::shrink(self, &schedule, message.clone()) {
+                Ok((small, its, left)) => (schedule, message, smaller) = (small, its, Some(left)),
+                Err(why) => message += &format!("\n(no smaller schedule was found: {why})"),
+            }
+        }
+        if let Err(why) = self.draw(trial, &schedule) {
+            message += &format!("\n(there is no timeline: {why})");
+        }
         let command = arguments::command(self, &schedule);
-        Failure { seed: Some(seed), message, schedule: Some(schedule), report, command }
+        let (seed, schedule) = (Some(seed), Some(schedule));
+        Box::new(Failure { seed, message, schedule, smaller, report, command })
     }
 
-    fn expect(&self, report: Report) -> Result<Report, Failure> {
+    /// Writes what happens in the world of a failure, if that is wanted and not done yet.
+    fn draw(&self, trial: Trial<'_>, schedule: &Schedule) -> Result<(), String> {
+        let is_done = self.replay.is_some() && !self.shrinks;
+        let Some(path) = self.timeline.as_ref().filter(|_| !is_done) else { return Ok(()) };
+        let path = path.to_string_lossy();
+        match self.in_this_process {
+            true => draw::write(&trial::run_keeping(trial, schedule), &path),
+            false => draw::in_a_process(self, schedule, &path),
+        }
+    }
+
+    fn expect(&self, report: Report) -> Result<Report, Box<Failure>> {
         let never = self.expected.iter().filter(|&&kind| report.faults.of(kind) == 0);
         let never: Vec<String> = never.map(ToString::to_string).collect();
         if never.is_empty() || self.replay.is_some() {
             return Ok(report);
         }
         let message = format!("no fault of these kinds ever happened: {}", never.join(", "));
-        Err(Failure { report, ..Failure::other(message) })
+        Err(Box::new(Failure { report, ..*Failure::other(message) }))
     }
 }

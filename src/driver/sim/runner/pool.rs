@@ -1,16 +1,19 @@
 //! The processes of a run: who has which seeds, and what they found.
 
 use std::ops::Range;
+use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::Runner;
 use super::child::{Heard, Process};
-use super::report::{Failure, Report};
+use super::report::Report;
 use super::wire::Said;
 
 /// Seeds that a process gets at a time, at most: so that a failure ends the rest soon.
 const SEEDS_MAX: u64 = 32;
+/// How much longer than a trial a process may take to come to its first one, on a busy machine.
+pub(super) const START: Duration = Duration::from_secs(60);
 /// How often it is said how far a run is.
 const HOW_FAR: Duration = Duration::from_secs(10);
 
@@ -20,12 +23,25 @@ pub(super) fn now() -> Instant {
     Instant::now()
 }
 
+/// That a trial hangs.
+pub(super) fn hangs(patience: Duration) -> String {
+    format!("hangs: no end within {patience:?} of real time")
+}
+
 /// A process and what it is at.
 struct Job {
     process: Process,
     seeds: Option<Range<u64>>,
     at: Option<u64>,
     since: Instant,
+}
+
+impl Job {
+    /// How long it may still take.
+    fn patience(&self, runner: &Runner) -> Duration {
+        let start = if self.at.is_none() { START } else { Duration::ZERO };
+        runner.hangs_after.saturating_add(start).saturating_sub(self.since.elapsed())
+    }
 }
 
 struct Search<'a> {
@@ -45,7 +61,7 @@ struct Search<'a> {
 pub(super) fn search(
     runner: &Runner,
     report: &mut Report,
-) -> Result<Option<(u64, String)>, Failure> {
+) -> Result<Option<(u64, String)>, String> {
     let (sender, receiver) = channel();
     let left = runner.seeds.clone();
     let (jobs, found, begin) = (Vec::new(), None, now());
@@ -58,12 +74,12 @@ pub(super) fn search(
 }
 
 impl Search<'_> {
-    fn start(&mut self, heard: &Sender<Heard>) -> Result<(), Failure> {
+    fn start(&mut self, heard: &Sender<Heard>) -> Result<(), String> {
         while self.jobs.len() < self.runner.jobs && !self.left.is_empty() {
-            let started = Process::start(self.runner, self.jobs.len(), heard.clone());
-            let process = started.map_err(|error| {
-                Failure::other(format!("this program cannot be started again: {error}"))
-            })?;
+            let number = self.jobs.len();
+            let started = Process::start(self.runner, number, heard.clone(), Stdio::inherit());
+            let process = started
+                .map_err(|error| format!("this program cannot be started again: {error}"))?;
             self.jobs.push(Job { process, seeds: None, at: None, since: now() });
             self.give(self.jobs.len() - 1);
         }
@@ -81,18 +97,20 @@ impl Search<'_> {
         let count = (left / (self.runner.jobs as u64 * 4)).clamp(1, SEEDS_MAX);
         let seeds = self.left.start..self.left.start + count;
         self.left.start = seeds.end;
-        job.process.ask(&format!("seeds\t{}\t{}", seeds.start, seeds.end));
+        let times = if self.runner.twice { "twice" } else { "once" };
+        job.process.ask(&format!("seeds\t{times}\t{}\t{}", seeds.start, seeds.end));
         job.seeds = Some(seeds);
     }
 
     /// Listens until nobody has seeds any more.
-    fn listen(&mut self, heard: &Receiver<Heard>) -> Result<(), Failure> {
+    fn listen(&mut self, heard: &Receiver<Heard>) -> Result<(), String> {
         while self.jobs.iter().any(|job| job.seeds.is_some()) {
             self.say_how_far();
+            self.end_hanging()?;
             match heard.recv_timeout(self.patience()) {
                 Ok((number, Some(said))) => self.hear(number, said),
                 Ok((number, None)) => self.has_ended(number)?,
-                Err(RecvTimeoutError::Timeout) => self.end_hanging()?,
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.let_go();
@@ -103,7 +121,7 @@ impl Search<'_> {
     /// How long until one hangs, or it is time to say how far all are.
     fn patience(&self) -> Duration {
         let busy = self.jobs.iter().filter(|job| job.seeds.is_some());
-        let left = busy.map(|job| self.runner.hangs_after.saturating_sub(job.since.elapsed()));
+        let left = busy.map(|job| job.patience(self.runner));
         left.min().unwrap_or_default().min(HOW_FAR)
     }
 
@@ -117,6 +135,8 @@ impl Search<'_> {
                 self.report.merge(&report);
                 self.give(number);
             }
+            // It was not asked for these.
+            Said::Fault(..) | Said::Tried(_) | Said::Drawn(_) => {}
             Said::Failed(seed, message, report) => {
                 self.report.merge(&report);
                 self.fails(seed, message);
@@ -132,7 +152,7 @@ impl Search<'_> {
     }
 
     /// A process has ended, of itself or by the trial.
-    fn has_ended(&mut self, number: usize) -> Result<(), Failure> {
+    fn has_ended(&mut self, number: usize) -> Result<(), String> {
         let job = &mut self.jobs[number];
         if job.seeds.take().is_none() {
             return Ok(());
@@ -143,24 +163,23 @@ impl Search<'_> {
                 self.fails(seed, how);
                 Ok(())
             }
-            None => Err(Failure::other(format!(
+            None => Err(format!(
                 "a process of this program never came to the trial: {how}; what comes before `run` \
                  must come to it again, and a test's thread must have its name, or `Runner::test`"
-            ))),
+            )),
         }
     }
 
-    fn end_hanging(&mut self) -> Result<(), Failure> {
-        let patience = self.runner.hangs_after;
+    fn end_hanging(&mut self) -> Result<(), String> {
         for number in 0..self.jobs.len() {
             let job = &mut self.jobs[number];
-            if job.seeds.is_none() || job.since.elapsed() < patience {
+            if job.seeds.is_none() || !job.patience(self.runner).is_zero() {
                 continue;
             }
             job.process.kill();
             job.seeds = None;
-            let message = format!("hangs: no end within {patience:?} of real time");
-            let Some(seed) = job.at else { return Err(Failure::other(message)) };
+            let message = hangs(self.runner.hangs_after);
+            let Some(seed) = job.at else { return Err(message) };
             self.fails(seed, message);
         }
         Ok(())

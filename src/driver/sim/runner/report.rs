@@ -95,6 +95,31 @@ impl fmt::Display for Report {
     }
 }
 
+/// What is left of all that went wrong in a failing world, and is enough for the failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Smaller {
+    /// A line each: its name in the schedule, when and where it happens, and what it is.
+    pub parts: Vec<String>,
+    /// How many things went wrong at first.
+    pub of: usize,
+    /// How many schedules were tried.
+    pub tries: u32,
+    /// Whether none of what is left can be left out by itself; else it was the last try that was allowed.
+    pub is_smallest: bool,
+}
+
+impl fmt::Display for Smaller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Smaller { parts, of, tries, is_smallest } = self;
+        write!(f, "of {of} disturbances and faults {} are left, by {tries} tries", parts.len())?;
+        if !is_smallest {
+            write!(f, ", which is as many as there may be")?;
+        }
+        parts.iter().try_for_each(|part| write!(f, "\n    {part}"))
+    }
+}
+
 /// Why a run failed.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
@@ -106,6 +131,8 @@ pub struct Failure {
     /// What has to go wrong for it: all that goes wrong with that seed, or, where a smaller schedule was
     /// looked for, what was left.
     pub schedule: Option<Schedule>,
+    /// What was left of what went wrong, where a smaller schedule was looked for.
+    pub smaller: Option<Smaller>,
     /// The figures until then.
     pub report: Report,
     /// The command that runs it again.
@@ -114,9 +141,9 @@ pub struct Failure {
 
 impl Failure {
     /// That of a run as a whole.
-    pub(super) fn other(message: String) -> Failure {
+    pub(super) fn other(message: String) -> Box<Failure> {
         let (report, command) = (Report::default(), String::new());
-        Failure { seed: None, message, schedule: None, report, command }
+        Box::new(Failure { seed: None, message, schedule: None, smaller: None, report, command })
     }
 }
 
@@ -127,6 +154,9 @@ impl fmt::Display for Failure {
             None => write!(f, "the run fails: ")?,
         }
         writeln!(f, "{}", self.message.replace('\n', "\n    "))?;
+        if let Some(smaller) = &self.smaller {
+            writeln!(f, "{smaller}")?;
+        }
         if !self.command.is_empty() {
             writeln!(f, "again: {}", self.command)?;
         }

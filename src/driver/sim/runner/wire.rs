@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::report::{Failure, Report};
+use super::report::{Failure, Report, Smaller};
 use crate::driver::sim::faults::{FaultCounts, FaultKind};
 use crate::driver::sim::kernel::nanoseconds;
+use crate::driver::sim::schedule::Schedule;
 
 /// What a process says begins with this: the program may write lines of its own.
 pub(super) const MARK: &str = "@tigereye-runner";
@@ -18,12 +19,24 @@ pub(super) enum Said {
     Passed(Report),
     /// This one has failed, after some that passed.
     Failed(u64, String, Report),
+    /// Something goes wrong: its name, as a schedule has it, and in words.
+    Fault(Schedule, String),
+    /// A schedule was tried, and failed with this, if it did.
+    Tried(Option<String>),
+    /// A timeline was written; what was wrong with that, if anything.
+    Drawn(Option<String>),
 }
 
 impl Said {
     pub(super) fn line(&self) -> String {
         match self {
             Said::At(seed) => format!("{MARK}\tat\t{seed}"),
+            Said::Fault(part, words) => format!("{MARK}\tfault\t{part}\t{}", escape(words)),
+            Said::Drawn(wrong) => {
+                format!("{MARK}\tdrawn\t{}", escape(wrong.as_deref().unwrap_or_default()))
+            }
+            Said::Tried(None) => format!("{MARK}\theld"),
+            Said::Tried(Some(message)) => format!("{MARK}\ttried\t{}", escape(message)),
             Said::Passed(report) => format!("{MARK}\tpassed\t{}", figures(report)),
             Said::Failed(seed, message, report) => {
                 format!("{MARK}\tfailed\t{seed}\t{}\t{}", escape(message), figures(report))
@@ -35,6 +48,13 @@ impl Said {
         let mut fields = line.strip_prefix(MARK)?.trim_start_matches('\t').split('\t');
         match fields.next()? {
             "at" => Some(Said::At(fields.next()?.parse().ok()?)),
+            "fault" => Some(Said::Fault(fields.next()?.parse().ok()?, unescape(fields.next()?))),
+            "drawn" => {
+                let wrong = unescape(fields.next()?);
+                Some(Said::Drawn((!wrong.is_empty()).then_some(wrong)))
+            }
+            "held" => Some(Said::Tried(None)),
+            "tried" => Some(Said::Tried(Some(unescape(fields.next()?)))),
             "passed" => Some(Said::Passed(read_figures(fields.next()?)?)),
             "failed" => {
                 let seed = fields.next()?.parse().ok()?;
@@ -92,20 +112,22 @@ fn read_figures(text: &str) -> Option<Report> {
 }
 
 /// How a run ended, as a line.
-pub(super) fn result_line(result: &Result<Report, Failure>) -> String {
+pub(super) fn result_line(result: &Result<Report, Box<Failure>>) -> String {
     match result {
         Ok(report) => format!("ok\t{}", figures(report)),
-        Err(Failure { seed, message, schedule, report, command }) => {
+        Err(failure) => {
+            let Failure { seed, message, schedule, smaller, report, command } = &**failure;
             let seed = seed.map(|seed| seed.to_string()).unwrap_or_default();
             let schedule = schedule.as_ref().map(ToString::to_string).unwrap_or_default();
+            let smaller = smaller.as_ref().map(smaller_field).unwrap_or_default();
             let [message, command] = [message, command].map(|text| escape(text));
             let figures = figures(report);
-            format!("failed\t{seed}\t{message}\t{schedule}\t{command}\t{figures}")
+            format!("failed\t{seed}\t{message}\t{schedule}\t{command}\t{figures}\t{smaller}")
         }
     }
 }
 
-pub(super) fn read_result(line: &str) -> Option<Result<Report, Failure>> {
+pub(super) fn read_result(line: &str) -> Option<Result<Report, Box<Failure>>> {
     let mut fields = line.split('\t');
     if fields.next()? == "ok" {
         return Some(Ok(read_figures(fields.next()?)?));
@@ -115,20 +137,37 @@ pub(super) fn read_result(line: &str) -> Option<Result<Report, Failure>> {
     let schedule = fields.next()?.parse().ok();
     let command = unescape(fields.next()?);
     let report = read_figures(fields.next()?)?;
-    Some(Err(Failure { seed, message, schedule, report, command }))
+    let smaller = read_smaller(fields.next()?);
+    Some(Err(Box::new(Failure { seed, message, schedule, smaller, report, command })))
+}
+
+fn smaller_field(smaller: &Smaller) -> String {
+    let Smaller { parts, of, tries, is_smallest } = smaller;
+    escape(&format!("{of} {tries} {is_smallest}\n{}", parts.join("\n")))
+}
+
+fn read_smaller(field: &str) -> Option<Smaller> {
+    let text = unescape(field);
+    let mut lines = text.lines();
+    let mut figures = lines.next()?.split(' ');
+    let (of, tries) = (figures.next()?.parse().ok()?, figures.next()?.parse().ok()?);
+    let is_smallest = figures.next()?.parse().ok()?;
+    Some(Smaller { parts: lines.map(String::from).collect(), of, tries, is_smallest })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::sim::Schedule;
 
     #[test]
     fn what_is_said_is_what_is_heard() {
         let mut report = Report { seeds: 3, events: 5, ..Report::default() };
         report.faults.add(FaultKind::BitRot, 7);
         let failed = Said::Failed(9, "two\nlines, a\ttab, \\n and \r".into(), report.clone());
-        for said in [Said::At(u64::MAX), Said::Passed(report.clone()), failed] {
+        let fault = Said::Fault("seed 1; plan 3".parse().unwrap(), "1.5 one\tis killed".into());
+        let all = [Said::At(u64::MAX), Said::Passed(report.clone()), failed, fault];
+        let all = all.into_iter().chain([Said::Drawn(None), Said::Drawn(Some("full".into()))]);
+        for said in all.chain([Said::Tried(None), Said::Tried(Some("a\nb".into()))]) {
             assert_eq!(Said::read(&said.line()), Some(said));
         }
         assert_eq!(Said::read("running 1 test"), None);
@@ -136,10 +175,18 @@ mod tests {
             seed: Some(4),
             message: "lost\n\tand found".into(),
             schedule: Some(Schedule::all(4)),
+            smaller: Some(Smaller {
+                parts: vec!["one".into(), "two".into()],
+                of: 9,
+                tries: 5,
+                is_smallest: false,
+            }),
             report: report.clone(),
             command: "program --seed 4".into(),
         };
-        for result in [Ok(report), Err(failure), Err(Failure::other("no processes".into()))] {
+        for result in
+            [Ok(report), Err(Box::new(failure)), Err(Failure::other("no processes".into()))]
+        {
             let again = read_result(&result_line(&result)).unwrap();
             assert_eq!(format!("{again:?}"), format!("{result:?}"));
         }

@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Write};
 use std::sync::OnceLock;
 
+use super::draw;
 use super::report::{Failure, Report};
 use super::trial::{self, Trial};
 use super::wire::{self, Said};
-use crate::driver::sim::Schedule;
+use crate::driver::sim::schedule::{Part, Schedule};
 
 /// The variable of the environment that says to a program that a runner has started it.
 pub(super) const STARTED: &str = "TIGEREYE_RUNNER_STARTED";
@@ -20,7 +21,7 @@ thread_local! {
 }
 
 /// Keeps how a run has ended, for processes that are started for later ones.
-pub(super) fn remember(result: &Result<Report, Failure>) {
+pub(super) fn remember(result: &Result<Report, Box<Failure>>) {
     ENDED.with_borrow_mut(|ended| ended.push(wire::result_line(result)));
 }
 
@@ -34,7 +35,7 @@ pub(super) fn greeting() -> String {
 
 /// In a process that a runner has started, does what that asks for, until it asks no more, and ends
 /// the process; or says how this run has ended there. Nothing in another process.
-pub(super) fn serve(trial: Trial<'_>) -> Option<Result<Report, Failure>> {
+pub(super) fn serve(trial: Trial<'_>) -> Option<Result<Report, Box<Failure>>> {
     static GREETING: OnceLock<Vec<String>> = OnceLock::new();
     std::env::var_os(STARTED)?;
     let ended = GREETING.get_or_init(|| {
@@ -58,25 +59,42 @@ pub(super) fn serve(trial: Trial<'_>) -> Option<Result<Report, Failure>> {
 fn answer(trial: Trial<'_>, line: &str) -> io::Result<()> {
     let fields: Vec<&str> = line.split('\t').collect();
     match fields[..] {
-        ["seeds", from, to] => {
+        ["seeds", times, from, to] => {
             let (Ok(from), Ok(to)) = (from.parse(), to.parse()) else { return Ok(()) };
-            run_seeds(trial, from, to)
+            run_seeds(trial, times == "twice", from, to)
+        }
+        ["draw", schedule, path] => {
+            let Ok(schedule) = schedule.parse() else { return Ok(()) };
+            let outcome = trial::run_keeping(trial, &schedule);
+            say(&Said::Drawn(draw::write(&outcome, &wire::unescape(path)).err()))
+        }
+        ["try", schedule] => {
+            let Ok(schedule) = schedule.parse::<Schedule>() else { return Ok(()) };
+            say(&Said::At(schedule.seed()))?;
+            say(&Said::Tried(trial::run_telling(trial, &schedule, tell).failure))
         }
         _ => Ok(()),
     }
 }
 
-fn run_seeds(trial: Trial<'_>, from: u64, to: u64) -> io::Result<()> {
+fn run_seeds(trial: Trial<'_>, twice: bool, from: u64, to: u64) -> io::Result<()> {
     let mut report = Report::default();
     for seed in from..to {
         say(&Said::At(seed))?;
-        let outcome = trial::run(trial, &Schedule::all(seed), false);
+        let run = if twice { trial::run_twice } else { trial::run };
+        let outcome = run(trial, &Schedule::all(seed));
         report.add(&outcome.summary);
         if let Some(message) = outcome.failure {
             return say(&Said::Failed(seed, message, report));
         }
     }
     say(&Said::Passed(report))
+}
+
+/// Says what goes wrong.
+fn tell(part: Part, words: &str) {
+    // A runner that has ended hears of nothing, and there is nobody else to tell.
+    let _ = say(&Said::Fault(Schedule::only(0, [part]), words.into()));
 }
 
 /// Says something, past what captures the output of tests, and on a line of its own.

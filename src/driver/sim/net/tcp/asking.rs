@@ -9,7 +9,7 @@ use crate::driver::sim::faults::FaultKind;
 use crate::driver::sim::kernel::Kernel;
 use crate::driver::sim::net::{Event, Kind, READABLE, Transport, WRITABLE};
 use crate::driver::sim::slab::Key;
-use crate::driver::sim::trace::What;
+use crate::driver::sim::trace::{Sort, What};
 
 /// The first pause before a connection is asked for again, in nanoseconds; each is twice as long as
 /// the one before (`TCP_TIMEOUT_INIT`).
@@ -46,7 +46,8 @@ impl Kernel {
         let near = End::new(machine, entry.local, Owner::Socket(socket), options);
         let asked = self.machine_at(machine, to.ip());
         let far = End::new(asked.unwrap_or(machine), to, Owner::Nobody, options);
-        let connection = Connection { ends: [near, far], asked, asks: 0 };
+        let said_ns = self.now_ns();
+        let connection = Connection { ends: [near, far], asked, asks: 0, said_ns };
         let connection = self.connections.insert(connection);
         if let Some(entry) = self.sockets.get(socket) {
             entry.kind = Kind::End(connection, 0);
@@ -76,7 +77,7 @@ impl Kernel {
             self.connections.remove(key);
             return;
         }
-        let address = connection.ends[1].address;
+        let (address, said_ns) = (connection.ends[1].address, connection.said_ns);
         let is_known = connection.ends[1].owner != Owner::Nobody;
         if connection.ends[0].state != State::Asking {
             return;
@@ -84,10 +85,14 @@ impl Kernel {
         if connection.asks > ASKS_MAX {
             return self.give_up(key, 0);
         }
-        let Some(to) = to.filter(|&to| !self.is_cut(from, to)) else { return self.ask_again(key) };
-        if from != to && self.happens(from, FaultKind::HandshakeLost) {
+        let Some(to) = to else { return self.ask_again(key) };
+        let is_lost =
+            self.is_cut(from, to) || from != to && self.happens(from, FaultKind::HandshakeLost);
+        self.message((from, to), said_ns, Sort::Ask, is_lost);
+        if is_lost {
             return self.ask_again(key);
         }
+        self.said_now(key);
         let answer_ns = self.latency_ns(to, from, 0);
         let found = self.bound_at(to, Transport::Tcp, address);
         let is_refused = from != to && self.happens(to, FaultKind::ConnectionRefused);
@@ -113,11 +118,21 @@ impl Kernel {
         let Some(connection) = self.connections.get(key) else { return };
         connection.asks += 1;
         let pause_ns = ASK_AGAIN_NS << (connection.asks - 1);
+        self.said_now(key);
         self.after(pause_ns, Event::Ask { connection: key });
+    }
+
+    /// Something is said about a connection now.
+    fn said_now(&mut self, key: Key) {
+        let now_ns = self.now_ns();
+        if let Some(connection) = self.connections.get(key) {
+            connection.said_ns = now_ns;
+        }
     }
 
     pub(in crate::driver::sim) fn agreed(&mut self, key: Key) {
         let Some(connection) = self.connections.get(key) else { return };
+        let said_ns = connection.said_ns;
         let [near, far] = &mut connection.ends;
         let (from, to, address) = (near.machine, far.machine, far.address);
         if near.is_let_go() {
@@ -127,7 +142,9 @@ impl Kernel {
         if near.state != State::Asking {
             return;
         }
-        if self.is_cut(to, from) {
+        let is_lost = self.is_cut(to, from);
+        self.message((to, from), said_ns, Sort::Agreed, is_lost);
+        if is_lost {
             return self.ask_again(key);
         }
         if let Some(connection) = self.connections.get(key) {
@@ -141,6 +158,7 @@ impl Kernel {
     pub(in crate::driver::sim) fn refused(&mut self, key: Key) {
         let Some(connection) = self.connections.get(key) else { return };
         let (from, address) = (connection.ends[0].machine, connection.ends[1].address);
+        let (to, said_ns) = (connection.ends[1].machine, connection.said_ns);
         let end = &mut connection.ends[0];
         if end.is_let_go() {
             self.connections.remove(key);
@@ -148,6 +166,7 @@ impl Kernel {
         }
         end.error = Some(code::ECONNREFUSED);
         end.state = State::Broken;
+        self.message((to, from), said_ns, Sort::Refused, false);
         self.note(from, What::Refused(address));
         self.tell_end(key, 0, READABLE | WRITABLE);
     }

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 
 use super::SocketOptions;
 use crate::driver::sim::slab::Key;
+use crate::driver::sim::trace::Sort;
 
 mod asking;
 mod calls;
@@ -43,6 +44,8 @@ pub(in crate::driver::sim) struct Connection {
     /// The machine that was asked, if there is one.
     asked: Option<u32>,
     asks: u32,
+    /// When it was asked, or answered, last.
+    said_ns: u64,
 }
 
 /// Who has an end of a connection.
@@ -108,6 +111,7 @@ impl Way {
 }
 
 struct Segment {
+    sent_ns: u64,
     arrival_ns: u64,
     what: Part,
 }
@@ -118,6 +122,18 @@ enum Part {
     Bytes(usize),
     End,
     Reset,
+}
+
+impl Part {
+    /// What it is in a trace, if it says anything there.
+    fn sort(self) -> Option<Sort> {
+        match self {
+            Part::Open => None,
+            Part::Bytes(len) => Some(Sort::Bytes(len)),
+            Part::End => Some(Sort::End),
+            Part::Reset => Some(Sort::Reset),
+        }
+    }
 }
 
 impl End {

@@ -42,7 +42,7 @@ impl Kernel {
         let way = &mut connection.ends[side].way;
         way.last_arrival_ns = way.last_arrival_ns.max(now_ns.saturating_add(latency_ns));
         let arrival_ns = way.last_arrival_ns;
-        way.segments.push_back(Segment { arrival_ns, what });
+        way.segments.push_back(Segment { sent_ns: now_ns, arrival_ns, what });
         self.schedule_way(key, side, 0);
     }
 
@@ -65,10 +65,13 @@ impl Kernel {
         let (end, other) = connection.ends(side);
         let (from, to) = (end.machine, other.machine);
         end.way.is_scheduled = false;
-        let Some(&Segment { what, .. }) = end.way.segments.front() else { return };
+        let Some(&Segment { sent_ns, what, .. }) = end.way.segments.front() else { return };
         let has_bytes = matches!(what, Part::Bytes(_));
         let is_lost = self.is_cut(from, to)
             || from != to && has_bytes && self.happens(from, FaultKind::SegmentLost);
+        if let Some(sort) = what.sort() {
+            self.message((from, to), sent_ns, sort, is_lost);
+        }
         if is_lost {
             return self.segment_lost(key, side);
         }
