@@ -349,7 +349,7 @@ impl Io {
     fn turn(&self, deadline_ns: Option<u64>) -> io::Result<usize> {
         let mut callbacks = 0;
         #[cfg(unix)]
-        self.run_simulated_calls();
+        self.begin_simulated_turn();
         if self.core.mailbox.has_work() || !self.messages.borrow().is_empty() {
             callbacks += self.run_messages();
         }

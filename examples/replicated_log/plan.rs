@@ -25,9 +25,19 @@ const SILENT: [FaultKind; 3] =
 
 /// The faults of this program's worlds: what does not happen there is of datagrams.
 pub(crate) fn kinds() -> Vec<FaultKind> {
-    use FaultKind::{DatagramDuplicated, DatagramLate, DatagramLost, NoBuffers, SlowCall};
-    // There are no datagrams, and no calls of its own on the pool.
-    let none = [DatagramDuplicated, DatagramLate, DatagramLost, NoBuffers, SlowCall];
+    use FaultKind::{
+        DatagramDuplicated, DatagramLate, DatagramLost, NoBuffers, NoPoolBuffer, NoThread, SlowCall,
+    };
+    // There are no datagrams, no pools of buffers, and no calls of its own on the pool of threads.
+    let none = [
+        DatagramDuplicated,
+        DatagramLate,
+        DatagramLost,
+        NoBuffers,
+        NoPoolBuffer,
+        NoThread,
+        SlowCall,
+    ];
     FaultKind::ALL.iter().copied().filter(|kind| !none.contains(kind)).collect()
 }
 
@@ -49,6 +59,9 @@ fn faults(random: &mut Random) -> Faults {
         (FaultKind::NoSocket, 0.02),
         (FaultKind::AcceptAborted, 0.02),
         (FaultKind::NoDescriptor, 0.02),
+        (FaultKind::NoMemory, 0.02),
+        (FaultKind::SubmissionPutOff, 0.01),
+        (FaultKind::CompletionsLate, 0.002),
         (FaultKind::SlowTurn, 0.002),
         (FaultKind::HostPaused, 0.0002),
         (FaultKind::FailedSync, 0.002),

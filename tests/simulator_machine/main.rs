@@ -1,8 +1,9 @@
-//! The machines of simulated hosts: their clocks.
+//! The machines of simulated hosts: their clocks, and what goes wrong in them.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod clocks;
+mod faults;
 
 use std::cell::RefCell;
 use std::net::IpAddr;

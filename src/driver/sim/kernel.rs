@@ -35,6 +35,9 @@ const FIRST_FAULT: u64 = 100;
 const CALL_NS: (u64, u64) = (20_000, 200_000);
 /// How late a cancel is that is late.
 const LATE_CANCEL_NS: (u64, u64) = (1_000, 100_000_000);
+/// How long a call is put off, and how long a loop hears of nothing.
+const PUT_OFF_NS: (u64, u64) = (1_000, 1_000_000);
+const DEAF_NS: (u64, u64) = (10_000, 10_000_000);
 /// How far a wall clock jumps, as a power of two in milliseconds: up to 35 minutes.
 const JUMP_MS_LOG2: (u64, u64) = (0, 21);
 /// How fast or slow a clock is that drifts, in millionths: as far as adjtimex(2) has it.
@@ -77,6 +80,20 @@ pub(super) struct Looper {
     pub(super) landed: Vec<Op>,
     /// Late cancels of its own whose time has come.
     pub(super) cancels_due: usize,
+    /// Calls that were put off whose time has come.
+    pub(super) put_off_due: usize,
+    /// Whether it hears of nothing now: what happens is kept for later; and whether that has just
+    /// ended, so that it is to hear of all.
+    pub(super) is_deaf: bool,
+    pub(super) is_to_hear: bool,
+}
+
+impl Looper {
+    /// Whether nothing has happened that it has not heard of, calls on its pool aside.
+    pub(super) fn has_none(&self) -> bool {
+        let due = self.cancels_due + self.put_off_due;
+        due == 0 && self.news.is_empty() && self.landed.is_empty()
+    }
 }
 
 pub(crate) struct Kernel {
@@ -355,9 +372,40 @@ impl Kernel {
 
     /// A cancel of a loop's is to take effect late.
     pub(super) fn cancel_late(&mut self, looper: Key) {
-        let (low, high) = LATE_CANCEL_NS;
-        let delay_ns = self.plan.size(FaultKind::LateCancel, low, high);
-        self.after(delay_ns, Event::Cancel(looper));
+        self.later(FaultKind::LateCancel, LATE_CANCEL_NS, Event::Cancel(looper));
+    }
+
+    /// Whether a call of a loop's is put off.
+    pub(super) fn puts_off(&mut self, looper: Key, machine: u32) -> bool {
+        let happens = self.happens(machine, FaultKind::SubmissionPutOff);
+        if happens {
+            self.later(FaultKind::SubmissionPutOff, PUT_OFF_NS, Event::PutOff(looper));
+        }
+        happens
+    }
+
+    /// Whether a loop, for which there is something, hears of nothing now.
+    pub(super) fn deafens(&mut self, looper: Key, machine: u32) -> bool {
+        if self.loopers.get(looper).is_some_and(|looper| looper.is_deaf) {
+            return true;
+        }
+        let is_to_hear = |looper: &mut Looper| std::mem::take(&mut looper.is_to_hear);
+        if self.loopers.get(looper).is_some_and(is_to_hear)
+            || !self.happens(machine, FaultKind::CompletionsLate)
+        {
+            return false;
+        }
+        self.later(FaultKind::CompletionsLate, DEAF_NS, Event::Hear(looper));
+        if let Some(looper) = self.loopers.get(looper) {
+            looper.is_deaf = true;
+        }
+        true
+    }
+
+    /// Has something happen as late as this fault has it.
+    fn later(&mut self, kind: FaultKind, (low, high): (u64, u64), event: Event) {
+        let delay_ns = self.plan.size(kind, low, high);
+        self.after(delay_ns, event);
     }
 
     /// What a machine's wall clock shows; by chance it jumps first.

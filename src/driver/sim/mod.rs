@@ -36,6 +36,7 @@ mod disk;
 mod disturb;
 mod events;
 mod faults;
+mod invariants;
 mod kernel;
 mod net;
 mod place;
@@ -53,6 +54,7 @@ mod world;
 use super::Interest;
 pub use disk::Disk;
 pub use faults::{FaultCounts, FaultKind, Faults};
+use invariants::Progress;
 pub(crate) use kernel::is_simulated;
 use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
 pub use net::Latency;
@@ -103,9 +105,13 @@ pub(crate) struct Sim {
     waiting: Vec<[VecDeque<Op>; 2]>,
     /// Operations whose call on the disk has its time, and which were told to make it.
     landed: Vec<Op>,
-    /// Whose cancels are to take effect late.
-    late: VecDeque<(Op, u32)>,
+    /// Whose cancels are to take effect late, on which handles; and whether that was put off once.
+    late: VecDeque<(Op, u32, bool)>,
+    /// Whose calls were put off, on which handles.
+    put_off: VecDeque<(Op, u32)>,
     calls: u64,
+    /// How far the loop's books were looked at.
+    checked: Progress,
 }
 
 impl Sim {
@@ -142,6 +148,9 @@ impl Sim {
             under_way: Vec::new(),
             landed: Vec::new(),
             cancels_due: 0,
+            put_off_due: 0,
+            is_deaf: false,
+            is_to_hear: false,
         };
         let looper = kernel.borrow_mut().loopers.insert(looper);
         let waker = Arc::new(Waker::default());
@@ -155,7 +164,9 @@ impl Sim {
             waiting: Vec::new(),
             landed: Vec::new(),
             late: VecDeque::new(),
+            put_off: VecDeque::new(),
             calls: 0,
+            checked: Progress::default(),
         }
     }
 
@@ -213,8 +224,47 @@ impl Sim {
         }
     }
 
-    /// Ends the wait of an operation; says whether it waited and does so no more.
+    /// Whether a call that waits for its handle is put off: it waits without having been tried.
+    fn puts_off(&mut self, op: Op, handle: u32) -> bool {
+        let puts_off = self.kernel.borrow_mut().puts_off(self.looper, self.machine);
+        if puts_off {
+            self.put_off.push_back((op, handle));
+        }
+        puts_off
+    }
+
+    /// Whether a fault happens to the host by chance.
+    pub(crate) fn fails(&self, kind: FaultKind) -> bool {
+        self.kernel.borrow_mut().happens(self.machine, kind)
+    }
+
+    /// Whether a cancel of an operation is yet to take effect.
+    pub(crate) fn is_cancel_late(&self, op: Op) -> bool {
+        self.late.iter().any(|&(late, ..)| late == op)
+    }
+
+    /// Asks for an operation back; says whether it waited and does so no more.
     pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
+        if self.is_cancel_late(op) {
+            return false;
+        }
+        if self.holds(op, handle) && self.fails(FaultKind::LateCancel) {
+            self.kernel.borrow_mut().cancel_late(self.looper);
+            self.late.push_back((op, handle, false));
+            return false;
+        }
+        self.cancel_now(op, handle)
+    }
+
+    /// Whether an operation waits for this handle, or for its call on the disk.
+    fn holds(&self, op: Op, handle: u32) -> bool {
+        let ways = self.waiting.get(handle as usize);
+        ways.is_some_and(|ways| ways.iter().any(|way| way.contains(&op)))
+            || self.landed.contains(&op)
+            || self.kernel.borrow().is_on_disk(self.looper, op)
+    }
+
+    fn cancel_now(&mut self, op: Op, handle: u32) -> bool {
         if let Some(at) = self.landed.iter().position(|&landed| landed == op) {
             // Its completion is on its way, and will find that it was asked to end.
             self.landed.swap_remove(at);
@@ -224,16 +274,34 @@ impl Sim {
         if self.kernel.borrow_mut().disk_cancel(self.machine, self.looper, op) {
             return true;
         }
-        let Some(ways) = self.waiting.get(handle as usize) else { return false };
-        let mut kernel = self.kernel.borrow_mut();
-        let waits = ways.iter().any(|way| way.contains(&op));
-        if waits && kernel.happens(self.machine, FaultKind::LateCancel) {
-            kernel.cancel_late(self.looper);
-            self.late.push_back((op, handle));
-            return false;
-        }
-        drop(kernel);
         self.let_go(op, handle)
+    }
+
+    /// Takes up late cancels, as many as are due. One whose operation has been woken has lost; it comes
+    /// again, in case that the operation waits once more.
+    fn cancel_late(&mut self, due: usize, is_the_end: bool, ready: &mut Queue<Completion>) {
+        for _ in 0..due.min(self.late.len()) {
+            let Some((op, handle, is_second)) = self.late.pop_front() else { return };
+            let is_woken = !self.holds(op, handle) || self.landed.contains(&op);
+            if !is_woken || is_the_end {
+                if self.cancel_now(op, handle) {
+                    ready.push_back(Completion::in_user_space(op, -crate::error::code::CANCELED));
+                }
+            } else if !is_second {
+                self.kernel.borrow_mut().cancel_late(self.looper);
+                self.late.push_back((op, handle, true));
+            }
+        }
+    }
+
+    /// Has calls that were put off be made, as many as are due.
+    fn submit_put_off(&mut self, due: usize, ready: &mut Queue<Completion>) {
+        for _ in 0..due {
+            let Some((op, handle)) = self.put_off.pop_front() else { return };
+            if self.let_go(op, handle) {
+                ready.push_back(Completion::try_again(op));
+            }
+        }
     }
 
     fn let_go(&mut self, op: Op, handle: u32) -> bool {
@@ -309,19 +377,27 @@ impl Sim {
     /// Takes the news up; says whether there are any.
     fn hear(&mut self, ready: &mut Queue<Completion>, is_the_end: bool) -> bool {
         let shared = Rc::clone(&self.kernel);
-        let mut kernel = shared.borrow_mut();
-        let kernel = &mut *kernel;
+        let mut borrowed = shared.borrow_mut();
+        let kernel = &mut *borrowed;
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
-        let (has_calls, has_landed) = (looper.calls_due > 0, !looper.landed.is_empty());
+        let has_calls = looper.calls_due > 0;
         looper.has_news.set(has_calls);
+        if !is_the_end && looper.has_none() {
+            return has_calls;
+        }
+        if !is_the_end && kernel.deafens(self.looper, self.machine) {
+            return has_calls;
+        }
+        let Some(looper) = kernel.loopers.get(self.looper) else { return false };
+        let before = ready.len();
         for op in looper.landed.drain(..) {
             self.landed.push(op);
             ready.push_back(Completion::try_again(op));
         }
         let mut cancels_due = std::mem::take(&mut looper.cancels_due);
+        let put_off_due = std::mem::take(&mut looper.put_off_due);
         let mut news = std::mem::take(&mut looper.news);
         kernel.shuffle(&mut news);
-        let mut any = has_calls || has_landed;
         for &index in &news {
             let Some(socket) = kernel.sockets.key(index) else { continue };
             let Some(entry) = kernel.sockets.get(socket) else { continue };
@@ -336,7 +412,6 @@ impl Sim {
                     && let Some(op) = way.pop_front()
                 {
                     ready.push_back(Completion::try_again(op));
-                    any = true;
                 }
             }
         }
@@ -348,14 +423,10 @@ impl Sim {
         if let Some(looper) = kernel.loopers.get(self.looper) {
             looper.news = news;
         }
-        for (op, handle) in self.late.drain(..cancels_due.min(self.late.len())).collect::<Vec<_>>()
-        {
-            if self.let_go(op, handle) {
-                ready.push_back(Completion::in_user_space(op, -crate::error::code::CANCELED));
-                any = true;
-            }
-        }
-        any
+        drop(borrowed);
+        self.submit_put_off(put_off_due, ready);
+        self.cancel_late(cancels_due, is_the_end, ready);
+        has_calls || ready.len() > before
     }
 
     /// Says whether the driver has anything for its loop.
@@ -363,9 +434,16 @@ impl Sim {
         Rc::clone(&self.has_news)
     }
 
-    /// The loop's pool was given a call: its time comes later.
-    pub(crate) fn call_queued(&mut self) {
+    /// The loop's pool is given a call: its time comes later.
+    ///
+    /// # Errors
+    /// `EAGAIN`, as pthread_create(3) has it, by chance.
+    pub(crate) fn expect_call(&mut self) -> io::Result<()> {
+        if self.fails(FaultKind::NoThread) {
+            return Err(io::Error::from_raw_os_error(code::EAGAIN));
+        }
         self.kernel.borrow_mut().call_queued(self.looper, self.machine);
+        Ok(())
     }
 
     /// Whether the time of a call on the loop's pool has come.
@@ -374,8 +452,7 @@ impl Sim {
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
         let is_due = looper.calls_due > 0;
         looper.calls_due -= u32::from(is_due);
-        let has_calls = looper.calls_due > 0 || !looper.landed.is_empty();
-        looper.has_news.set(has_calls || !looper.news.is_empty());
+        looper.has_news.set(looper.calls_due > 0 || !looper.has_none());
         is_due
     }
 

@@ -1,4 +1,5 @@
-//! A loop's turns in a world: what it has to do, when, and the calls on its pool, which has no threads.
+//! A loop's turns in a world: what it has to do, when, and the calls on its pool, which has no threads;
+//! and between them its books are looked at.
 
 use std::fmt::Display;
 
@@ -30,9 +31,11 @@ pub fn note(io: &Io, text: impl Display) {
 }
 
 impl Io {
-    /// Makes the calls on the pool of a simulated loop whose time has come. A real pool has threads.
-    pub(crate) fn run_simulated_calls(&self) {
+    /// What a turn of a simulated loop begins with: a look at its books, and the calls on its pool whose
+    /// time has come. A real pool has threads.
+    pub(crate) fn begin_simulated_turn(&self) {
         if self.core.driver.kind == DriverKind::Sim {
+            self.core.state.borrow_mut().check_some();
             while let Some(call) = self.take_simulated_call() {
                 call.run();
             }

@@ -424,9 +424,13 @@ impl World {
         self.due_ns.extend(self.hosts.iter_mut().map(|process| process.due_ns(all)));
         let host_ns = self.due_ns.iter().copied().min().filter(|&at_ns| at_ns < u64::MAX);
         let all = event_ns.into_iter().chain(host_ns).chain(plan_ns);
-        let Some(next_ns) = all.min().filter(|&next_ns| next_ns < deadline_ns) else {
+        let Some(next_ns) = all.min() else {
+            self.check_quiet();
             return false;
         };
+        if next_ns >= deadline_ns {
+            return false;
+        }
         if plan_ns == Some(next_ns) {
             self.kernel.borrow_mut().advance(next_ns);
             self.follow_plans();
@@ -449,6 +453,32 @@ impl World {
             }
         }
         true
+    }
+
+    /// Nothing can happen any more.
+    fn check_quiet(&self) {
+        for process in self.hosts.iter().filter(|process| !process.paused) {
+            if let Some(io) = &process.io {
+                let mut state = io.core.state.borrow_mut();
+                state.check_all();
+                state.check_quiet();
+            }
+        }
+    }
+
+    /// The hosts on which operations are in flight that nothing in this world can end any more, and how
+    /// many there are: no event is to come, no loop has anything to do, and no host is paused. Only who
+    /// has the world can go on with them. Servers that wait for who has not come are among them; after
+    /// a run in which all was to end, anything else is a mistake of the programs'.
+    pub fn stuck(&self) -> Vec<(Host, u32)> {
+        let is_quiet = |process: &Process| !process.paused && !process.has_more();
+        let has_events = self.kernel.borrow().events.next_at().is_some();
+        if has_events || !self.hosts.iter().all(is_quiet) {
+            return Vec::new();
+        }
+        let in_flight = |process: &Process| process.io.as_ref().map_or(0, Io::in_flight);
+        let hosts = self.hosts.iter().map(in_flight).enumerate();
+        hosts.filter(|&(_, count)| count > 0).map(|(at, count)| (Host(at as u32), count)).collect()
     }
 
     fn run_turn(&mut self, at: usize) {
@@ -502,6 +532,13 @@ impl fmt::Debug for World {
 }
 
 impl Process {
+    /// Whether its loop has, or will have, something to do by itself.
+    fn has_more(&self) -> bool {
+        self.io.as_ref().is_some_and(|io| {
+            self.has_news.get() || io.has_messages() || io.next_due_ns() < u64::MAX
+        })
+    }
+
     /// When its loop has something to do, in the time of the world; what it goes on by itself for is
     /// looked up again where that may have changed.
     fn due_ns(&mut self, is_touched: bool) -> u64 {

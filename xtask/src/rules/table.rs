@@ -624,6 +624,23 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         SUITE,
         "unix_datagram::descriptors_that_come_with_a_datagram_are_delivered_or_closed",
     ),
+    change(
+        "P59: a call for which there is no thread is waited for",
+        &[Edit {
+            file: "src/start.rs",
+            after: "Err(rejected) =>",
+            find: "|= FINAL;",
+            replace: "|= 0;",
+        }],
+        "simulator_machine",
+        "faults::p59_a_call_for_which_there_is_no_thread_ends_with_an_error",
+    ),
+    change(
+        "P21: an operation that was woken before its late cancel ends as cancelled",
+        &[edit("src/core.rs", "&& !state.is_cancel_late(slot)", "")],
+        "simulator_machine",
+        "faults::p21_p22_cancels_lose_every_race_where_all_of_them_are_late",
+    ),
     readiness(
         "P35: a send raises SIGPIPE",
         &[edit("src/net/system.rs", "i32 = libc::MSG_NOSIGNAL;", "i32 = 0;")],

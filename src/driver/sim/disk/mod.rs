@@ -229,6 +229,12 @@ impl Kernel {
         state.writes.retain(|write| write.by.0 != looper);
     }
 
+    /// Whether a call of a loop's waits, is under way, or has landed and the loop has not heard of it.
+    pub(super) fn is_on_disk(&self, looper: Key, op: Op) -> bool {
+        let looper = self.loopers.peek(looper);
+        looper.is_some_and(|looper| looper.under_way.contains(&op) || looper.landed.contains(&op))
+    }
+
     /// A call is to end before its time.
     pub(super) fn disk_cancel(&mut self, machine: u32, looper: Key, op: Op) -> bool {
         self.disks[machine as usize].queue.retain(|call| *call != (looper, op));
