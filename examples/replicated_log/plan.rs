@@ -66,7 +66,7 @@ fn faults(random: &mut Random) -> Faults {
         (FaultKind::HostPaused, 0.0002),
         (FaultKind::FailedSync, 0.002),
         (FaultKind::FullDisk, 0.001),
-        (FaultKind::SlowDisk, 0.01),
+        (FaultKind::SlowDisk, 0.02),
         (FaultKind::StuckCall, 0.0005),
         (FaultKind::ClockJump, 0.0005),
         (FaultKind::ClockDrift, 0.0005),
@@ -92,6 +92,21 @@ struct Silent {
     starts: Option<u64>,
 }
 
+/// Disks are bad again and again, for so many steps.
+#[derive(Clone, Copy)]
+struct BadDisks {
+    steps: u64,
+    how: Bad,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Bad {
+    /// One of them fails.
+    Fails(usize),
+    /// All but one of them are slow.
+    SlowBut(usize),
+}
+
 /// What goes wrong in one world.
 pub(crate) struct Trouble {
     random: Random,
@@ -99,8 +114,7 @@ pub(crate) struct Trouble {
     faults: Faults,
     victim: Option<usize>,
     silent: Option<Silent>,
-    /// A host whose disk fails again and again, for some steps.
-    failing: Option<(usize, u64)>,
+    bad: Option<BadDisks>,
 }
 
 impl Trouble {
@@ -109,7 +123,7 @@ impl Trouble {
         let mut random = Random(world.seed());
         let faults = faults(&mut random);
         let victim = Some(random.below(4) as usize).filter(|&at| at < hosts.len());
-        Trouble { random, hosts, faults, victim, silent: None, failing: None }
+        Trouble { random, hosts, faults, victim, silent: None, bad: None }
     }
 
     /// Nodes that are being set up lose their power; then they are set up again.
@@ -127,9 +141,7 @@ impl Trouble {
     /// Begins.
     pub(crate) fn begin(&mut self, world: &mut World) {
         world.set_faults(self.faults.clone());
-        for (at, host) in self.hosts.into_iter().enumerate() {
-            world.set_disk_faults(host, Some(self.disk_faults(at)));
-        }
+        self.set_disk_faults(world);
         world.disturb(self.draw(world));
     }
 
@@ -163,8 +175,14 @@ impl Trouble {
         if self.victim == Some(at) {
             faults = faults.with(FaultKind::LatentSectorError, 0.1);
         }
-        if self.failing.is_some_and(|(failing, _)| failing == at) {
-            faults = faults.with(FaultKind::FailedSync, 0.4).with(FaultKind::FullDisk, 0.05);
+        match self.bad.map(|bad| bad.how) {
+            Some(Bad::Fails(bad)) if bad == at => {
+                faults = faults.with(FaultKind::FailedSync, 0.4).with(FaultKind::FullDisk, 0.05);
+            }
+            Some(Bad::SlowBut(good)) if good != at => {
+                faults = faults.with(FaultKind::SlowDisk, 0.4);
+            }
+            _ => {}
         }
         faults
     }
@@ -172,31 +190,61 @@ impl Trouble {
     /// Lets some time pass, and something else go wrong.
     pub(crate) fn step(&mut self, world: &mut World, nodes: &[Known; 3]) -> Duration {
         self.destroy(world, nodes);
-        let (failing, hosts) = (self.failing, self.hosts);
-        self.failing = match failing {
-            Some((at, steps)) if steps > 0 => Some((at, steps - 1)),
-            _ if self.random.percent(2) => {
-                Some((self.random.below(3) as usize, self.random.below(20)))
-            }
-            _ => None,
-        };
-        let changed = [failing, self.failing].into_iter().flatten();
-        for (at, _) in changed {
-            world.set_disk_faults(hosts[at], Some(self.disk_faults(at)));
-        }
-        let host = hosts[self.random.below(3) as usize];
+        self.spoil_disks(world);
         if self.random.percent(2) {
-            // As when somebody sets it, or a better clock is heard of.
-            let by = Duration::from_secs(self.random.below(3600));
-            let now = world.wall_clock(host);
-            let is_back = self.random.percent(70);
-            world.set_wall_clock(host, if is_back { now - by } else { now + by });
+            self.set_clocks(world);
         }
         if self.random.percent(1) {
+            let host = self.hosts[self.random.below(3) as usize];
             world.set_drift(host, self.random.below(1000) as i32 - 500);
+        }
+        if self.random.percent(1) {
+            // The power of the house is lost; some are on another one.
+            for host in self.hosts {
+                if self.random.percent(80) {
+                    world.crash(host);
+                }
+            }
         }
         self.start_again(world);
         Duration::from_millis(1 + self.random.below(2 * STEP_MS))
+    }
+
+    /// Lets disks be bad for a while.
+    fn spoil_disks(&mut self, world: &mut World) {
+        let before = self.bad.map(|bad| bad.how);
+        self.bad = match self.bad {
+            Some(bad) if bad.steps > 0 => Some(BadDisks { steps: bad.steps - 1, ..bad }),
+            _ if self.random.percent(4) => {
+                let (steps, at) = (self.random.below(20), self.random.below(3) as usize);
+                let fails = self.random.percent(50);
+                Some(BadDisks { steps, how: if fails { Bad::Fails(at) } else { Bad::SlowBut(at) } })
+            }
+            _ => None,
+        };
+        if self.bad.map(|bad| bad.how) != before {
+            self.set_disk_faults(world);
+        }
+    }
+
+    fn set_disk_faults(&self, world: &mut World) {
+        for (at, host) in self.hosts.into_iter().enumerate() {
+            world.set_disk_faults(host, Some(self.disk_faults(at)));
+        }
+    }
+
+    /// Sets the wall clock of a host, or of all, as when a better clock is heard of.
+    fn set_clocks(&mut self, world: &mut World) {
+        let one = self.hosts[self.random.below(3) as usize];
+        let is_for_all = self.random.percent(30);
+        let is_back = self.random.percent(70);
+        let by = Duration::from_secs(self.random.below(3600));
+        for host in self.hosts {
+            if is_for_all || host == one {
+                let now = world.wall_clock(host);
+                world.set_wall_clock(host, if is_back { now - by } else { now + by });
+            }
+        }
     }
 
     /// Starts what has ended by itself, as whatever keeps programs running does.

@@ -44,7 +44,7 @@ pub(crate) enum Bug {
     SyncErrorIgnored,
     /// A leader acknowledges what it has stored alone.
     BeforeQuorum,
-    /// A reply is taken for one to the last request.
+    /// A reply is taken for one to the oldest request, as if they came in order.
     WrongRequest,
     /// Time is what the wall clock says.
     WallClock,

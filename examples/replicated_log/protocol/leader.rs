@@ -129,7 +129,7 @@ impl Protocol {
         let flights = &mut self.peers[from as usize].flights;
         let mut at = flights.iter().position(|flight| flight.number == number);
         if self.bug == Some(Bug::WrongRequest) {
-            at = flights.len().checked_sub(1);
+            at = (!flights.is_empty()).then_some(0);
         }
         at.map(|at| flights.remove(at))
     }
