@@ -141,7 +141,7 @@ fn read_log(io: &Io, options: Rc<Options>, files: Files) {
                 (Ok(found), Some(log)) => rewrite(io, options, files, found, &log),
                 (found, _) => {
                     let damage = found.err().unwrap_or(Damage::Unreadable);
-                    options.tell(Event::Damaged(format!("{damage:?}")));
+                    options.tell(io, Event::Damaged(format!("{damage:?}")));
                     let token = options.token();
                     format(io, options, files, Record::Lost { token });
                 }

@@ -125,18 +125,10 @@ fn serve(mut arguments: Arguments) -> Result<(), String> {
     let failed = Rc::new(Cell::new(false));
     let observer = {
         let failed = Rc::clone(&failed);
-        Box::new(move |event: Event| match event {
-            Event::Committed { .. } => {}
-            Event::Ready { votes: true } => say("ready"),
-            Event::Ready { votes: false } => say("ready, without a vote"),
-            Event::Leads { term } => say(&format!("leads in term {term}")),
-            Event::Admitted => say("has a vote again"),
-            Event::Damaged(how) => {
-                say(&format!("the disk has lost what was synced ({how}): no vote until admitted"));
-            }
-            Event::Failed(why) => {
-                failed.set(true);
-                say(&format!("ends: {why}"));
+        Box::new(move |event: Event| {
+            failed.set(failed.get() | matches!(event, Event::Failed(_)));
+            if !matches!(event, Event::Committed { .. }) {
+                say(&event.to_string());
             }
         })
     };

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use tigereye::sim::note;
 use tigereye::{AsSource, Io, Next, Op, Source, TcpListener, TcpStream};
 
 use crate::bytes::Random;
@@ -53,13 +54,16 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn tell(&self, event: Event) {
+    pub(crate) fn tell(&self, io: &Io, event: Event) {
+        if !matches!(event, Event::Committed { .. }) {
+            note(io, &event);
+        }
         (self.observer)(event);
     }
 
     /// Ends the program: what is known of the disk is no longer certain.
     pub(crate) fn fail(&self, io: &Io, why: &str) {
-        self.tell(Event::Failed(why.into()));
+        self.tell(io, Event::Failed(why.into()));
         io.stop();
     }
 
@@ -136,7 +140,7 @@ impl Node {
                 }
             },
         );
-        node.options.tell(Event::Ready { votes });
+        node.options.tell(io, Event::Ready { votes });
         node.with(io, Protocol::heard);
     }
 
@@ -167,7 +171,7 @@ impl Node {
                         post(io, stream, &Message { number, body });
                     }
                 }
-                Action::Tell(event) => self.options.tell(event),
+                Action::Tell(event) => self.options.tell(io, event),
             }
         }
         disk::flush(io, self, &mut state.disk);

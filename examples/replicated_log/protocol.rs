@@ -21,6 +21,7 @@
 //! I3. What is committed is never cut off.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::bytes::Random;
@@ -86,6 +87,20 @@ pub(crate) enum Event {
     },
     /// It cannot go on.
     Failed(String),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Ready { votes: true } => write!(f, "ready"),
+            Event::Ready { votes: false } => write!(f, "ready, without a vote"),
+            Event::Damaged(how) => write!(f, "the disk has lost what was synced ({how})"),
+            Event::Admitted => write!(f, "has a vote again"),
+            Event::Leads { term } => write!(f, "leads in term {term}"),
+            Event::Committed { index, .. } => write!(f, "{index} is committed"),
+            Event::Failed(why) => write!(f, "ends: {why}"),
+        }
+    }
 }
 
 enum Role {
