@@ -17,6 +17,9 @@ mod bench;
 mod common;
 mod connect;
 mod data_file;
+#[allow(dead_code, reason = "the conformance suite needs more of it")]
+#[path = "../common/disk.rs"]
+mod disk;
 mod files;
 mod halves;
 mod listen;

@@ -12,8 +12,8 @@ pub(crate) fn without(operation: Operation, situation: Situation) -> Option<&'st
     match operation.family() {
         Family::Unix | Family::UnixDatagram => return Some("Unix sockets are not simulated yet"),
         Family::Signal => return Some("signals are those of a real process"),
-        Family::Files | Family::DataFile => {
-            return Some("the simulated disk is compared by tests/simulator_disk/agreement.rs");
+        Family::DataFile => {
+            return Some("its cells have a thread of the pool stuck, and the pool there has none");
         }
         _ if operation.is_of_unix_datagrams() => return Some("Unix sockets are not simulated yet"),
         _ if operation.moves() => return Some("what moves from a descriptor is not simulated yet"),

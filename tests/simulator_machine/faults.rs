@@ -18,7 +18,7 @@ use super::{Log, SECOND, address, run};
 const MS: Duration = Duration::from_millis(1);
 const PATH: &str = "/file";
 
-fn at(last: u8, port: u16) -> SocketAddr {
+pub(crate) fn at(last: u8, port: u16) -> SocketAddr {
     SocketAddr::new(address(last), port)
 }
 
@@ -159,6 +159,32 @@ fn completions_that_are_late_come_all_at_once() {
     turns.dedup();
     assert!(turns.len() <= 3 && late >= 1, "in {} turns, {late} times late", turns.len());
     let _ = sender;
+}
+
+#[test]
+fn a_short_receive_leaves_no_hole_between_two_buffers() {
+    let (mut world, host) = world(8, FaultKind::ShortReceive, 1.0);
+    let heard: Log<Vec<u8>> = Log::default();
+    let io = world.io(host).unwrap();
+    let listener = TcpListener::bind(io, at(1, 7)).unwrap();
+    io.accept(listener, |_listener, io, stream| {
+        let text = "a text that is longer than the first buffer";
+        io.send_all(stream.unwrap().0, text, |_, _, _, result| result.unwrap());
+    });
+    let log = Rc::clone(&heard);
+    io.connect((), at(1, 7), move |(), io, stream| {
+        io.timeout(stream.unwrap(), MS, move |stream, io, _result| {
+            let bufs = vec![Vec::with_capacity(20), Vec::with_capacity(50)];
+            io.recv_vectored(stream, bufs, move |_stream, _io, bufs, result| {
+                let all = bufs.concat();
+                assert_eq!(all.len(), result.unwrap());
+                log.borrow_mut().push(all);
+            });
+        });
+    });
+    world.run_for(SECOND);
+    let heard = heard.borrow();
+    assert!(b"a text that is longer than the first buffer".starts_with(&heard[0]), "{heard:?}");
 }
 
 #[test]

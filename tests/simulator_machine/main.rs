@@ -4,6 +4,9 @@
 
 mod clocks;
 mod faults;
+#[path = "../common/random.rs"]
+mod random;
+mod storm;
 
 use std::cell::RefCell;
 use std::net::IpAddr;

@@ -10,7 +10,8 @@
 //! V4. What the driver is said to have waits there, or is told of; and it has nothing else. Else it
 //!     would be in flight for ever.
 //! V5. What has completed is queued for its callback, or held until it is resumed.
-//! V6. A handle that closes waits for something; a free one is tied to nothing.
+//! V6. A handle that closes waits for something, and each close that waits is that of a handle; a free one
+//!     is tied to nothing.
 //! V7. As many slots are taken, and as many operations pending on each handle, as was counted.
 //! V8. Where nothing can happen any more, nothing waits for what is there.
 //! V9. A loop that has ended has let go of each context and buffer (`end.rs`).
@@ -24,7 +25,7 @@ use super::Sim;
 use crate::driver::{Driver, Interest};
 use crate::handle::{DROPPED, OPEN};
 use crate::op::{Direction, Op};
-use crate::slot::{NONE, State};
+use crate::slot::{FINAL, NONE, State};
 use crate::state::{DEADLINE, Loop, timer_key};
 
 /// How many slots, and how many handles, are looked at before a turn: with four of each a world takes a
@@ -64,21 +65,28 @@ impl Loop {
 
     /// Looks at everything.
     pub(crate) fn check_all(&mut self) {
-        let mut taken = 0;
+        let (mut taken, mut closes) = (0, 0);
         let mut pending: BTreeMap<u32, u32> = BTreeMap::new();
         for index in 0..self.slots.len() {
             if self.check_slot(index) {
+                let header = self.slots.header(index);
                 taken += 1;
-                *pending.entry(self.slots.header(index).handle).or_default() += 1;
+                // Only a close waits in user space and cannot be ended early.
+                closes += u32::from(header.state == State::Parked && header.flags & FINAL != 0);
+                *pending.entry(header.handle).or_default() += 1;
             }
         }
         assert_eq!(taken, self.slots.used(), "V7: slots that are taken");
+        let mut closers = 0;
         for index in 0..self.handles.len() {
             self.check_handle(index);
-            let counted = self.handles.get(index).pending;
+            let handle = self.handles.get(index);
+            let counted = handle.pending;
+            closers += u32::from(handle.fd >= 0 && ![OPEN, DROPPED].contains(&handle.closer));
             let found = pending.get(&index).copied().unwrap_or(0);
             assert_eq!(counted, found, "V7: operations pending on handle {index}");
         }
+        assert_eq!(closers, closes, "V6: closes that wait, for a handle each");
     }
 
     /// Says whether the slot is taken.

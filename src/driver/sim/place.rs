@@ -96,13 +96,13 @@ impl Place<'_> {
             }
             let mut all = 0;
             for room in rooms {
+                let len = room.len();
                 match kernel.recv_bytes(socket, room) {
                     Err(_) if all > 0 => break,
                     Err(error) => return Err(error),
+                    // What is short ends here: there is no hole between two rooms.
+                    Ok(count) if count < len => return Ok(all + count),
                     Ok(count) => all += count,
-                }
-                if all == 0 {
-                    break;
                 }
             }
             Ok(all)

@@ -470,6 +470,20 @@ impl World {
     /// many there are: no event is to come, no loop has anything to do, and no host is paused. Only who
     /// has the world can go on with them. Servers that wait for who has not come are among them; after
     /// a run in which all was to end, anything else is a mistake of the programs'.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tigereye::sim::World;
+    ///
+    /// let mut world = World::new(1);
+    /// let host = world.host("host", "10.0.0.1".parse().unwrap(), |io| {
+    ///     io.timeout((), Duration::from_secs(1), |(), _io, _result| {});
+    ///     let (_op, trigger) = io.event((), |(), _io, _result| {});
+    ///     drop(trigger); // Nobody can pull it now.
+    /// });
+    /// world.run_for(Duration::from_secs(2));
+    /// assert_eq!(world.stuck(), [(host, 1)]);
+    /// ```
     pub fn stuck(&self) -> Vec<(Host, u32)> {
         let is_quiet = |process: &Process| !process.paused && !process.has_more();
         let has_events = self.kernel.borrow().events.next_at().is_some();

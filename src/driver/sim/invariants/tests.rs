@@ -152,6 +152,11 @@ fn v6_a_handle_that_closes_waits_for_something() {
     };
     let said = said_of(bind, |state, _slot| state.handles.get(0).closer = DROPPED);
     assert_begins(&said, "V6: handle 0 closes, and waits for nothing");
+    let said = said_at_the_end(|io| {
+        let op = io.event((), |(), _io, _result| {}).0;
+        io.core.state.borrow_mut().slots.header(op.index).flags |= FINAL;
+    });
+    assert!(said.contains("V6: closes that wait"), "{said}");
     let said = said_of(receive, |state, _slot| state.handles.get(0).fd = -1);
     assert!(said.contains("V6: handle 0 is free, and something pending on it"), "{said}");
 }
