@@ -12,6 +12,10 @@ mod files;
 mod log;
 mod messages;
 mod processes;
+mod promises;
+#[path = "../../examples/replicated_log/protocol/mod.rs"]
+#[allow(dead_code, reason = "the example uses more of it")]
+mod protocol;
 #[path = "../common/random.rs"]
 mod random;
 #[path = "../common/scratch.rs"]
@@ -31,9 +35,11 @@ fn binary() -> PathBuf {
     let profile = test.parent().and_then(Path::parent).unwrap();
     let binary = profile.join("examples").join("replicated_log");
     let built = fs::metadata(&binary).and_then(|metadata| metadata.modified()).ok();
-    let sources = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/replicated_log"));
-    let modified = sources.unwrap().map(|source| source.unwrap().metadata().unwrap().modified());
-    let is_new = built.is_some_and(|built| modified.map(Result::unwrap).all(|at| at <= built));
+    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/replicated_log");
+    let sources = ["", "protocol"].map(|part| fs::read_dir(Path::new(sources).join(part)).unwrap());
+    let modified = |source: fs::DirEntry| source.metadata().unwrap().modified().unwrap();
+    let mut modified = sources.into_iter().flatten().map(|source| modified(source.unwrap()));
+    let is_new = built.is_some_and(|built| modified.all(|at| at <= built));
     assert!(is_new, "`cargo build --example replicated_log` makes {}", binary.display());
     binary
 }
