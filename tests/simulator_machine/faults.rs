@@ -188,7 +188,7 @@ fn a_short_receive_leaves_no_hole_between_two_buffers() {
 }
 
 #[test]
-fn p24_a_flow_that_finds_no_buffer_goes_on() {
+fn p12_a_flow_that_finds_no_buffer_goes_on() {
     let (mut world, host) = world(5, FaultKind::NoPoolBuffer, 0.5);
     let log = Log::default();
     let io = world.io(host).unwrap();

@@ -1,4 +1,4 @@
-//! Operations on streams that are cancelled, timed out, paused and taken up again at random, in worlds
+//! Operations on streams and files that are cancelled, timed out, paused and taken up again at random, in worlds
 //! where the machinery fails: each ends once, and no byte is lost, doubled or changed.
 
 use std::cell::{Cell, RefCell};
@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tigereye::sim::{FaultKind, Faults, World};
-use tigereye::{BufferPool, Io, Next, Op, PoolBuf, TcpListener, TcpStream, is_cancelled};
+use tigereye::{
+    BufferPool, File, Io, Next, Op, OpenOptions, PoolBuf, TcpListener, TcpStream, is_cancelled,
+};
 
 use super::random::Random;
 use super::{Log, SECOND, address};
@@ -271,4 +273,68 @@ fn what_is_disturbed_at_random_ends_once_where_everything_fails() {
             assert!(end.received.get() <= 4000 * SENDS as usize);
         }
     }
+}
+
+/// Changes a file by one operation after another, which are ended early at random; `model` is what it
+/// must hold.
+fn change(io: &Io, file: Rc<File>, model: Rc<RefCell<Vec<u8>>>, mut random: Random, left: u32) {
+    if left == 0 {
+        return;
+    }
+    let (offset, len) = (random.below(5000) as usize, 1 + random.below(900) as usize);
+    let bytes = pattern(left as usize * 7, len);
+    let (kind, early, after) = (random.below(3), random.below(4), random.below(300));
+    let apply = move |model: &mut Vec<u8>| match kind {
+        0 => {
+            let end = model.len().max(offset + len);
+            model.resize(end, 0);
+            model[offset..offset + len].copy_from_slice(&pattern(left as usize * 7, len));
+        }
+        1 => model.extend(pattern(left as usize * 7, len)),
+        _ => model.resize(offset, 0),
+    };
+    let next = move |file: Rc<File>, io: &Io, result: io::Result<()>| {
+        match result {
+            Ok(()) => apply(&mut model.borrow_mut()),
+            result => assert!(is_early(&result), "{result:?}"),
+        }
+        change(io, file, model, random, left - 1);
+    };
+    let whole = move |result: io::Result<usize>| result.map(|count| assert_eq!(count, len));
+    let op = match kind {
+        0 => io.write_at(file, bytes, offset as u64, move |file, io, _buf, result| {
+            next(file, io, whole(result));
+        }),
+        1 => io.append(file, bytes, move |file, io, _buf, result| next(file, io, whole(result))),
+        _ => io.set_len(file, offset as u64, next),
+    };
+    let after = Duration::from_micros(after);
+    match early {
+        0 => io.deadline(op, after),
+        1 => {
+            io.timeout(op, after, |op, io, _result| io.cancel(op));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn p21_a_change_of_a_file_that_was_ended_early_was_made_or_not_as_it_says() {
+    let mut early = 0;
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        let host = world.host("host", address(1), |_io| {});
+        let file = super::run(&mut world, host, |io, log| {
+            let options = OpenOptions::new().write(true).create(true);
+            io.open(log, "/file", &options, |log, _io, file| log.borrow_mut().push(file.unwrap()))
+        });
+        world.set_faults(of_the_machinery().with(FaultKind::SlowDisk, 0.05));
+        let model = Rc::default();
+        let io = world.io(host).unwrap();
+        change(io, Rc::new(file), Rc::clone(&model), Random(seed), 200);
+        assert!(world.run_until(1000 * SECOND, |world| world.io(host).unwrap().in_flight() == 0));
+        assert!(world.file(host, "/file").unwrap() == *model.borrow(), "seed {seed}");
+        early += world.summary().faults.of(FaultKind::LateCancel);
+    }
+    assert!(early > 100, "{early}");
 }

@@ -1,7 +1,8 @@
 //! Plans and schedules, as a world follows them.
 
 use super::faults::FaultKind;
-use super::plan::{Disturbance, Plan, Step};
+use super::kernel::{clock_drift, clock_jump_ns};
+use super::plan::{Disturbance, Plan, Step, clock_chance};
 use super::schedule::{Allowed, Schedule};
 use super::trace::What;
 use super::world::{Host, World};
@@ -53,6 +54,14 @@ impl World {
                 }
                 kernel.fault(host.0, kind);
             }
+            FaultKind::ClockJump => {
+                let by_ns = clock_jump_ns(&mut clock_chance(self.seed(), number));
+                self.jump_wall_clock(host, by_ns);
+            }
+            FaultKind::ClockDrift => {
+                let millionths = clock_drift(&mut clock_chance(self.seed(), number));
+                self.set_drift(host, millionths);
+            }
             _ => self.fail_next(host, kind),
         }
     }
@@ -64,6 +73,7 @@ impl World {
                 self.start(host);
             }
             FaultKind::HostPaused => self.resume(host),
+            FaultKind::ClockDrift => self.end_drift(host),
             _ => {
                 let still: Vec<(u32, u32)> =
                     self.agenda.active().flat_map(|&other| self.ways(other)).collect();
@@ -75,6 +85,18 @@ impl World {
                 }
             }
         }
+    }
+
+    fn jump_wall_clock(&mut self, host: Host, by_ns: i64) {
+        let mut kernel = self.kernel.borrow_mut();
+        kernel.fault(host.0, FaultKind::ClockJump);
+        kernel.step_wall_clock(host.0, by_ns);
+    }
+
+    fn end_drift(&mut self, host: Host) {
+        self.kernel.borrow_mut().set_drift(host.0, 0);
+        // Its timers are due at other times now.
+        self.was_touched.set(true);
     }
 
     /// The ways from host to host that are cut by a partition.

@@ -306,6 +306,11 @@ impl Chances {
 
     /// How large a fault of this kind is.
     pub(super) fn size(&mut self, kind: FaultKind, low: u64, high: u64) -> u64 {
-        self.sizes[kind as usize].between(low, high)
+        self.sizes(kind).between(low, high)
+    }
+
+    /// The numbers that say how large it is.
+    pub(super) fn sizes(&mut self, kind: FaultKind) -> &mut Random {
+        &mut self.sizes[kind as usize]
     }
 }

@@ -248,8 +248,8 @@ impl Kernel {
     }
 
     pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {
-        self.trace.add_machine(name, &addresses);
         let clock = HostClock::new(Rc::clone(&self.time));
+        self.trace.add_machine(name, &addresses);
         self.disks.push(disk::State::new(clock.wall()));
         self.machines.push(Machine::new(name, addresses, clock));
         (self.machines.len() - 1) as u32
@@ -411,21 +411,22 @@ impl Kernel {
     /// What a machine's wall clock shows; by chance it jumps first.
     pub(super) fn read_wall_clock(&mut self, machine: u32) -> SystemTime {
         if self.happens(machine, FaultKind::ClockJump) {
-            let (low, high) = JUMP_MS_LOG2;
-            let distance_ns = 1_000_000 << self.plan.size(FaultKind::ClockJump, low, high);
-            let is_ahead = self.plan.size(FaultKind::ClockJump, 0, 1) == 1;
-            let by_ns = if is_ahead { distance_ns } else { -distance_ns };
-            self.machines[machine as usize].clock.step_wall(by_ns);
-            self.note(machine, What::ClockSet(by_ns));
+            let by_ns = clock_jump_ns(self.plan.sizes(FaultKind::ClockJump));
+            self.step_wall_clock(machine, by_ns);
         }
         self.machines[machine as usize].clock.wall()
+    }
+
+    pub(super) fn step_wall_clock(&mut self, machine: u32, by_ns: i64) {
+        self.machines[machine as usize].clock.step_wall(by_ns);
+        self.note(machine, What::ClockSet(by_ns));
     }
 
     /// Has a machine's clock drift, if it does so by chance.
     pub(super) fn drift(&mut self, machine: u32) {
         if self.happens(machine, FaultKind::ClockDrift) {
-            let size = self.plan.size(FaultKind::ClockDrift, 0, 2 * DRIFT_MAX);
-            self.set_drift(machine, size as i32 - DRIFT_MAX as i32);
+            let millionths = clock_drift(self.plan.sizes(FaultKind::ClockDrift));
+            self.set_drift(machine, millionths);
         }
     }
 
@@ -441,6 +442,18 @@ impl Kernel {
             items.swap(last, other);
         }
     }
+}
+
+/// How far a wall clock jumps, and which way.
+pub(super) fn clock_jump_ns(random: &mut Random) -> i64 {
+    let (low, high) = JUMP_MS_LOG2;
+    let distance_ns = 1_000_000 << random.between(low, high);
+    if random.between(0, 1) == 1 { distance_ns } else { -distance_ns }
+}
+
+/// How fast or slow a clock is that drifts.
+pub(super) fn clock_drift(random: &mut Random) -> i32 {
+    random.between(0, 2 * DRIFT_MAX) as i32 - DRIFT_MAX as i32
 }
 
 /// So many nanoseconds, as far as they can be counted: over 500 years.

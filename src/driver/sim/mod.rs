@@ -38,6 +38,7 @@ mod events;
 mod faults;
 mod invariants;
 mod kernel;
+mod late;
 mod net;
 mod place;
 mod plan;
@@ -57,6 +58,7 @@ pub use faults::{FaultCounts, FaultKind, Faults};
 use invariants::Progress;
 pub(crate) use kernel::is_simulated;
 use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
+use late::LateCancel;
 pub use net::Latency;
 pub(crate) use net::SocketOptions;
 pub(crate) use place::{Place, Sender};
@@ -105,8 +107,8 @@ pub(crate) struct Sim {
     waiting: Vec<[VecDeque<Op>; 2]>,
     /// Operations whose call on the disk has its time, and which were told to make it.
     landed: Vec<Op>,
-    /// Whose cancels are to take effect late, on which handles; and whether that was put off once.
-    late: VecDeque<(Op, u32, bool)>,
+    /// Cancels that are to take effect late.
+    late: VecDeque<LateCancel>,
     /// Whose calls were put off, on which handles.
     put_off: VecDeque<(Op, u32)>,
     calls: u64,
@@ -224,92 +226,9 @@ impl Sim {
         }
     }
 
-    /// Whether a call that waits for its handle is put off: it waits without having been tried.
-    fn puts_off(&mut self, op: Op, handle: u32) -> bool {
-        let puts_off = self.kernel.borrow_mut().puts_off(self.looper, self.machine);
-        if puts_off {
-            self.put_off.push_back((op, handle));
-        }
-        puts_off
-    }
-
     /// Whether a fault happens to the host by chance.
     pub(crate) fn fails(&self, kind: FaultKind) -> bool {
         self.kernel.borrow_mut().happens(self.machine, kind)
-    }
-
-    /// Whether a cancel of an operation is yet to take effect.
-    pub(crate) fn is_cancel_late(&self, op: Op) -> bool {
-        self.late.iter().any(|&(late, ..)| late == op)
-    }
-
-    /// Asks for an operation back; says whether it waited and does so no more.
-    pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
-        if self.is_cancel_late(op) {
-            return false;
-        }
-        if self.holds(op, handle) && self.fails(FaultKind::LateCancel) {
-            self.kernel.borrow_mut().cancel_late(self.looper);
-            self.late.push_back((op, handle, false));
-            return false;
-        }
-        self.cancel_now(op, handle)
-    }
-
-    /// Whether an operation waits for this handle, or for its call on the disk.
-    fn holds(&self, op: Op, handle: u32) -> bool {
-        let ways = self.waiting.get(handle as usize);
-        ways.is_some_and(|ways| ways.iter().any(|way| way.contains(&op)))
-            || self.landed.contains(&op)
-            || self.kernel.borrow().is_on_disk(self.looper, op)
-    }
-
-    fn cancel_now(&mut self, op: Op, handle: u32) -> bool {
-        if let Some(at) = self.landed.iter().position(|&landed| landed == op) {
-            // Its completion is on its way, and will find that it was asked to end.
-            self.landed.swap_remove(at);
-            self.kernel.borrow_mut().write_is_over(self.machine, self.looper, op);
-            return false;
-        }
-        if self.kernel.borrow_mut().disk_cancel(self.machine, self.looper, op) {
-            return true;
-        }
-        self.let_go(op, handle)
-    }
-
-    /// Takes up late cancels, as many as are due. One whose operation has been woken has lost; it comes
-    /// again, in case that the operation waits once more.
-    fn cancel_late(&mut self, due: usize, is_the_end: bool, ready: &mut Queue<Completion>) {
-        for _ in 0..due.min(self.late.len()) {
-            let Some((op, handle, is_second)) = self.late.pop_front() else { return };
-            let is_woken = !self.holds(op, handle) || self.landed.contains(&op);
-            if !is_woken || is_the_end {
-                if self.cancel_now(op, handle) {
-                    ready.push_back(Completion::in_user_space(op, -crate::error::code::CANCELED));
-                }
-            } else if !is_second {
-                self.kernel.borrow_mut().cancel_late(self.looper);
-                self.late.push_back((op, handle, true));
-            }
-        }
-    }
-
-    /// Has calls that were put off be made, as many as are due.
-    fn submit_put_off(&mut self, due: usize, ready: &mut Queue<Completion>) {
-        for _ in 0..due {
-            let Some((op, handle)) = self.put_off.pop_front() else { return };
-            if self.let_go(op, handle) {
-                ready.push_back(Completion::try_again(op));
-            }
-        }
-    }
-
-    fn let_go(&mut self, op: Op, handle: u32) -> bool {
-        let Some(ways) = self.waiting.get_mut(handle as usize) else { return false };
-        ways.iter_mut().any(|way| {
-            let at = way.iter().position(|&waiting| waiting == op);
-            at.and_then(|at| way.remove(at)).is_some()
-        })
     }
 
     /// A handle is about to be closed or given away: nothing is pending on it.

@@ -17,6 +17,8 @@ use super::world::Host;
 
 /// The stream of chance that plans are drawn from.
 const PLANS: u64 = 50;
+/// The first of the streams that say how far clocks are set, one a disturbance.
+const CLOCKS: u64 = 1 << 40;
 
 /// Something that is done to a host, or to what is between hosts, for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,7 +69,8 @@ impl Plan {
     /// Has something done to a host, at a time of the world, for so long: [`FaultKind::HostKilled`],
     /// [`FaultKind::HostCrashed`] (then it is started again), [`FaultKind::HostPaused`],
     /// [`FaultKind::Partition`], [`FaultKind::OneWayPartition`] (from all others, or what it sends to
-    /// them), or a fault of its disk, which happens once, the next time that it can.
+    /// them), [`FaultKind::ClockJump`] (which lasts no time), [`FaultKind::ClockDrift`], or a fault of its
+    /// disk, which happens once, the next time that it can.
     ///
     /// # Panics
     /// Of other kinds, which happen by chance alone.
@@ -112,8 +115,17 @@ fn is_of_disks(kind: FaultKind) -> bool {
     FaultKind::OF_DISKS.contains(&kind)
 }
 
+fn is_of_clocks(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::ClockJump | FaultKind::ClockDrift)
+}
+
 fn can_be_done(kind: FaultKind) -> bool {
-    is_of_disks(kind) || FaultKind::OF_HOSTS.contains(&kind)
+    is_of_disks(kind) || is_of_clocks(kind) || FaultKind::OF_HOSTS.contains(&kind)
+}
+
+/// Whether it is over when it has begun.
+fn is_brief(kind: FaultKind) -> bool {
+    is_of_disks(kind) || kind == FaultKind::ClockJump
 }
 
 /// Limits within which a [`Plan`] is drawn: which hosts, how many of them at a time, when, what. With
@@ -175,7 +187,7 @@ impl Disturbances {
     }
 
     /// How many hosts are disturbed at a time, at most. A host that is cut off from some others is; the
-    /// others are not.
+    /// others are not, and neither is one whose clock is wrong, or whose disk has a fault.
     #[must_use]
     pub fn at_once(mut self, hosts: usize) -> Disturbances {
         self.at_once = hosts;
@@ -205,7 +217,7 @@ impl Disturbances {
     }
 
     /// What is done, each as likely as the others; one that is named twice is twice as likely.
-    /// Faults of disks may be among them.
+    /// Faults of disks and of clocks may be among them.
     ///
     /// # Panics
     /// As [`Plan::with`].
@@ -241,11 +253,12 @@ impl Disturbances {
             busy.retain(|&(_host, until)| until > at);
             let lasts = between(&mut random, &self.lasting).min(self.window.end - at);
             let Some(kind) = pick(&mut random, &self.kinds) else { return plan };
-            if is_of_disks(kind) {
-                let disk = pick(&mut random, &self.disks);
-                plan = disk
-                    .into_iter()
-                    .fold(plan, |plan, host| plan.with(kind, host, at, Duration::ZERO));
+            if is_of_disks(kind) || is_of_clocks(kind) {
+                let hosts = if is_of_disks(kind) { &self.disks } else { &self.hosts };
+                let lasts = if is_brief(kind) { Duration::ZERO } else { lasts };
+                if let Some(host) = pick(&mut random, hosts) {
+                    plan = plan.with(kind, host, at, lasts);
+                }
                 continue;
             }
             let is_free = |host: &Host| busy.iter().all(|(other, _until)| other != host);
@@ -271,6 +284,11 @@ fn between(random: &mut Random, range: &RangeInclusive<Duration>) -> Duration {
 
 fn pick<T: Copy>(random: &mut Random, from: &[T]) -> Option<T> {
     if from.is_empty() { None } else { Some(from[random.below(from.len() as u64) as usize]) }
+}
+
+/// The numbers of a disturbance of a clock, by its place in the plans.
+pub(super) fn clock_chance(seed: u64, number: u64) -> Random {
+    Random::new(seed, CLOCKS + number)
 }
 
 /// What a world has to do of its plans.
@@ -318,7 +336,7 @@ impl Agenda {
             self.active.remove(&number);
             return Some(Step::Over(disturbance));
         }
-        if !is_of_disks(disturbance.kind) {
+        if !is_brief(disturbance.kind) {
             let over_ns = at_ns.saturating_add(nanoseconds(disturbance.lasts));
             self.active.insert(number);
             self.steps.push(Reverse((over_ns, false, number)));
@@ -342,7 +360,9 @@ mod tests {
 
     /// Of a plan, how many hosts are disturbed when each one begins.
     fn at_once(plan: &Plan) -> usize {
-        let is_active = |one: &Disturbance, at| one.at <= at && at < one.at + one.lasts;
+        let is_active = |one: &Disturbance, at| {
+            FaultKind::OF_HOSTS.contains(&one.kind) && one.at <= at && at < one.at + one.lasts
+        };
         let count = |at| plan.iter().filter(|one| is_active(one, at)).count();
         plan.iter().map(|one| count(one.at)).max().unwrap_or_default()
     }
@@ -353,7 +373,8 @@ mod tests {
         let hosts = [1, 2, 3, 4, 5]
             .map(|last: u8| world.host(&format!("host {last}"), [10, 0, 0, last].into(), |_io| {}));
         let second = Duration::from_secs(1);
-        let kinds = [FaultKind::OF_HOSTS, &[FaultKind::BitRot]].concat();
+        let others = [FaultKind::BitRot, FaultKind::ClockJump, FaultKind::ClockDrift];
+        let kinds = [FaultKind::OF_HOSTS, &others].concat();
         let limits = Disturbances::of(&hosts)
             .within(second..100 * second)
             .pauses(second / 10..=second)

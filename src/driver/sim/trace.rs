@@ -201,14 +201,16 @@ impl Trace {
             What::DatagramDropped(from, len) => {
                 write!(text, "has no room for a datagram of {len} from {}", self.peer(from))
             }
+            What::Disk(call, true) => write!(text, "disk: {call}"),
+            What::Disk(call, false) => write!(text, "disk: {call}, and fails"),
             What::ClockSet(by_ns) => {
                 let sign = if by_ns < 0 { '-' } else { '+' };
                 let (seconds, rest) = parts(by_ns.unsigned_abs());
                 write!(text, "has its wall clock set by {sign}{seconds}.{rest:09} s")
             }
-            What::Drifts(millionths) => write!(text, "has its clock drift by {millionths:+} ppm"),
-            What::Disk(call, true) => write!(text, "disk: {call}"),
-            What::Disk(call, false) => write!(text, "disk: {call}, and fails"),
+            What::Drifts(millionths) => {
+                write!(text, "has its clock drift by {millionths:+} ppm")
+            }
         };
         text
     }

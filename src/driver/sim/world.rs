@@ -67,7 +67,7 @@ pub struct World {
     seed: u64,
     turns: u64,
     /// Whether somebody had a host's loop since the last step.
-    was_touched: Cell<bool>,
+    pub(super) was_touched: Cell<bool>,
     /// When each host can go on, in nanoseconds; kept for its memory.
     due_ns: Vec<u64>,
     /// What is to be done to it.
@@ -487,7 +487,7 @@ impl World {
     pub fn stuck(&self) -> Vec<(Host, u32)> {
         let is_quiet = |process: &Process| !process.paused && !process.has_more();
         let has_events = self.kernel.borrow().events.next_at().is_some();
-        if has_events || !self.hosts.iter().all(is_quiet) {
+        if has_events || !self.is_calm() || !self.hosts.iter().all(is_quiet) {
             return Vec::new();
         }
         let in_flight = |process: &Process| process.io.as_ref().map_or(0, Io::in_flight);
