@@ -516,8 +516,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[Edit {
             file: CORE,
             after: "fn try_again",
-            find: "if flags & ASKED_TO_END != 0 {",
-            replace: "if flags & ASKED_TO_END > u8::MAX - 1 {",
+            find: "if flags & ASKED_TO_END != 0 &&",
+            replace: "if flags & ASKED_TO_END > u8::MAX - 1 &&",
         }],
         SUITE,
         "edges::p71_who_is_woken_for_nothing_and_cancelled_ends",
