@@ -95,6 +95,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("web_server", "starts browsers and other clients, which are not linked statically"),
     ("file_examples", "starts programs that are not taken along"),
     ("key_value", "starts an example, which is not put into the machine"),
+    ("replicated_log", "starts an example, which is not in the machine"),
     ("chat", "starts an example, which is not in the machine"),
     ("tcp_proxy", "starts an example, which is not in the machine"),
     ("simulator", "asks the kernel for nothing"),
