@@ -43,23 +43,19 @@ use crate::driver::uring;
 use crate::error::code;
 
 /// A stream that brings more than so many bytes at a time is received from once at a time …
-#[cfg(target_os = "linux")]
 const MUCH: u32 = 32 << 10;
 /// … until it brings less than so many.
-#[cfg(target_os = "linux")]
 const LITTLE: u32 = 24 << 10;
 /// `IORING_RECVSEND_POLL_FIRST`: wait for readiness, and only then try (io_uring_enter(2), kernel
 /// 5.19+).
 #[cfg(target_os = "linux")]
 const POLL_FIRST: u16 = 1;
 /// A receive counts by one part in so many towards what is typical.
-#[cfg(target_os = "linux")]
 const TYPICAL_OF: u32 = 8;
 
 pub(crate) struct RecvEach {
     supply: Supply,
     /// With a ring: bytes that are received at a time of late.
-    #[cfg(target_os = "linux")]
     typical: u32,
     /// With a ring: the kernel receives again by itself, as far as it can.
     multishot: bool,
@@ -67,12 +63,7 @@ pub(crate) struct RecvEach {
 
 impl RecvEach {
     pub(crate) fn new(supply: Supply) -> RecvEach {
-        RecvEach {
-            supply,
-            #[cfg(target_os = "linux")]
-            typical: 0,
-            multishot: true,
-        }
+        RecvEach { supply, typical: 0, multishot: true }
     }
 
     #[cfg(target_os = "linux")]
@@ -85,7 +76,6 @@ impl RecvEach {
 
     /// Counts what was received. From a stream that turns out to bring much, a multishot receive is
     /// taken back; that it was is no news to the caller, as after a pause.
-    #[cfg(target_os = "linux")]
     #[inline(always)]
     fn learn(&mut self, io: &Io, completion: Completion, len: u32) {
         self.typical = self.typical - self.typical / TYPICAL_OF + len / TYPICAL_OF;
@@ -174,7 +164,6 @@ impl Multishot for RecvEach {
             self.supply.unfilled(id);
             return None;
         };
-        #[cfg(target_os = "linux")]
         self.learn(io, completion, len);
         Some(self.supply.received(id, len))
     }

@@ -138,6 +138,8 @@ fn costs(results: &Value) -> Table {
         "×64",
         "instructions, ×1",
         "×64",
+        "allocations, ×1",
+        "×64",
     ])];
     let parts = ["idle", "syscalls", "instructions"].map(|part| rows(results, part));
     for label in labels(parts.into_iter(), "server") {
@@ -151,8 +153,15 @@ fn costs(results: &Value) -> Table {
         };
         let calls = |connections| counted(parts[1], "calls_per_message", connections);
         let instructions = |at| counted(parts[2], "instructions_per_message", at);
-        let (one, many) = (instructions(1), instructions(64));
-        table.push(strings([label, &or_dash(idle), &calls(1), &calls(64), &one, &many]));
+        let allocations = |at| counted(parts[2], "allocations_per_message", at);
+        let (calls, instructions, allocations) = (
+            [calls(1), calls(64)],
+            [instructions(1), instructions(64)],
+            [allocations(1), allocations(64)],
+        );
+        let mut line = strings([label, &or_dash(idle)]);
+        line.extend([calls, instructions, allocations].into_iter().flatten());
+        table.push(line);
     }
     Table(table)
 }
