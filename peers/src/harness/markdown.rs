@@ -238,7 +238,9 @@ fn table(results: &Value, name: &str) -> io::Result<Option<String>> {
     let table = match name {
         "machine" => machine(results),
         "summary" => summary(results),
-        "echo 64 B" | "echo 16 KiB" | "http" | "file" | "udp" | "accept" => part(results, name),
+        "echo 64 B" | "echo 16 KiB" | "http" | "wrk" | "file" | "udp" | "accept" => {
+            part(results, name)
+        }
         "latency" => latency(results),
         "costs" => costs(results),
         "timers and wakes" => turned(small(results, &["timers:", "wake: loop"])),
