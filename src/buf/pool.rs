@@ -417,6 +417,15 @@ impl PoolShared {
         all_lent
     }
 
+    /// Lets `op`, which could start again, wait behind those that wait for a buffer, if there are any.
+    pub(crate) fn lines_up(&self, op: Op) -> bool {
+        let others_wait = !self.stock.borrow().waiting.is_empty();
+        if others_wait {
+            self.wait(op);
+        }
+        others_wait
+    }
+
     fn wait(&self, op: Op) {
         self.stock.borrow_mut().waiting.push_back(op);
         let mut state = self.core.state.borrow_mut();

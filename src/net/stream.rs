@@ -354,7 +354,7 @@ impl Io {
         if !pool.shared.belongs_to(self) {
             return self.submit(Failed(crate::error::FOREIGN), stream, done);
         }
-        let row = RecvEach { supply: Supply::new(&pool.shared) };
+        let row = RecvEach::new(Supply::new(&pool.shared));
         self.submit_each_on(row, stream, each, done)
     }
 

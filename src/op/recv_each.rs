@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   with a ring of provided buffers:   RECV, multishot where it can be ──▶ items
+//!     of a stream that brings much:    RECV ──▶ item, answer, RECV ──▶ item
 //!   without:                           POLL_ADD ──readable──▶ take a buffer, RECV ──▶ item
 //!                                         ▲───────── would block ─────────────┘
 //!   readiness, a port:                 take a buffer, recv ──▶ item
@@ -10,6 +11,11 @@
 //!
 //! When the pool is empty the operation waits for a buffer to come back, and only then asks the
 //! kernel again: neither a busy loop nor an `ENOBUFS` that the caller sees.
+//!
+//! A multishot receive takes what has just arrived, however little of what is under way that is. A
+//! stream that brings much at a time is received from once, and again when the callback has had that
+//! and what it sends is submitted: meanwhile more gathers, for fewer and larger receives and answers.
+//! There the streams also take turns at a buffer, so that few buffers do not go to few streams.
 //! Sources: io_uring_prep_recv_multishot(3), kernel 6.0+; `IOSQE_BUFFER_SELECT` in
 //! io_uring_enter(2).
 
@@ -18,6 +24,8 @@ use io_uring::squeue::Flags;
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
+#[cfg(target_os = "linux")]
+use super::MORE;
 use super::supply::Supply;
 use super::{Completion, Direction, Multishot, Op, Rearm, Start};
 use crate::Io;
@@ -34,11 +42,53 @@ use crate::driver::sim;
 use crate::driver::uring;
 use crate::error::code;
 
+/// A stream that brings more than so many bytes at a time is received from once at a time …
+const MUCH: u32 = 32 << 10;
+/// … until it brings less than so many.
+const LITTLE: u32 = 24 << 10;
+/// `IORING_RECVSEND_POLL_FIRST`: wait for readiness, and only then try (io_uring_enter(2), kernel
+/// 5.19+).
+#[cfg(target_os = "linux")]
+const POLL_FIRST: u16 = 1;
+/// A receive counts by one part in so many towards what is typical.
+const TYPICAL_OF: u32 = 8;
+
 pub(crate) struct RecvEach {
-    pub(crate) supply: Supply,
+    supply: Supply,
+    /// With a ring: bytes that are received at a time of late.
+    typical: u32,
+    /// With a ring: the kernel receives again by itself, as far as it can.
+    multishot: bool,
 }
 
 impl RecvEach {
+    pub(crate) fn new(supply: Supply) -> RecvEach {
+        RecvEach { supply, typical: 0, multishot: true }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn once(&self, place: &mut uring::Place<'_>, group: u16) -> Start {
+        let entry = opcode::Recv::new(types::Fd(place.fd), std::ptr::null_mut(), 0);
+        // What is there by now would be had at once, and be less.
+        let how = if self.multishot { 0 } else { POLL_FIRST };
+        place.submit(entry.buf_group(group).ioprio(how).build().flags(Flags::BUFFER_SELECT))
+    }
+
+    /// Counts what was received. From a stream that turns out to bring much, a multishot receive is
+    /// taken back; that it was is no news to the caller, as after a pause.
+    #[inline(always)]
+    fn learn(&mut self, io: &Io, completion: Completion, len: u32) {
+        self.typical = self.typical - self.typical / TYPICAL_OF + len / TYPICAL_OF;
+        if self.multishot && self.typical > MUCH {
+            self.multishot = false;
+            if completion.flags & MORE != 0 {
+                io.core.state.borrow_mut().cancel_in_driver(completion.index);
+            }
+        } else if !self.multishot && self.typical < LITTLE {
+            self.multishot = true;
+        }
+    }
+
     #[cfg(target_os = "linux")]
     fn without_ring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let fd = types::Fd(place.fd);
@@ -66,13 +116,11 @@ impl Multishot for RecvEach {
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let Some(group) = self.supply.group() else { return self.without_ring(place) };
-        let fd = types::Fd(place.fd);
-        place.submit(if place.features().recv_multishot {
-            opcode::RecvMulti::new(fd, group).build()
+        if self.multishot && place.features().recv_multishot {
+            place.submit(opcode::RecvMulti::new(types::Fd(place.fd), group).build())
         } else {
-            let entry = opcode::Recv::new(fd, std::ptr::null_mut(), 0).buf_group(group).build();
-            entry.flags(Flags::BUFFER_SELECT)
-        })
+            self.once(place, group)
+        }
     }
 
     #[cfg(unix)]
@@ -106,7 +154,7 @@ impl Multishot for RecvEach {
     }
 
     #[inline(always)]
-    fn item(&mut self, _io: &Io, completion: Completion) -> Option<PoolBuf> {
+    fn item(&mut self, io: &Io, completion: Completion) -> Option<PoolBuf> {
         let Some(id) = completion.buffer() else {
             let buf = self.filled(completion.result);
             self.supply.void_promise();
@@ -117,11 +165,15 @@ impl Multishot for RecvEach {
             self.supply.unfilled(id);
             return None;
         };
+        self.learn(io, completion, len);
         Some(self.supply.received(id, len))
     }
 
     #[inline]
     fn ended(&mut self, _io: &Io, op: Op, result: i32) -> Rearm {
+        if !self.multishot && result > 0 && self.supply.lines_up(op) {
+            return Rearm::Parked;
+        }
         self.supply.ended(op, result)
     }
 

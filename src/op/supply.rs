@@ -109,6 +109,13 @@ impl Supply {
         self.ended_without_data(op, result)
     }
 
+    /// Has the flow wait for a buffer behind those that wait for one; says whether there are any.
+    #[inline]
+    pub(super) fn lines_up(&mut self, op: Op) -> bool {
+        self.waits = self.pool.lines_up(op);
+        self.waits
+    }
+
     fn ended_without_data(&mut self, op: Op, result: i32) -> Rearm {
         match -result {
             0 => Rearm::Done(0),

@@ -6,6 +6,7 @@
 #[cfg(unix)]
 #[path = "../common/alone.rs"]
 mod alone;
+mod bulk;
 mod closing;
 #[cfg(unix)]
 mod data_files;

@@ -5,7 +5,7 @@
 //!   --quick                               once, in about three minutes
 //!   --against all|uring|readiness         what is compared: `harness/contest.rs`
 //!   --driver NAME                         on another driver of tigereye than that comparison's
-//!   --parts echo,http,file,udp,accept,latency,idle,syscalls,instructions,micro,storage,size
+//!   --parts echo,http,wrk,file,udp,accept,latency,idle,syscalls,instructions,micro,storage,size
 //!   --sizes 64,16384  --connections 1,64,512,10000  --pipelines 1,16
 //!   --rounds 5  --seconds 0.1  --warm-up 0.03
 //!   --load 0.5                            of the slowest server's rate, for latencies
@@ -34,7 +34,7 @@ use tigereye_peers::harness::program::{Dialect, Program};
 use tigereye_peers::harness::verdict::{self, Verdict};
 use tigereye_peers::harness::{
     build, draw, idle, instructions, latency, libuv, machine, markdown, micro, nginx, report, size,
-    storage, syscalls, table,
+    storage, syscalls, table, wrk,
 };
 use tigereye_peers::sys::process;
 
@@ -208,8 +208,12 @@ fn provide(plan: &mut Plan) -> io::Result<(Missing, Vec<(&'static str, String)>)
     for package in build::peers()? {
         missing.0.push((package.program.to_owned(), package.reason));
     }
-    let is_web_server = |server: &Program| server.dialect == Dialect::WebServer;
-    if ["http", "file"].iter().any(|part| plan.has(part) && plan.servers(part).any(is_web_server)) {
+    let has_http = plan.has("http") || plan.has("wrk");
+    let serves = |plan: &Plan, is_it: fn(&Program) -> bool| {
+        (has_http && plan.servers("http").any(is_it))
+            || (plan.has("file") && plan.servers("file").any(is_it))
+    };
+    if serves(plan, |server| server.dialect == Dialect::WebServer) {
         build::web_server()?;
     }
     let mut versions = Vec::new();
@@ -219,11 +223,19 @@ fn provide(plan: &mut Plan) -> io::Result<(Missing, Vec<(&'static str, String)>)
             None => missing.0.push((libuv::SERVER.to_owned(), libuv::WANTED.to_owned())),
         }
     }
-    let is_nginx = |server: &Program| server.dialect == Dialect::Nginx;
-    if ["http", "file"].iter().any(|part| plan.has(part) && plan.servers(part).any(is_nginx)) {
+    if serves(plan, |server| server.dialect == Dialect::Nginx) {
         match nginx::version() {
             Some(version) => versions.push(("nginx", version)),
             None => missing.0.push((nginx::PROGRAM.to_owned(), nginx::WANTED.to_owned())),
+        }
+    }
+    if plan.has("wrk") {
+        match wrk::version() {
+            Some(version) => versions.push((wrk::PROGRAM, version)),
+            None => {
+                missing.0.push((wrk::PROGRAM.to_owned(), wrk::WANTED.to_owned()));
+                plan.parts.retain(|part| part != "wrk");
+            }
         }
     }
     missing.apply(plan);

@@ -8,6 +8,7 @@ use super::contest::Yardstick;
 use super::file_page::{FILE_BYTES, FilePage};
 use super::program::{Family, Program, Server, flags, load};
 use super::stats::Spread;
+use super::wrk;
 use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::io;
@@ -30,7 +31,7 @@ const TRIES_MORE: u32 = 3;
 /// What is done to the servers.
 #[derive(Clone)]
 pub struct Cell {
-    /// `echo`, `http`, `file`, `udp` or `accept`.
+    /// `echo`, `http`, `wrk`, `file`, `udp` or `accept`.
     pub mode: String,
     /// Size of a message in bytes; for `http` and `file` it is what it is.
     pub size: u32,
@@ -88,7 +89,7 @@ impl Cell {
     #[must_use]
     pub fn name(&self) -> String {
         let size = match (self.mode.as_str(), self.size) {
-            ("http", _) => "/hello".to_owned(),
+            ("http" | "wrk", _) => "/hello".to_owned(),
             ("file", _) => format!("{} MiB", FILE_BYTES >> 20),
             (_, size) if size >= 1024 => format!("{} KiB", size / 1024),
             (_, size) => format!("{size} B"),
@@ -99,6 +100,11 @@ impl Cell {
             (_, Some(rate)) => format!("{mode} {size} ×{connections} at {rate}/s"),
             (_, None) => format!("{mode} {size} ×{connections} p{}", self.pipeline),
         }
+    }
+
+    /// What the servers do: by wrk it is the same.
+    fn served(&self) -> &str {
+        if self.mode == "wrk" { "http" } else { &self.mode }
     }
 
     fn flags(&self, effort: Effort) -> Vec<String> {
@@ -138,6 +144,9 @@ impl Cell {
 
     /// A load that sent late itself has measured the machine, and tries again.
     fn load(&self, server: &Server, effort: Effort) -> io::Result<Value> {
+        if self.mode == "wrk" {
+            return wrk::load(server, self.connections, effort.seconds);
+        }
         let flags = self.flags(effort);
         let mut found = load(server, &flags)?;
         for _ in 0..TRIES_MORE {
@@ -158,12 +167,12 @@ impl Cell {
     ) -> io::Result<Vec<Measured>> {
         let effort = self.settled(effort);
         let servers: Vec<Program> =
-            servers.iter().filter(|server| server.serves(&self.mode)).cloned().collect();
+            servers.iter().filter(|server| server.serves(self.served())).cloned().collect();
         let mut running: Vec<Server> = Vec::new();
         for server in &servers {
             running.push(match &self.page {
-                Some(page) => server.serve_file(&self.mode, self.size, page)?,
-                None => server.serve(&self.mode, self.size)?,
+                Some(page) => server.serve_file(self.served(), self.size, page)?,
+                None => server.serve(self.served(), self.size)?,
             });
         }
         let mut rounds = vec![Vec::new(); servers.len()];

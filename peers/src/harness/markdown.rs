@@ -138,6 +138,8 @@ fn costs(results: &Value) -> Table {
         "×64",
         "instructions, ×1",
         "×64",
+        "allocations, ×1",
+        "×64",
     ])];
     let parts = ["idle", "syscalls", "instructions"].map(|part| rows(results, part));
     for label in labels(parts.into_iter(), "server") {
@@ -151,8 +153,15 @@ fn costs(results: &Value) -> Table {
         };
         let calls = |connections| counted(parts[1], "calls_per_message", connections);
         let instructions = |at| counted(parts[2], "instructions_per_message", at);
-        let (one, many) = (instructions(1), instructions(64));
-        table.push(strings([label, &or_dash(idle), &calls(1), &calls(64), &one, &many]));
+        let allocations = |at| counted(parts[2], "allocations_per_message", at);
+        let (calls, instructions, allocations) = (
+            [calls(1), calls(64)],
+            [instructions(1), instructions(64)],
+            [allocations(1), allocations(64)],
+        );
+        let mut line = strings([label, &or_dash(idle)]);
+        line.extend([calls, instructions, allocations].into_iter().flatten());
+        table.push(line);
     }
     Table(table)
 }
@@ -229,7 +238,9 @@ fn table(results: &Value, name: &str) -> io::Result<Option<String>> {
     let table = match name {
         "machine" => machine(results),
         "summary" => summary(results),
-        "echo 64 B" | "echo 16 KiB" | "http" | "file" | "udp" | "accept" => part(results, name),
+        "echo 64 B" | "echo 16 KiB" | "http" | "wrk" | "file" | "udp" | "accept" => {
+            part(results, name)
+        }
         "latency" => latency(results),
         "costs" => costs(results),
         "timers and wakes" => turned(small(results, &["timers:", "wake: loop"])),

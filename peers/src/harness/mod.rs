@@ -22,3 +22,4 @@ pub mod storage;
 pub mod syscalls;
 pub mod table;
 pub mod verdict;
+pub mod wrk;

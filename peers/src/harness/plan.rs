@@ -12,6 +12,7 @@ use std::rc::Rc;
 pub const PARTS: &[&str] = &[
     "echo",
     "http",
+    "wrk",
     "file",
     "udp",
     "accept",
@@ -24,11 +25,13 @@ pub const PARTS: &[&str] = &[
     "size",
 ];
 /// Parts that are tables of cells.
-pub const CELLS: &[&str] = &["echo", "http", "file", "udp", "accept"];
+pub const CELLS: &[&str] = &["echo", "http", "wrk", "file", "udp", "accept"];
 /// Those that `--quick` leaves out: a minute and more each, whatever the effort.
 const SLOW: &[&str] = &["instructions", "size"];
 /// Connections that ask for files, one request at a time.
 const FILES_AT: [u32; 2] = [1, 64];
+/// Connections of wrk, one request at a time on each.
+const WRK_AT: [u32; 2] = [64, 512];
 /// Sockets with a datagram under way each: in turns, and as many as a socket keeps for sure.
 const DATAGRAMS_AT: [u32; 2] = [1, 128];
 /// Connections under way where each is closed at once.
@@ -148,6 +151,7 @@ impl Plan {
         let mut cells = Vec::new();
         match part {
             "file" => cells.extend(FILES_AT.map(|connections| cell(64, connections, 1))),
+            "wrk" => cells.extend(WRK_AT.map(|connections| cell(64, connections, 1))),
             "udp" => cells.extend(DATAGRAMS_AT.map(|sockets| cell(64, sockets, 1))),
             "accept" => cells.push(cell(64, ACCEPTS_AT, 1)),
             _ => {
@@ -184,6 +188,10 @@ impl Plan {
                 } else {
                     40.0
                 }
+            }
+            // It measures for whole seconds.
+            "wrk" => {
+                count("http") * rounds * 1.2 * WRK_AT.len() as f64 * self.effort.seconds.ceil()
             }
             _ => {
                 let cells = self.cells(part, None);

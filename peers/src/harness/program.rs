@@ -257,14 +257,21 @@ pub fn flags<const N: usize>(pairs: [(&str, String); N]) -> Vec<String> {
     pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
 }
 
-/// Runs a program on a core, before everybody else, to its end; gives what it printed.
-fn output(core: usize, command: &mut Command) -> io::Result<Vec<u8>> {
+/// Runs a program on a core to its end; gives what it printed.
+fn output(core: usize, priority: Priority, command: &mut Command) -> io::Result<Vec<u8>> {
     command.stdout(Stdio::piped());
-    let output = spawn_on(core, Priority::RealTime, command)?.wait_with_output()?;
+    let output = spawn_on(core, priority, command)?.wait_with_output()?;
     if output.status.success() {
         return Ok(output.stdout);
     }
     Err(io::Error::other(format!("{command:?}: {}", output.status)))
+}
+
+/// Runs a load that is not ours, at no special priority, when it is our turn to measure: of its threads
+/// one may have to stop another that never rests, which it cannot as one of two before everybody else.
+pub fn foreign_load(command: &mut Command) -> io::Result<Vec<u8>> {
+    let _turn = turn()?;
+    output(LOAD_CORE, Priority::Ordinary, command)
 }
 
 fn load_command(server: &Server, flags: &[String]) -> io::Result<Command> {
@@ -288,7 +295,7 @@ pub fn load_under(wrapper: &[String], server: &Server, flags: &[String]) -> io::
         around.args(own).arg(command.get_program()).args(command.get_args());
         command = around;
     }
-    let found = output(LOAD_CORE, &mut command);
+    let found = output(LOAD_CORE, Priority::RealTime, &mut command);
     let found = found.map_err(|error| {
         io::Error::new(error.kind(), format!("load on {} failed: {error}", server.label))
     });
@@ -327,7 +334,7 @@ impl Drop for Idlers {
 /// that it printed.
 pub fn json(program: &str, flags: &[String]) -> io::Result<Value> {
     let _turn = turn()?;
-    let printed = output(SERVER_CORE, Command::new(program).args(flags))?;
+    let printed = output(SERVER_CORE, Priority::RealTime, Command::new(program).args(flags))?;
     Ok(serde_json::from_slice(&printed)?)
 }
 
@@ -335,7 +342,7 @@ pub fn json(program: &str, flags: &[String]) -> io::Result<Value> {
 pub fn lines(program: &str, flags: &[String]) -> io::Result<Vec<Value>> {
     let _turn = turn()?;
     let mut command = Command::new(beside(program)?);
-    let printed = output(SERVER_CORE, command.args(flags))?;
+    let printed = output(SERVER_CORE, Priority::RealTime, command.args(flags))?;
     let text = String::from_utf8_lossy(&printed);
     text.lines().map(|line| serde_json::from_str(line).map_err(io::Error::from)).collect()
 }

@@ -148,15 +148,18 @@ pub fn syscalls(counted: &super::syscalls::Counted) {
 /// The head of the table of instructions.
 pub fn instructions_head(version: &str) {
     println!(
-        "\nUser-space instructions per echo of 64 bytes, by callgrind of {version}\n\
-         {:<22} {:>11} {:>21}",
-        "server", "connections", "instructions/message"
+        "\nIn user space per echo of 64 bytes, by callgrind of {version}\n\
+         {:<22} {:>11} {:>21} {:>20}",
+        "server", "connections", "instructions/message", "allocations/message"
     );
 }
 
 /// One server's instructions.
 pub fn instructions(counted: &Counted) {
-    println!("{:<22} {:>11} {:>21.1}", counted.label, counted.connections, counted.each);
+    println!(
+        "{:<22} {:>11} {:>21.1} {:>20.3}",
+        counted.label, counted.connections, counted.each, counted.allocations
+    );
 }
 
 /// The head of the table of binaries.
