@@ -29,12 +29,14 @@ impl Clock {
 
     /// The clock of a loop in a simulated world. Its instants lie where the real clock was when it was
     /// made; what is between them is the world's time.
+    #[cfg(unix)]
     pub(crate) fn simulated(time: Rc<Cell<u64>>) -> Clock {
         let base_ns = time.get();
         Clock { simulated: Some(Simulated { time, base_ns }), ..Clock::new() }
     }
 
     /// When the loop was built, in its world's time.
+    #[cfg(unix)]
     pub(crate) fn base_ns(&self) -> u64 {
         self.simulated.as_ref().map_or(0, |simulated| simulated.base_ns)
     }

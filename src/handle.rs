@@ -15,9 +15,7 @@ use std::rc::Rc;
 
 use crate::Io;
 use crate::core::Core;
-use crate::fs::AllTerms;
-#[cfg(unix)]
-use crate::fs::Terms;
+use crate::fs::{AllTerms, Terms};
 #[cfg(unix)]
 use crate::offload::LentFd;
 use crate::raw::{OwnedFd, RawFd};
@@ -194,7 +192,6 @@ impl Source {
     ///
     /// # Errors
     /// `NotConnected` when the handle is closed, and what the system says.
-    #[cfg(unix)]
     pub(crate) fn register(&self) -> io::Result<bool> {
         let mut state = self.core.state.borrow_mut();
         let state = &mut *state;
@@ -210,7 +207,6 @@ impl Source {
     }
 
     /// What the handle asks of operations; nothing, once it is closed.
-    #[cfg(unix)]
     pub(crate) fn terms(&self) -> Terms {
         let mut state = self.core.state.borrow_mut();
         let is_there = state.handles.find(self.id).is_some();
@@ -218,7 +214,6 @@ impl Source {
     }
 
     /// Says what the handle, which is open, asks of operations.
-    #[cfg(unix)]
     pub(crate) fn set_terms(&self, terms: Terms) {
         let mut state = self.core.state.borrow_mut();
         if state.handles.find(self.id).is_some() {

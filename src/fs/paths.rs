@@ -226,7 +226,7 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
         let link = link.into();
-        let row = Symlink::new(CPath::new(original.as_ref()), link.path());
+        let row = Symlink::new(CPath::literal(original.as_ref()), link.path());
         self.submit_to(row, link.target(self), context, callback)
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tigereye::{Allocation, File, Io, OpenOptions, is_cancelled};
 
 use crate::disk::{self as fs, Scratch};
-use crate::files::{open, read_write};
-use crate::{Counted, Log, finish, pattern};
+use crate::files::{as_file, open, read_write, sockets};
+use crate::{Counted, Log, code, finish, pattern};
 
 /// Reads into buffers of these sizes.
 #[track_caller]
@@ -139,7 +139,7 @@ fn p34_no_buffer_with_room_is_an_error_and_nothing_to_write_writes_nothing() {
         append(&io, &read_only, b"x").unwrap_err(),
         allocate(&io, &read_only, 0, 1, Allocation::Grow).unwrap_err(),
     ] {
-        assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+        assert_eq!(error.raw_os_error(), Some(code::NOT_OPEN_FOR_IT));
     }
 }
 
@@ -152,7 +152,8 @@ fn p56_offsets_beyond_what_a_file_has_of_all_that_take_them() {
     for far in [largest - 1, largest] {
         assert_eq!(read(&io, &file, &[4, 4], far).unwrap(), [b"", b""]);
         let error = write(&io, &file, &[b"y", b"z"], far, true).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::FileTooLarge, "{far}: {error}");
+        // What Windows says of a write depends on the file system.
+        assert!(error.kind() == ErrorKind::FileTooLarge || cfg!(windows), "{far}: {error}");
         let error = allocate(&io, &file, far, 4, Allocation::Grow).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FileTooLarge, "{far}: {error}");
     }
@@ -180,15 +181,13 @@ fn p56_offsets_beyond_what_a_file_has_of_all_that_take_them() {
 fn p55_what_has_no_offsets_is_refused_by_all_that_take_them() {
     let io = Io::new().unwrap();
     let (reader, writer) = io::pipe().unwrap();
-    let (near, _far) = crate::real::std_pair();
-    let reader = Rc::new(File::from_fd(&io, reader.into()));
-    let writer = Rc::new(File::from_fd(&io, writer.into()));
-    let socket = Rc::new(File::from_fd(&io, near.into()));
-    for file in [&reader, &socket] {
+    let (reader, writer) = (as_file(&io, reader), as_file(&io, writer));
+    let (sockets, _peer) = sockets(&io);
+    for file in sockets.iter().chain([&reader]) {
         let error = read(&io, file, &[1, 1], 0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotSeekable, "{error}");
     }
-    for file in [&writer, &socket] {
+    for file in sockets.iter().chain([&writer]) {
         for error in [
             write(&io, file, &[b"x"], 0, false).unwrap_err(),
             write(&io, file, &[b"x"], 0, true).unwrap_err(),
@@ -203,7 +202,7 @@ fn p55_what_has_no_offsets_is_refused_by_all_that_take_them() {
 }
 
 /// Where appending works whatever a file was opened with.
-const APPENDS_ANYHOW: bool = cfg!(target_os = "linux");
+const APPENDS_ANYHOW: bool = cfg!(any(target_os = "linux", windows));
 
 #[test]
 fn p18_appending_goes_to_the_end_and_moves_no_position() {
@@ -219,8 +218,12 @@ fn p18_appending_goes_to_the_end_and_moves_no_position() {
     std::fs::File::options().append(true).open(&path).unwrap();
     assert_eq!(append(&io, &file, b"fg").unwrap(), 2);
     assert_eq!(fs::read(&path).unwrap(), b"abcdefg");
-    let mut file = Rc::into_inner(file).unwrap().into_std().unwrap();
-    assert_eq!(file.stream_position().unwrap(), 0);
+    let file = Rc::into_inner(file).unwrap().into_std();
+    if cfg!(windows) {
+        // What is open for calls that overlap has no position.
+        return assert_eq!(file.unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+    assert_eq!(file.unwrap().stream_position().unwrap(), 0);
 }
 
 #[test]
@@ -305,7 +308,7 @@ fn room_is_reserved_with_and_without_growing() {
     }
     let len = fs::metadata(&path).unwrap().len();
     if allocate(&io, &file, 0, 10, Allocation::Grow).is_ok() {
-        assert_eq!(fs::metadata(&path).unwrap().len(), len, "it is never cut");
+        assert_eq!(fs::metadata(&path).unwrap().len(), len.max(10), "it is never cut");
     }
 }
 

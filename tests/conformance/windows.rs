@@ -5,8 +5,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 
-use tigereye::{File, Io, Next, OpenOptions, TcpListener, TcpStream, UdpSocket, is_cancelled};
+use tigereye::{File, Io, Next, Op, OpenOptions, TcpListener, TcpStream, UdpSocket, is_cancelled};
 
+use crate::files::{directory, open, read_write};
 use crate::scratch::Scratch;
 use crate::{HANG, Log, any, finish, pair, pattern, read, shared_pair};
 
@@ -215,6 +216,139 @@ fn p83_long_paths_and_names_in_any_script() {
     });
     finish(&io);
     assert_eq!(std::fs::read(&path).unwrap(), b"roar");
+}
+
+/// Runs an operation that has a result and nothing else.
+#[track_caller]
+fn succeeds(io: &Io, start: impl FnOnce(Log<std::io::Result<()>>) -> Op) {
+    let log = Log::new();
+    start(log.clone());
+    finish(io);
+    log.one().unwrap();
+}
+
+fn put(log: Log<std::io::Result<()>>, _io: &Io, result: std::io::Result<()>) {
+    log.put(result);
+}
+
+#[test]
+fn p83_all_that_takes_a_path_takes_long_ones() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let mut path = std::fs::canonicalize(scratch.path()).unwrap();
+    for _ in 0..4 {
+        path.push("a".repeat(90));
+        succeeds(&io, |log| io.create_directory(log, &path, 0o777, put));
+    }
+    let (one, two) = (path.join("one, 世界"), path.join("two, 世界"));
+    let (three, data) = (path.join("three"), path.join("data"));
+    std::fs::write(&one, "roar").unwrap();
+    succeeds(&io, |log| io.rename(log, &one, &two, put));
+    succeeds(&io, |log| io.hard_link(log, &two, &three, put));
+    let log = Log::new();
+    let seen = log.clone();
+    io.metadata_at((), &three, true, move |(), _io, known| seen.put(known.unwrap().nlink()));
+    finish(&io);
+    assert_eq!(log.one(), 2);
+    let options = tigereye::DataFileOptions::new(4096).create_new(true);
+    io.open_data_file((), &data, &options, |(), _io, file| assert!(file.unwrap().is_new()));
+    finish(&io);
+    for file in [&two, &three, &data] {
+        succeeds(&io, |log| io.remove_file(log, file, put));
+    }
+    succeeds(&io, |log| io.remove_directory(log, &path, put));
+}
+
+#[test]
+fn p83_a_name_that_is_not_unicode() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let name: std::ffi::OsString =
+        std::os::windows::ffi::OsStringExt::from_wide(&[0xd800, u16::from(b'x')]);
+    let path = scratch.path().join(name);
+    drop(open(&io, &path, &read_write().create_new(true)));
+    succeeds(&io, |log| io.rename(log, &path, &scratch.join("plain"), put));
+    assert!(scratch.join("plain").exists());
+}
+
+#[test]
+fn p83_a_name_is_taken_from_an_open_file_and_is_free_at_once() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", b"old");
+    let file = open(&io, &path, &read_write());
+    succeeds(&io, |log| io.remove_file(log, &path, put));
+    drop(open(&io, &path, &read_write().create_new(true)));
+    let other = scratch.file("other", b"new");
+    succeeds(&io, |log| io.rename(log, &other, &path, put));
+    assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    io.read_at(file, Vec::with_capacity(8), 0, |_file, _io, buf, result| {
+        assert_eq!((result.unwrap(), &buf[..]), (3, &b"old"[..]));
+    });
+    finish(&io);
+}
+
+#[test]
+fn paths_start_in_a_directory_and_do_not_leave_it() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let place = Rc::new(directory(&io, scratch.path()));
+    succeeds(&io, |log| io.create_directory(log, place.at("made"), 0o777, put));
+    let file = scratch.file("file", b"abc");
+    succeeds(&io, |log| io.hard_link(log, place.at("file"), place.at("made/link"), put));
+    succeeds(&io, |log| io.rename(log, place.at("made/link"), place.at("./there"), put));
+    let log = Log::new();
+    for (path, expected) in [
+        (place.at("there"), Ok(3)),
+        (place.at("made/../there"), Ok(3)),
+        // A full path starts at a root all the same.
+        (place.at(&file), Ok(3)),
+        (place.at("../there"), Err(ErrorKind::Unsupported)),
+        (place.at(""), Err(ErrorKind::NotFound)),
+        (place.at("made/nobody"), Err(ErrorKind::NotFound)),
+    ] {
+        let seen = log.clone();
+        io.metadata_at((), path, true, move |(), _io, known| {
+            seen.put(known.map(|known| known.len()).map_err(|error| error.kind()));
+        });
+        finish(&io);
+        assert_eq!(log.one(), expected);
+    }
+    succeeds(&io, |log| io.remove_file(log, place.at("there"), put));
+    succeeds(&io, |log| io.remove_directory(log, place.at("made"), put));
+    assert!(!scratch.join("made").exists());
+}
+
+#[test]
+fn p54_a_data_file_is_read_by_others_and_written_and_removed_by_nobody() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.join("data");
+    let log = Log::new();
+    let options = tigereye::DataFileOptions::new(4096).create(true);
+    io.open_data_file(log.clone(), &path, &options, |log, _io, file| log.put(file.unwrap()));
+    finish(&io);
+    let file = log.one();
+    assert_eq!(std::fs::read(&path).unwrap(), [0; 4096]);
+    std::fs::File::options().write(true).open(&path).unwrap_err();
+    std::fs::rename(&path, scratch.join("moved")).unwrap_err();
+    std::fs::remove_file(&path).unwrap_err();
+    drop(file);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_symbolic_link_is_of_the_kind_of_what_it_leads_to() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let place = Rc::new(directory(&io, scratch.path()));
+    std::fs::create_dir(scratch.join("below")).unwrap();
+    scratch.file("below/file", b"abc");
+    for (link, original) in [("to-file", "below/file"), ("to-directory", "below")] {
+        succeeds(&io, |log| io.symlink(log, original, place.at(link), put));
+        let known = std::fs::symlink_metadata(scratch.join(link)).unwrap();
+        assert!(known.is_symlink());
+        assert_eq!(std::fs::metadata(scratch.join(link)).unwrap().is_dir(), original == "below");
+    }
+    assert_eq!(std::fs::read(scratch.join("to-directory/file")).unwrap(), b"abc");
+    for link in ["to-file", "to-directory"] {
+        succeeds(&io, |log| io.remove_file(log, place.at(link), put));
+    }
+    assert!(scratch.join("below/file").exists());
 }
 
 #[test]
