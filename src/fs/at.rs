@@ -3,6 +3,8 @@
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+#[cfg(windows)]
+use std::os::windows::io::OwnedHandle;
 use std::path::{Path, PathBuf};
 
 use crate::fs::path::{CPath, CPaths};
@@ -32,6 +34,21 @@ impl Directory {
     #[cfg(unix)]
     pub fn from_fd(io: &Io, descriptor: OwnedFd) -> Directory {
         Directory { file: File::from_fd(io, descriptor) }
+    }
+
+    /// Takes over a handle of a directory.
+    #[cfg(windows)]
+    pub fn from_handle(io: &Io, handle: OwnedHandle) -> Directory {
+        Directory { file: File::from_handle(io, handle) }
+    }
+
+    /// Gives the handle back.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed or has operations in flight.
+    #[cfg(windows)]
+    pub fn into_handle(self) -> io::Result<OwnedHandle> {
+        self.file.into_handle()
     }
 
     /// Gives the descriptor back.

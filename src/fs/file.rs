@@ -3,6 +3,8 @@
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+#[cfg(windows)]
+use std::os::windows::io::OwnedHandle;
 
 use super::Terms;
 use crate::core::Held;
@@ -88,7 +90,7 @@ impl File {
     ///
     /// # Platform
     /// On Windows a file that [`Io::open`] has opened is `Unsupported`: it is open for calls that
-    /// overlap, which the standard library does not make.
+    /// overlap, which the standard library does not make. `into_handle` gives what there is.
     pub fn into_std(self) -> io::Result<std::fs::File> {
         #[cfg(windows)]
         if self.overlaps {
@@ -106,6 +108,23 @@ impl File {
     #[cfg(unix)]
     pub fn from_fd(io: &Io, descriptor: OwnedFd) -> File {
         File { source: Source::new(io, descriptor.into_raw_fd()) }
+    }
+
+    /// Takes over a handle; it is closed when the file is dropped. Where it was opened for calls that
+    /// overlap (`FILE_FLAG_OVERLAPPED`) they do, else the loop's pool makes them.
+    #[cfg(windows)]
+    pub fn from_handle(io: &Io, handle: OwnedHandle) -> File {
+        File { source: Source::new(io, OwnedFd::File(handle).into_raw_fd()), overlaps: true }
+    }
+
+    /// Gives the handle back, which cannot be another loop's any more once it was used, and may be one
+    /// for calls that overlap.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed or has operations in flight.
+    #[cfg(windows)]
+    pub fn into_handle(self) -> io::Result<OwnedHandle> {
+        into_owned(&self.source).map(|owned| std::fs::File::from(owned).into())
     }
 
     /// Takes over a descriptor that was just opened, and has it go past the cache where that is

@@ -348,8 +348,8 @@ fn parts_of_a_file_are_synced() {
 /// A multiple of 2³², so that a length cut to 32 bits would be zero.
 #[cfg(target_pointer_width = "64")]
 const LONG: usize = 1 << 32;
-/// What Linux moves in one call (read(2)).
-#[cfg(all(target_pointer_width = "64", target_os = "linux"))]
+/// What Linux moves in one call (read(2)), and the library on other systems.
+#[cfg(all(target_pointer_width = "64", any(target_os = "linux", windows)))]
 const MOST: usize = 0x7fff_f000;
 
 #[cfg(target_pointer_width = "64")]
@@ -383,7 +383,7 @@ fn p29_a_read_longer_than_a_call_takes_is_short() {
     assert_eq!(log.one(), (5, 5));
 }
 
-#[cfg(all(target_pointer_width = "64", target_os = "linux"))]
+#[cfg(all(target_pointer_width = "64", any(target_os = "linux", windows)))]
 #[test]
 fn p29_a_write_longer_than_a_call_takes_is_short() {
     if Vec::<u8>::new().try_reserve_exact(LONG).is_err() {
@@ -392,7 +392,8 @@ fn p29_a_write_longer_than_a_call_takes_is_short() {
     }
     let io = Io::new().unwrap();
     // It takes all at once, and looks at none of it.
-    let file = open(&io, &"/dev/null".into(), &OpenOptions::new().write(true));
+    let null = if cfg!(windows) { "NUL" } else { "/dev/null" };
+    let file = open(&io, &null.into(), &OpenOptions::new().write(true));
     let log = Log::new();
     let put = log.clone();
     io.write_at(Rc::clone(&file), vec![0; LONG], 0, move |file, io, buf, result| {

@@ -15,6 +15,7 @@ mod direct;
 mod disk;
 mod edges;
 mod ends;
+mod file_ends;
 mod file_parts;
 mod files;
 mod flow;

@@ -24,6 +24,7 @@ const SKIPPED: &[(&str, &str)] = &[
     ("descriptors::", SYSTEM),
     ("direct::a_handles_number_used_again_has_no_past_alignment", SYSTEM),
     ("direct::p52_a_file_system_without_it_says_so_or_goes_through_the_cache_as_asked", SYSTEM),
+    ("file_ends::p59_p75_each_operation_on_files_ends_once_while_the_pool_is_stuck", THREADS),
     ("file_parts::p18_appending_goes_to_the_end_and_moves_no_position", STD_FILE),
     ("file_parts::p29_a_read_longer_than_a_call_takes_is_short", HUGE),
     ("file_parts::p29_a_write_longer_than_a_call_takes_is_short", HUGE),

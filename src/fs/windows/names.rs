@@ -30,8 +30,7 @@ use windows_sys::Wdk::Storage::FileSystem::{
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_CALL_NOT_IMPLEMENTED, ERROR_DIRECTORY,
     ERROR_DIRECTORY_NOT_SUPPORTED, ERROR_INVALID_PARAMETER, ERROR_PATH_NOT_FOUND, NTSTATUS,
-    OBJ_CASE_INSENSITIVE, STATUS_ACCESS_DENIED, STATUS_INVALID_INFO_CLASS,
-    STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, UNICODE_STRING,
+    OBJ_CASE_INSENSITIVE, STATUS_ACCESS_DENIED, UNICODE_STRING,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     CreateSymbolicLinkW, DELETE, FILE_ACCESS_RIGHTS, FILE_ADD_FILE, FILE_ATTRIBUTE_NORMAL,
@@ -44,7 +43,7 @@ use windows_sys::Win32::System::WindowsProgramming::FILE_CREATED;
 
 use super::metadata::{Kind, kind};
 use super::path::CPath;
-use super::{error_of, succeeded};
+use super::{error_of, is_unknown, succeeded};
 use crate::Renaming;
 use crate::net::system::handle;
 use crate::offload::LentFd;
@@ -199,17 +198,6 @@ fn set_name(
     unsafe { ptr::copy_nonoverlapping(units.as_ptr(), to, units.len()) };
     // SAFETY: the structure and its name were written just now.
     unsafe { set(file, at, len, class) }
-}
-
-/// Whether the system, or the file system, does not know what was asked for.
-fn is_unknown(status: NTSTATUS) -> bool {
-    [
-        STATUS_INVALID_INFO_CLASS,
-        STATUS_INVALID_PARAMETER,
-        STATUS_NOT_IMPLEMENTED,
-        STATUS_NOT_SUPPORTED,
-    ]
-    .contains(&status)
 }
 
 /// Gives a file another name. What has that name goes as on Unix, though others have it open, from
