@@ -175,7 +175,7 @@ fn sync_directory(directory: Option<LentFd>, path: &CPath) -> io::Result<()> {
         disposition: FILE_OPEN,
         options: FILE_DIRECTORY_FILE | FILE_OPEN_FOR_BACKUP_INTENT,
     };
-    let opened = names::open(directory, &path.parent()?, how).map_err(error_of);
+    let opened = names::open(directory, &path.split().0, how).map_err(error_of);
     let synced = opened.and_then(|(opened, _)| {
         let owned = OwnedFd::from(opened);
         sync(LentFd::new(owned.as_raw_fd()), false)

@@ -35,7 +35,7 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::Storage::FileSystem::{
     CreateSymbolicLinkW, DELETE, FILE_ACCESS_RIGHTS, FILE_ADD_FILE, FILE_ATTRIBUTE_NORMAL,
     FILE_LIST_DIRECTORY, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_MODE, FILE_SHARE_READ,
-    FILE_SHARE_WRITE, FILE_WRITE_ATTRIBUTES, GetFinalPathNameByHandleW,
+    FILE_SHARE_WRITE, FILE_TRAVERSE, FILE_WRITE_ATTRIBUTES, GetFinalPathNameByHandleW,
     SYMBOLIC_LINK_FLAG_ALLOW_UNPRIVILEGED_CREATE, SYMBOLIC_LINK_FLAG_DIRECTORY, SYNCHRONIZE,
 };
 use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
@@ -171,7 +171,8 @@ unsafe fn set(
 }
 
 /// As [`set`], with a flag or more and a name: what a file is to be called. FILE_RENAME_INFORMATION and
-/// FILE_LINK_INFORMATION have the same form.
+/// FILE_LINK_INFORMATION have the same form; their names are full ones, or simple ones in a directory
+/// (their pages, remarks).
 fn set_name(
     file: &File,
     class: FILE_INFORMATION_CLASS,
@@ -180,15 +181,22 @@ fn set_name(
     name: &CPath,
 ) -> Result<(), NTSTATUS> {
     const NAME: usize = offset_of!(FILE_RENAME_INFORMATION, FileName);
-    const WORD: usize = size_of::<usize>();
-    let units = name.as_slice();
-    let len = NAME + size_of_val(units);
+    let (parent, simple) = name.split();
+    let below = match name.is_full() || parent.as_slice().is_empty() {
+        true => None,
+        false => {
+            Some(open(directory, &parent, Opening::existing(FILE_TRAVERSE, FILE_DIRECTORY_FILE))?.0)
+        }
+    };
+    let full = &name.as_slice()[..parent.as_slice().len() + simple.len()];
+    let units = if name.is_full() { full } else { simple };
     let mut head = FILE_RENAME_INFORMATION::default();
     head.Anonymous.Flags = flags;
-    head.RootDirectory = root(directory, name);
+    head.RootDirectory = below.as_ref().map_or(root(directory, name), AsRawHandle::as_raw_handle);
     head.FileNameLength = u32::try_from(size_of_val(units)).unwrap_or(0);
-    // Words, as the structure is aligned; not shorter than it is.
-    let mut words = vec![0_usize; len.max(size_of::<FILE_RENAME_INFORMATION>()).div_ceil(WORD)];
+    // As many bytes as the pages ask for, in words, as the structure is aligned.
+    let len = size_of::<FILE_RENAME_INFORMATION>() + size_of_val(units);
+    let mut words = vec![0_usize; len.div_ceil(size_of::<usize>())];
     let at = words.as_mut_ptr().cast::<u8>();
     // SAFETY: there is room for the structure, and it is aligned.
     unsafe { at.cast::<FILE_RENAME_INFORMATION>().write(head) };
@@ -196,7 +204,7 @@ fn set_name(
     let to = unsafe { at.add(NAME) }.cast::<u16>();
     // SAFETY: as above; the vector was made just now, and is apart from the name.
     unsafe { ptr::copy_nonoverlapping(units.as_ptr(), to, units.len()) };
-    // SAFETY: the structure and its name were written just now.
+    // SAFETY: the structure and its name were written just now, and what it names is open.
     unsafe { set(file, at, len, class) }
 }
 

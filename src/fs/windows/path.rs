@@ -110,13 +110,18 @@ impl CPath {
         if len > LONGEST {
             return Err(error(ERROR_FILENAME_EXCED_RANGE));
         }
+        Ok(CPath::kept(units, len))
+    }
+
+    /// So many units.
+    fn kept(units: impl Iterator<Item = u16>, len: usize) -> CPath {
         let mut path = CPath { len, short: [0; SHORT], long: Vec::new() };
         if len > SHORT {
             path.long = units.collect();
         } else {
             path.short.iter_mut().zip(units).for_each(|(to, unit)| *to = unit);
         }
-        Ok(path)
+        path
     }
 
     pub(crate) fn as_slice(&self) -> &[u16] {
@@ -128,11 +133,16 @@ impl CPath {
         self.as_slice().first() == Some(&SEPARATOR)
     }
 
-    /// Where what it names is: a name of its own again, with the separator at its end.
-    pub(crate) fn parent(&self) -> io::Result<CPath> {
-        let units = self.as_slice();
+    /// Where what it names is, with the separator at its end, and how that is called there.
+    pub(crate) fn split(&self) -> (CPath, &[u16]) {
+        let mut units = self.as_slice();
+        // A separator at its end says that it is a directory.
+        while let Some((&SEPARATOR, rest)) = units.split_last() {
+            units = rest;
+        }
         let len = units.iter().rposition(|unit| *unit == SEPARATOR).map_or(0, |at| at + 1);
-        CPath::of(units[..len].iter().copied())
+        let (parent, name) = units.split_at(len);
+        (CPath::kept(parent.iter().copied(), len), name)
     }
 
     /// A full name, as Win32 takes it.
@@ -246,9 +256,21 @@ mod tests {
 
     #[test]
     fn p51_the_directory_of_a_name() {
-        for (path, expected) in [(r"C:\a\b", r"\??\C:\a\"), (r"C:\a", r"\??\C:\")] {
-            is(CPath::new(Path::new(path)).unwrap().parent(), expected);
+        for (path, parent, name) in [
+            (r"C:\a\bc", r"\??\C:\a\", "bc"),
+            (r"C:\a", r"\??\C:\", "a"),
+            (r"C:\a\b\", r"\??\C:\a\", "b"),
+        ] {
+            let path = CPath::new(Path::new(path)).unwrap();
+            let (to, called) = path.split();
+            is(Ok(to), parent);
+            assert_eq!(String::from_utf16(called).unwrap(), name);
         }
-        is(CPath::below(Path::new("a")).unwrap().parent(), "");
+        for (path, parent, name) in [("a", "", "a"), ("a/b/", r"a\", "b"), (".", "", "")] {
+            let path = CPath::below(Path::new(path)).unwrap();
+            let (to, called) = path.split();
+            is(Ok(to), parent);
+            assert_eq!(String::from_utf16(called).unwrap(), name);
+        }
     }
 }
