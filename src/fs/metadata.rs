@@ -40,7 +40,7 @@ pub(super) const REGULAR: u32 = 0o100_000;
 pub(super) const DIRECTORY: u32 = 0o040_000;
 pub(super) const SYMLINK: u32 = 0o120_000;
 pub(super) const FIFO: u32 = 0o010_000;
-const SOCKET: u32 = 0o140_000;
+pub(super) const SOCKET: u32 = 0o140_000;
 const BLOCK_DEVICE: u32 = 0o060_000;
 pub(super) const CHARACTER_DEVICE: u32 = 0o020_000;
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Seek};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{Allocation, File, Io, OpenOptions, is_cancelled};
+use tigereye::{Allocation, File, FileType, Io, OpenOptions, is_cancelled};
 
 use crate::disk::{self as fs, Scratch};
 use crate::files::{as_file, open, read_write, sockets};
@@ -199,6 +199,44 @@ fn p55_what_has_no_offsets_is_refused_by_all_that_take_them() {
     }
     let error = allocate(&io, &writer, 0, 1, Allocation::Grow).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSeekable, "{error}");
+}
+
+#[test]
+fn p55_a_socket_is_no_file_to_any_operation() {
+    let (io, log) = (Io::new().unwrap(), Log::new());
+    let (stream, _peer) = crate::real::shared_pair(&io);
+    let put = || {
+        let log = log.clone();
+        move |error: Option<io::Error>| log.put(error.unwrap().kind())
+    };
+    let stream = || Rc::clone(&stream);
+    let (end, room) = (put(), Vec::with_capacity(1));
+    io.read_at(stream(), room, 0, move |_s, _io, _buf, result| end(result.err()));
+    let (end, room) = (put(), Vec::with_capacity(1));
+    io.read_exact_at(stream(), room, 1, 0, move |_s, _io, _buf, result| end(result.err()));
+    let end = put();
+    io.write_at(stream(), "x", 0, move |_s, _io, _buf, result| end(result.err()));
+    let (end, rooms) = (put(), vec![Vec::with_capacity(1)]);
+    io.read_vectored_at(stream(), rooms, 0, move |_s, _io, _bufs, result| end(result.err()));
+    let end = put();
+    io.write_vectored_at(stream(), vec!["x"], 0, move |_s, _io, _bufs, result| end(result.err()));
+    let end = put();
+    io.append(stream(), "x", move |_s, _io, _buf, result| end(result.err()));
+    let end = put();
+    io.sync_range(stream(), 0, 1, move |_s, _io, result| end(result.err()));
+    finish(&io);
+    assert_eq!(log.take(), [ErrorKind::NotSeekable; 7]);
+    let end = put();
+    io.set_len(stream(), 1, move |_s, _io, result| end(result.err()));
+    let end = put();
+    io.sync(stream(), move |_s, _io, result| end(result.err()));
+    finish(&io);
+    assert_eq!(log.take(), [ErrorKind::InvalidInput; 2]);
+    io.allocate(stream(), 0, 1, Allocation::Grow, |_s, _io, result| drop(result.unwrap_err()));
+    io.metadata(stream(), |_s, _io, result| {
+        assert_eq!(result.unwrap().file_type(), FileType::Socket);
+    });
+    finish(&io);
 }
 
 /// Where appending works whatever a file was opened with.

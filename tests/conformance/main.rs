@@ -75,7 +75,11 @@ mod code {
     #[cfg(unix)]
     pub(crate) use libc::{
         EBADF as NOT_OPEN_FOR_IT, EDESTADDRREQ as NO_PEER, EINVAL as INVALID, EMSGSIZE as TOO_LONG,
+        ENOTSOCK as NO_SOCKET,
     };
+    /// `WSAENOTSOCK`.
+    #[cfg(windows)]
+    pub(crate) const NO_SOCKET: i32 = 10038;
     /// `ERROR_ACCESS_DENIED`.
     #[cfg(windows)]
     pub(crate) const NOT_OPEN_FOR_IT: i32 = 5;

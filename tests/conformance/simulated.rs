@@ -29,6 +29,7 @@ const SKIPPED: &[(&str, &str)] = &[
     ("file_parts::p29_a_read_longer_than_a_call_takes_is_short", HUGE),
     ("file_parts::p29_a_write_longer_than_a_call_takes_is_short", HUGE),
     ("file_parts::p55_what_has_no_offsets_is_refused_by_all_that_take_them", SYSTEM),
+    ("file_parts::p55_a_socket_is_no_file_to_any_operation", SYSTEM),
     ("files::a_descriptors_number_used_again_has_no_past_offsets", SYSTEM),
     ("files::a_pipe_is_not_synced", SYSTEM),
     ("files::a_registered_file_is_read_and_written_like_any_other", STD_FILE),

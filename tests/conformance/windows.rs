@@ -390,6 +390,101 @@ fn a_file_of_the_standard_library_is_read_and_written_on_the_pool() {
     io.write_all_at(Rc::clone(&file), "xyz", 5, |_file, _io, _buf, result| result.unwrap());
     finish(&io);
     assert_eq!(std::fs::read(&path).unwrap(), b"01234xyz89");
+    io.append(Rc::clone(&file), "end", |_file, _io, _buf, result| assert_eq!(result.unwrap(), 3));
+    finish(&io);
+    let parts = vec!["a", "bc"];
+    io.write_all_vectored_at(Rc::clone(&file), parts, 1, |_f, _io, _bufs, result| result.unwrap());
+    finish(&io);
+    let rooms = vec![Vec::with_capacity(2), Vec::with_capacity(20)];
+    io.read_vectored_at(Rc::clone(&file), rooms, 0, |_file, _io, bufs, result| {
+        assert_eq!((result.unwrap(), bufs.concat()), (13, b"0abc4xyz89end".to_vec()));
+    });
+    finish(&io);
+    io.metadata(file, |_file, _io, result| assert_eq!(result.unwrap().len(), 13));
+    finish(&io);
+}
+
+#[test]
+fn a_handle_for_calls_that_overlap_comes_and_goes() {
+    use std::os::windows::fs::OpenOptionsExt;
+    const FILE_FLAG_OVERLAPPED: u32 = 0x4000_0000;
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", b"0123456789");
+    let mut options = std::fs::OpenOptions::new();
+    let std = options.read(true).custom_flags(FILE_FLAG_OVERLAPPED).open(path).unwrap();
+    let mut handle = std::os::windows::io::OwnedHandle::from(std);
+    for io in [io, Io::new().unwrap()] {
+        let file = File::from_handle(&io, handle);
+        let log = Log::new();
+        let put = log.clone();
+        io.read_at(file, Vec::with_capacity(4), 6, move |file, _io, buf, result| {
+            assert_eq!((result.unwrap(), &buf[..]), (4, &b"6789"[..]));
+            put.put(file);
+        });
+        finish(&io);
+        // Another loop's calls on it are the pool's (P80).
+        handle = log.one().into_handle().unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_is_open_for_calls_that_overlap_is_sent() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.file("file", &pattern(100_000));
+    let file = open(&io, &path, &read_write());
+    io.read_at(Rc::clone(&file), Vec::with_capacity(1), 0, |_file, _io, _buf, result| {
+        assert_eq!(result.unwrap(), 1);
+    });
+    let (stream, mut peer) = crate::real::shared_pair(&io);
+    io.send_file_all(stream, &*file, 10, 90_000, |_stream, _io, result| {
+        assert_eq!(result.unwrap(), 90_000);
+    });
+    let reader = std::thread::spawn(move || read(&mut peer, 90_000));
+    finish(&io);
+    assert!(reader.join().unwrap() == pattern(100_000)[10..90_010]);
+}
+
+/// Has a data file open until the process is killed, where the variable names one.
+#[test]
+fn holds_a_data_file_for_another_test() {
+    let Some(path) = std::env::var_os(HELD) else { return };
+    let io = Io::new().unwrap();
+    let options = tigereye::DataFileOptions::new(4096).create(true);
+    let path = std::path::PathBuf::from(path);
+    io.open_data_file((), &path, &options, |(), _io, file| {
+        let _held = file.unwrap();
+        println!("it is held");
+        loop {
+            std::thread::park();
+        }
+    });
+    finish(&io);
+}
+
+const HELD: &str = "TIGEREYE_TEST_HELD";
+
+#[test]
+fn p54_another_process_has_it_until_it_is_killed() {
+    use std::io::{BufRead, BufReader};
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.join("data");
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "windows::holds_a_data_file_for_another_test", "--nocapture"]);
+    command.env(HELD, &path).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.into_iter().any(|line| line.contains("it is held")), "it has said so");
+    let options = tigereye::DataFileOptions::new(4096);
+    let try_open = || {
+        let log = Log::new();
+        io.open_data_file(log.clone(), &path, &options, |log, _io, file| log.put(file));
+        finish(&io);
+        log.one()
+    };
+    assert_eq!(try_open().unwrap_err().kind(), ErrorKind::WouldBlock);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!try_open().unwrap().is_new());
 }
 
 #[test]

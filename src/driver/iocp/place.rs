@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 
 use socket2::SockAddr;
-use windows_sys::Win32::Networking::WinSock::{SOCKET, WSABUF};
+use windows_sys::Win32::Networking::WinSock::{SOCKET, WSABUF, WSAENOTSOCK};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::afd::{Afd, Request};
@@ -311,7 +311,7 @@ impl Place<'_> {
         })
     }
 
-    /// Whether the handle is one of something without offsets, such as a pipe.
+    /// Whether the handle is one of something without offsets, such as a pipe or a socket.
     pub(crate) fn has_no_offsets(&mut self) -> bool {
         self.association() == Association::NoOffsets
     }
@@ -334,15 +334,25 @@ impl Place<'_> {
         self.offload(move || files::write_each_and_wait(fd, &vectors, offset))
     }
 
-    /// How a file's calls complete: what cannot be known is for the call to say.
+    /// How a file's calls complete: what cannot be known is for the call to say. A socket takes the
+    /// same calls, and takes no notice of an offset (P55).
     fn association(&mut self) -> Association {
+        if !is_file(self.fd) {
+            return Association::NoOffsets;
+        }
         self.driver.associate(self.fd, self.handle).unwrap_or(Association::AllPackets)
     }
 
     /// Sends from a file, from `offset` on, at most `count` bytes: as many as it has there.
     pub(crate) fn send_file(&mut self, file: RawFd, offset: u64, count: usize) -> Start {
+        self.driver.system_calls += 2;
+        if is_file(self.fd) {
+            return Start::Ready(-WSAENOTSOCK);
+        }
+        if !is_file(file) || !files::is_seekable(file) {
+            return Start::Ready(-files::NOT_SEEKABLE);
+        }
         let file = system::handle(file);
-        self.driver.system_calls += 1;
         let left = match system::len_of_file(file) {
             // To send nothing would be to send all.
             Ok(len) if len <= offset => return Start::Ready(0),

@@ -22,10 +22,12 @@ use windows_sys::Win32::System::Console::GetConsoleMode;
 
 use super::path::CPath;
 use super::{names, succeeded};
-use crate::fs::metadata::{BLOCK_UNIT, CHARACTER_DEVICE, DIRECTORY, FIFO, REGULAR, SYMLINK, time};
+use crate::fs::metadata::{
+    BLOCK_UNIT, CHARACTER_DEVICE, DIRECTORY, FIFO, REGULAR, SOCKET, SYMLINK, time,
+};
 use crate::net::system::handle;
 use crate::offload::LentFd;
-use crate::raw::RawFd;
+use crate::raw::{RawFd, is_file};
 use crate::{DirectAlignment, Metadata};
 
 /// Seconds from 1601, where the system's times start, to 1970.
@@ -111,14 +113,19 @@ pub(crate) fn stat(
             let file = names::existing(directory, name, 0, follow)?;
             metadata_of(file.as_raw_handle())
         }
+        (None, Some(fd)) if !is_file(fd.raw()) => Ok(of_no_file(SOCKET)),
         (None, Some(fd)) => metadata_of(handle(fd.raw())),
         (None, None) => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
 fn metadata_of(file: HANDLE) -> io::Result<Metadata> {
-    if !is_on_disk(file) {
-        return Ok(of_no_file(file));
+    // SAFETY: the handle is open during the call.
+    match unsafe { GetFileType(file) } {
+        FILE_TYPE_DISK => {}
+        FILE_TYPE_PIPE => return Ok(of_no_file(FIFO)),
+        FILE_TYPE_CHAR => return Ok(of_no_file(CHARACTER_DEVICE)),
+        _ => return Ok(of_no_file(0)),
     }
     // SAFETY: it is what the class fills.
     let basic: FILE_BASIC_INFO = unsafe { ask(file, FileBasicInfo) }?;
@@ -165,14 +172,8 @@ fn metadata_of(file: HANDLE) -> io::Result<Metadata> {
     })
 }
 
-/// What there is to say of a pipe, a console or another device.
-fn of_no_file(file: HANDLE) -> Metadata {
-    // SAFETY: the handle is open during the call.
-    let kind = match unsafe { GetFileType(file) } {
-        FILE_TYPE_PIPE => FIFO,
-        FILE_TYPE_CHAR => CHARACTER_DEVICE,
-        _ => 0,
-    };
+/// What there is to say of a socket, a pipe, a console or another device.
+fn of_no_file(kind: u32) -> Metadata {
     let never = SystemTime::UNIX_EPOCH;
     Metadata {
         mode: kind | 0o666,

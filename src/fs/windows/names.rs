@@ -209,7 +209,7 @@ fn set_name(
 }
 
 /// Gives a file another name. What has that name goes as on Unix, though others have it open, from
-/// Windows 10 1607 on and where the file system can (FILE_RENAME_INFORMATION,
+/// Windows 10 1809 on and where the file system can (FILE_RENAME_INFORMATION,
 /// `FILE_RENAME_POSIX_SEMANTICS`); else that is a denied access.
 pub(crate) fn rename(
     (from_directory, from): (Option<LentFd>, &CPath),
@@ -275,8 +275,8 @@ pub(crate) fn remove(
 }
 
 /// Takes its name from a file that is open for that: at once, though others have it open, from Windows
-/// 10 1709 on and where the file system can (FILE_DISPOSITION_INFORMATION_EX); else when the last of
-/// them closes it.
+/// 10 1809 on, which has the last of the flags, and where the file system can
+/// (FILE_DISPOSITION_INFORMATION_EX); else when the last of them closes it.
 pub(super) fn remove_open(file: &File) -> io::Result<()> {
     let flags: u32 = FILE_DISPOSITION_DELETE
         | FILE_DISPOSITION_POSIX_SEMANTICS

@@ -21,7 +21,7 @@ pub(super) const SKIPPED: &[(&str, &str)] = &[
     ),
     (
         "windows::p83_a_name_is_taken_from_an_open_file_and_is_free_at_once",
-        "Wine 8 removes an open file's name when it is closed; Windows at once, from 10 1709 on \
+        "Wine 8 removes an open file's name when it is closed; Windows at once, from 10 1809 on \
          (FILE_DISPOSITION_INFORMATION_EX, FILE_DISPOSITION_POSIX_SEMANTICS)",
     ),
     (
