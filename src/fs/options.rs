@@ -5,13 +5,13 @@ use std::io;
 #[cfg(windows)]
 use windows_sys::Wdk::Storage::FileSystem::{
     FILE_CREATE, FILE_DIRECTORY_FILE, FILE_NO_INTERMEDIATE_BUFFERING, FILE_NON_DIRECTORY_FILE,
-    FILE_OPEN, FILE_OPEN_FOR_BACKUP_INTENT, FILE_OPEN_IF, FILE_OVERWRITE, FILE_OVERWRITE_IF,
+    FILE_OPEN, FILE_OPEN_IF, FILE_OVERWRITE, FILE_OVERWRITE_IF,
 };
 #[cfg(windows)]
 use windows_sys::Win32::Foundation::{GENERIC_READ, GENERIC_WRITE};
 #[cfg(windows)]
 use windows_sys::Win32::Storage::FileSystem::{
-    FILE_ADD_FILE, FILE_GENERIC_WRITE, FILE_TRAVERSE, FILE_WRITE_DATA,
+    FILE_ADD_FILE, FILE_GENERIC_WRITE, FILE_LIST_DIRECTORY, FILE_TRAVERSE, FILE_WRITE_DATA,
 };
 
 use super::DirectIo;
@@ -322,9 +322,9 @@ impl OpenOptions {
         };
         if self.directory {
             // To be synced a handle must be one that can change something (FlushFileBuffers).
-            let access = GENERIC_READ | FILE_TRAVERSE | FILE_ADD_FILE;
-            let options = FILE_DIRECTORY_FILE | FILE_OPEN_FOR_BACKUP_INTENT;
-            return Ok(Opening { access, share: SHARE_ALL, disposition: FILE_OPEN, options });
+            let access = FILE_LIST_DIRECTORY | FILE_TRAVERSE | FILE_ADD_FILE;
+            let (disposition, options) = (FILE_OPEN, FILE_DIRECTORY_FILE);
+            return Ok(Opening { access, share: SHARE_ALL, disposition, options });
         }
         let disposition = match (self.create, self.truncate, self.create_new) {
             (_, _, true) => FILE_CREATE,

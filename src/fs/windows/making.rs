@@ -17,7 +17,7 @@ use std::os::windows::io::AsRawHandle;
 
 use windows_sys::Wdk::Storage::FileSystem::{
     FILE_CREATE, FILE_DIRECTORY_FILE, FILE_NO_INTERMEDIATE_BUFFERING, FILE_NON_DIRECTORY_FILE,
-    FILE_OPEN, FILE_OPEN_FOR_BACKUP_INTENT, FILE_OPEN_IF,
+    FILE_OPEN, FILE_OPEN_IF,
 };
 use windows_sys::Win32::Foundation::{
     GENERIC_READ, GENERIC_WRITE, STATUS_DELETE_PENDING, STATUS_SHARING_VIOLATION,
@@ -173,7 +173,7 @@ fn sync_directory(directory: Option<LentFd>, path: &CPath) -> io::Result<()> {
         access: FILE_ADD_FILE,
         share: SHARE_ALL,
         disposition: FILE_OPEN,
-        options: FILE_DIRECTORY_FILE | FILE_OPEN_FOR_BACKUP_INTENT,
+        options: FILE_DIRECTORY_FILE,
     };
     let opened = names::open(directory, &path.split().0, how).map_err(error_of);
     let synced = opened.and_then(|(opened, _)| {

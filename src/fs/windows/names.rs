@@ -20,7 +20,7 @@ use windows_sys::Wdk::Foundation::OBJECT_ATTRIBUTES;
 use windows_sys::Wdk::Storage::FileSystem::{
     FILE_CREATE, FILE_DIRECTORY_FILE, FILE_DISPOSITION_DELETE,
     FILE_DISPOSITION_IGNORE_READONLY_ATTRIBUTE, FILE_DISPOSITION_POSIX_SEMANTICS,
-    FILE_INFORMATION_CLASS, FILE_OPEN, FILE_OPEN_FOR_BACKUP_INTENT, FILE_OPEN_REPARSE_POINT,
+    FILE_INFORMATION_CLASS, FILE_OPEN, FILE_OPEN_REPARSE_POINT,
     FILE_RENAME_IGNORE_READONLY_ATTRIBUTE, FILE_RENAME_INFORMATION, FILE_RENAME_POSIX_SEMANTICS,
     FILE_RENAME_REPLACE_IF_EXISTS, FILE_SYNCHRONOUS_IO_NONALERT, FileDispositionInformation,
     FileDispositionInformationEx, FileLinkInformation, FileRenameInformation,
@@ -65,7 +65,7 @@ pub(crate) struct Opening {
 impl Opening {
     /// Of what is there, for calls of this library's that ask something of it or change its name.
     fn existing(access: FILE_ACCESS_RIGHTS, options: NTCREATEFILE_CREATE_OPTIONS) -> Opening {
-        let options = options | FILE_OPEN_FOR_BACKUP_INTENT | FILE_SYNCHRONOUS_IO_NONALERT;
+        let options = options | FILE_SYNCHRONOUS_IO_NONALERT;
         Opening { access, share: SHARE_ALL, disposition: FILE_OPEN, options }
     }
 }
