@@ -485,7 +485,8 @@ impl Io {
     /// # Platform
     /// On Windows a directory is opened by [`open_directory`](Io::open_directory) alone, and is an error
     /// of kind `IsADirectory` here; a path that leads through a file, as through a directory, is
-    /// `NotFound`. Others can open, rename and remove what is open, as with the standard library.
+    /// `NotFound`. Others can open, rename and remove what is open, as with the standard library; what
+    /// another program does not share is an error (`ERROR_SHARING_VIOLATION`).
     ///
     /// To open the end of a pipe that has no other end yet waits for one; with the readiness driver
     /// it occupies a thread of the pool, and cannot be cancelled, until then.

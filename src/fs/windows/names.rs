@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::mem::{offset_of, size_of};
-use std::os::windows::ffi::OsStringExt;
+use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::os::windows::io::{AsRawHandle, FromRawHandle};
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -29,8 +29,8 @@ use windows_sys::Wdk::Storage::FileSystem::{
 };
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_CALL_NOT_IMPLEMENTED, ERROR_DIRECTORY,
-    ERROR_DIRECTORY_NOT_SUPPORTED, ERROR_INVALID_PARAMETER, ERROR_PATH_NOT_FOUND, NTSTATUS,
-    OBJ_CASE_INSENSITIVE, STATUS_ACCESS_DENIED, UNICODE_STRING,
+    ERROR_DIRECTORY_NOT_SUPPORTED, ERROR_FILENAME_EXCED_RANGE, ERROR_INVALID_PARAMETER,
+    ERROR_PATH_NOT_FOUND, NTSTATUS, OBJ_CASE_INSENSITIVE, STATUS_ACCESS_DENIED, UNICODE_STRING,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     CreateSymbolicLinkW, DELETE, FILE_ACCESS_RIGHTS, FILE_ADD_FILE, FILE_ATTRIBUTE_NORMAL,
@@ -223,9 +223,8 @@ pub(crate) fn rename(
     };
     let file = existing(from_directory, from, DELETE, false)?;
     let is_directory = kind(&file)? == Kind::Directory;
-    let other_is =
-        |kind| kind_at(to_directory, to).is_some_and(|other| (other == Kind::Directory) == kind);
-    if replace && is_directory && other_is(false) {
+    let other = || kind_at(to_directory, to);
+    if replace && is_directory && matches!(other(), Some(Kind::File | Kind::Link)) {
         return Err(error(ERROR_DIRECTORY));
     }
     let flags = if replace { FILE_RENAME_REPLACE_IF_EXISTS } else { 0 };
@@ -236,7 +235,7 @@ pub(crate) fn rename(
         result = set_name(&file, FileRenameInformation, flags, to_directory, to);
     }
     match result {
-        Err(_) if replace && !is_directory && other_is(true) => {
+        Err(_) if replace && !is_directory && other() == Some(Kind::Directory) => {
             Err(error(ERROR_DIRECTORY_NOT_SUPPORTED))
         }
         result => result.map_err(error_of),
@@ -319,8 +318,8 @@ pub(crate) fn symlink(original: &CPath, directory: Option<LentFd>, link: &CPath)
     // A full path takes the place of where it starts.
     let is_directory = std::fs::metadata(from.join(to)).is_ok_and(|found| found.is_dir());
     let kind = if is_directory { SYMBOLIC_LINK_FLAG_DIRECTORY } else { 0 };
-    let (link, original) =
-        (terminated(&link), terminated(Path::new(&OsString::from_wide(original.as_slice()))));
+    let link: Vec<u16> = link.as_os_str().encode_wide().chain([0]).collect();
+    let original: Vec<u16> = original.as_slice().iter().copied().chain([0]).collect();
     let make = |flags| {
         // SAFETY: both paths end in NUL.
         succeeded(i32::from(unsafe {
@@ -336,11 +335,6 @@ pub(crate) fn symlink(original: &CPath, directory: Option<LentFd>, link: &CPath)
     }
 }
 
-fn terminated(path: &Path) -> Vec<u16> {
-    use std::os::windows::ffi::OsStrExt;
-    path.as_os_str().encode_wide().chain([0]).collect()
-}
-
 /// A path for calls that take no directory: from where that is now (GetFinalPathNameByHandleW).
 fn in_full(directory: Option<LentFd>, name: &CPath) -> io::Result<PathBuf> {
     let Some(fd) = directory.filter(|_| !name.is_full()) else {
@@ -350,10 +344,12 @@ fn in_full(directory: Option<LentFd>, name: &CPath) -> io::Result<PathBuf> {
     let (at, len) = (room.as_mut_ptr(), room.len() as u32);
     // SAFETY: so many units may be written there; the directory is open while it is lent.
     let len = unsafe { GetFinalPathNameByHandleW(handle(fd.raw()), at, len, 0) } as usize;
-    if len == 0 || len >= room.len() {
+    if len == 0 {
         return Err(io::Error::last_os_error());
     }
-    let place = PathBuf::from(OsString::from_wide(&room[..len]));
+    // It says how much room it wants where that is more.
+    let place = room.get(..len).ok_or_else(|| error(ERROR_FILENAME_EXCED_RANGE))?;
+    let place = PathBuf::from(OsString::from_wide(place));
     Ok(place.join(OsString::from_wide(name.as_slice())))
 }
 
