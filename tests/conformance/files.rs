@@ -261,7 +261,7 @@ fn options_mean_what_they_mean_in_std() {
     }
 }
 
-/// A name that is not ASCII, nor Unicode where a test can have that (windows.rs).
+/// A name that is not ASCII, nor Unicode where a test can have that (windows_files.rs).
 pub(crate) fn odd_name() -> std::ffi::OsString {
     #[cfg(unix)]
     return std::os::unix::ffi::OsStringExt::from_vec(b"\xff\xfe".to_vec());

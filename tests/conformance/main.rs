@@ -59,6 +59,8 @@ mod unix;
 mod unix_datagram;
 #[cfg(windows)]
 mod windows;
+#[cfg(windows)]
+mod windows_files;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;

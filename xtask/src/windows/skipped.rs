@@ -15,17 +15,17 @@ pub(super) const SKIPPED: &[(&str, &str)] = &[
          the directory (OBJECT_ATTRIBUTES, RootDirectory)",
     ),
     (
-        "windows::a_symbolic_link_is_of_the_kind_of_what_it_leads_to",
+        "windows_files::a_symbolic_link_is_of_the_kind_of_what_it_leads_to",
         "Wine's CreateSymbolicLinkW succeeds and makes no link; Windows makes one where the user may \
          (CreateSymbolicLinkW)",
     ),
     (
-        "windows::p83_a_name_is_taken_from_an_open_file_and_is_free_at_once",
+        "windows_files::p83_a_name_is_taken_from_an_open_file_and_is_free_at_once",
         "Wine 8 removes an open file's name when it is closed; Windows at once, from 10 1809 on \
          (FILE_DISPOSITION_INFORMATION_EX, FILE_DISPOSITION_POSIX_SEMANTICS)",
     ),
     (
-        "windows::p83_a_name_that_is_not_unicode",
+        "windows_files::p83_a_name_that_is_not_unicode",
         "Wine's files have names in UTF-8; Windows takes any sequence of 16-bit units (\"Naming Files, \
          Paths, and Namespaces\")",
     ),
