@@ -24,8 +24,6 @@ pub use file::{Allocation, File};
 pub(crate) use how::{How, Made};
 #[cfg(unix)]
 pub(crate) use how::{check_size, in_use, invalid};
-#[cfg(unix)]
-pub(crate) use metadata::time;
 pub use metadata::{FileType, Metadata};
 pub use options::OpenOptions;
 pub use paths::Renaming;
