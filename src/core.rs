@@ -60,7 +60,6 @@ impl Held {
         Held(fd)
     }
 
-    #[cfg(unix)]
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.0
     }

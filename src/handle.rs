@@ -17,9 +17,7 @@ use crate::Io;
 use crate::core::{Core, Held};
 #[cfg(unix)]
 use crate::driver::sim;
-use crate::fs::AllTerms;
-#[cfg(unix)]
-use crate::fs::Terms;
+use crate::fs::{AllTerms, Terms};
 #[cfg(unix)]
 use crate::offload::LentFd;
 use crate::raw::RawFd;
@@ -205,7 +203,6 @@ impl Source {
     ///
     /// # Errors
     /// `NotConnected` when the handle is closed, and what the system says.
-    #[cfg(unix)]
     pub(crate) fn register(&self) -> io::Result<bool> {
         let mut state = self.core.state.borrow_mut();
         let state = &mut *state;
@@ -221,7 +218,6 @@ impl Source {
     }
 
     /// What the handle asks of operations; nothing, once it is closed.
-    #[cfg(unix)]
     pub(crate) fn terms(&self) -> Terms {
         let mut state = self.core.state.borrow_mut();
         let is_there = state.handles.find(self.id).is_some();
@@ -229,7 +225,6 @@ impl Source {
     }
 
     /// Says what the handle, which is open, asks of operations.
-    #[cfg(unix)]
     pub(crate) fn set_terms(&self, terms: Terms) {
         let mut state = self.core.state.borrow_mut();
         if state.handles.find(self.id).is_some() {

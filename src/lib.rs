@@ -69,8 +69,6 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-#![cfg_attr(windows, allow(dead_code, reason = "Direct I/O and data files are not there yet"))]
-
 mod buf;
 mod builder;
 mod clock;
@@ -117,9 +115,10 @@ pub use builder::Builder;
 pub use console::Signal;
 pub use driver::{DriverInfo, DriverKind};
 pub use error::{is_at_capacity, is_cancelled};
-#[cfg(unix)]
-pub use fs::{Allocation, DataFile, DataFileOptions, Directory, FileType, Metadata, Renaming};
-pub use fs::{At, DirectAlignment, DirectIo, File, OpenOptions};
+pub use fs::{
+    Allocation, At, DataFile, DataFileOptions, DirectAlignment, DirectIo, Directory, File,
+    FileType, Metadata, OpenOptions, Renaming,
+};
 pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{

@@ -1,45 +1,61 @@
 //! Directories as handles, and paths that start there.
 
-#[cfg(unix)]
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+#[cfg(windows)]
+use std::os::windows::io::OwnedHandle;
 use std::path::{Path, PathBuf};
 
-#[cfg(unix)]
 use crate::fs::path::{CPath, CPaths};
-#[cfg(unix)]
 use crate::handle::Source;
-#[cfg(unix)]
 use crate::state::Target;
-#[cfg(unix)]
 use crate::{AsSource, File, Io};
 
 /// An open directory. Paths [`at`](Directory::at) it start there, whatever it is called meanwhile
 /// and whatever the process's working directory is.
 ///
 /// Open one with [`Io::open_directory`].
-#[cfg(unix)]
+///
+/// # Platform
+/// On Windows a path at a directory does not lead out of it by `..`: to take one that does is an error
+/// of kind `Unsupported`.
 #[derive(Debug)]
 pub struct Directory {
     file: File,
 }
 
-#[cfg(unix)]
 impl Directory {
     pub(crate) fn new(file: File) -> Directory {
         Directory { file }
     }
 
     /// Takes over a descriptor of a directory.
+    #[cfg(unix)]
     pub fn from_fd(io: &Io, descriptor: OwnedFd) -> Directory {
         Directory { file: File::from_fd(io, descriptor) }
+    }
+
+    /// Takes over a handle of a directory.
+    #[cfg(windows)]
+    pub fn from_handle(io: &Io, handle: OwnedHandle) -> Directory {
+        Directory { file: File::from_handle(io, handle) }
+    }
+
+    /// Gives the handle back.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed or has operations in flight.
+    #[cfg(windows)]
+    pub fn into_handle(self) -> io::Result<OwnedHandle> {
+        self.file.into_handle()
     }
 
     /// Gives the descriptor back.
     ///
     /// # Errors
     /// `NotConnected` when it is closed or has operations in flight.
+    #[cfg(unix)]
     pub fn into_fd(self) -> io::Result<OwnedFd> {
         self.file.into_fd()
     }
@@ -51,7 +67,6 @@ impl Directory {
     }
 }
 
-#[cfg(unix)]
 impl AsSource for Directory {
     fn as_source(&self) -> &Source {
         self.file.as_source()
@@ -62,12 +77,10 @@ impl AsSource for Directory {
 /// [from an open one](Directory::at).
 #[derive(Debug, Clone, Copy)]
 pub struct At<'a> {
-    #[cfg(unix)]
     directory: Option<&'a Directory>,
     path: &'a Path,
 }
 
-#[cfg(unix)]
 impl At<'_> {
     /// What the operation is pending on, so that the directory is not closed under it.
     pub(crate) fn target(&self, io: &Io) -> Target {
@@ -78,6 +91,10 @@ impl At<'_> {
     }
 
     pub(crate) fn path(&self) -> io::Result<CPath> {
+        #[cfg(windows)]
+        if self.directory.is_some() {
+            return CPath::below(self.path);
+        }
         CPath::new(self.path)
     }
 
@@ -102,16 +119,7 @@ impl At<'_> {
 impl<'a> At<'a> {
     /// As the process would have it.
     fn here(path: &'a Path) -> At<'a> {
-        At {
-            #[cfg(unix)]
-            directory: None,
-            path,
-        }
-    }
-
-    #[cfg(windows)]
-    pub(crate) fn as_path(&self) -> &'a Path {
-        self.path
+        At { directory: None, path }
     }
 }
 

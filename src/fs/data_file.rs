@@ -11,7 +11,8 @@ use crate::{AsSource, At, File, Io, Op};
 /// A file of a fixed size for one owner, opened by [`Io::open_data_file`]. It is read, written and
 /// synced by the operations of a [`File`].
 ///
-/// It has an exclusive lock (flock(2)), gone when the handle or the process is. An operation that
+/// It has an exclusive lock (flock(2)), gone when the handle or the process is. On Windows that is the
+/// way it is open: others can read it, and can neither write to it nor remove it. An operation that
 /// is with the kernel's io_uring holds the file a little longer than a process that is killed, and a
 /// process that starts another one has it open in that for a moment: who is told `WouldBlock` may
 /// have to try again.
@@ -70,6 +71,7 @@ pub struct DataFileOptions {
     pub(crate) size: u64,
     pub(crate) create: bool,
     pub(crate) create_new: bool,
+    #[cfg(unix)]
     pub(crate) mode: u32,
     pub(crate) direct: DirectIo,
     pub(crate) allow_larger: bool,
@@ -83,6 +85,7 @@ impl DataFileOptions {
             size,
             create: false,
             create_new: false,
+            #[cfg(unix)]
             mode: 0o600,
             direct: DirectIo::Off,
             allow_larger: false,
@@ -106,6 +109,7 @@ impl DataFileOptions {
     }
 
     /// Permission bits of a file that is made, less those of the process's umask; 0o600 unless said.
+    #[cfg(unix)]
     #[must_use]
     pub fn mode(mut self, mode: u32) -> DataFileOptions {
         self.mode = mode;
@@ -176,7 +180,9 @@ impl Io {
     ///
     /// # Platform
     /// On NFS the lock is one of the whole cluster on Linux, and of the machine alone on macOS and
-    /// FreeBSD. Those two have no block devices that this takes.
+    /// FreeBSD. Those two, and Windows, have no block devices that this takes. On Windows the directory
+    /// is synced where the process may add files to it, and the first write far behind all that was
+    /// written before takes its time: what lies between is filled with zeroes then.
     pub fn open_data_file<'a, C, F>(
         &self,
         context: C,

@@ -1,21 +1,17 @@
 //! Direct I/O: past the system's cache of pages.
 
-#[cfg(unix)]
 use std::io;
 #[cfg(unix)]
 use std::os::fd::AsFd;
 
-#[cfg(unix)]
 use super::{DirectAlignment, system};
-#[cfg(unix)]
 use crate::core::Held;
 #[cfg(unix)]
 use crate::driver::sim;
-#[cfg(unix)]
 use crate::offload::LentFd;
 
 /// Whether reads and writes go past the system's cache, straight between the buffer and the disk
-/// (`O_DIRECT` of open(2)): for [`OpenOptions::direct`](crate::OpenOptions::direct) and
+/// (`O_DIRECT` of open(2), `FILE_FLAG_NO_BUFFERING` on Windows): for [`OpenOptions::direct`](crate::OpenOptions::direct) and
 /// [`DataFileOptions::direct`](crate::DataFileOptions::direct).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DirectIo {
@@ -29,10 +25,10 @@ pub enum DirectIo {
     Required,
 }
 
-#[cfg(unix)]
 impl DirectIo {
     /// Has a file that was just opened go past the cache, if that is asked for; its alignment.
     pub(super) fn apply(self, descriptor: &Held) -> io::Result<Option<DirectAlignment>> {
+        #[cfg(unix)]
         if self != DirectIo::Off
             && let Some(direct) = sim::direct_alignment(descriptor.as_raw_fd())
         {
@@ -42,6 +38,7 @@ impl DirectIo {
     }
 
     /// As [`apply`](DirectIo::apply), to a descriptor of the system's.
+    #[cfg(unix)]
     pub(super) fn apply_to(self, fd: impl AsFd) -> io::Result<Option<DirectAlignment>> {
         if self == DirectIo::Off {
             return Ok(None);
@@ -49,7 +46,19 @@ impl DirectIo {
         self.require(system::set_direct(fd)?)
     }
 
-    fn require(self, direct: Option<DirectAlignment>) -> io::Result<Option<DirectAlignment>> {
+    /// As [`apply`](DirectIo::apply), to a file that was opened so.
+    #[cfg(windows)]
+    pub(super) fn apply_to(self, fd: LentFd) -> io::Result<Option<DirectAlignment>> {
+        if self == DirectIo::Off {
+            return Ok(None);
+        }
+        self.require(system::direct_alignment(fd))
+    }
+
+    pub(super) fn require(
+        self,
+        direct: Option<DirectAlignment>,
+    ) -> io::Result<Option<DirectAlignment>> {
         if direct.is_none() && self == DirectIo::Required {
             let message = "the file system has no Direct I/O for this file";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));

@@ -3,34 +3,31 @@
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+#[cfg(windows)]
+use std::os::windows::io::OwnedHandle;
 
-#[cfg(unix)]
 use super::Terms;
 use crate::core::Held;
 use crate::handle::Source;
 use crate::net::into_owned;
+use crate::op::allocate::Allocate;
+use crate::op::append::Append;
+use crate::op::metadata::Stat;
 use crate::op::open::Open;
 use crate::op::read_at::{ReadAt, ReadExactAt};
 use crate::op::send_file::SendFile;
 use crate::op::set_len::SetLen;
 use crate::op::sync::Sync;
+use crate::op::sync_range::SyncRange;
+use crate::op::vectored_at::{ReadVectoredAt, WriteVectoredAt};
 use crate::op::write_at::{WriteAllAt, WriteAt};
-#[cfg(unix)]
-use crate::op::{
-    allocate::Allocate,
-    append::Append,
-    metadata::Stat,
-    sync_range::SyncRange,
-    vectored_at::{ReadVectoredAt, WriteVectoredAt},
-};
 use crate::raw::IntoRawFd;
 #[cfg(windows)]
 use crate::raw::OwnedFd;
-#[cfg(windows)]
-use crate::state::Target;
-use crate::{AsSource, At, Io, IoBuf, IoBufMut, Op, OpenOptions};
-#[cfg(unix)]
-use crate::{DirectAlignment, DirectIo, Directory, Metadata};
+use crate::{
+    AsSource, At, DirectAlignment, DirectIo, Directory, Io, IoBuf, IoBufMut, Metadata, Op,
+    OpenOptions,
+};
 
 /// An open file. Any number of operations may be in flight on it at once, in no order among each
 /// other: share it as `Rc<File>`.
@@ -86,12 +83,6 @@ impl File {
         }
     }
 
-    /// Takes over a file that was just opened by the library.
-    #[cfg(windows)]
-    pub(crate) fn opened(io: &Io, file: Held) -> File {
-        File { source: Source::new(io, file.into_raw_fd()), overlaps: true }
-    }
-
     /// Gives the file to the standard library.
     ///
     /// # Errors
@@ -99,7 +90,7 @@ impl File {
     ///
     /// # Platform
     /// On Windows a file that [`Io::open`] has opened is `Unsupported`: it is open for calls that
-    /// overlap, which the standard library does not make.
+    /// overlap, which the standard library does not make. `into_handle` gives what there is.
     pub fn into_std(self) -> io::Result<std::fs::File> {
         #[cfg(windows)]
         if self.overlaps {
@@ -112,13 +103,28 @@ impl File {
     pub fn in_flight(&self) -> u32 {
         self.source.in_flight()
     }
-}
 
-#[cfg(unix)]
-impl File {
     /// Takes over a descriptor; it is closed when the handle is dropped.
+    #[cfg(unix)]
     pub fn from_fd(io: &Io, descriptor: OwnedFd) -> File {
         File { source: Source::new(io, descriptor.into_raw_fd()) }
+    }
+
+    /// Takes over a handle; it is closed when the file is dropped. Where it was opened for calls that
+    /// overlap (`FILE_FLAG_OVERLAPPED`) they do, else the loop's pool makes them.
+    #[cfg(windows)]
+    pub fn from_handle(io: &Io, handle: OwnedHandle) -> File {
+        File { source: Source::new(io, OwnedFd::File(handle).into_raw_fd()), overlaps: true }
+    }
+
+    /// Gives the handle back, which cannot be another loop's any more once it was used, and may be one
+    /// for calls that overlap.
+    ///
+    /// # Errors
+    /// `NotConnected` when it is closed or has operations in flight.
+    #[cfg(windows)]
+    pub fn into_handle(self) -> io::Result<OwnedHandle> {
+        into_owned(&self.source).map(|owned| std::fs::File::from(owned).into())
     }
 
     /// Takes over a descriptor that was just opened, and has it go past the cache where that is
@@ -129,7 +135,11 @@ impl File {
     }
 
     pub(crate) fn with_terms(io: &Io, descriptor: Held, terms: Terms) -> File {
-        let file = File { source: Source::new(io, descriptor.into_raw_fd()) };
+        let file = File {
+            source: Source::new(io, descriptor.into_raw_fd()),
+            #[cfg(windows)]
+            overlaps: true,
+        };
         if terms != Terms::default() {
             file.source.set_terms(terms);
         }
@@ -146,6 +156,7 @@ impl File {
     ///
     /// # Errors
     /// As [`into_std`](File::into_std).
+    #[cfg(unix)]
     pub fn into_fd(self) -> io::Result<OwnedFd> {
         into_owned(&self.source)
     }
@@ -164,7 +175,6 @@ impl File {
 }
 
 /// What room reserved beyond a file's end does to its length ([`Io::allocate`]).
-#[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allocation {
     /// The file grows to it; what is added reads as zeroes.
@@ -173,7 +183,6 @@ pub enum Allocation {
     KeepLen,
 }
 
-#[cfg(unix)]
 impl Io {
     /// Opens a directory, for paths that start there ([`Directory::at`]).
     ///
@@ -184,7 +193,7 @@ impl Io {
         C: 'static,
         F: FnOnce(C, &Io, io::Result<Directory>) + 'static,
     {
-        let options = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY);
+        let options = OpenOptions::new().read(true).directory();
         self.open(context, path, &options, move |context, io, result| {
             callback(context, io, result.map(Directory::new));
         })
@@ -195,6 +204,10 @@ impl Io {
     ///
     /// # Errors
     /// As [`read_at`](Io::read_at).
+    ///
+    /// # Platform
+    /// On Windows the buffers are filled by a call each, on the loop's pool: what others write meanwhile
+    /// may be seen in one and not in another (its ReadFileScatter fills whole pages alone).
     ///
     /// ```
     /// use tigereye::{File, Io};
@@ -223,6 +236,10 @@ impl Io {
     ///
     /// # Errors
     /// As [`write_at`](Io::write_at).
+    ///
+    /// # Platform
+    /// On Windows the buffers are written by a call each, on the loop's pool: what others write
+    /// meanwhile may come between them.
     pub fn write_vectored_at<C, B, F>(&self, file: C, bufs: Vec<B>, offset: u64, callback: F) -> Op
     where
         C: AsSource + 'static,
@@ -278,8 +295,9 @@ impl Io {
     ///
     /// # Platform
     /// On Linux the file may have been opened in any way that allows writing (`RWF_APPEND`,
-    /// pwritev2(2)). Elsewhere only a file that was opened with [`append`](OpenOptions::append) has
-    /// it; another is an error of kind `Unsupported`.
+    /// pwritev2(2)), and on Windows as well (WriteFile, with an offset of all ones). Elsewhere only a
+    /// file that was opened with [`append`](OpenOptions::append) has it; another is an error of kind
+    /// `Unsupported`.
     ///
     /// ```
     /// use tigereye::{Io, OpenOptions};
@@ -317,7 +335,8 @@ impl Io {
     /// # Platform
     /// FreeBSD has [`Allocation::Grow`] alone (posix_fallocate(2)). macOS reserves room at the end of
     /// a file and not in its holes (`F_PREALLOCATE`), and another program that makes the file longer
-    /// meanwhile may have it cut.
+    /// meanwhile may have it cut. On Windows it is so as well (`FileAllocationInfo` of
+    /// SetFileInformationByHandle), and room beyond the end is given back when the file is closed.
     ///
     /// ```
     /// use tigereye::{Allocation, File, Io};
@@ -413,8 +432,8 @@ impl Io {
     /// when the peer is gone, and what sendfile(2) and send(2) say.
     ///
     /// # Platform
-    /// On every driver sendfile(2) runs on the pool, once the stream has room, and waits there for
-    /// the disk, never for the peer.
+    /// On Unix sendfile(2) runs on the pool, once the stream has room, and waits there for the disk,
+    /// never for the peer. On Windows the system itself works at it (TransmitFile).
     pub fn send_file<C, S, F>(
         &self,
         stream: C,
@@ -464,6 +483,11 @@ impl Io {
     /// after it had succeeded in the system gives the file all the same.
     ///
     /// # Platform
+    /// On Windows a directory is opened by [`open_directory`](Io::open_directory) alone, and is an error
+    /// of kind `IsADirectory` here; a path that leads through a file, as through a directory, is
+    /// `NotFound`. Others can open, rename and remove what is open, as with the standard library; what
+    /// another program does not share is an error (`ERROR_SHARING_VIOLATION`).
+    ///
     /// To open the end of a pipe that has no other end yet waits for one; with the readiness driver
     /// it occupies a thread of the pool, and cannot be cancelled, until then.
     pub fn open<'a, C, F>(
@@ -478,11 +502,7 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<File>) + 'static,
     {
         let path = path.into();
-        #[cfg(unix)]
-        let (row, target) = (Open::new(path.path(), options), path.target(self));
-        #[cfg(windows)]
-        let (row, target) = (Open::new(path.as_path(), options), Target::Nothing);
-        self.submit_to(row, target, context, callback)
+        self.submit_to(Open::new(path.path(), options), path.target(self), context, callback)
     }
 
     /// Reads into `buf` from `offset` (in bytes) on: at most what fits, perhaps less. `Ok(0)` is the
@@ -581,7 +601,9 @@ impl Io {
     /// [`Directory`] too.
     ///
     /// # Errors
-    /// In the callback, what fsync(2) says. What was not written may be lost then, although a
+    /// In the callback, what fsync(2) says; on Windows `PermissionDenied` for what is not open for
+    /// writing (FlushFileBuffers), and for a directory in which the process may make no file. What was
+    /// not written may be lost then, although a
     /// second call succeeds: the system drops it (P50). A [`DataFile`](crate::DataFile) keeps failing.
     /// Syncs of a handle run one after another, in the order in which they were started.
     ///

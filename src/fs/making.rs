@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, SeekFrom, flock};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::path::CPath;
+use super::how::{How, Made, ZEROES, check_size, in_use, invalid};
 use super::{DataFileOptions, DirectAlignment, system};
 use crate::AlignedBuf;
 use crate::buf::PAGE;
@@ -28,25 +28,6 @@ use crate::offload::LentFd;
 
 /// How often a file that others make and remove meanwhile is looked for.
 const ATTEMPTS: u32 = 16;
-/// How many zeroes are written at once.
-const ZEROES: usize = 1 << 20;
-
-/// What became of it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Made {
-    pub(crate) direct: Option<DirectAlignment>,
-    pub(crate) size: u64,
-    pub(crate) is_new: bool,
-}
-
-/// What is to be opened, and then what became of it.
-pub(crate) struct How {
-    pub(crate) path: CPath,
-    pub(crate) options: DataFileOptions,
-    pub(crate) made: Made,
-    /// The reason, with its words, of a call that failed.
-    pub(crate) failure: Option<io::Error>,
-}
 
 /// A file that this call is to make whole.
 enum New {
@@ -65,13 +46,6 @@ struct Found {
 }
 
 impl How {
-    pub(crate) fn new(path: CPath, options: &DataFileOptions) -> io::Result<How> {
-        if options.size == 0 || i64::try_from(options.size).is_err() {
-            return Err(invalid("a data file has a size from 1 to i64::MAX"));
-        }
-        Ok(How { path, options: *options, made: Made::default(), failure: None })
-    }
-
     /// The whole chain. A failure leaves its words here: the loop carries but a code, and would try
     /// again where that is `EAGAIN`, as of a lock.
     pub(crate) fn call(&mut self, directory: LentFd) -> Result<OwnedFd, Errno> {
@@ -214,20 +188,6 @@ impl How {
     }
 }
 
-/// Whether an existing file has the size that it should.
-pub(crate) fn check_size(
-    options: &DataFileOptions,
-    size: u64,
-    allow_larger: bool,
-) -> io::Result<()> {
-    let wanted = options.size;
-    if size == wanted || size > wanted && allow_larger {
-        return Ok(());
-    }
-    let message = format!("the file has {size} bytes, and not {wanted}");
-    Err(io::Error::new(io::ErrorKind::InvalidData, message))
-}
-
 /// Flags to open what is there with: a block device for this open alone, which flock(2) does not ask
 /// of those who mount it.
 fn existing(directory: LentFd, path: &CStr) -> io::Result<OFlags> {
@@ -275,14 +235,6 @@ fn parent(path: &[u8]) -> &[u8] {
         Some(at) => &path[..at],
         None => b".",
     }
-}
-
-pub(crate) fn in_use() -> io::Error {
-    io::Error::new(io::ErrorKind::WouldBlock, "another open of the data file has its lock")
-}
-
-pub(crate) fn invalid(message: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 #[cfg(test)]

@@ -7,6 +7,11 @@ use super::DirectAlignment;
 /// What the system knows of a file, as [`Io::metadata`](crate::Io::metadata) and
 /// [`Io::metadata_at`](crate::Io::metadata_at) found it: what [`std::fs::Metadata`] has, by the same
 /// names, and what statx(2) knows beyond that.
+///
+/// # Platform
+/// Windows knows no owner, group and permission bits: the first two are 0, and the bits are those of
+/// all users, without those to write where a file has the attribute that says so. Its numbers of files
+/// have 64 bits on NTFS; of longer ones (ReFS) it is the first part.
 #[derive(Debug, Clone)]
 pub struct Metadata {
     pub(crate) mode: u32,
@@ -19,6 +24,8 @@ pub struct Metadata {
     pub(crate) ino: u64,
     pub(crate) dev: u64,
     pub(crate) rdev: u64,
+    #[cfg(windows)]
+    pub(crate) attributes: u32,
     pub(crate) accessed: SystemTime,
     pub(crate) modified: SystemTime,
     pub(crate) changed: SystemTime,
@@ -26,6 +33,20 @@ pub struct Metadata {
     pub(crate) mount_id: Option<u64>,
     pub(crate) direct_alignment: Option<DirectAlignment>,
 }
+
+// The type in a mode, the same on all systems that have one (inode(7)).
+const TYPE: u32 = 0o170_000;
+pub(super) const REGULAR: u32 = 0o100_000;
+pub(super) const DIRECTORY: u32 = 0o040_000;
+pub(super) const SYMLINK: u32 = 0o120_000;
+pub(super) const FIFO: u32 = 0o010_000;
+pub(super) const SOCKET: u32 = 0o140_000;
+const BLOCK_DEVICE: u32 = 0o060_000;
+pub(super) const CHARACTER_DEVICE: u32 = 0o020_000;
+
+/// Bytes of the blocks in which the disk's space is counted.
+#[cfg(windows)]
+pub(super) const BLOCK_UNIT: u64 = 512;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,14 +73,14 @@ pub enum FileType {
 impl Metadata {
     /// What it is.
     pub fn file_type(&self) -> FileType {
-        match rustix::fs::FileType::from_raw_mode(self.mode as rustix::fs::RawMode) {
-            rustix::fs::FileType::RegularFile => FileType::File,
-            rustix::fs::FileType::Directory => FileType::Directory,
-            rustix::fs::FileType::Symlink => FileType::Symlink,
-            rustix::fs::FileType::Fifo => FileType::Fifo,
-            rustix::fs::FileType::Socket => FileType::Socket,
-            rustix::fs::FileType::BlockDevice => FileType::BlockDevice,
-            rustix::fs::FileType::CharacterDevice => FileType::CharacterDevice,
+        match self.mode & TYPE {
+            REGULAR => FileType::File,
+            DIRECTORY => FileType::Directory,
+            SYMLINK => FileType::Symlink,
+            FIFO => FileType::Fifo,
+            SOCKET => FileType::Socket,
+            BLOCK_DEVICE => FileType::BlockDevice,
+            CHARACTER_DEVICE => FileType::CharacterDevice,
             _ => FileType::Unknown,
         }
     }
@@ -125,6 +146,13 @@ impl Metadata {
         self.dev
     }
 
+    /// Its attributes (`FILE_ATTRIBUTE_READONLY` and the like: "File Attribute Constants" in
+    /// Microsoft's documentation).
+    #[cfg(windows)]
+    pub fn attributes(&self) -> u32 {
+        self.attributes
+    }
+
     /// The device that it stands for, if it is one.
     pub fn rdev(&self) -> u64 {
         self.rdev
@@ -162,7 +190,8 @@ impl Metadata {
     /// and the system tells.
     ///
     /// # Platform
-    /// Linux, from 6.1 on, of files and disks on file systems that tell; `None` elsewhere.
+    /// Linux, from 6.1 on, and Windows, of files and disks on file systems that tell; `None`
+    /// elsewhere.
     pub fn direct_alignment(&self) -> Option<DirectAlignment> {
         self.direct_alignment
     }
@@ -185,8 +214,9 @@ mod tests {
 
     #[test]
     fn times_before_1970_and_beyond_all_time() {
-        assert_eq!(time(0, 7), UNIX_EPOCH + Duration::from_nanos(7));
-        assert_eq!(time(-1, 999_999_999), UNIX_EPOCH - Duration::from_nanos(1));
+        // Windows counts in units of 100 ns.
+        assert_eq!(time(0, 700), UNIX_EPOCH + Duration::from_nanos(700));
+        assert_eq!(time(-1, 999_999_900), UNIX_EPOCH - Duration::from_nanos(100));
         for (seconds, nanoseconds) in [(i64::MIN, 0), (i64::MAX, 0), (i64::MAX, u32::MAX)] {
             let _no_panic = time(seconds, nanoseconds);
         }

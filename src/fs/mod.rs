@@ -1,18 +1,15 @@
 //! Files: opening them, reading and writing them at offsets, and what paths name.
 
 mod at;
-#[cfg(unix)]
 mod data_file;
 mod direct;
 mod file;
+mod how;
 #[cfg(unix)]
 mod making;
-#[cfg(unix)]
 mod metadata;
 mod options;
-#[cfg(unix)]
 pub(crate) mod path;
-#[cfg(unix)]
 mod paths;
 #[cfg(unix)]
 pub(crate) mod system;
@@ -20,21 +17,15 @@ mod terms;
 #[cfg(windows)]
 pub(crate) mod windows;
 
-pub use at::At;
-#[cfg(unix)]
-pub use at::Directory;
-#[cfg(unix)]
+pub use at::{At, Directory};
 pub use data_file::{DataFile, DataFileOptions};
 pub use direct::DirectIo;
+pub use file::{Allocation, File};
+pub(crate) use how::{How, Made};
 #[cfg(unix)]
-pub use file::Allocation;
-pub use file::File;
-#[cfg(unix)]
-pub(crate) use making::{How, Made, check_size, in_use, invalid};
-#[cfg(unix)]
+pub(crate) use how::{check_size, in_use, invalid};
 pub use metadata::{FileType, Metadata};
 pub use options::OpenOptions;
-#[cfg(unix)]
 pub use paths::Renaming;
 pub(crate) use terms::AllTerms;
 pub use terms::DirectAlignment;

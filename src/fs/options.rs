@@ -2,7 +2,21 @@
 
 use std::io;
 
+#[cfg(windows)]
+use windows_sys::Wdk::Storage::FileSystem::{
+    FILE_CREATE, FILE_DIRECTORY_FILE, FILE_NO_INTERMEDIATE_BUFFERING, FILE_NON_DIRECTORY_FILE,
+    FILE_OPEN, FILE_OPEN_IF, FILE_OVERWRITE, FILE_OVERWRITE_IF,
+};
+#[cfg(windows)]
+use windows_sys::Win32::Foundation::{GENERIC_READ, GENERIC_WRITE};
+#[cfg(windows)]
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_ADD_FILE, FILE_GENERIC_WRITE, FILE_LIST_DIRECTORY, FILE_TRAVERSE, FILE_WRITE_DATA,
+};
+
 use super::DirectIo;
+#[cfg(windows)]
+use super::system::{Opening, SHARE_ALL};
 
 /// Options for opening a file: those of [`std::fs::OpenOptions`], with the same meaning.
 ///
@@ -25,6 +39,9 @@ pub struct OpenOptions {
     mode: u32,
     #[cfg(unix)]
     custom_flags: i32,
+    /// A directory, and nothing else.
+    #[cfg(windows)]
+    directory: bool,
     /// What the path may not lead through: the flags of openat2(2).
     resolve: u64,
     direct: DirectIo,
@@ -56,6 +73,8 @@ impl OpenOptions {
             mode: 0o666,
             #[cfg(unix)]
             custom_flags: 0,
+            #[cfg(windows)]
+            directory: false,
             resolve: 0,
             direct: DirectIo::Off,
         }
@@ -176,6 +195,7 @@ impl OpenOptions {
         self
     }
 
+    #[cfg(unix)]
     pub(crate) fn resolve(&self) -> u64 {
         self.resolve
     }
@@ -211,15 +231,26 @@ impl OpenOptions {
     /// `O_DIRECT`, with the alignment that statx(2) tells from Linux 6.1 on; before that, and where a
     /// file system does not tell, 4,096 bytes are assumed, or the logical blocks of a disk. On macOS
     /// it is `F_NOCACHE`, which needs no alignment. tmpfs takes the flag from Linux 6.6 on, and has
-    /// nothing but the cache.
+    /// nothing but the cache. On Windows it is `FILE_FLAG_NO_BUFFERING`, with the alignment to sectors
+    /// that the file system tells, or to 4,096 bytes; a file that is opened with
+    /// [`append`](OpenOptions::append) has none there (NtCreateFile).
     #[must_use]
     pub fn direct(mut self, direct: DirectIo) -> OpenOptions {
         self.direct = direct;
         self
     }
 
+    #[cfg(unix)]
     pub(crate) fn wants_direct(&self) -> DirectIo {
         self.direct
+    }
+
+    /// A directory, and nothing else.
+    pub(crate) fn directory(self) -> OpenOptions {
+        #[cfg(unix)]
+        return self.custom_flags(libc::O_DIRECTORY);
+        #[cfg(windows)]
+        OpenOptions { directory: true, ..self }
     }
 
     #[cfg(unix)]
@@ -227,20 +258,12 @@ impl OpenOptions {
         self.mode
     }
 
-    /// Flags of open(2).
-    ///
     /// # Errors
     /// `InvalidInput` for what contradicts itself, as in the standard library.
-    #[cfg(unix)]
-    pub(crate) fn flags(&self) -> io::Result<i32> {
-        let access = match (self.read, self.write, self.append) {
-            (true, false, false) => libc::O_RDONLY,
-            (false, true, false) => libc::O_WRONLY,
-            (true, true, false) => libc::O_RDWR,
-            (false, _, true) => libc::O_WRONLY | libc::O_APPEND,
-            (true, _, true) => libc::O_RDWR | libc::O_APPEND,
-            (false, false, false) => return Err(invalid("neither read nor write is asked for")),
-        };
+    fn check(&self) -> io::Result<()> {
+        if !self.read && !self.write && !self.append {
+            return Err(invalid("neither read nor write is asked for"));
+        }
         let makes = self.create || self.create_new;
         if (makes || self.truncate) && !self.write && !self.append {
             return Err(invalid("to create or truncate needs write"));
@@ -248,6 +271,23 @@ impl OpenOptions {
         if self.truncate && self.append && !self.create_new {
             return Err(invalid("append and truncate contradict each other"));
         }
+        Ok(())
+    }
+
+    /// Flags of open(2).
+    ///
+    /// # Errors
+    /// As [`check`](OpenOptions::check).
+    #[cfg(unix)]
+    pub(crate) fn flags(&self) -> io::Result<i32> {
+        self.check()?;
+        let access = match (self.read, self.write, self.append) {
+            (_, false, false) => libc::O_RDONLY,
+            (false, true, false) => libc::O_WRONLY,
+            (true, true, false) => libc::O_RDWR,
+            (false, _, true) => libc::O_WRONLY | libc::O_APPEND,
+            (true, _, true) => libc::O_RDWR | libc::O_APPEND,
+        };
         let creation = match (self.create, self.truncate, self.create_new) {
             (_, _, true) => libc::O_CREAT | libc::O_EXCL,
             (true, true, false) => libc::O_CREAT | libc::O_TRUNC,
@@ -261,25 +301,56 @@ impl OpenOptions {
 
 #[cfg(windows)]
 impl OpenOptions {
-    /// The standard library's options, for calls that overlap.
+    /// How NtCreateFile is to open it: for calls that overlap. The rights of each kind of access, and
+    /// what is made, are those of CreateFileW.
     ///
     /// # Errors
-    /// `Unsupported` for limits to the path, and where direct transfers are required.
-    pub(crate) fn to_std(&self) -> io::Result<std::fs::OpenOptions> {
-        use std::os::windows::fs::OpenOptionsExt;
-        if self.resolve != 0 || self.direct == DirectIo::Required {
-            let message = "this system has no limits to a path, and no Direct I/O yet";
+    /// As [`check`](OpenOptions::check); `Unsupported` for limits to the path, and where direct
+    /// transfers are required of a file that appends.
+    pub(crate) fn opening(&self) -> io::Result<Opening> {
+        self.check()?;
+        if self.resolve != 0 {
+            let message = "this system has no limits to a path";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
-        let mut options = std::fs::OpenOptions::new();
-        options.read(self.read).write(self.write).append(self.append).truncate(self.truncate);
-        options.create(self.create).create_new(self.create_new);
-        options.custom_flags(windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED);
-        Ok(options)
+        let reads = if self.read { GENERIC_READ } else { 0 };
+        let writes = match (self.write, self.append) {
+            // Without the right to write anywhere a file is written at its end.
+            (_, true) => FILE_GENERIC_WRITE & !FILE_WRITE_DATA,
+            (true, false) => GENERIC_WRITE,
+            (false, false) => 0,
+        };
+        if self.directory {
+            // To be synced a handle must be one that can change something (FlushFileBuffers).
+            let access = FILE_LIST_DIRECTORY | FILE_TRAVERSE | FILE_ADD_FILE;
+            let (disposition, options) = (FILE_OPEN, FILE_DIRECTORY_FILE);
+            return Ok(Opening { access, share: SHARE_ALL, disposition, options });
+        }
+        let disposition = match (self.create, self.truncate, self.create_new) {
+            (_, _, true) => FILE_CREATE,
+            (true, true, false) => FILE_OVERWRITE_IF,
+            (true, false, false) => FILE_OPEN_IF,
+            (false, true, false) => FILE_OVERWRITE,
+            (false, false, false) => FILE_OPEN,
+        };
+        let direct = match self.wants_direct() {
+            DirectIo::Off => 0,
+            DirectIo::Optional | DirectIo::Required => FILE_NO_INTERMEDIATE_BUFFERING,
+        };
+        let options = FILE_NON_DIRECTORY_FILE | direct;
+        if self.append {
+            self.direct.require(None)?;
+        }
+        Ok(Opening { access: reads | writes, share: SHARE_ALL, disposition, options })
+    }
+
+    /// What there is of direct transfers: none for a file that appends (NtCreateFile,
+    /// `FILE_NO_INTERMEDIATE_BUFFERING`).
+    pub(crate) fn wants_direct(&self) -> DirectIo {
+        if self.append { DirectIo::Off } else { self.direct }
     }
 }
 
-#[cfg(unix)]
 fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }

@@ -1,20 +1,30 @@
 //! Paths as system calls want them, kept inside the operation.
 
+#[cfg(unix)]
 use std::ffi::{CStr, CString};
+#[cfg(unix)]
 use std::io;
+#[cfg(unix)]
 use std::os::unix::ffi::OsStrExt;
+#[cfg(unix)]
 use std::path::Path;
+
+#[cfg(windows)]
+pub(crate) use super::windows::path::CPath;
 
 /// Longest path, with its NUL, that costs no allocation. With the rest of an operation it fits in a
 /// block of 256 bytes, which are recycled.
+#[cfg(unix)]
 const SHORT: usize = 160;
 
 /// A path that ends in NUL.
+#[cfg(unix)]
 pub(crate) enum CPath {
     Short([u8; SHORT]),
     Long(CString),
 }
 
+#[cfg(unix)]
 impl CPath {
     /// # Errors
     /// `InvalidInput` where there is a NUL in the path.
@@ -29,6 +39,14 @@ impl CPath {
         let mut short = [0; SHORT];
         short[..bytes.len()].copy_from_slice(bytes);
         Ok(CPath::Short(short))
+    }
+
+    /// What a symbolic link says, which the system does not look at.
+    ///
+    /// # Errors
+    /// As [`new`](CPath::new).
+    pub(crate) fn literal(path: &Path) -> io::Result<CPath> {
+        CPath::new(path)
     }
 
     pub(crate) fn as_c_str(&self) -> &CStr {
@@ -57,7 +75,8 @@ impl CPaths {
     }
 }
 
-#[cfg(test)]
+#[cfg(test)] // on its own, for clippy to know a test by it
+#[cfg(unix)]
 mod tests {
     use super::*;
 

@@ -34,6 +34,9 @@ impl Io {
     /// In the callback: `InvalidInput` for a path with a NUL in it, `NotFound`, and what statx(2)
     /// says.
     ///
+    /// # Platform
+    /// On Windows what is mounted in a directory counts as a symbolic link, as in the standard library.
+    ///
     /// ```
     /// use tigereye::Io;
     ///
@@ -77,6 +80,12 @@ impl Io {
     /// `IsADirectory` and `NotADirectory` where the two are of different kinds, and what rename(2)
     /// says.
     ///
+    /// # Platform
+    /// On Windows a file is replaced though others have it open, from Windows 10 1809 on and where the
+    /// file system can (`FILE_RENAME_POSIX_SEMANTICS`: NTFS); else that is `PermissionDenied`. So it is
+    /// where a directory is to take another one's name, or has open files in it, and what others have
+    /// open without sharing it (`FILE_SHARE_DELETE`) keeps its name.
+    ///
     /// ```
     /// use std::rc::Rc;
     /// use tigereye::Io;
@@ -119,7 +128,8 @@ impl Io {
     /// replaces.
     ///
     /// # Platform
-    /// Linux and macOS; on FreeBSD all but [`Renaming::Replace`] is an error of kind `Unsupported`.
+    /// Linux and macOS; on FreeBSD all but [`Renaming::Replace`] is an error of kind `Unsupported`, and
+    /// on Windows [`Renaming::Exchange`] (its FILE_RENAME_INFORMATION has no such thing).
     ///
     /// ```
     /// use tigereye::Io;
@@ -163,7 +173,8 @@ impl Io {
     /// `CrossesDevices`, `PermissionDenied` for a directory, and what link(2) says.
     ///
     /// # Platform
-    /// Linux before 5.15 has it on the loop's pool.
+    /// Linux before 5.15 has it on the loop's pool. On Windows the file systems have it that
+    /// FILE_LINK_INFORMATION names: NTFS.
     ///
     /// ```
     /// use tigereye::Io;
@@ -201,7 +212,10 @@ impl Io {
     /// an empty path, and what symlink(2) says.
     ///
     /// # Platform
-    /// Linux before 5.15 has it on the loop's pool.
+    /// Linux before 5.15 has it on the loop's pool. On Windows the user needs the right to make such
+    /// links, or the developer mode (`ERROR_PRIVILEGE_NOT_HELD`, CreateSymbolicLinkW). A link leads to
+    /// directories there if it does when it is made, or to files; and one that is made at a
+    /// [`Directory`](crate::Directory) is made where that was when the call began.
     ///
     /// ```
     /// use tigereye::Io;
@@ -226,15 +240,21 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
         let link = link.into();
-        let row = Symlink::new(CPath::new(original.as_ref()), link.path());
+        let row = Symlink::new(CPath::literal(original.as_ref()), link.path());
         self.submit_to(row, link.target(self), context, callback)
     }
 
     /// Takes a name from a file (unlink(2)). A file without a name goes when nobody has it open.
+    /// A symbolic link goes itself.
     ///
     /// # Errors
     /// In the callback: `InvalidInput` for a path with a NUL in it, `NotFound`, `IsADirectory`
     /// (`PermissionDenied` on macOS), and what unlink(2) says.
+    ///
+    /// # Platform
+    /// On Windows a file that others have open loses its name at once from Windows 10 1809 on, where the
+    /// file system can (`FILE_DISPOSITION_POSIX_SEMANTICS`: NTFS), else when the last of them closes it;
+    /// it keeps it where one of them does not share that (`FILE_SHARE_DELETE`).
     ///
     /// ```
     /// use tigereye::Io;
@@ -299,7 +319,8 @@ impl Io {
     /// where there is nothing to make it in, and what mkdir(2) says.
     ///
     /// # Platform
-    /// Linux before 5.15 has it on the loop's pool.
+    /// Linux before 5.15 has it on the loop's pool. Windows knows no such bits: who may use the new one
+    /// is said by the one that it is in.
     ///
     /// ```
     /// use tigereye::Io;

@@ -1,7 +1,7 @@
 //! Having the file system reserve room for a file.
 //!
 //! Sources: fallocate(2), io_uring_prep_fallocate(3), kernel 5.6+; posix_fallocate(2) of FreeBSD,
-//! `F_PREALLOCATE` in fcntl(2) of macOS.
+//! `F_PREALLOCATE` in fcntl(2) of macOS, FILE_ALLOCATION_INFO in Microsoft's documentation.
 
 use std::io;
 
@@ -9,7 +9,11 @@ use std::io;
 use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -48,6 +52,7 @@ impl Operation for Allocate {
         place.submit(entry.offset(self.offset).mode(mode).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         if let Some(failed) = place.terms().failed() {
             return Start::Ready(failed);
@@ -55,6 +60,18 @@ impl Operation for Allocate {
         place.offload(self.call(place.lent_fd()))
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        if let Some(failed) = place.terms().failed() {
+            return Start::Ready(failed);
+        }
+        if place.has_no_offsets() {
+            return Start::Ready(-system::NOT_SEEKABLE);
+        }
+        place.offload(self.call(place.lent_fd()))
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         if let Some(failed) = place.terms().failed() {
             return Start::Ready(failed);

@@ -1,6 +1,7 @@
 //! Writing to the end of a file, wherever that is.
 //!
-//! Sources: pwritev2(2) with `RWF_APPEND`, kernel 4.16+; io_uring_prep_write(3).
+//! Sources: pwritev2(2) with `RWF_APPEND`, kernel 4.16+; io_uring_prep_write(3); WriteFile in
+//! Microsoft's documentation.
 
 use std::io;
 
@@ -10,11 +11,18 @@ use io_uring::opcode;
 use super::recv::TRANSFER_MAX;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::fs::{Terms, system};
+use crate::fs::Terms;
+#[cfg(unix)]
+use crate::fs::system;
+#[cfg(unix)]
 use crate::offload::Lent;
 use crate::{Io, IoBuf};
 
@@ -50,6 +58,7 @@ impl<B: IoBuf> Operation for Append<B> {
         })
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let (fd, bytes) = match self.part(place.terms()) {
             Ok(part) => (place.lent_fd(), Lent::new(part)),
@@ -58,6 +67,15 @@ impl<B: IoBuf> Operation for Append<B> {
         place.offload(move || system::append(fd, &bytes))
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        match self.part(place.terms()) {
+            Ok(part) => place.append(part),
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match self.part(place.terms()) {
             Ok(part) => place.append_file(part),

@@ -1,6 +1,6 @@
 //! Making a directory.
 //!
-//! Sources: mkdir(2), io_uring_prep_mkdirat(3), kernel 5.15+.
+//! Sources: mkdir(2), io_uring_prep_mkdirat(3), kernel 5.15+; NtCreateFile in Microsoft's documentation.
 
 use std::io;
 
@@ -9,19 +9,26 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPath;
 use crate::fs::system;
-use crate::offload::{Lent, LentFd};
+use crate::offload::Lent;
+#[cfg(unix)]
+use crate::offload::LentFd;
 
 pub(crate) struct CreateDirectory {
     pub(crate) path: io::Result<CPath>,
     pub(crate) mode: u32,
 }
 
+#[cfg(unix)]
 fn call(
     directory: LentFd,
     path: &CPath,
@@ -45,11 +52,20 @@ impl Operation for CreateDirectory {
         place.submit(opcode::MkDirAt::new(directory, path).mode(self.mode).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Ok(path) = &self.path else { return Start::Ready(0) };
         place.offload(call(place.lent_directory(), path, self.mode))
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let Ok(path) = &self.path else { return Start::Ready(0) };
+        let (directory, path, mode) = (place.directory(), Lent::new(path), self.mode);
+        place.offload(move || system::create_directory(directory, &path, mode).map(|()| 0))
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(path) = &self.path else { return Start::Ready(0) };
         place.create_directory(path.as_c_str(), self.mode)

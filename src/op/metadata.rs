@@ -1,6 +1,7 @@
 //! What the system knows of a file: of a handle, or of a path.
 //!
-//! Sources: statx(2), io_uring_prep_statx(3), kernel 5.6+; stat(2) elsewhere.
+//! Sources: statx(2), io_uring_prep_statx(3), kernel 5.6+; stat(2) elsewhere;
+//! GetFileInformationByHandleEx in Microsoft's documentation.
 #![expect(unsafe_code, reason = "the kernel writes the record")]
 
 use std::io;
@@ -10,7 +11,11 @@ use std::mem::MaybeUninit;
 use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -19,6 +24,12 @@ use crate::fs::system::{self, RawMetadata};
 use crate::offload::{Lent, LentFd, LentMut};
 use crate::{Io, Metadata};
 
+/// The handle, or where the path starts.
+#[cfg(unix)]
+type From = LentFd;
+#[cfg(windows)]
+type From = Option<LentFd>;
+
 pub(crate) struct Stat {
     /// The path, or nothing for the handle itself.
     path: io::Result<Option<CPath>>,
@@ -26,18 +37,27 @@ pub(crate) struct Stat {
     follow: bool,
     raw: MaybeUninit<RawMetadata>,
     /// What a simulated system knows.
+    #[cfg(unix)]
     simulated: Option<Box<Metadata>>,
 }
 
 impl Stat {
     pub(crate) fn new(path: io::Result<Option<CPath>>, follow: bool) -> Stat {
-        Stat { path, follow, raw: MaybeUninit::uninit(), simulated: None }
+        Stat {
+            path,
+            follow,
+            raw: MaybeUninit::uninit(),
+            #[cfg(unix)]
+            simulated: None,
+        }
     }
 
     /// Its call; the path has no error.
-    fn call(&mut self, fd: LentFd) -> impl FnMut() -> io::Result<usize> + Send + 'static {
+    fn call(&mut self, fd: From) -> impl FnMut() -> io::Result<usize> + Send + 'static {
         let path = self.path.as_ref().ok().and_then(Option::as_ref);
-        let path = path.map(|path| Lent::new(path.as_c_str()));
+        #[cfg(unix)]
+        let path = path.map(CPath::as_c_str);
+        let path = path.map(Lent::new);
         let (follow, mut raw) = (self.follow, LentMut::new(&mut self.raw));
         move || {
             raw.write(system::stat(fd, path.as_deref(), follow)?);
@@ -63,6 +83,7 @@ impl Operation for Stat {
         place.submit(entry.flags(flags).mask(system::STAT_MASK.bits()).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         if self.path.is_err() {
             return Start::Ready(0);
@@ -70,6 +91,15 @@ impl Operation for Stat {
         place.offload(self.call(place.lent_directory()))
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        if self.path.is_err() {
+            return Start::Ready(0);
+        }
+        place.offload(self.call(place.directory()))
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(path) = &self.path else { return Start::Ready(0) };
         let path = path.as_ref().map(CPath::as_c_str);
@@ -83,6 +113,7 @@ impl Operation for Stat {
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
         self.path?;
         result?;
+        #[cfg(unix)]
         if let Some(metadata) = self.simulated {
             return Ok(*metadata);
         }

@@ -1,10 +1,9 @@
 //! Opening a file.
 //!
-//! Sources: open(2), openat2(2), io_uring_prep_openat(3), io_uring_prep_openat2(3), kernel 5.6+.
+//! Sources: open(2), openat2(2), io_uring_prep_openat(3), io_uring_prep_openat2(3), kernel 5.6+;
+//! NtCreateFile in Microsoft's documentation.
 
 use std::io;
-#[cfg(windows)]
-use std::path::{Path, PathBuf};
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
@@ -13,7 +12,6 @@ use rustix::io::Errno;
 
 use super::accept::held;
 use super::{Direction, Operation, Start, Step};
-#[cfg(unix)]
 use crate::DirectIo;
 #[cfg(windows)]
 use crate::driver::iocp;
@@ -23,12 +21,14 @@ use crate::driver::readiness;
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-#[cfg(unix)]
 use crate::fs::path::CPath;
-#[cfg(unix)]
 use crate::fs::system;
+#[cfg(windows)]
+use crate::fs::system::Opening;
+use crate::offload::Lent;
 #[cfg(unix)]
-use crate::offload::{Lent, LentFd};
+use crate::offload::LentFd;
+#[cfg(unix)]
 use crate::raw::OwnedFd;
 use crate::{File, Io, OpenOptions};
 
@@ -50,18 +50,20 @@ struct How {
     raw: types::OpenHow,
 }
 
-/// The path and how to open it, as the standard library has it.
+/// The path, and how the system is to open it.
 #[cfg(windows)]
 struct How {
-    path: PathBuf,
-    options: std::fs::OpenOptions,
+    path: CPath,
+    opening: Opening,
+    direct: DirectIo,
 }
 
 #[cfg(windows)]
 impl Open {
-    pub(crate) fn new(path: &Path, options: &OpenOptions) -> Open {
-        let path = path.to_owned();
-        Open { how: options.to_std().map(|options| How { path, options }) }
+    pub(crate) fn new(path: io::Result<CPath>, options: &OpenOptions) -> Open {
+        let direct = options.wants_direct();
+        let how = path.and_then(|path| Ok(How { path, opening: options.opening()?, direct }));
+        Open { how }
     }
 }
 
@@ -124,9 +126,9 @@ impl Operation for Open {
 
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
-        let Ok(How { path, options }) = &self.how else { return Start::Ready(0) };
-        let (path, options) = (path.clone(), options.clone());
-        place.offload_open(move || options.open(&path).map(OwnedFd::from))
+        let Ok(How { path, opening, .. }) = &self.how else { return Start::Ready(0) };
+        let (directory, path, opening) = (place.directory(), Lent::new(path), *opening);
+        place.offload_open(move || system::open_for_caller(directory, &path, opening))
     }
 
     #[cfg(unix)]
@@ -142,13 +144,7 @@ impl Operation for Open {
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
         let how = self.how?;
         let file = held(result?.cast_signed()).ok_or(io::ErrorKind::Other)?;
-        #[cfg(windows)]
-        {
-            drop(how);
-            Ok(File::opened(io, file))
-        }
         // No call that waits for a disk: it asks for what is known of an open file, and sets a flag.
-        #[cfg(unix)]
         File::opened(io, file, how.direct)
     }
 

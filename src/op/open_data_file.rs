@@ -1,10 +1,15 @@
-//! Opening or making a data file: on every driver, one call on the pool (`fs/making.rs`).
+//! Opening or making a data file: on every driver, one call on the pool (`fs/making.rs`,
+//! `fs/windows/making.rs`).
 
 use std::io;
 
 use super::accept::held;
 use super::{Direction, Operation, Start, Step};
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -30,12 +35,21 @@ impl Operation for OpenDataFile {
         place.offload_open(move || how.call(directory))
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Ok(how) = &mut self.how else { return Start::Ready(0) };
         let (directory, mut how) = (place.lent_directory(), LentMut::new(how));
         place.offload_open(move || how.call(directory))
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let Ok(how) = &mut self.how else { return Start::Ready(0) };
+        let (directory, mut how) = (place.directory(), LentMut::new(how));
+        place.offload_open(move || how.call(directory))
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(How { path, options, made, failure }) = &mut self.how else {
             return Start::Ready(0);

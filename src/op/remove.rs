@@ -1,22 +1,32 @@
 //! Removing a file, or an empty directory.
 //!
-//! Sources: unlinkat(2), io_uring_prep_unlinkat(3), kernel 5.11+.
+//! Sources: unlinkat(2), io_uring_prep_unlinkat(3), kernel 5.11+; FILE_DISPOSITION_INFORMATION_EX in
+//! Microsoft's documentation.
 
 use std::io;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
+#[cfg(unix)]
 use rustix::fs::AtFlags;
 
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPath;
-use crate::offload::{Lent, LentFd};
+#[cfg(windows)]
+use crate::fs::system;
+use crate::offload::Lent;
+#[cfg(unix)]
+use crate::offload::LentFd;
 
 pub(crate) struct Remove {
     pub(crate) path: io::Result<CPath>,
@@ -24,12 +34,14 @@ pub(crate) struct Remove {
     pub(crate) directory: bool,
 }
 
+#[cfg(unix)]
 impl Remove {
     fn flags(&self) -> AtFlags {
         if self.directory { AtFlags::REMOVEDIR } else { AtFlags::empty() }
     }
 }
 
+#[cfg(unix)]
 fn call(
     directory: LentFd,
     path: &CPath,
@@ -55,12 +67,21 @@ impl Operation for Remove {
         place.submit(opcode::UnlinkAt::new(directory, path).flags(flags).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let flags = self.flags();
         let Ok(path) = &self.path else { return Start::Ready(0) };
         place.offload(call(place.lent_directory(), path, flags))
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let Ok(path) = &self.path else { return Start::Ready(0) };
+        let (directory, path, is_directory) = (place.directory(), Lent::new(path), self.directory);
+        place.offload(move || system::remove(directory, &path, is_directory).map(|()| 0))
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(path) = &self.path else { return Start::Ready(0) };
         place.remove(path.as_c_str(), self.directory)

@@ -1,6 +1,7 @@
 //! Giving a file another name, or two each other's.
 //!
-//! Sources: rename(2), io_uring_prep_renameat(3), kernel 5.11+, renamex_np(2) of macOS.
+//! Sources: rename(2), io_uring_prep_renameat(3), kernel 5.11+, renamex_np(2) of macOS;
+//! FILE_RENAME_INFORMATION in Microsoft's documentation.
 
 use std::io;
 
@@ -8,13 +9,19 @@ use std::io;
 use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPaths;
 use crate::fs::system;
-use crate::offload::{Lent, LentFd};
+use crate::offload::Lent;
+#[cfg(unix)]
+use crate::offload::LentFd;
 use crate::{Io, Renaming};
 
 pub(crate) struct Rename {
@@ -22,6 +29,7 @@ pub(crate) struct Rename {
     pub(crate) renaming: Renaming,
 }
 
+#[cfg(unix)]
 fn call(
     directory: LentFd,
     paths: &CPaths,
@@ -49,11 +57,22 @@ impl Operation for Rename {
         place.submit(opcode::RenameAt::new(from, old, to, new).flags(flags).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Ok(paths) = &self.paths else { return Start::Ready(0) };
         place.offload(call(place.lent_directory(), paths, self.renaming))
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let Ok(paths) = &self.paths else { return Start::Ready(0) };
+        let (from, to) = paths.directories(place.directory(), None);
+        let (old, new) = (Lent::new(&paths.from), Lent::new(&paths.to));
+        let renaming = self.renaming;
+        place.offload(move || system::rename((from, &old), (to, &new), renaming).map(|()| 0))
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(paths) = &self.paths else { return Start::Ready(0) };
         place.rename(paths, self.renaming)

@@ -60,6 +60,9 @@ impl Operation for SetLen {
 
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        if place.has_no_offsets() {
+            return Start::Ready(-code::INVALID);
+        }
         self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
     }
 

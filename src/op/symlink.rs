@@ -1,6 +1,6 @@
 //! Making a symbolic link.
 //!
-//! Sources: symlink(2), io_uring_prep_symlinkat(3), kernel 5.15+.
+//! Sources: symlink(2), io_uring_prep_symlinkat(3), kernel 5.15+; CreateSymbolicLinkW in Microsoft's documentation.
 
 use std::io;
 
@@ -9,12 +9,20 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::fs::path::CPath;
-use crate::offload::{Lent, LentFd};
+#[cfg(windows)]
+use crate::fs::system;
+use crate::offload::Lent;
+#[cfg(unix)]
+use crate::offload::LentFd;
 
 pub(crate) struct Symlink {
     paths: io::Result<(CPath, CPath)>,
@@ -27,6 +35,7 @@ impl Symlink {
     }
 }
 
+#[cfg(unix)]
 fn call(
     directory: LentFd,
     (original, link): &(CPath, CPath),
@@ -50,11 +59,21 @@ impl Operation for Symlink {
         place.submit(opcode::SymlinkAt::new(directory, original, link).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Ok(paths) = &self.paths else { return Start::Ready(0) };
         place.offload(call(place.lent_directory(), paths))
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let Ok((original, link)) = &self.paths else { return Start::Ready(0) };
+        let (original, link) = (Lent::new(original), Lent::new(link));
+        let directory = place.directory();
+        place.offload(move || system::symlink(&original, directory, &link).map(|()| 0))
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok((original, link)) = &self.paths else { return Start::Ready(0) };
         place.symlink(original.as_c_str(), link.as_c_str())

@@ -20,6 +20,8 @@ use crate::driver::readiness;
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+#[cfg(windows)]
+use crate::error::code;
 use crate::fs::system;
 use crate::handle::HandleId;
 
@@ -56,6 +58,10 @@ impl Operation for Sync {
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
         if let Some(failed) = place.terms().failed() {
             return Start::Ready(failed);
+        }
+        if place.has_no_offsets() {
+            // A flush of a pipe would wait until its reader has read all (FlushFileBuffers).
+            return Start::Ready(-code::INVALID);
         }
         let (fd, data_only) = (place.lent_fd(), self.data_only);
         place.offload(move || system::sync(fd, data_only).map(|()| 0))

@@ -9,10 +9,15 @@ use io_uring::{opcode, types};
 
 use super::{Direction, Operation, Start, Step};
 use crate::Io;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::error::code;
 use crate::fs::{Terms, system};
 use crate::offload::LentFd;
 
@@ -26,7 +31,7 @@ impl SyncRange {
     /// The result, where no file has such a range, or a sync of this one has failed.
     fn refused(self, terms: Terms) -> Option<Start> {
         let end = self.offset.checked_add(self.len).map(i64::try_from);
-        let beyond = (!matches!(end, Some(Ok(_)))).then_some(-libc::EINVAL);
+        let beyond = (!matches!(end, Some(Ok(_)))).then_some(-code::INVALID);
         terms.failed().or(beyond).map(Start::Ready)
     }
 
@@ -54,10 +59,20 @@ impl Operation for SyncRange {
         }
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        if place.has_no_offsets() {
+            return Start::Ready(-system::NOT_SEEKABLE);
+        }
+        self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         self.refused(place.terms()).unwrap_or_else(|| place.sync_file_range())
     }

@@ -55,6 +55,7 @@ impl Progress {
 /// handle of its own, so that it can be waited for.
 pub(super) struct From {
     /// Closes the descriptor when the row is dropped.
+    #[cfg_attr(windows, expect(dead_code, reason = "its drop is all that is wanted"))]
     handle: Source,
     pub(super) fd: RawFd,
 }

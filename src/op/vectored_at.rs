@@ -1,29 +1,40 @@
 //! Reading a file into several buffers and writing it from several, at an offset.
 //!
 //! Sources: preadv(2), pwritev(2), io_uring_prep_readv(3), io_uring_prep_writev(3).
-#![expect(unsafe_code, reason = "calls with vectors")]
+#![cfg_attr(unix, expect(unsafe_code, reason = "calls with vectors"))]
 
 use std::io;
+#[cfg(unix)]
 use std::os::fd::{AsFd, AsRawFd};
 
 #[cfg(target_os = "linux")]
 use io_uring::opcode;
 
 use super::read_at::span;
+#[cfg(unix)]
 use super::vectored::sized;
-use super::vectors::{VECTORS_MAX, Vectors, len_of_all, written_to_all};
+#[cfg(unix)]
+use super::vectors::VECTORS_MAX;
+use super::vectors::{Vectors, len_of_all, written_to_all};
 use super::{Direction, Operation, Start, Step};
+#[cfg(unix)]
 use crate::buf::{bytes, room};
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-use crate::error::{NO_ROOM, WROTE_NOTHING};
+use crate::error::{NO_ROOM, WROTE_NOTHING, code};
 use crate::fs::Terms;
+#[cfg(unix)]
 use crate::offload::Lent;
 use crate::{Io, IoBuf, IoBufMut};
 
 /// How the kernel takes an offset that [`span`] has let through.
+#[cfg(unix)]
 fn signed(offset: u64) -> libc::off_t {
     libc::off_t::try_from(offset).unwrap_or(libc::off_t::MAX)
 }
@@ -66,6 +77,7 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
         place.submit_file(|fd| opcode::Readv::new(fd, vectors, count).offset(offset).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let (fd, offset) = (place.lent_fd(), signed(self.offset));
         let vectors = match self.describe(place.terms()) {
@@ -80,6 +92,16 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
         })
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let offset = self.offset;
+        match self.describe(place.terms()) {
+            Ok(vectors) => place.read_vectored_at(vectors, offset),
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let offset = self.offset;
         if let Err(result) = self.describe(place.terms()) {
@@ -121,7 +143,7 @@ impl<B: IoBuf> WriteVectoredAt<B> {
         self.vectors.name_bytes(&self.bufs, self.written, span(usize::MAX, offset)?);
         if self.vectors.len() == 0 && len_of_all(&self.bufs) > self.written {
             // Beyond the largest offset; no file is that long.
-            return Err(-libc::EFBIG);
+            return Err(-code::TOO_LARGE);
         }
         let refused = terms.failed().or_else(|| self.vectors.refused(terms, offset));
         refused.map_or(Ok((&self.vectors, offset)), Err)
@@ -143,6 +165,7 @@ impl<B: IoBuf> Operation for WriteVectoredAt<B> {
         place.submit_file(|fd| opcode::Writev::new(fd, vectors, count).offset(offset).build())
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let fd = place.lent_fd();
         let (vectors, offset) = match self.describe(place.terms()) {
@@ -157,6 +180,15 @@ impl<B: IoBuf> Operation for WriteVectoredAt<B> {
         })
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        match self.describe(place.terms()) {
+            Ok((vectors, offset)) => place.write_vectored_at(vectors, offset),
+            Err(result) => Start::Ready(result),
+        }
+    }
+
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let offset = match self.describe(place.terms()) {
             Ok((_vectors, offset)) => offset,

@@ -11,7 +11,6 @@ use std::ptr;
 use windows_sys::Win32::Networking::WinSock::WSABUF;
 
 use super::recv::{TRANSFER_MAX, written};
-#[cfg(unix)]
 use crate::fs::Terms;
 use crate::{IoBuf, IoBufMut};
 
@@ -26,6 +25,17 @@ pub(crate) type Vector = WSABUF;
 #[cfg(unix)]
 const fn vector(at: *mut u8, len: usize) -> Vector {
     libc::iovec { iov_base: at.cast(), iov_len: len }
+}
+
+/// Its address, and how many bytes are there.
+#[cfg(unix)]
+fn place_of(vector: &Vector) -> (usize, usize) {
+    (vector.iov_base.addr(), vector.iov_len)
+}
+
+#[cfg(windows)]
+fn place_of(vector: &Vector) -> (usize, usize) {
+    (vector.buf.addr(), vector.len as usize)
 }
 
 #[cfg(windows)]
@@ -92,13 +102,13 @@ impl Vectors {
         self.len
     }
 
-    #[cfg(unix)]
     /// The result, where one of them, or the offset, is not as Direct I/O on the file asks for.
     pub(crate) fn refused(&self, terms: Terms, offset: u64) -> Option<i32> {
         let vectors = &self.vectors[..self.count];
-        vectors
-            .iter()
-            .find_map(|vector| terms.refuses_at(vector.iov_base.addr(), vector.iov_len, offset))
+        vectors.iter().find_map(|vector| {
+            let (at, len) = place_of(vector);
+            terms.refuses_at(at, len, offset)
+        })
     }
 
     /// The vectors for a call, and how many: an empty one where there are none, for some systems

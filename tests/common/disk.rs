@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
+#[cfg(unix)]
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -74,7 +75,8 @@ fn put<T>(place: Place<T>, _io: &Io, result: io::Result<T>) {
 
 /// The result of an operation on the simulated disk.
 fn call<T>(start: impl FnOnce(&Io, Place<T>) -> Op) -> io::Result<T> {
-    let (io, place) = (simulated(), Place::default());
+    let io = if is_simulated() { simulated() } else { Io::new()? };
+    let place = Place::default();
     start(&io, Rc::clone(&place));
     io.run().unwrap();
     place.take().unwrap()
@@ -122,6 +124,7 @@ pub(crate) fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Resu
 }
 
 fn known(path: &Path, follow: bool) -> io::Result<Known> {
+    #[cfg(unix)]
     if !is_simulated() {
         let of = if follow { std::fs::metadata } else { std::fs::symlink_metadata };
         let known = of(path)?;
@@ -129,6 +132,7 @@ fn known(path: &Path, follow: bool) -> io::Result<Known> {
         let (len, blocks, nlink) = (known.len(), known.blocks(), known.nlink());
         return Ok(Known { len, blocks, mode, nlink, uid: known.uid(), ino: known.ino() });
     }
+    // On Windows the standard library does not tell how many names and blocks there are.
     let known: Metadata = call(|io, place| io.metadata_at(place, path, follow, put))?;
     let (blocks, nlink) = (known.blocks(), known.nlink());
     let (uid, ino) = (known.uid(), known.ino());
@@ -197,9 +201,23 @@ pub(crate) fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result
 pub(crate) fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref(), link.as_ref());
     if !is_simulated() {
+        #[cfg(unix)]
         return std::os::unix::fs::symlink(original, link);
+        #[cfg(windows)]
+        return std::os::windows::fs::symlink_file(original, link);
     }
     call(|io, place| io.symlink(place, original, link, put))
+}
+
+/// Whether there are symbolic links here: Windows lets not everybody make them.
+pub(crate) fn has_symlinks() -> bool {
+    let scratch = Scratch::new();
+    let link = scratch.join("link");
+    let made = symlink("nowhere", &link).and_then(|()| known(&link, false).map(drop));
+    if let Err(error) = &made {
+        eprintln!("SKIPPED: there are no symbolic links: {error}");
+    }
+    made.is_ok()
 }
 
 /// Whether a link says this.

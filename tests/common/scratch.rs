@@ -1,8 +1,6 @@
 //! A directory of a test's own, gone with it.
 
-#[cfg(unix)]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) struct Scratch(PathBuf);
@@ -19,7 +17,6 @@ impl Scratch {
         Scratch(path)
     }
 
-    #[cfg(unix)]
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

@@ -195,6 +195,7 @@ fn p52_the_last_short_block_is_read_as_far_as_it_goes() {
     assert_eq!(buf[..], bytes[..len], "what came is there");
 }
 
+#[cfg(unix)]
 #[test]
 fn p52_a_file_system_without_it_says_so_or_goes_through_the_cache_as_asked() {
     let io = Io::new().unwrap();
@@ -232,10 +233,34 @@ fn a_handles_number_used_again_has_no_past_alignment() {
         assert_eq!(file.direct_alignment(), None);
         write(&io, &file, "odd", 1).unwrap();
         let Some((file, _alignment)) = open_direct(&io, &path) else { return };
+        if cfg!(windows) {
+            continue;
+        }
         let std = Rc::into_inner(file).unwrap().into_std().unwrap();
         let file = Rc::new(File::from_std(&io, std));
         assert_eq!(file.direct_alignment(), None, "the system's flag stays, and is the caller's");
     }
+}
+
+#[cfg(windows)]
+#[test]
+fn p52_what_has_no_disk_below_it_or_appends_has_no_direct_transfers() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let appends = |direct| OpenOptions::new().append(true).create(true).direct(direct);
+    let writes = |direct| OpenOptions::new().write(true).direct(direct);
+    let path = scratch.join("file");
+    let null = PathBuf::from("NUL");
+    for (path, required, optional) in [
+        (&path, appends(DirectIo::Required), appends(DirectIo::Optional)),
+        (&null, writes(DirectIo::Required), writes(DirectIo::Optional)),
+    ] {
+        let error = try_open(&io, path, &required).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        let file = try_open(&io, path, &optional).unwrap();
+        assert_eq!(file.direct_alignment(), None);
+        write(&io, &file, "odd", 0).unwrap();
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"odd");
 }
 
 /// On io_uring the transfers are submitted before the turn ends, and sends with them, of which the

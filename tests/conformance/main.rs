@@ -3,24 +3,20 @@
 #![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-#[cfg(unix)]
 #[path = "../common/alone.rs"]
 mod alone;
 mod bulk;
 mod closing;
-#[cfg(unix)]
 mod data_files;
 #[cfg(unix)]
 mod descriptors;
 mod detached;
-#[cfg(unix)]
 mod direct;
-#[cfg(unix)]
 #[path = "../common/disk.rs"]
 mod disk;
 mod edges;
 mod ends;
-#[cfg(unix)]
+mod file_ends;
 mod file_parts;
 mod files;
 mod flow;
@@ -30,7 +26,6 @@ mod multishot;
 mod options;
 #[cfg(unix)]
 mod passing;
-#[cfg(unix)]
 mod paths;
 #[path = "../common/patient.rs"]
 mod patient;
@@ -41,7 +36,6 @@ mod races;
 #[path = "../common/random.rs"]
 mod random;
 mod real;
-#[cfg(unix)]
 mod registered_memory;
 mod remote;
 mod rules;
@@ -66,6 +60,8 @@ mod unix;
 mod unix_datagram;
 #[cfg(windows)]
 mod windows;
+#[cfg(windows)]
+mod windows_files;
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
@@ -80,7 +76,16 @@ use tigereye::{AsSource, Io, Source, TcpListener, TcpStream};
 /// The system's codes that tests compare with.
 mod code {
     #[cfg(unix)]
-    pub(crate) use libc::{EDESTADDRREQ as NO_PEER, EINVAL as INVALID, EMSGSIZE as TOO_LONG};
+    pub(crate) use libc::{
+        EBADF as NOT_OPEN_FOR_IT, EDESTADDRREQ as NO_PEER, EINVAL as INVALID, EMSGSIZE as TOO_LONG,
+        ENOTSOCK as NO_SOCKET,
+    };
+    /// `WSAENOTSOCK`.
+    #[cfg(windows)]
+    pub(crate) const NO_SOCKET: i32 = 10038;
+    /// `ERROR_ACCESS_DENIED`.
+    #[cfg(windows)]
+    pub(crate) const NOT_OPEN_FOR_IT: i32 = 5;
     /// `WSAENOTCONN`, `WSAEINVAL`, `WSAEMSGSIZE`.
     #[cfg(windows)]
     pub(crate) const NO_PEER: i32 = 10057;

@@ -30,8 +30,13 @@ const PACKAGES: [&str; 3] = ["gcc-mingw-w64-x86-64-win32", "wine", "wine64"];
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// What there is for Windows: the library with its own tests, and these.
 const TESTS: [&str; 3] = ["--lib", "--test=conformance", "--test=graveyard"];
-const EXAMPLES: [&str; 4] =
-    ["--example=echo", "--example=tcp_proxy", "--example=udp_echo", "--example=web_server"];
+const EXAMPLES: [&str; 5] = [
+    "--example=echo",
+    "--example=list",
+    "--example=tcp_proxy",
+    "--example=udp_echo",
+    "--example=web_server",
+];
 const PACKAGE: [&str; 3] = ["--package=tigereye", "--all-features", "--quiet"];
 /// For MinGW, clippy does not see that what a thread has of its own is made const.
 const LINTS: [&str; 5] = ["--", "-D", "warnings", "-A", "clippy::missing_const_for_thread_local"];

@@ -50,8 +50,10 @@ enum Association {
     AllPackets,
     /// A call that succeeds at once posts none.
     SkipsDone,
-    /// None comes here: a file that was not opened for calls that overlap, or another port's.
+    /// None comes here: a file that was not opened for calls that overlap, or another port's (P80).
     Refused,
+    /// It was given for a file and is none: offsets mean nothing to it (P55).
+    NoOffsets,
 }
 
 /// What is known of a handle.
@@ -129,6 +131,10 @@ impl Iocp {
     fn associate(&mut self, fd: RawFd, handle: u32) -> io::Result<Association> {
         if self.handle(handle).association == Association::None {
             self.system_calls += 2;
+            if is_file(fd) && !files::is_seekable(fd) {
+                self.handle(handle).association = Association::NoOffsets;
+                return Ok(Association::NoOffsets);
+            }
             let association = match self.port.associate(system::handle(fd)) {
                 Ok(()) if system::skip_packets_of_the_done(fd) => Association::SkipsDone,
                 Ok(()) => Association::AllPackets,
@@ -240,7 +246,7 @@ fn result_of(block: InFlight) -> i32 {
         // A datagram that was cut.
         STATUS_BUFFER_OVERFLOW if call.kind == Kind::Count => count,
         0.. => count,
-        _ if is_file(call.fd) => match files::failure(status) {
+        _ if is_file(call.fd) => match files::error_of(status) {
             error if files::is_end(&error) => 0,
             error => to_raw(&error),
         },

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 
 use socket2::SockAddr;
-use windows_sys::Win32::Networking::WinSock::{SOCKET, WSABUF};
+use windows_sys::Win32::Networking::WinSock::{SOCKET, WSABUF, WSAENOTSOCK};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::afd::{Afd, Request};
@@ -224,6 +224,11 @@ impl Place<'_> {
         Start::Ready(result)
     }
 
+    /// The directory that a path starts in, if it does in one, for a call on the pool.
+    pub(crate) fn directory(&self) -> Option<LentFd> {
+        (self.fd != -1).then(|| self.lent_fd())
+    }
+
     /// The handle, for a call on the pool.
     pub(crate) fn lent_fd(&self) -> LentFd {
         LentFd::new(self.fd)
@@ -252,9 +257,16 @@ impl Place<'_> {
 
     /// Reads from a file, which the pool does where its handle does not overlap.
     pub(crate) fn read_at(&mut self, room: &mut [MaybeUninit<u8>], offset: u64) -> Start {
-        if self.is_for_the_pool() {
-            let (fd, mut room) = (self.lent_fd(), LentMut::new(room));
-            return self.offload(move || files::read_and_wait(fd, &mut room, offset));
+        if let Some(refused) = self.terms().refuses(room, offset) {
+            return Start::Ready(refused);
+        }
+        match self.association() {
+            Association::NoOffsets => return Start::Ready(-files::NOT_SEEKABLE),
+            Association::Refused => {
+                let (fd, mut room) = (self.lent_fd(), LentMut::new(room));
+                return self.offload(move || files::read_and_wait(fd, &mut room, offset));
+            }
+            _ => {}
         }
         let (at, len) = (room.as_mut_ptr().cast(), files::len_of(room.len()));
         let file = system::handle(self.fd);
@@ -270,12 +282,26 @@ impl Place<'_> {
 
     /// Writes to a file, as [`read_at`](Place::read_at) reads.
     pub(crate) fn write_at(&mut self, bytes: &[u8], offset: u64) -> Start {
-        if let Some(failed) = self.terms().failed() {
-            return Start::Ready(failed);
+        let terms = self.terms();
+        if let Some(refused) = terms.failed().or_else(|| terms.refuses(bytes, offset)) {
+            return Start::Ready(refused);
         }
-        if self.is_for_the_pool() {
-            let (fd, bytes) = (self.lent_fd(), Lent::new(bytes));
-            return self.offload(move || files::write_and_wait(fd, &bytes, offset));
+        self.write(bytes, offset)
+    }
+
+    /// Writes at the end of a file, wherever that is by then, what its terms let through.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Start {
+        self.write(bytes, files::AT_END)
+    }
+
+    fn write(&mut self, bytes: &[u8], offset: u64) -> Start {
+        match self.association() {
+            Association::NoOffsets => return Start::Ready(-files::NOT_SEEKABLE),
+            Association::Refused => {
+                let (fd, bytes) = (self.lent_fd(), Lent::new(bytes));
+                return self.offload(move || files::write_and_wait(fd, &bytes, offset));
+            }
+            _ => {}
         }
         let (at, len) = (bytes.as_ptr(), files::len_of(bytes.len()));
         let file = system::handle(self.fd);
@@ -285,16 +311,48 @@ impl Place<'_> {
         })
     }
 
-    /// Whether a handle's calls cannot overlap here: it was opened otherwise, or belongs to another
-    /// port (P80).
-    fn is_for_the_pool(&mut self) -> bool {
-        matches!(self.driver.associate(self.fd, self.handle), Ok(Association::Refused))
+    /// Whether the handle is one of something without offsets, such as a pipe or a socket.
+    pub(crate) fn has_no_offsets(&mut self) -> bool {
+        self.association() == Association::NoOffsets
+    }
+
+    /// Reads from a file into several buffers, on the pool.
+    pub(crate) fn read_vectored_at(&mut self, vectors: &Vectors, offset: u64) -> Start {
+        if self.has_no_offsets() {
+            return Start::Ready(-files::NOT_SEEKABLE);
+        }
+        let (fd, vectors) = (self.lent_fd(), Lent::new(vectors));
+        self.offload(move || files::read_each_and_wait(fd, &vectors, offset))
+    }
+
+    /// Writes to a file from several buffers, on the pool.
+    pub(crate) fn write_vectored_at(&mut self, vectors: &Vectors, offset: u64) -> Start {
+        if self.has_no_offsets() {
+            return Start::Ready(-files::NOT_SEEKABLE);
+        }
+        let (fd, vectors) = (self.lent_fd(), Lent::new(vectors));
+        self.offload(move || files::write_each_and_wait(fd, &vectors, offset))
+    }
+
+    /// How a file's calls complete: what cannot be known is for the call to say. A socket takes the
+    /// same calls, and takes no notice of an offset (P55).
+    fn association(&mut self) -> Association {
+        if !is_file(self.fd) {
+            return Association::NoOffsets;
+        }
+        self.driver.associate(self.fd, self.handle).unwrap_or(Association::AllPackets)
     }
 
     /// Sends from a file, from `offset` on, at most `count` bytes: as many as it has there.
     pub(crate) fn send_file(&mut self, file: RawFd, offset: u64, count: usize) -> Start {
+        self.driver.system_calls += 2;
+        if is_file(self.fd) {
+            return Start::Ready(-WSAENOTSOCK);
+        }
+        if !is_file(file) || !files::is_seekable(file) {
+            return Start::Ready(-files::NOT_SEEKABLE);
+        }
         let file = system::handle(file);
-        self.driver.system_calls += 1;
         let left = match system::len_of_file(file) {
             // To send nothing would be to send all.
             Ok(len) if len <= offset => return Start::Ready(0),

@@ -9,6 +9,26 @@ const NO_PROBES: &str = "Wine has no TCP_KEEPCNT; Windows has it from 10 1703 on
                          socket options\")";
 
 pub(super) const SKIPPED: &[(&str, &str)] = &[
+    (
+        "paths::paths_start_in_a_directory_wherever_it_is",
+        "Wine names a file below a directory by the path that this had when it was opened; Windows by \
+         the directory (OBJECT_ATTRIBUTES, RootDirectory)",
+    ),
+    (
+        "windows_files::a_symbolic_link_is_of_the_kind_of_what_it_leads_to",
+        "Wine's CreateSymbolicLinkW succeeds and makes no link; Windows makes one where the user may \
+         (CreateSymbolicLinkW)",
+    ),
+    (
+        "windows_files::p83_a_name_is_taken_from_an_open_file_and_is_free_at_once",
+        "Wine 8 removes an open file's name when it is closed; Windows at once, from 10 1809 on \
+         (FILE_DISPOSITION_INFORMATION_EX, FILE_DISPOSITION_POSIX_SEMANTICS)",
+    ),
+    (
+        "windows_files::p83_a_name_that_is_not_unicode",
+        "Wine's files have names in UTF-8; Windows takes any sequence of 16-bit units (\"Naming Files, \
+         Paths, and Namespaces\")",
+    ),
     ("closing::p33_a_reset_after_part_of_an_exact_receive_is_no_end_of_stream", LOST_ERROR),
     ("closing::p42_shutdown_after_the_peers_reset_is_not_connected", LOST_ERROR),
     ("closing::p43_a_reset_behind_unread_data_is_an_error_and_no_end", LOST_ERROR),
