@@ -16,7 +16,7 @@
 //!
 //! | row | file | io_uring | epoll, kqueue | completion ports | simulator |
 //! |---|---|---|---|---|---|
-//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | AcceptEx; no Unix sockets | accept; not of Unix sockets yet |
+//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | AcceptEx, of a flow eight at a time; no Unix sockets | accept; not of Unix sockets yet |
 //! | connect, connect_with, connect_host | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` | ConnectEx | connect |
 //! | connect_unix | `connect_unix.rs` | none: it makes the call | connect | not yet | not yet |
 //! | recv, recv_exact | `recv.rs` | `RECV` | recv | WSARecv | recv |
@@ -161,6 +161,11 @@ pub(crate) const CANCEL_MISSED: u32 = 1 << 14;
 /// The completion was made in user space.
 pub(crate) const USER_SPACE: u32 = 1 << 15;
 
+/// Of several calls that an operation has with the system at a time, which one the completion is of: in
+/// the flags from this bit on.
+#[cfg(windows)]
+pub(crate) const LANE_SHIFT: u32 = 16;
+
 /// Which way an operation moves bytes on its handle; one at a time each way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -253,6 +258,12 @@ impl Completion {
         return io_uring::cqueue::buffer_select(self.flags);
         #[cfg(not(target_os = "linux"))]
         None
+    }
+
+    /// Which one it is of several calls that the operation has at a time.
+    #[cfg(windows)]
+    pub(crate) fn lane(&self) -> usize {
+        (self.flags >> LANE_SHIFT) as usize
     }
 
     /// The last completion of an operation, made in user space.
@@ -542,6 +553,10 @@ where
         if completion.flags & MORE == 0 {
             // SAFETY: as above; the driver has let go of the operation.
             unsafe { Self::go_on(io, slot, completion) };
+        } else {
+            // One of several calls is over.
+            #[cfg(windows)]
+            io.core.start_beside(slot, Self::start);
         }
     }
 

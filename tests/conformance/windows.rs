@@ -5,7 +5,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 
-use tigereye::{File, Io, Next, OpenOptions, TcpListener, TcpStream, UdpSocket, is_cancelled};
+use tigereye::{
+    ConnectOptions, File, Io, Next, OpenOptions, TcpListener, TcpStream, UdpSocket, is_cancelled,
+};
 
 use crate::scratch::Scratch;
 use crate::{HANG, Log, any, finish, pair, pattern, read, shared_pair};
@@ -132,6 +134,61 @@ fn p79_a_crowd_is_accepted_one_after_another() {
     expected.sort_unstable();
     met.sort_unstable();
     assert_eq!(met, expected);
+}
+
+#[test]
+fn p79_p22_what_is_accepted_when_the_flow_is_cancelled_is_delivered_or_waits() {
+    const CROWD: usize = 20;
+    let io = Io::new().unwrap();
+    let listener = TcpListener::bind(&io, any()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut listener = Some(listener);
+    let (log, back) = (Log::new(), Log::new());
+    let mut clients = Vec::new();
+    for turn in 0..2 {
+        let (put, put_back) = (log.clone(), back.clone());
+        let op = io.accept_each(
+            listener.take().unwrap(),
+            move |_listener, _io, stream| {
+                put.put(stream.peer_addr().unwrap());
+                Next::Continue
+            },
+            move |listener, _io, result| {
+                assert!(is_cancelled(&result.unwrap_err()));
+                put_back.put(listener);
+            },
+        );
+        if turn == 0 {
+            clients.extend((0..CROWD).map(|_| std::net::TcpStream::connect(address).unwrap()));
+        } else {
+            let begin = std::time::Instant::now();
+            while log.len() < CROWD {
+                io.run_for(std::time::Duration::from_millis(1)).unwrap();
+                assert!(begin.elapsed() < HANG, "{} of {CROWD} came", log.len());
+            }
+        }
+        io.cancel(op);
+        finish(&io);
+        listener = Some(back.one());
+    }
+    let mut expected: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
+    let mut met = log.take();
+    expected.sort_unstable();
+    met.sort_unstable();
+    assert_eq!(met, expected, "each once");
+}
+
+#[test]
+fn p78_a_socket_that_is_bound_is_connected_from_there() {
+    let io = Io::new().unwrap();
+    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let free = std::net::TcpListener::bind(any()).unwrap().local_addr().unwrap();
+    let options = ConnectOptions::new().bind(free);
+    io.connect_with((), listener.local_addr().unwrap(), &options, move |(), _io, result| {
+        assert_eq!(result.unwrap().local_addr().unwrap(), free);
+    });
+    finish(&io);
+    assert_eq!(listener.accept().unwrap().1, free);
 }
 
 #[test]

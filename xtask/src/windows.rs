@@ -29,7 +29,8 @@ const CHECKED: &str = "x86_64-pc-windows-msvc";
 const PACKAGES: [&str; 3] = ["gcc-mingw-w64-x86-64-win32", "wine", "wine64"];
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// What there is for Windows: the library with its own tests, and these.
-const TESTS: [&str; 3] = ["--lib", "--test=conformance", "--test=graveyard"];
+const TESTS: [&str; 4] =
+    ["--lib", "--test=conformance", "--test=graveyard", "--test=allocations"];
 const EXAMPLES: [&str; 4] =
     ["--example=echo", "--example=tcp_proxy", "--example=udp_echo", "--example=web_server"];
 const PACKAGE: [&str; 3] = ["--package=tigereye", "--all-features", "--quiet"];

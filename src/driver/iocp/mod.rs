@@ -11,6 +11,8 @@
 //!     (`FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`), which is safe only with a provider whose sockets are
 //!     the system's own handles (P76); else the packet is waited for.
 //! I3. A cancel asks; the packet answers. An aborted call that nobody asked back is made again (P77).
+//! I4. An operation that has several calls at a time (P79) is told of each, and with the last one that
+//!     is over that there are no more; only then may it end.
 //!
 //! Sources: "I/O Completion Ports", SetFileCompletionNotificationModes, CancelIoEx in Microsoft's
 //! documentation.
@@ -27,7 +29,7 @@ use crate::error::{code, to_raw};
 use crate::fs::{AllTerms, system as files};
 use crate::net::system;
 use crate::offload::Calls;
-use crate::op::{Completion, Op};
+use crate::op::{Completion, LANE_SHIFT, MORE, Op};
 use crate::queue::Queue;
 use crate::raw::{RawFd, is_file};
 
@@ -35,6 +37,8 @@ mod afd;
 mod blocks;
 mod place;
 mod port;
+#[cfg(test)]
+mod tests;
 
 use afd::Afd;
 use blocks::{Blocks, Call, InFlight, Kind};
@@ -82,6 +86,8 @@ pub(crate) struct Iocp {
     timer: Timer,
     packets: Box<[OVERLAPPED_ENTRY]>,
     blocks: Blocks,
+    /// Calls that were done at once, and are completed like those that have a packet.
+    done: Vec<InFlight>,
     /// Opened when readiness is first asked for.
     afd: Option<Afd>,
     /// By the number of the handle.
@@ -100,6 +106,7 @@ impl Iocp {
             timer: Timer::new(),
             packets: vec![OVERLAPPED_ENTRY::default(); entries].into_boxed_slice(),
             blocks: Blocks::new(),
+            done: Vec::new(),
             afd: None,
             handles: Vec::new(),
             system_calls: 0,
@@ -164,9 +171,17 @@ impl Iocp {
 
     /// Asks for an operation back; it completes.
     pub(crate) fn cancel(&mut self, op: Op) {
-        let Some(block) = self.blocks.find(op) else { return };
-        block.set_cancelled();
-        self.take_back(block);
+        let mut next = self.blocks.find(op);
+        while let Some(block) = next {
+            next = self.blocks.after(block);
+            block.set_cancelled();
+            self.take_back(block);
+        }
+    }
+
+    /// Whether the system has calls of an operation.
+    pub(crate) fn has_calls(&self, op: Op) -> bool {
+        self.blocks.find(op).is_some()
     }
 
     fn take_back(&mut self, block: InFlight) {
@@ -194,7 +209,11 @@ impl Iocp {
         ready: &mut Queue<Completion>,
     ) -> io::Result<()> {
         self.system_calls += 1;
+        let timeout = if self.done.is_empty() { timeout } else { Some(Duration::ZERO) };
         let timeout = self.timer.start(timeout);
+        for block in self.done.drain(..) {
+            ready.push_back(conclude(&mut self.blocks, block));
+        }
         for packet in self.port.take(&mut self.packets, timeout)? {
             if packet.lpOverlapped.is_null() {
                 // The waker's.
@@ -203,12 +222,22 @@ impl Iocp {
             // SAFETY: all other packets are of calls that were given a block of this driver's, each
             // of which posts one: handles belong to the port, and the port to the driver.
             let block = unsafe { InFlight::of_packet(packet.lpOverlapped) };
-            let completion = completion_of(block);
-            self.blocks.put_back(block);
-            ready.push_back(completion);
+            ready.push_back(conclude(&mut self.blocks, block));
         }
         Ok(())
     }
+}
+
+/// Puts the block of a call back that is over, and makes a completion of it.
+fn conclude(blocks: &mut Blocks, block: InFlight) -> Completion {
+    let mut completion = completion_of(block);
+    let Call { op, lane, .. } = block.call();
+    blocks.put_back(block);
+    completion.flags |= u32::from(lane) << LANE_SHIFT;
+    if blocks.find(op).is_some() {
+        completion.flags |= MORE;
+    }
+    completion
 }
 
 fn completion_of(block: InFlight) -> Completion {

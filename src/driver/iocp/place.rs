@@ -10,7 +10,7 @@ use windows_sys::Win32::Networking::WinSock::{SOCKET, WSABUF};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::afd::{Afd, Request};
-use super::blocks::{Call, Kind};
+use super::blocks::{Call, InFlight, Kind};
 use super::{Association, Iocp, result_of};
 use crate::core::owned;
 use crate::driver::Interest;
@@ -55,27 +55,61 @@ impl Place<'_> {
         self.start_call(Kind::Count, 0, call)
     }
 
+    /// As [`start`](Place::start), of one of several calls that an operation has at a time. Each is
+    /// completed by itself, with its lane, also where it is done at once. A call that fails at once is
+    /// none.
+    pub(crate) fn start_in_lane(
+        &mut self,
+        lane: u8,
+        call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let about = Call { lane, ..Call::new(self.op, self.fd, Kind::Count) };
+        if let Some(done) = self.begin(about, 0, call)? {
+            self.driver.done.push(done);
+        }
+        Ok(())
+    }
+
+    /// Whether the operation has calls with the system.
+    pub(crate) fn has_calls(&self) -> bool {
+        self.driver.has_calls(self.op)
+    }
+
     fn start_call(
         &mut self,
         kind: Kind,
         offset: u64,
         call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
     ) -> Start {
-        let association = match self.driver.associate(self.fd, self.handle) {
-            Ok(association) => association,
-            Err(error) => return Start::Ready(to_raw(&error)),
-        };
-        let (op, fd) = (self.op, self.fd);
-        let block = self.driver.blocks.take(Call::new(op, fd, kind), offset);
+        match self.begin(Call::new(self.op, self.fd, kind), offset, call) {
+            Ok(None) => Start::Submitted,
+            Ok(Some(block)) => {
+                let result = result_of(block);
+                self.driver.blocks.put_back(block);
+                Start::Ready(result)
+            }
+            Err(error) => Start::Ready(to_raw(&error)),
+        }
+    }
+
+    /// Makes an overlapped call; gives the block of one that is done at once, and has no packet.
+    fn begin(
+        &mut self,
+        about: Call,
+        offset: u64,
+        call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
+    ) -> io::Result<Option<InFlight>> {
+        let association = self.driver.associate(self.fd, self.handle)?;
+        let block = self.driver.blocks.take(about, offset);
         self.driver.system_calls += 1;
-        let result = match call(system::socket(fd), block.overlapped(), block.flags()) {
-            Ok(()) if association == Association::SkipsDone => result_of(block),
-            Ok(()) => return Start::Submitted,
-            Err(error) if system::is_pending(&error) => return Start::Submitted,
-            Err(error) => to_raw(&error),
-        };
-        self.driver.blocks.put_back(block);
-        Start::Ready(result)
+        match call(system::socket(self.fd), block.overlapped(), block.flags()) {
+            Ok(()) => Ok((association == Association::SkipsDone).then_some(block)),
+            Err(error) if system::is_pending(&error) => Ok(None),
+            Err(error) => {
+                self.driver.blocks.put_back(block);
+                Err(error)
+            }
+        }
     }
 
     /// Receives from a stream into `room`, which is not empty.
