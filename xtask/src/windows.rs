@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::cross::tools::{Tools, run};
 use crate::{process, programs};
-use skipped::SKIPPED;
+use skipped::{SKIPPED, SKIPPED_OF_THE_SERVER};
 use wine::Wine;
 
 const RUN: &str = "x86_64-pc-windows-gnu";
@@ -29,8 +29,7 @@ const CHECKED: &str = "x86_64-pc-windows-msvc";
 const PACKAGES: [&str; 3] = ["gcc-mingw-w64-x86-64-win32", "wine", "wine64"];
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// What there is for Windows: the library with its own tests, and these.
-const TESTS: [&str; 4] =
-    ["--lib", "--test=conformance", "--test=graveyard", "--test=allocations"];
+const TESTS: [&str; 4] = ["--lib", "--test=conformance", "--test=graveyard", "--test=allocations"];
 const EXAMPLES: [&str; 4] =
     ["--example=echo", "--example=tcp_proxy", "--example=udp_echo", "--example=web_server"];
 const PACKAGE: [&str; 3] = ["--package=tigereye", "--all-features", "--quiet"];
@@ -41,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Names what is skipped, and why.
 pub(crate) fn list() {
-    for (test, reason) in SKIPPED {
+    for (test, reason) in SKIPPED.iter().chain(SKIPPED_OF_THE_SERVER) {
         println!("{test}\n    {reason}");
     }
 }
@@ -71,12 +70,17 @@ pub(crate) fn command(root: &Path) -> Result<(), String> {
     }
     let server = examples.iter().find(|program| program.contains("web_server"));
     let served = server.ok_or_else(|| String::from("there is no web server"));
-    match served.and_then(|server| server::run(&wine, server, tools.place())) {
-        Ok(()) => println!("web_server: asked by curl, and ended by Ctrl-C"),
-        Err(message) => failed.push(format!("web_server: {message}")),
+    let served = served.and_then(|server| {
+        server::run(&wine, server, tools.place())?;
+        println!("web_server: asked by curl, and ended by Ctrl-C");
+        server::tests(&wine, server, root, tools.place())
+    });
+    if let Err(message) = served {
+        failed.push(format!("web_server: {message}"));
     }
     wine.end();
-    println!("skipped under Wine: {} tests (cargo xtask windows --list says why)", SKIPPED.len());
+    let skipped = SKIPPED.len() + SKIPPED_OF_THE_SERVER.len();
+    println!("skipped under Wine: {skipped} tests (cargo xtask windows --list says why)");
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
@@ -90,7 +94,7 @@ fn build(cargo: &mut Command) -> Result<Vec<String>, String> {
     Ok(programs::named(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Runs the tests in a program, and prints what it says at its end, or all, where it fails.
+/// Runs the tests in a program.
 fn run_tests(wine: &Wine, program: &str) -> Result<(), String> {
     let name = Path::new(program).file_name().unwrap_or_default().display().to_string();
     let mut command = wine.command(program);
@@ -98,7 +102,12 @@ fn run_tests(wine: &Wine, program: &str) -> Result<(), String> {
     for (test, _reason) in SKIPPED {
         command.args(["--skip", test]);
     }
-    let mut child = start(&mut command).map_err(|error| format!("{name}: {error}"))?;
+    run_to_the_end(&mut command, &name)
+}
+
+/// Runs tests, and prints what they say at their end, or all, where they fail.
+fn run_to_the_end(command: &mut Command, name: &str) -> Result<(), String> {
+    let mut child = start(command).map_err(|error| format!("{name}: {error}"))?;
     let output = child.stdout.take();
     // Read meanwhile: a pipe that is full would hold the program up.
     #[expect(clippy::disallowed_methods, reason = "a program's output is read beside it")]

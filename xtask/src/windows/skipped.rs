@@ -8,6 +8,39 @@ const LOST_ERROR: &str = "Wine loses a socket's error; Windows tells it to the n
 const NO_PROBES: &str = "Wine has no TCP_KEEPCNT; Windows has it from 10 1703 on (\"IPPROTO_TCP \
                          socket options\")";
 
+const NO_SIGNALS: &str = "no process under Wine is sent SIGTERM's like from here; on Windows it is \
+                          CTRL_CLOSE_EVENT (HandlerRoutine), and Ctrl-C is tried beside these tests";
+
+/// Tests of the web server, which run here and ask a server that runs there.
+pub(super) const SKIPPED_OF_THE_SERVER: &[(&str, &str)] = &[
+    (
+        "command_line::a_driver_and_a_number_of_loops_are_taken",
+        "it takes the driver readiness, which is part of Unix",
+    ),
+    (
+        "command_line::what_is_wrong_is_said",
+        "it knows the words of Unix for an address that is in use; those of Windows are FormatMessage's",
+    ),
+    (
+        "files::only_files_under_the_root",
+        "Wine opens what Unix has in a directory, also a FIFO, and waits; on Windows pipes have names of \
+         their own (\"Pipe Names\")",
+    ),
+    ("limits::a_signal_ends_it_with_an_idle_connection_open", NO_SIGNALS),
+    ("limits::what_is_under_way_is_finished", NO_SIGNALS),
+    ("limits::what_does_not_finish_is_left_after_the_grace", NO_SIGNALS),
+    (
+        "limits::descriptors_may_run_out",
+        "it looks at the server's descriptors, of which Wine's own are most; a process on Windows may have 2^24 \
+         handles (\"Kernel Objects\")",
+    ),
+    (
+        "tools::wrk_loads",
+        "wrk ends in the middle of a file, and Wine's TransmitFile may not end when the connection is \
+         reset; on Windows it fails (TransmitFile, WSAECONNRESET)",
+    ),
+];
+
 pub(super) const SKIPPED: &[(&str, &str)] = &[
     ("closing::p33_a_reset_after_part_of_an_exact_receive_is_no_end_of_stream", LOST_ERROR),
     ("closing::p42_shutdown_after_the_peers_reset_is_not_connected", LOST_ERROR),

@@ -63,6 +63,15 @@ impl Wine {
         command
     }
 
+    /// A script that runs a program for Windows, with the arguments that it is given.
+    pub(super) fn script(&self, program: &str) -> String {
+        let prefix = self.prefix.display();
+        format!(
+            "#!/bin/sh\nunset TIGEREYE_DRIVER\nexport WINEPREFIX='{prefix}' WINEARCH=win64 \
+             WINEDEBUG=-all\nexec wine '{program}' \"$@\"\n"
+        )
+    }
+
     /// Ends the prefix's server, which would go on for a while.
     pub(super) fn end(&self) {
         // Whether it is still there or not.
