@@ -426,7 +426,7 @@ impl Io {
     pub fn send_detached<S: AsSource, B: IoBuf>(&self, stream: &S, buf: B) -> Op {
         let handle = stream.as_source().id(self);
         let mut sent = 0;
-        if self.core.driver.kind == DriverKind::Readiness
+        if matches!(self.core.driver.kind, DriverKind::Readiness | DriverKind::Iocp)
             && let Some(id) = handle
         {
             // A driver that tries may be done with it here and now, and nobody waits for a callback.

@@ -18,12 +18,15 @@ use windows_sys::Win32::Networking::WinSock::{
     SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE,
     SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR,
     SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET,
-    WSAEHOSTUNREACH, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN,
-    WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS,
-    WSAID_TRANSMITFILE, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv, WSARecvFrom, WSASend,
-    XP1_IFS_HANDLES, getsockopt, setsockopt,
+    WSAEHOSTUNREACH, WSAEINVAL, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH, WSAENOTCONN,
+    WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX,
+    WSAID_GETACCEPTEXSOCKADDRS, WSAID_TRANSMITFILE, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv,
+    WSARecvFrom, WSASend, XP1_IFS_HANDLES, getsockopt, setsockopt,
 };
-use windows_sys::Win32::Storage::FileSystem::{GetFileSizeEx, SetFileCompletionNotificationModes};
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_STANDARD_INFO, FileStandardInfo, GetFileInformationByHandleEx,
+    SetFileCompletionNotificationModes,
+};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::Win32::System::WindowsProgramming::{
     FILE_SKIP_COMPLETION_PORT_ON_SUCCESS, FILE_SKIP_SET_EVENT_ON_HANDLE,
@@ -309,12 +312,20 @@ pub(crate) fn send_file(
     succeeded(unsafe { function(socket, file, count, 0, overlapped, nothing, 0) })
 }
 
-/// Bytes of a file (GetFileSizeEx).
+/// Bytes of a file (GetFileInformationByHandleEx, `FILE_STANDARD_INFO`).
+///
+/// # Errors
+/// `WSAEINVAL` of a directory, which has none; what the system says.
 pub(crate) fn len_of_file(file: HANDLE) -> io::Result<u64> {
-    let mut len = 0;
-    // SAFETY: the number lives during the call.
-    succeeded(unsafe { GetFileSizeEx(file, &raw mut len) })?;
-    Ok(len.cast_unsigned())
+    let mut info = FILE_STANDARD_INFO::default();
+    let len = u32::try_from(size_of::<FILE_STANDARD_INFO>()).unwrap_or(0);
+    let at = (&raw mut info).cast();
+    // SAFETY: the structure and its length are valid for the call.
+    succeeded(unsafe { GetFileInformationByHandleEx(file, FileStandardInfo, at, len) })?;
+    if info.Directory {
+        return Err(io::Error::from_raw_os_error(WSAEINVAL));
+    }
+    Ok(info.EndOfFile.cast_unsigned())
 }
 
 /// There is no such signal.

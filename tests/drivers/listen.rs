@@ -6,6 +6,7 @@ use crate::bench::Bench;
 use crate::common;
 use crate::scene::{Scene, When, any, reset};
 use crate::start::{go, start};
+use crate::system::READABLE;
 use crate::table::{Cell, NO_FILE, Operation, Situation, is};
 
 const NO_BUFFER: &str = "an accept has no buffer";
@@ -86,7 +87,7 @@ fn ended_before(b: Bench, operation: Operation) {
 fn reset_before(b: Bench, operation: Operation) {
     let mut scene = Scene::of(&b, operation, When::Later);
     reset(TcpStream::connect(scene.address).unwrap());
-    scene.settle(libc::POLLIN);
+    scene.settle(READABLE);
     go(&b, operation, &mut scene);
 }
 

@@ -9,14 +9,20 @@
 //! ```
 //!
 //! A new operation or situation is a line in `table.rs`; the compiler then asks for its cells.
-#![cfg(target_os = "linux")]
+//!
+//! On Windows, where there is one driver, its outcomes are those of the others but for what `windows.rs`
+//! says, with the reason.
+#![cfg(any(target_os = "linux", windows))]
 #![allow(clippy::disallowed_methods, reason = "tests have clocks and threads of their own")]
 #![allow(clippy::unwrap_used, reason = "tests")]
+#![cfg_attr(windows, allow(dead_code, reason = "some is for files and Unix sockets alone"))]
 
 mod bench;
 mod common;
 mod connect;
+#[cfg(unix)]
 mod data_file;
+#[cfg(unix)]
 mod files;
 mod halves;
 mod listen;
@@ -32,12 +38,18 @@ mod scene;
 mod scratch;
 mod send;
 mod send_to;
+#[cfg(unix)]
 mod signal;
 mod start;
+#[cfg_attr(windows, path = "system_windows.rs")]
 mod system;
 mod table;
+#[cfg(unix)]
 mod unix;
+#[cfg(unix)]
 mod unix_datagram;
+#[cfg(windows)]
+mod windows;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -47,6 +59,9 @@ use tigereye::{DriverKind, Io};
 
 /// The drivers that run here.
 fn drivers() -> Vec<DriverKind> {
+    if cfg!(windows) {
+        return vec![DriverKind::Iocp];
+    }
     match Io::builder().driver(DriverKind::Uring).build() {
         Ok(_) => vec![DriverKind::Uring, DriverKind::Readiness],
         Err(error) => {
@@ -69,6 +84,13 @@ fn outcome(kind: DriverKind, operation: Operation, run: Run) -> String {
     log.joined()
 }
 
+/// Whether whoever runs the tests has named a cell, as `Recv/ResetBefore`, that cannot be served here.
+fn is_skipped(operation: Operation, situation: Situation) -> bool {
+    let name = format!("{operation:?}/{situation:?}");
+    let skipped = std::env::var("TIGEREYE_TEST_SKIPPED_CELLS").unwrap_or_default();
+    skipped.split(' ').any(|other| other == name)
+}
+
 /// Runs every cell of a family on every driver, and lists those that are not as they must be.
 #[track_caller]
 fn compare(family: Family) {
@@ -77,7 +99,9 @@ fn compare(family: Family) {
     for &operation in Operation::ALL.iter().filter(|operation| operation.family() == family) {
         for &situation in Situation::ALL {
             let cell = cell(operation, situation);
-            let Some(run) = cell.run() else { continue };
+            let Some(run) = cell.run().filter(|_| !is_skipped(operation, situation)) else {
+                continue;
+            };
             let outcomes = drivers.iter().map(|&kind| (kind, outcome(kind, operation, run)));
             let outcomes: Vec<_> = outcomes.collect();
             if outcomes.iter().all(|(kind, is)| cell.expected(*kind).contains(&is.as_str())) {

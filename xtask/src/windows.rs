@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::cross::tools::{Tools, run};
 use crate::{process, programs};
-use skipped::{SKIPPED, SKIPPED_OF_THE_SERVER};
+use skipped::{SKIPPED, SKIPPED_CELLS, SKIPPED_OF_THE_SERVER};
 use wine::Wine;
 
 const RUN: &str = "x86_64-pc-windows-gnu";
@@ -29,7 +29,10 @@ const CHECKED: &str = "x86_64-pc-windows-msvc";
 const PACKAGES: [&str; 3] = ["gcc-mingw-w64-x86-64-win32", "wine", "wine64"];
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// What there is for Windows: the library with its own tests, and these.
-const TESTS: [&str; 4] = ["--lib", "--test=conformance", "--test=graveyard", "--test=allocations"];
+const TESTS: [&str; 5] =
+    ["--lib", "--test=conformance", "--test=drivers", "--test=graveyard", "--test=allocations"];
+/// The variable that tells tests/drivers which of its cells not to run.
+const CELLS: &str = "TIGEREYE_TEST_SKIPPED_CELLS";
 const EXAMPLES: [&str; 4] =
     ["--example=echo", "--example=tcp_proxy", "--example=udp_echo", "--example=web_server"];
 const PACKAGE: [&str; 3] = ["--package=tigereye", "--all-features", "--quiet"];
@@ -40,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Names what is skipped, and why.
 pub(crate) fn list() {
-    for (test, reason) in SKIPPED.iter().chain(SKIPPED_OF_THE_SERVER) {
+    for (test, reason) in SKIPPED.iter().chain(SKIPPED_OF_THE_SERVER).chain(SKIPPED_CELLS) {
         println!("{test}\n    {reason}");
     }
 }
@@ -80,7 +83,11 @@ pub(crate) fn command(root: &Path) -> Result<(), String> {
     }
     wine.end();
     let skipped = SKIPPED.len() + SKIPPED_OF_THE_SERVER.len();
-    println!("skipped under Wine: {skipped} tests (cargo xtask windows --list says why)");
+    let cells: usize = SKIPPED_CELLS.iter().map(|(cells, _)| cells.split(' ').count()).sum();
+    println!(
+        "skipped under Wine: {skipped} tests and {cells} cells of the table (cargo xtask windows --list \
+         says why)"
+    );
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
@@ -99,6 +106,8 @@ fn run_tests(wine: &Wine, program: &str) -> Result<(), String> {
     let name = Path::new(program).file_name().unwrap_or_default().display().to_string();
     let mut command = wine.command(program);
     command.args(["--exact", "--test-threads=2"]);
+    let cells: Vec<_> = SKIPPED_CELLS.iter().map(|&(cells, _reason)| cells).collect();
+    command.env(CELLS, cells.join(" "));
     for (test, _reason) in SKIPPED {
         command.args(["--skip", test]);
     }

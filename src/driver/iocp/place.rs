@@ -223,9 +223,14 @@ impl Place<'_> {
     /// Sends to a stream what it has room for. Not by an overlapped call: one that is taken back half
     /// way does not tell how much of it went.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Start {
-        let bytes = &bytes[..bytes.len().min(SEND_MAX)];
-        let buffers = [buffer(bytes.as_ptr().cast_mut(), bytes.len())];
+        let buffers = [to_send(bytes)];
         self.sent(|socket| system::send(socket, &buffers))
+    }
+
+    /// As [`send`](Place::send), of nobody who would wait; the result, as an operation has it.
+    pub(crate) fn send_now(&mut self, bytes: &[u8]) -> i32 {
+        let buffers = [to_send(bytes)];
+        self.call(|socket| system::send(socket, &buffers))
     }
 
     /// Receives from a stream into several buffers.
@@ -242,7 +247,8 @@ impl Place<'_> {
         self.sent(|socket| system::send(socket, vectors.as_slice()))
     }
 
-    fn sent(&mut self, call: impl FnOnce(&Borrowed) -> io::Result<usize>) -> Start {
+    /// Tries a call that sends and does not wait, as [`attempt`](Place::attempt).
+    pub(crate) fn sent(&mut self, call: impl FnOnce(&Borrowed) -> io::Result<usize>) -> Start {
         match self.attempt(Interest::Writable, call) {
             Start::Ready(result) => Start::Ready(system::sent(result)),
             start => start,
@@ -331,14 +337,18 @@ impl Place<'_> {
         self.driver.system_calls += 1;
         let left = match system::len_of_file(file) {
             // To send nothing would be to send all.
-            Ok(len) if len <= offset => return Start::Ready(0),
+            Ok(len) if len <= offset || count == 0 => return Start::Ready(0),
             Ok(len) => len - offset,
             Err(error) => return Start::Ready(to_raw(&error)),
         };
         let count = u32::try_from(left.min(count as u64)).unwrap_or(TRANSFER_MAX as u32);
-        self.start_call(Kind::Count, offset, |socket, overlapped, _flags| {
+        let start = self.start_call(Kind::Count, offset, |socket, overlapped, _flags| {
             system::send_file(socket, file, count, overlapped)
-        })
+        });
+        match start {
+            Start::Ready(result) => Start::Ready(system::sent(result)),
+            start => start,
+        }
     }
 
     /// Connects.
@@ -363,6 +373,11 @@ impl Place<'_> {
 /// Whether a wait for a datagram has found one: it fits in no room of nothing.
 pub(super) fn is_a_datagram(result: i32) -> bool {
     result >= 0 || result == -system::CUT
+}
+
+/// What one call sends of some bytes.
+fn to_send(bytes: &[u8]) -> WSABUF {
+    buffer(bytes.as_ptr().cast_mut(), bytes.len().min(SEND_MAX))
 }
 
 /// A buffer as the system has it, of as many bytes as one call takes (P29).

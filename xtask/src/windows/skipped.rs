@@ -11,6 +11,30 @@ const NO_PROBES: &str = "Wine has no TCP_KEEPCNT; Windows has it from 10 1703 on
 const NO_SIGNALS: &str = "no process under Wine is sent SIGTERM's like from here; on Windows it is \
                           CTRL_CLOSE_EVENT (HandlerRoutine), and Ctrl-C is tried beside these tests";
 
+const AFTER_A_RESET: &str = "Wine's TransmitFile may not end when the connection is reset or shut down, and \
+                             says otherwise what it was; on Windows it fails (TransmitFile, WSAECONNRESET)";
+
+/// Cells of the table of operations and situations (`tests/drivers/`).
+pub(super) const SKIPPED_CELLS: &[(&str, &str)] = &[
+    ("Recv/ResetBefore RecvExact/ResetBefore RecvVectored/ResetBefore", LOST_ERROR),
+    ("RecvEach/ResetBefore RecvPaused/ResetBefore", LOST_ERROR),
+    ("RecvEach/ResetWhile RecvPaused/ResetWhile", LOST_ERROR),
+    ("RecvFrom/Refused RecvFromEach/Refused RecvFromPaused/Refused SendTo/Refused", LOST_ERROR),
+    ("RecvFrom/NoListener RecvFromEach/NoListener RecvFromPaused/NoListener", LOST_ERROR),
+    (
+        "ShutdownRead/DataThenReset ShutdownWrite/DataThenReset ShutdownBoth/DataThenReset",
+        LOST_ERROR,
+    ),
+    ("ShutdownRead/ResetBefore ShutdownWrite/ResetBefore ShutdownBoth/ResetBefore", LOST_ERROR),
+    (
+        "Accept/OtherKind AcceptEach/OtherKind AcceptPaused/OtherKind",
+        "Wine's AcceptEx waits where nobody listens; on Windows it fails (AcceptEx, WSAEINVAL)",
+    ),
+    ("SendFile/EndOfStream SendFile/ResetBefore SendFile/ResetWhile", AFTER_A_RESET),
+    ("SendFileAll/EndOfStream SendFileAll/ResetBefore SendFileAll/ResetWhile", AFTER_A_RESET),
+    ("SendFile/OwnHalfShutWhile SendFileAll/OwnHalfShutWhile", AFTER_A_RESET),
+];
+
 /// Tests of the web server, which run here and ask a server that runs there.
 pub(super) const SKIPPED_OF_THE_SERVER: &[(&str, &str)] = &[
     (
