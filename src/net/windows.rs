@@ -6,26 +6,28 @@
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
+use std::os::windows::fs::MetadataExt;
 use std::os::windows::io::AsRawSocket;
-use std::ptr;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
+use std::{fs, ptr, slice, str};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use windows_sys::Win32::Foundation::{ERROR_BROKEN_PIPE, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{
-    LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, LPFN_TRANSMITFILE, MSG_PEEK,
-    SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE,
-    SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR,
-    SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET,
-    WSAEHOSTUNREACH, WSAEINVAL, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH, WSAENOTCONN,
-    WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX,
-    WSAID_GETACCEPTEXSOCKADDRS, WSAID_TRANSMITFILE, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv,
-    WSARecvFrom, WSASend, XP1_IFS_HANDLES, getsockopt, setsockopt,
+    ADDRESS_FAMILY, LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, LPFN_TRANSMITFILE,
+    MSG_PEEK, SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET,
+    SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT,
+    SOCKET, SOCKET_ERROR, SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSAEAFNOSUPPORT, WSAECONNABORTED,
+    WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH, WSAEINVAL, WSAEMSGSIZE, WSAENETRESET,
+    WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX,
+    WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS, WSAID_TRANSMITFILE, WSAIoctl, WSAPROTOCOL_INFOW,
+    WSARecv, WSARecvFrom, WSASend, XP1_IFS_HANDLES, getsockopt, setsockopt,
 };
 use windows_sys::Win32::Storage::FileSystem::{
-    FILE_STANDARD_INFO, FileStandardInfo, GetFileInformationByHandleEx,
-    SetFileCompletionNotificationModes,
+    FILE_ATTRIBUTE_REPARSE_POINT, FILE_STANDARD_INFO, FileStandardInfo,
+    GetFileInformationByHandleEx, SetFileCompletionNotificationModes,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::Win32::System::WindowsProgramming::{
@@ -263,7 +265,8 @@ fn set_option(of: &Socket, option: i32, value: *const u8, len: usize) -> io::Res
 /// A socket for the next connection of a listener, which does not wait.
 pub(crate) fn socket_for(listener: &Socket) -> io::Result<OwnedFd> {
     let domain = Domain::from(i32::from(listener.local_addr()?.family()));
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    let protocol = (domain != Domain::UNIX).then_some(Protocol::TCP);
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
     socket.set_nonblocking(true)?;
     Ok(OwnedFd::from(socket))
 }
@@ -326,6 +329,61 @@ pub(crate) fn len_of_file(file: HANDLE) -> io::Result<u64> {
         return Err(io::Error::from_raw_os_error(WSAEINVAL));
     }
     Ok(info.EndOfFile.cast_unsigned())
+}
+
+/// A Unix socket of streams, the only ones that there are ("AF_UNIX comes to Windows").
+///
+/// # Errors
+/// `Unsupported` where the system has none, before Windows 10 1803.
+pub(crate) fn unix_socket() -> io::Result<Socket> {
+    Socket::new(Domain::UNIX, Type::STREAM, None).map_err(|error| match error.raw_os_error() {
+        Some(WSAEAFNOSUPPORT) => {
+            io::Error::new(io::ErrorKind::Unsupported, "this system has no Unix sockets")
+        }
+        _ => error,
+    })
+}
+
+/// The path that a Unix socket's address has: UTF-8, up to a NUL, in an array that may be longer
+/// (`SOCKADDR_UN` in afunix.h; "AF_UNIX comes to Windows").
+pub(crate) fn path_of(address: &SockAddr) -> Option<&Path> {
+    if !address.is_unix() {
+        return None;
+    }
+    let len = usize::try_from(address.len()).unwrap_or(0);
+    // SAFETY: an address has as many bytes as it says.
+    let bytes = unsafe { slice::from_raw_parts(address.as_ptr().cast::<u8>(), len) };
+    // The path begins behind the family.
+    let bytes = bytes.get(size_of::<ADDRESS_FAMILY>()..)?;
+    let path = bytes.split(|&byte| byte == 0).next().filter(|path| !path.is_empty())?;
+    str::from_utf8(path).ok().map(Path::new)
+}
+
+/// Windows knows Unix sockets by their files alone: a name that begins with a NUL is not taken from
+/// all, and another process does not find it ("AF_UNIX comes to Windows", "Unsupported").
+pub(crate) fn abstract_address(_name: &[u8]) -> io::Result<SockAddr> {
+    let message = "this system has no abstract names of Unix sockets";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+pub(crate) fn abstract_name_of(_address: &SockAddr) -> Option<&[u8]> {
+    None
+}
+
+/// A file has no mode: who may write to a socket's file may connect, and that is for the access lists of
+/// its directory to say ("AF_UNIX comes to Windows", "Security").
+pub(crate) fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "the file of a socket has no mode here"))
+}
+
+/// Whether a path is that of a socket's file to which no socket is bound. The file is a reparse point,
+/// which is no link ("AF_UNIX comes to Windows"); who listens there sees a connection that ends.
+pub(crate) fn is_stale(address: &SockAddr, path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| {
+        file.file_attributes() & FILE_ATTRIBUTE_REPARSE_POINT != 0 && !file.is_symlink()
+    });
+    let asked = unix_socket().and_then(|socket| socket.connect(address));
+    is_socket && asked.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// There is no such signal.

@@ -120,10 +120,10 @@ impl<S: Stream> Operation for Accept<S> {
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         let stream = S::from_fd(io, fd);
         #[cfg(unix)]
-        let address = self.address.get();
+        let address = Some(self.address.get());
         #[cfg(windows)]
-        let address = self.incoming.peer()?;
-        if let Some(address) = S::address(address) {
+        let address = self.incoming.peer().ok();
+        if let Some(address) = address.and_then(S::address) {
             return Ok((stream, address));
         }
         stream.peer().map(|address| (stream, address))

@@ -16,9 +16,9 @@
 //!
 //! | row | file | io_uring | epoll, kqueue | completion ports | simulator |
 //! |---|---|---|---|---|---|
-//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | AcceptEx, of a flow eight at a time; no Unix sockets | accept; not of Unix sockets yet |
+//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | AcceptEx, of a flow eight at a time | accept; not of Unix sockets yet |
 //! | connect, connect_with, connect_host | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` | ConnectEx | connect |
-//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect | not yet | not yet |
+//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect | pool: connect | not yet |
 //! | recv, recv_exact | `recv.rs` | `RECV` | recv | WSARecv | recv |
 //! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv | recv, when there is something | recv |
 //! | send, send_all, send_detached | `send.rs` | `SEND` | send | WSASend, when there is room | send |
@@ -84,7 +84,6 @@ pub(crate) mod allocate;
 pub(crate) mod append;
 pub(crate) mod close;
 pub(crate) mod connect;
-#[cfg(unix)]
 pub(crate) mod connect_unix;
 #[cfg(unix)]
 pub(crate) mod create_directory;

@@ -3,10 +3,12 @@
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::path::Path;
 use std::rc::Rc;
 
 use tigereye::{
-    ConnectOptions, File, Io, Next, OpenOptions, TcpListener, TcpStream, UdpSocket, is_cancelled,
+    ConnectOptions, File, Io, Next, OpenOptions, TcpListener, TcpStream, UdpSocket, UnixAddress,
+    UnixListenOptions, UnixListener, is_cancelled,
 };
 
 use crate::scratch::Scratch;
@@ -359,4 +361,68 @@ fn p80_a_socket_of_datagrams_that_was_used_is_refused_by_another_loop() {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
     });
     finish(&other);
+}
+
+#[test]
+fn p45_a_unix_sockets_address_is_a_path_in_utf_8() {
+    let address = UnixAddress::from_path("C:/Grüße/socket").unwrap();
+    assert_eq!(address.as_path(), Some(Path::new("C:/Grüße/socket")));
+    assert!(!address.is_unnamed() && address.as_abstract_name().is_none());
+    let longest = "x".repeat(107);
+    assert_eq!(UnixAddress::from_path(&longest).unwrap().as_path(), Some(Path::new(&longest)));
+    for wrong in ["", "a\0b", &"x".repeat(108)] {
+        let error = UnixAddress::from_path(wrong).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{wrong:?}");
+    }
+    let error = UnixAddress::from_abstract_name("name").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+/// A message there and back, and to the end, over the file that the listener has made.
+#[test]
+fn unix_streams_are_streams() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.join("socket");
+    let listener = UnixListener::bind(&io, &path).unwrap();
+    assert_eq!(listener.local_addr().unwrap().as_path(), Some(&*path));
+    io.accept_unix_each(
+        listener,
+        |_listener, io, stream| {
+            io.recv_exact(stream, Vec::with_capacity(4), 4, |stream, io, buf, result| {
+                result.unwrap();
+                io.send_all(stream, buf, |_stream, _io, _buf, result| result.unwrap());
+            });
+            Next::Stop
+        },
+        |_listener, _io, result| result.unwrap(),
+    );
+    io.connect_unix((), &path, |(), io, result| {
+        let stream = result.unwrap();
+        assert!(stream.local_addr().unwrap().is_unnamed());
+        io.send_all(stream, "ping", |stream, io, _buf, result| {
+            result.unwrap();
+            io.recv_exact(stream, Vec::with_capacity(5), 5, |_stream, _io, buf, result| {
+                assert_eq!(result.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+                assert_eq!(buf, b"ping");
+            });
+        });
+    });
+    finish(&io);
+}
+
+#[test]
+fn p45_a_unix_socket_that_is_gone_leaves_its_file() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.join("socket");
+    drop(UnixListener::bind(&io, &path).unwrap());
+    io.connect_unix((), &path, |(), _io, result| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    });
+    finish(&io);
+    let options = UnixListenOptions::new();
+    let error = UnixListener::bind_with(&io, &path, &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    let error = UnixListener::bind_with(&io, scratch.join("other"), &options.clone().mode(0o600));
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Unsupported);
+    let _listener = UnixListener::bind_with(&io, &path, &options.replace_stale(true)).unwrap();
 }

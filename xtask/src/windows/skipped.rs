@@ -8,6 +8,8 @@ const LOST_ERROR: &str = "Wine loses a socket's error; Windows tells it to the n
 const NO_PROBES: &str = "Wine has no TCP_KEEPCNT; Windows has it from 10 1703 on (\"IPPROTO_TCP \
                          socket options\")";
 
+const NO_UNIX: &str = "Wine has no Unix sockets; Windows has them from 10 1803 on (\"AF_UNIX comes to Windows\", \
+                       devblogs.microsoft.com/commandline)";
 const NO_SIGNALS: &str = "no process under Wine is sent SIGTERM's like from here; on Windows it is \
                           CTRL_CLOSE_EVENT (HandlerRoutine), and Ctrl-C is tried beside these tests";
 
@@ -66,6 +68,8 @@ pub(super) const SKIPPED_OF_THE_SERVER: &[(&str, &str)] = &[
 ];
 
 pub(super) const SKIPPED: &[(&str, &str)] = &[
+    ("windows::unix_streams_are_streams", NO_UNIX),
+    ("windows::p45_a_unix_socket_that_is_gone_leaves_its_file", NO_UNIX),
     ("closing::p33_a_reset_after_part_of_an_exact_receive_is_no_end_of_stream", LOST_ERROR),
     ("closing::p42_shutdown_after_the_peers_reset_is_not_connected", LOST_ERROR),
     ("closing::p43_a_reset_behind_unread_data_is_an_error_and_no_end", LOST_ERROR),
