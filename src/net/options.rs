@@ -15,6 +15,11 @@ use crate::driver::sim::SocketOptions;
 
 /// When and how often an idle connection is probed (tcp(7), `TCP_KEEPIDLE` and its like; whole
 /// seconds).
+///
+/// # Platform
+/// On Windows times are whole milliseconds (`SIO_KEEPALIVE_VALS`, "Winsock IOCTLs", which also turns
+/// probes on), and the count, at most 255, is from 10 1703 on (`TCP_KEEPCNT`, "IPPROTO_TCP socket
+/// options"): before that to set it is an error, with the times set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalive {
     /// Idle time before the first probe.

@@ -514,6 +514,9 @@ impl Io {
 
     /// Completes when the descriptor can be read without blocking, has ended, or has failed.
     ///
+    /// # Platform
+    /// On Windows, of sockets alone, and not when one's own half was shut down (select, `readfds`).
+    ///
     /// # Errors
     /// In the callback: what poll(2) says.
     pub fn readable<C, F>(&self, context: C, callback: F) -> Op

@@ -20,6 +20,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::cross::tools::{Tools, run};
+use crate::rules::System;
 use crate::{process, programs};
 use skipped::{SKIPPED, SKIPPED_CELLS, SKIPPED_OF_THE_SERVER};
 use wine::Wine;
@@ -48,14 +49,31 @@ pub(crate) fn list() {
     }
 }
 
-/// Lints, builds and runs.
-pub(crate) fn command(root: &Path) -> Result<(), String> {
+/// What is needed to build and to run.
+fn ready(root: &Path) -> Result<(Tools, Wine), String> {
     let missing = [LINKER, "wine"].iter().any(|program| process::find(program).is_none());
     if missing {
         crate::cross::tools::install(&PACKAGES)?;
     }
     let tools = Tools::ready(root, &[RUN, CHECKED])?;
     let wine = Wine::ready(tools.place())?;
+    Ok((tools, wine))
+}
+
+/// Takes the remedies for what Windows alone does out, one by one, and expects a test to fail for each.
+pub(crate) fn rules(root: &Path, names: &[&str]) -> Result<(), String> {
+    let (tools, wine) = ready(root)?;
+    let cargo = || tools.cargo_plain("test", RUN, LINKER);
+    let program = |program: &Path| wine.command(&program.display().to_string());
+    let system = System { place: "cross/rules", cargo: &cargo, program: &program };
+    let result = crate::rules::run_for_windows(root, names, system);
+    wine.end();
+    result
+}
+
+/// Lints, builds and runs.
+pub(crate) fn command(root: &Path) -> Result<(), String> {
+    let (tools, wine) = ready(root)?;
     // What tests need has some C, which wants Microsoft's own compiler there.
     for (target, of) in [(CHECKED, &TESTS[..1]), (RUN, &[&TESTS[..], &EXAMPLES].concat())] {
         let mut clippy = tools.cargo_plain("clippy", target, LINKER);
