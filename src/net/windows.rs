@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "system calls that no crate wraps in this form")]
 
 use std::io;
-use std::mem::{MaybeUninit, size_of};
+use std::mem::{MaybeUninit, offset_of, size_of};
 use std::os::windows::fs::MetadataExt;
 use std::os::windows::io::AsRawSocket;
 use std::path::Path;
@@ -16,14 +16,15 @@ use std::{fs, ptr, slice, str};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use windows_sys::Win32::Foundation::{ERROR_BROKEN_PIPE, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{
-    ADDRESS_FAMILY, LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, LPFN_TRANSMITFILE,
-    MSG_PEEK, SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET,
-    SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT,
-    SOCKET, SOCKET_ERROR, SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSAEAFNOSUPPORT, WSAECONNABORTED,
-    WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH, WSAEINVAL, WSAEMSGSIZE, WSAENETRESET,
-    WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX,
-    WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS, WSAID_TRANSMITFILE, WSAIoctl, WSAPROTOCOL_INFOW,
-    WSARecv, WSARecvFrom, WSASend, XP1_IFS_HANDLES, getsockopt, setsockopt,
+    ADDRESS_FAMILY, CMSGHDR, IPPROTO_UDP, LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS,
+    LPFN_TRANSMITFILE, MSG_PEEK, SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER,
+    SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT,
+    SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR, SOL_SOCKET, UDP_SEND_MSG_SIZE, WSA_IO_PENDING,
+    WSABUF, WSAEAFNOSUPPORT, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH,
+    WSAEINVAL, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN,
+    WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS,
+    WSAID_TRANSMITFILE, WSAIoctl, WSAMSG, WSAPROTOCOL_INFOW, WSARecv, WSARecvFrom, WSASend,
+    WSASendMsg, XP1_IFS_HANDLES, getsockopt, setsockopt,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_REPARSE_POINT, FILE_STANDARD_INFO, FileStandardInfo,
@@ -509,9 +510,62 @@ fn len_of(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-/// Windows splits no buffer into datagrams that are received as such on all of its versions.
+/// Whether the system splits a buffer into datagrams: from Windows 10 2004 on, found out once.
+pub(crate) fn splits(of: &Socket) -> bool {
+    static SPLITS: OnceLock<bool> = OnceLock::new();
+    *SPLITS.get_or_init(|| {
+        let (mut size, mut len) = (0_u32, size_of::<u32>() as i32);
+        let (at, len) = ((&raw mut size).cast(), &raw mut len);
+        // SAFETY: the number and its length are valid for the call.
+        unsafe { getsockopt(number(of), IPPROTO_UDP, UDP_SEND_MSG_SIZE, at, len) == 0 }
+    })
+}
+
+/// A control message with a number, as `WSA_CMSG_DATA` and its like in ws2def.h lay it out: the data
+/// begin at the next multiple of what a head is aligned to, and the length is without what fills up.
+#[repr(C)]
+struct Control {
+    head: CMSGHDR,
+    number: u32,
+}
+
+/// Sends a buffer as datagrams of so many bytes each, the last with what is left, without waiting
+/// (WSASendMsg; `UDP_SEND_MSG_SIZE`, "IPPROTO_UDP socket options", which a message may have for itself).
+///
+/// # Errors
+/// `WSAEINVAL` for datagrams of no bytes, and what the system says.
+pub(crate) fn send_segments(
+    of: &Socket,
+    to: Option<&SockAddr>,
+    bytes: &[u8],
+    segment: u16,
+) -> io::Result<usize> {
+    if segment == 0 {
+        return Err(io::Error::from_raw_os_error(WSAEINVAL));
+    }
+    let cmsg_len = offset_of!(Control, number) + size_of::<u32>();
+    let head = CMSGHDR { cmsg_len, cmsg_level: IPPROTO_UDP, cmsg_type: UDP_SEND_MSG_SIZE };
+    let mut control = Control { head, number: segment.into() };
+    let mut buffer = WSABUF { buf: bytes.as_ptr().cast_mut(), len: len_of(bytes.len()) };
+    let message = WSAMSG {
+        name: to.map_or(ptr::null_mut(), |to| to.as_ptr().cast_mut().cast()),
+        namelen: to.map_or(0, SockAddr::len),
+        lpBuffers: &raw mut buffer,
+        dwBufferCount: 1,
+        Control: WSABUF { buf: (&raw mut control).cast(), len: size_of::<Control>() as u32 },
+        dwFlags: 0,
+    };
+    let (mut sent, none) = (0, ptr::null_mut());
+    // SAFETY: the message and all that it names live during the call, which does not overlap, and only
+    // reads them.
+    checked(unsafe { WSASendMsg(number(of), &raw const message, 0, &raw mut sent, none, None) })?;
+    Ok(sent as usize)
+}
+
+/// To receive datagrams that were joined takes WSARecvMsg (`UDP_RECV_MAX_COALESCED_SIZE`), which is not
+/// done: they come one by one.
 pub(crate) fn join_datagrams(_socket: &Socket, _join: bool) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no UDP_GRO"))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "datagrams are not joined on this system"))
 }
 
 /// Takes the peer from a socket of datagrams: by a connect to an address of zeros (connect).

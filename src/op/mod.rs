@@ -25,7 +25,7 @@
 //! | recv_vectored, send_vectored, send_all_vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg | WSARecv; WSASend, when there is room | recvmsg, sendmsg |
 //! | send_with_descriptors, recv_with_descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg | not on Windows | no: they are a system's |
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send | as send | send |
-//! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg | WSASendTo; does not split | sendmsg |
+//! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg | WSASendTo, WSASendMsg | sendmsg |
 //! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not on Windows | not yet |
 //! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvFrom, when there is something | recvmsg; not of Unix sockets yet |
 //! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvFrom, when there is something | recvmsg; not of Unix sockets yet |

@@ -63,7 +63,7 @@ impl<B: IoBuf> Operation for SendTo<B> {
 
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
-        if let Some(refusal) = self.envelope.refusal() {
+        if let Some(refusal) = self.envelope.refusal(place.fd) {
             return Start::Ready(refusal);
         }
         place.sent(|socket| self.envelope.send(socket, bytes(&self.buf)))

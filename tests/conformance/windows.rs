@@ -254,6 +254,35 @@ fn p82_what_became_of_a_datagram_is_not_told_to_a_socket_of_many_peers() {
 }
 
 #[test]
+fn segments_arrive_as_datagrams() {
+    let io = Io::new().unwrap();
+    let near = Rc::new(UdpSocket::bind(&io, any()).unwrap());
+    let far = std::net::UdpSocket::bind(any()).unwrap();
+    far.set_read_timeout(Some(HANG)).unwrap();
+    let to = far.local_addr().unwrap();
+    let sent = pattern(2500);
+    for (to, connects) in [(Some(to), false), (None, true)] {
+        if connects {
+            near.connect(far.local_addr().unwrap()).unwrap();
+        }
+        let buf = sent.clone();
+        io.send_segments(Rc::clone(&near), buf, 1000, to, |_near, _io, _buf, result| {
+            assert_eq!(result.unwrap(), 2500);
+        });
+        finish(&io);
+        for part in sent.chunks(1000) {
+            let mut room = [0; 2000];
+            let count = far.recv(&mut room).unwrap();
+            assert_eq!(&room[..count], part);
+        }
+    }
+    io.send_segments(near, sent, 0, None, |_near, _io, _buf, result| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+    finish(&io);
+}
+
+#[test]
 fn p83_long_paths_and_names_in_any_script() {
     let (io, scratch) = (Io::new().unwrap(), Scratch::new());
     let mut path = std::fs::canonicalize(scratch.join(".")).unwrap();

@@ -23,7 +23,9 @@ fn is_without(operation: Operation, situation: Situation) -> Option<&'static str
     match (operation, situation) {
         (Read | ReadExact | Write | WriteAll | Splice | SpliceAll, _) => Some(NO_OTHERS),
         (RecvFromUnix | RecvFromUnixEach, _) => Some("Windows has no datagrams of Unix sockets"),
-        (SendSegments, _) => Some("Windows does not split a buffer into datagrams"),
+        (SendSegments, _) => {
+            Some("it splits from 10 2004 on, with codes of its own: see the suite")
+        }
         (_, OtherKind) if family != Family::Listen && family != Family::Ready => Some(NO_OTHERS),
         (Readable | Writable, OtherKind) => Some("Winsock's driver knows sockets alone"),
         (_, OwnHalfShut | OwnHalfShutWhile) if family == Family::Listen => Some(NO_SHUTDOWN),
