@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::os::windows::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -344,6 +345,21 @@ fn a_file_of_the_standard_library_is_read_and_written_on_the_pool() {
     io.write_all_at(Rc::clone(&file), "xyz", 5, |_file, _io, _buf, result| result.unwrap());
     finish(&io);
     assert_eq!(std::fs::read(&path).unwrap(), b"01234xyz89");
+}
+
+#[test]
+fn a_directory_has_nothing_to_send() {
+    /// Opens directories (`FILE_FLAG_BACKUP_SEMANTICS`, CreateFileW).
+    const DIRECTORIES_TOO: u32 = 0x0200_0000;
+    let io = Io::new().unwrap();
+    let (stream, _peer) = pair(&io);
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).custom_flags(DIRECTORIES_TOO);
+    let directory = File::from_std(&io, options.open(std::env::temp_dir()).unwrap());
+    io.send_file(stream, &directory, 0, 5, |_stream, _io, result| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+    finish(&io);
 }
 
 #[test]

@@ -106,7 +106,7 @@ pub(super) const WINDOWS: &[Mutation] = &[
     change(
         "a directory is sent as an empty file",
         &[edit(SYSTEM, "    if info.Directory {", "    if false {")],
-        "drivers",
-        "sending",
+        SUITE,
+        "windows::a_directory_has_nothing_to_send",
     ),
 ];
