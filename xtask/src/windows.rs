@@ -30,8 +30,15 @@ const CHECKED: &str = "x86_64-pc-windows-msvc";
 const PACKAGES: [&str; 3] = ["gcc-mingw-w64-x86-64-win32", "wine", "wine64"];
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// What there is for Windows: the library with its own tests, and these.
-const TESTS: [&str; 5] =
-    ["--lib", "--test=conformance", "--test=drivers", "--test=graveyard", "--test=allocations"];
+const TESTS: [&str; 7] = [
+    "--lib",
+    "--test=conformance",
+    "--test=drivers",
+    "--test=graveyard",
+    "--test=allocations",
+    "--test=examples",
+    "--test=tcp_proxy",
+];
 /// The variable that tells tests/drivers which of its cells not to run.
 const CELLS: &str = "TIGEREYE_TEST_SKIPPED_CELLS";
 const EXAMPLES: [&str; 4] =
@@ -81,8 +88,9 @@ pub(crate) fn command(root: &Path) -> Result<(), String> {
         run(clippy.args(PACKAGE).args(of).args(LINTS), &what)?;
         println!("{target}: linted");
     }
-    let tests = build(tools.cargo_plain("test", RUN, LINKER).arg("--no-run").args(TESTS))?;
+    // First, for some tests start them.
     let examples = build(tools.cargo_plain("build", RUN, LINKER).args(EXAMPLES))?;
+    let tests = build(tools.cargo_plain("test", RUN, LINKER).arg("--no-run").args(TESTS))?;
     let mut failed = Vec::new();
     for program in &tests {
         if let Err(message) = run_tests(&wine, program) {

@@ -66,7 +66,7 @@ pub(super) const WINDOWS: &[Mutation] = &[
     ),
     change(
         "P79: an accept that is taken is not made again",
-        &[edit("src/op/mod.rs", "io.core.start_beside(slot, Self::start);", "")],
+        &[edit("src/op/mod.rs", "io.core.start_beside(slot, Self::start);", "let _slot = slot;")],
         "lib",
         "driver::iocp::tests::p79_as_many_accepts_as_before_are_with_the_system_when_one_is_taken",
     ),
