@@ -30,12 +30,13 @@ const CHECKED: &str = "x86_64-pc-windows-msvc";
 const PACKAGES: [&str; 3] = ["gcc-mingw-w64-x86-64-win32", "wine", "wine64"];
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// What there is for Windows: the library with its own tests, and these.
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 8] = [
     "--lib",
     "--test=conformance",
     "--test=drivers",
     "--test=graveyard",
     "--test=allocations",
+    "--test=handles",
     "--test=examples",
     "--test=tcp_proxy",
 ];

@@ -77,6 +77,16 @@ pub(super) const WINDOWS: &[Mutation] = &[
         "windows::p79_p22_what_is_accepted_when_the_flow_is_cancelled_is_delivered_or_waits",
     ),
     change(
+        "P79: the socket of an accept that ends is left open",
+        &[edit(
+            INCOMING,
+            "// A socket that failed is not used again.",
+            "std::mem::forget(socket);",
+        )],
+        "handles",
+        "p22_p79_no_socket_is_left_of_what_was_cancelled_or_dropped",
+    ),
+    change(
         "P80: another port's socket is used all the same",
         &[edit(
             IOCP,
