@@ -71,6 +71,9 @@ impl ListenOptions {
     }
 
     /// How many connections may wait to be accepted; the system cuts it (`somaxconn`, listen(2)).
+    ///
+    /// # Platform
+    /// On Windows more than 200 are asked for as such (`SOMAXCONN_HINT`, listen), up to 65,535.
     pub fn backlog(mut self, connections: u32) -> ListenOptions {
         self.backlog = i32::try_from(connections).unwrap_or(i32::MAX);
         self
@@ -154,7 +157,7 @@ impl ListenOptions {
         }
         set_buffers(&socket, self.recv_buffer, self.send_buffer)?;
         socket.bind(&SockAddr::from(address))?;
-        socket.listen(self.backlog)?;
+        socket.listen(system::backlog(self.backlog))?;
         Ok(socket)
     }
 }

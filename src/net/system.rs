@@ -178,6 +178,11 @@ pub(crate) fn send_now(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
     socket.send_with_flags(bytes, libc::MSG_DONTWAIT | SEND_FLAGS)
 }
 
+/// How many connections may wait, as the system is told: it cuts what is too many.
+pub(crate) fn backlog(connections: i32) -> i32 {
+    connections
+}
+
 /// A Unix socket of streams.
 pub(crate) fn unix_socket() -> io::Result<Socket> {
     Socket::new(Domain::UNIX, Type::STREAM, None)

@@ -18,13 +18,13 @@ use windows_sys::Win32::Foundation::{ERROR_BROKEN_PIPE, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{
     ADDRESS_FAMILY, CMSGHDR, IPPROTO_UDP, LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS,
     LPFN_TRANSMITFILE, MSG_PEEK, SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER,
-    SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT,
-    SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR, SOL_SOCKET, UDP_SEND_MSG_SIZE, WSA_IO_PENDING,
-    WSABUF, WSAEAFNOSUPPORT, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH,
-    WSAEINVAL, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN,
-    WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS,
-    WSAID_TRANSMITFILE, WSAIoctl, WSAMSG, WSAPROTOCOL_INFOW, WSARecv, WSARecvFrom, WSASend,
-    WSASendMsg, XP1_IFS_HANDLES, getsockopt, setsockopt,
+    SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW,
+    SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR, SOL_SOCKET,
+    UDP_SEND_MSG_SIZE, WSA_IO_PENDING, WSABUF, WSAEAFNOSUPPORT, WSAECONNABORTED, WSAECONNREFUSED,
+    WSAECONNRESET, WSAEHOSTUNREACH, WSAEINVAL, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH,
+    WSAENOTCONN, WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX,
+    WSAID_GETACCEPTEXSOCKADDRS, WSAID_TRANSMITFILE, WSAIoctl, WSAMSG, WSAPROTOCOL_INFOW, WSARecv,
+    WSARecvFrom, WSASend, WSASendMsg, XP1_IFS_HANDLES, getsockopt, setsockopt,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_REPARSE_POINT, FILE_STANDARD_INFO, FileStandardInfo,
@@ -446,11 +446,25 @@ pub(crate) fn base_handle(fd: RawFd) -> io::Result<HANDLE> {
 /// Whether a socket of datagrams tells of errors that earlier ones met on their way (P82;
 /// `SIO_UDP_CONNRESET`, "Winsock IOCTLs"): on Unix those do that have a peer.
 pub(crate) fn report_errors(of: &Socket, report: bool) -> io::Result<()> {
-    let (report, mut len) = (i32::from(report), 0);
-    let (at, size, len) = ((&raw const report).cast(), size_of::<i32>() as u32, &raw mut len);
-    let (socket, of, none) = (number(of), SIO_UDP_CONNRESET, ptr::null_mut());
+    // That a datagram went too far is told apart from that nobody was there, and not on all systems.
+    let _ = switch(of, SIO_UDP_NETRESET, report);
+    switch(of, SIO_UDP_CONNRESET, report)
+}
+
+/// Turns something on or off that has a control code (WSAIoctl).
+fn switch(of: &Socket, what: u32, on: bool) -> io::Result<()> {
+    let (on, mut len) = (i32::from(on), 0);
+    let (at, size, len) = ((&raw const on).cast(), size_of::<i32>() as u32, &raw mut len);
+    let (socket, none) = (number(of), ptr::null_mut());
     // SAFETY: the value and its length are valid for the call, which does not overlap.
-    checked(unsafe { WSAIoctl(socket, of, at, size, none, 0, len, ptr::null_mut(), None) })
+    checked(unsafe { WSAIoctl(socket, what, at, size, none, 0, len, ptr::null_mut(), None) })
+}
+
+/// How many connections may wait, as the system is told: a plain number is cut to what `SOMAXCONN`
+/// stands for, 200 on some systems, and a larger one is asked for by its negative (`SOMAXCONN_HINT`,
+/// listen), up to 65,535.
+pub(crate) fn backlog(connections: i32) -> i32 {
+    if connections <= 200 { connections } else { -connections.min(65_535) }
 }
 
 /// What an ICMP message makes of the next call on a socket of datagrams.
@@ -577,4 +591,15 @@ pub(crate) fn disconnect(socket: &Socket) -> io::Result<()> {
         (Ipv4Addr::UNSPECIFIED, 0).into()
     };
     socket.connect(&nobody.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p79_a_long_backlog_is_asked_for_by_its_hint() {
+        let asked = [0, 1, 200, 201, 1024, 65_535, i32::MAX].map(backlog);
+        assert_eq!(asked, [0, 1, 200, -201, -1024, -65_535, -65_535]);
+    }
 }
