@@ -256,7 +256,7 @@ impl Core {
             let _ = Immediate::of(fd).shutdown(Shutdown::Both);
             #[cfg(windows)]
             if let Some(Driver::Iocp(iocp)) = &mut state.driver {
-                iocp.end_receive(id.index);
+                iocp.end_receive(fd, id.index);
             }
         }
     }

@@ -515,7 +515,8 @@ impl Io {
     /// Completes when the descriptor can be read without blocking, has ended, or has failed.
     ///
     /// # Platform
-    /// On Windows, of sockets alone, and not when one's own half was shut down (select, `readfds`).
+    /// On Windows of sockets alone; and of one's own half that was shut down it is heard where
+    /// [`shutdown`](Io::shutdown) did that (select, `readfds`, does not tell).
     ///
     /// # Errors
     /// In the callback: what poll(2) says.

@@ -13,6 +13,7 @@ use std::cell::UnsafeCell;
 use windows_sys::Win32::System::IO::{OVERLAPPED, OVERLAPPED_0_0};
 
 use super::afd::Request;
+use crate::driver::Interest;
 use crate::op::Op;
 use crate::raw::RawFd;
 use crate::slot::NONE;
@@ -46,8 +47,8 @@ impl Call {
 pub(super) enum Kind {
     /// How many bytes were moved.
     Count,
-    /// That the socket is ready, which is all that was asked.
-    Readiness,
+    /// That the socket is ready this way, which is all that was asked.
+    Readiness(Interest),
     /// That the socket is ready: the operation tries again.
     TryAgain,
     /// That there is a datagram: the operation tries again.
@@ -215,6 +216,15 @@ impl Blocks {
 
     fn named(&self, number: u32) -> Option<InFlight> {
         (number != NONE).then(|| self.at(number))
+    }
+
+    /// A block that the system has for a handle's readiness this way, and that nobody has ended.
+    pub(super) fn waiting(&self, on: RawFd, interest: Interest) -> Option<InFlight> {
+        let blocks = self.chunks.iter().flat_map(|chunk| chunk.iter());
+        blocks.map(|block| InFlight(block.get())).find(|block| {
+            let Call { op, fd, kind, ended, .. } = block.call();
+            op != Op::ENDED && fd == on && kind == Kind::Readiness(interest) && !ended
+        })
     }
 
     /// Takes a block out of those of its operation.

@@ -25,6 +25,7 @@ use std::time::Duration;
 use windows_sys::Win32::Foundation::{STATUS_BUFFER_OVERFLOW, STATUS_CANCELLED};
 use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED_ENTRY};
 
+use crate::driver::Interest;
 use crate::error::{code, to_raw};
 use crate::fs::{AllTerms, system as files};
 use crate::net::system;
@@ -64,10 +65,13 @@ struct Handle {
     association: Association,
     /// Who receives, or did so last.
     receiver: Op,
+    /// It receives nothing more: it was shut down.
+    ended: bool,
 }
 
 impl Handle {
-    const NEW: Handle = Handle { association: Association::None, receiver: Op::ENDED };
+    const NEW: Handle =
+        Handle { association: Association::None, receiver: Op::ENDED, ended: false };
 }
 
 /// Wakes the loop from any thread.
@@ -160,13 +164,22 @@ impl Iocp {
         self.handle(handle).receiver = op;
     }
 
-    /// A handle receives nothing more: ends the wait of an operation for it.
-    pub(crate) fn end_receive(&mut self, handle: u32) {
-        let op = self.handle(handle).receiver;
-        if let Some(block) = self.blocks.find(op) {
-            block.set_ended();
-            self.take_back(block);
+    /// A handle receives nothing more: ends the waits of operations for it, which Windows does not.
+    pub(crate) fn end_receive(&mut self, fd: RawFd, handle: u32) {
+        self.handle(handle).ended = true;
+        let receiver = self.handle(handle).receiver;
+        if let Some(block) = self.blocks.find(receiver) {
+            self.end(block);
         }
+        // Rare, and so they are searched for.
+        while let Some(block) = self.blocks.waiting(fd, Interest::Readable) {
+            self.end(block);
+        }
+    }
+
+    fn end(&mut self, block: InFlight) {
+        block.set_ended();
+        self.take_back(block);
     }
 
     /// Asks for an operation back; it completes.
@@ -187,7 +200,7 @@ impl Iocp {
     fn take_back(&mut self, block: InFlight) {
         self.system_calls += 1;
         let on = match (block.call().kind, &self.afd) {
-            (Kind::Readiness | Kind::TryAgain, Some(afd)) => afd.handle(),
+            (Kind::Readiness(_) | Kind::TryAgain, Some(afd)) => afd.handle(),
             _ => system::handle(block.call().fd),
         };
         // SAFETY: the handle is open while the operation is pending on it. Where nothing is found

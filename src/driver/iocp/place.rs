@@ -190,7 +190,10 @@ impl Place<'_> {
 
     /// Completes when the socket is ready.
     pub(crate) fn poll(&mut self, interest: Interest) -> Start {
-        self.ask(Kind::Readiness, interest)
+        if interest == Interest::Readable && self.driver.handle(self.handle).ended {
+            return Start::Ready(1);
+        }
+        self.ask(Kind::Readiness(interest), interest)
     }
 
     fn ask(&mut self, kind: Kind, interest: Interest) -> Start {
@@ -259,7 +262,7 @@ impl Place<'_> {
     pub(crate) fn shutdown(&mut self, how: Shutdown) -> Start {
         let result = self.call(|socket| socket.shutdown(how).map(|()| 0));
         if how != Shutdown::Write {
-            self.driver.end_receive(self.handle);
+            self.driver.end_receive(self.fd, self.handle);
         }
         Start::Ready(result)
     }

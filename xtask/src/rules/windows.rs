@@ -107,7 +107,7 @@ pub(super) const WINDOWS: &[Mutation] = &[
         &[Edit {
             file: PLACE,
             after: "pub(crate) fn shutdown",
-            find: "self.driver.end_receive(self.handle);",
+            find: "self.driver.end_receive(self.fd, self.handle);",
             replace: "",
         }],
         SUITE,
