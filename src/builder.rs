@@ -115,7 +115,7 @@ impl Builder {
         static LOOPS: AtomicU32 = AtomicU32::new(0);
         let (pool, clock) = match &driver {
             #[cfg(unix)]
-            Driver::Sim(sim) => (Pool::without_threads(), Clock::simulated(sim.time())),
+            Driver::Sim(sim) => (Pool::without_threads(), Clock::simulated(sim.clock())),
             _ => (Pool::new(self.pool_threads), Clock::new()),
         };
         let mailbox = Arc::new(Mailbox::new(driver.waker()));

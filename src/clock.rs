@@ -1,22 +1,26 @@
 //! The loop's clock: monotonic nanoseconds since the loop was built, read at most once a turn
-//! unless a reading must be new.
+//! unless a reading must be new. In a simulated world it is the host's own.
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+mod host;
+
+pub(crate) use host::HostClock;
 
 pub(crate) struct Clock {
     base: Instant,
     now_ns: Cell<u64>,
     /// Whether `now_ns` was read in this turn.
     fresh: Cell<bool>,
-    /// Where there is no real clock: that of a simulated world.
+    /// Where there is no real clock: that of a simulated host.
     simulated: Option<Simulated>,
 }
 
-/// A world's time, in nanoseconds, and what it was when the loop was built.
+/// A simulated host's clock, and its time when the loop was built.
 struct Simulated {
-    time: Rc<Cell<u64>>,
+    host: Rc<HostClock>,
     base_ns: u64,
 }
 
@@ -27,16 +31,19 @@ impl Clock {
         Clock { base: Instant::now(), now_ns, fresh, simulated: None }
     }
 
-    /// The clock of a loop in a simulated world. Its instants lie where the real clock was when it was
-    /// made; what is between them is the world's time.
-    pub(crate) fn simulated(time: Rc<Cell<u64>>) -> Clock {
-        let base_ns = time.get();
-        Clock { simulated: Some(Simulated { time, base_ns }), ..Clock::new() }
+    /// The clock of a loop on a simulated host. Its instants lie where the real clock was when it was
+    /// made; what is between them is the host's time.
+    pub(crate) fn simulated(host: Rc<HostClock>) -> Clock {
+        let base_ns = host.now_ns();
+        Clock { simulated: Some(Simulated { host, base_ns }), ..Clock::new() }
     }
 
-    /// When the loop was built, in its world's time.
-    pub(crate) fn base_ns(&self) -> u64 {
-        self.simulated.as_ref().map_or(0, |simulated| simulated.base_ns)
+    /// When this clock shows so much, in the time of its world; `u64::MAX` is never.
+    pub(crate) fn world_ns(&self, own_ns: u64) -> u64 {
+        let in_world = |Simulated { host, base_ns }: &Simulated| {
+            host.world_ns(own_ns.saturating_add(*base_ns))
+        };
+        self.simulated.as_ref().map_or(own_ns, in_world)
     }
 
     /// The time as of this turn.
@@ -53,8 +60,8 @@ impl Clock {
     /// The time now.
     #[inline]
     pub(crate) fn read(&self) -> u64 {
-        let now_ns = if let Some(Simulated { time, base_ns }) = &self.simulated {
-            time.get() - base_ns
+        let now_ns = if let Some(Simulated { host, base_ns }) = &self.simulated {
+            host.now_ns() - base_ns
         } else {
             let elapsed = self.base.elapsed();
             // 584 years fit.
@@ -82,4 +89,10 @@ impl Clock {
             .unwrap_or(u64::MAX);
         self.read().saturating_add(delay_ns)
     }
+}
+
+/// The real time, as the system has it (clock_gettime(2), `CLOCK_REALTIME`).
+#[expect(clippy::disallowed_methods, reason = "this is where the system's wall clock is read")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }

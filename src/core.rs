@@ -180,7 +180,7 @@ impl Core {
             // A close that was interrupted has closed (P31).
             return Some(result);
         }
-        if flags & ASKED_TO_END != 0 {
+        if flags & ASKED_TO_END != 0 && !state.is_cancel_late(slot) {
             return Some(-code::CANCELED);
         }
         if state.hold_restart(slot) { None } else { state.set_off(slot, start) }

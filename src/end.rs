@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::Io;
 use crate::core::close_fd;
+#[cfg(unix)]
+use crate::driver::DriverKind;
 use crate::remote::Message;
 use crate::slot::State;
 use crate::state::MISSED_PAUSE_NS;
@@ -23,6 +25,10 @@ impl Drop for Io {
                 panic.get_or_insert(payload);
             }
         };
+        #[cfg(unix)]
+        if self.is_to_be_checked() {
+            guard(&mut || self.core.state.borrow_mut().check_all());
+        }
         let slots = self.core.state.borrow().slots.len();
         for index in 0..slots {
             guard(&mut || self.cancel_at(index));
@@ -48,6 +54,10 @@ impl Drop for Io {
         }
         self.close_handles();
         let mut state = self.core.state.borrow_mut();
+        #[cfg(unix)]
+        if panic.is_none() && self.is_to_be_checked() {
+            state.check_end(drained);
+        }
         if drained {
             let driver = state.driver.take();
             drop(state);
@@ -67,6 +77,13 @@ impl Drop for Io {
 }
 
 impl Io {
+    /// Whether the books of this loop are looked at: a simulated one's, unless something has gone wrong
+    /// already.
+    #[cfg(unix)]
+    fn is_to_be_checked(&self) -> bool {
+        self.core.driver.kind == DriverKind::Sim && !std::thread::panicking()
+    }
+
     /// Takes the results of calls on the pool; posted closures are dropped, for nobody runs them now.
     fn hear_out(&self, guard: &mut dyn FnMut(&mut dyn FnMut())) {
         self.core.mailbox.take(&mut self.messages.borrow_mut());

@@ -81,6 +81,12 @@ impl Handles {
         HandleId { index, generation: handle.generation }
     }
 
+    /// Entries that exist, taken or free.
+    #[cfg(unix)]
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.entries.len()).unwrap_or(NONE)
+    }
+
     #[inline]
     pub(crate) fn get(&mut self, index: u32) -> &mut Handle {
         &mut self.entries[index as usize]

@@ -12,10 +12,13 @@ use std::marker::PhantomData;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::Builder;
+use crate::clock;
 use crate::core::Core;
+#[cfg(unix)]
+use crate::driver::sim::Sim;
 use crate::driver::{Driver, DriverInfo};
 use crate::due::Due;
 use crate::op::{Completion, Op};
@@ -165,6 +168,32 @@ impl Io {
     /// asked for. It does not move while the system sleeps.
     pub fn now(&self) -> Instant {
         self.core.clock.now()
+    }
+
+    /// The time of day: the system's real-time clock, which follows what its host takes for the time
+    /// and so may jump, ahead or back, and stand still. It is for what people and other machines read
+    /// (a `Date` header, a log); what is to happen after a while is for [`now`](Io::now), timers and
+    /// deadlines, which never follow it. Unlike `now` it is read at each call.
+    ///
+    /// # Platform
+    /// `CLOCK_REALTIME` of clock_gettime(2) on Unix, `GetSystemTimePreciseAsFileTime` on Windows. In a
+    /// simulated world it is the host's, which begins with 2026 and is set by
+    /// [`World::set_wall_clock`](crate::sim::World::set_wall_clock), or by chance.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    ///
+    /// let io = tigereye::Io::new()?;
+    /// let since = io.wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    /// println!("{} seconds since 1970", since.as_secs());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn wall_clock(&self) -> SystemTime {
+        #[cfg(unix)]
+        if let Some(time) = self.core.simulated(Sim::wall_clock) {
+            return time;
+        }
+        clock::wall_clock()
     }
 
     /// Operations that have not had their last callback yet.
@@ -320,7 +349,7 @@ impl Io {
     fn turn(&self, deadline_ns: Option<u64>) -> io::Result<usize> {
         let mut callbacks = 0;
         #[cfg(unix)]
-        self.run_simulated_calls();
+        self.begin_simulated_turn();
         if self.core.mailbox.has_work() || !self.messages.borrow().is_empty() {
             callbacks += self.run_messages();
         }

@@ -26,6 +26,12 @@ impl<T: Copy> Queue<T> {
         self.tail.wrapping_sub(self.head)
     }
 
+    /// What is in it, in its order.
+    #[cfg(unix)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        (0..self.len()).map(|at| self.ring[self.place(self.head.wrapping_add(at))])
+    }
+
     #[inline]
     fn place(&self, at: usize) -> usize {
         at & (self.ring.len() - 1)

@@ -241,8 +241,8 @@ impl Slots {
         }
         let free = self.free;
         let header = self.header_of(slot);
-        debug_assert!(header.state != State::Free, "a slot is freed once");
-        debug_assert!(header.handle == NONE && header.prev == NONE, "it is in no queue");
+        assert!(header.state != State::Free, "a slot is freed once, with its callback");
+        assert!(header.handle == NONE && header.prev == NONE, "it is in no queue");
         header.state = State::Free;
         header.generation = header.generation.wrapping_add(1);
         header.vtable = None;

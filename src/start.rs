@@ -6,9 +6,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::Place;
+use crate::driver::{Driver, Place};
 use crate::handle::Source;
-use crate::offload::package;
+use crate::offload::{Rejected, package};
 use crate::op::close::Close;
 use crate::op::user_space::{InThisTurn, Parked, Ticks, Timeout};
 use crate::op::{Direction, Each, Multishot, Once, Operation, Start};
@@ -161,14 +161,15 @@ impl Io {
         place.set(Some(receipt));
         let mut refused = None;
         let mut state = self.core.state.borrow_mut();
-        match state.calls.pool.submit(op, job) {
-            Ok(id) => {
-                state.slots.header(op.index).job = id.place;
-                if let Some(driver) = &mut state.driver {
-                    driver.call_queued();
-                }
-            }
+        let submitted = match state.driver.as_mut().map_or(Ok(()), Driver::expect_call) {
+            Ok(()) => state.calls.pool.submit(op, job),
+            Err(error) => Err(Box::new(Rejected { job, error })),
+        };
+        match submitted {
+            Ok(id) => state.slots.header(op.index).job = id.place,
             Err(rejected) => {
+                // To try again would be to wait for a call that nobody has.
+                state.slots.header(op.index).flags |= FINAL;
                 let code = rejected.error.raw_os_error().unwrap_or(crate::error::code::WOULD_BLOCK);
                 state.finish_in_user_space(op.index, -code);
                 refused = Some(rejected.job);

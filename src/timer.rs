@@ -156,6 +156,12 @@ impl Timers {
         self.near.first().is_none() && self.first_bucket().is_none()
     }
 
+    /// Whether there is a timer of this key.
+    #[cfg(unix)]
+    pub(crate) fn is_live(&self, key: u32) -> bool {
+        self.places.0.get(key as usize).is_some_and(|&place| place != NOWHERE)
+    }
+
     /// Starts the timer `key`, which must not be live. A deadline of `u64::MAX` never comes.
     #[inline]
     pub(crate) fn insert(&mut self, deadline_ns: u64, key: u32) {

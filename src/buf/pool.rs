@@ -27,6 +27,8 @@ use std::slice;
 use super::{IoBuf, IoBufMut, PAGE, Region};
 use crate::Io;
 use crate::core::Core;
+#[cfg(unix)]
+use crate::driver::sim::FaultKind;
 use crate::driver::{Driver, ProvidedRing};
 use crate::op::Op;
 
@@ -120,6 +122,10 @@ impl BufferPool {
         let count = u16::try_from(count.ok_or_else(invalid)?).map_err(|_| invalid())?;
         let size = u32::try_from(size).ok().filter(|&size| size > 0).ok_or_else(invalid)?;
         let stride = stride(size as usize);
+        #[cfg(unix)]
+        if io.core.simulated(|sim| sim.fails(FaultKind::NoMemory)) == Some(true) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         let memory = ManuallyDrop::new(Region::new(usize::from(count), stride)?);
         let ring = match &mut io.core.state.borrow_mut().driver {
             Some(driver) => ring(driver, count)?,
@@ -280,6 +286,8 @@ impl Stock {
             }
             _ => self.free.push(id),
         }
+        let known = self.free.len() + usize::from(self.provided) + usize::from(self.lent);
+        assert!(known <= usize::from(self.count), "a buffer of a pool is given back once");
     }
 }
 

@@ -404,12 +404,16 @@ impl Driver {
         }
     }
 
-    /// The loop's pool was given a call: where it has no threads, the driver says when it is made.
-    pub(crate) fn call_queued(&mut self) {
+    /// The loop's pool is given a call: where it has no threads, the driver says when it is made.
+    ///
+    /// # Errors
+    /// A simulated system may have no thread for it.
+    pub(crate) fn expect_call(&mut self) -> io::Result<()> {
         #[cfg(unix)]
         if let Driver::Sim(sim) = self {
-            sim.call_queued();
+            return sim.expect_call();
         }
+        Ok(())
     }
 
     /// Submits what is queued, waits for a completion (`None`: for ever, zero: not at all), and

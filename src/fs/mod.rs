@@ -32,8 +32,6 @@ pub use file::File;
 #[cfg(unix)]
 pub(crate) use making::{How, Made, check_size, in_use, invalid};
 #[cfg(unix)]
-pub(crate) use metadata::time;
-#[cfg(unix)]
 pub use metadata::{FileType, Metadata};
 pub use options::OpenOptions;
 #[cfg(unix)]

@@ -89,7 +89,8 @@ impl Multishot for RecvEach {
 
     #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
+        let taken = if place.lacks_buffers() { None } else { self.supply.take() };
+        let Some(mut taken) = taken else { return Start::Ready(-code::NO_BUFFERS) };
         let start = place.recv(taken.room());
         self.supply.tried(taken, &start);
         start

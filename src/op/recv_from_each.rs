@@ -153,7 +153,8 @@ impl<A: Address> Multishot for RecvFromEach<A> {
     #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         self.fd = place.fd();
-        let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
+        let taken = if place.lacks_buffers() { None } else { self.supply.take() };
+        let Some(mut taken) = taken else { return Start::Ready(-code::NO_BUFFERS) };
         let mut sender = (None, false);
         let start = place.recv_from(&mut taken.room()[Self::HEAD..], &mut sender);
         self.envelope.received(sender);

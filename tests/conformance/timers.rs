@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::io::Write;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tigereye::{Io, Next, Op, is_cancelled};
 
-use crate::peer::now;
+use crate::peer::{is_simulated, now};
 use crate::{Log, Random, finish, pair};
 
 const MS: Duration = Duration::from_millis(1);
@@ -29,6 +29,16 @@ fn p60_a_timer_is_never_early() {
     let late = log.take();
     assert_eq!(late.len(), count);
     assert!(late.iter().all(Option::is_some), "a timer was early");
+}
+
+#[test]
+fn the_wall_clock_shows_the_time_of_day() {
+    let io = Io::new().unwrap();
+    let first_of_2026 = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    let before = SystemTime::now();
+    let shown = io.wall_clock();
+    assert!(shown >= first_of_2026, "{shown:?}");
+    assert!(is_simulated() || (before..=SystemTime::now()).contains(&shown), "{shown:?}");
 }
 
 #[test]

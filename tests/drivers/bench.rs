@@ -63,7 +63,7 @@ impl Log {
 }
 
 pub(crate) struct Bench {
-    pub(crate) io: Io,
+    pub(crate) io: Rc<Io>,
     pub(crate) kind: DriverKind,
     pub(crate) log: Log,
     pub(crate) count: Count,
@@ -72,13 +72,13 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new(kind: DriverKind, log: &Log, count: &Count) -> io::Result<Bench> {
         let io = Io::builder().driver(kind).build()?;
-        Ok(Bench { io, kind, log: log.clone(), count: count.clone() })
+        Ok(Bench { io: Rc::new(io), kind, log: log.clone(), count: count.clone() })
     }
 
     /// Another loop of the same kind.
     pub(crate) fn other(&self, adapt: impl FnOnce(Builder) -> Builder) -> Bench {
         let io = adapt(Io::builder().driver(self.kind)).build().unwrap();
-        Bench { io, kind: self.kind, log: self.log.clone(), count: self.count.clone() }
+        Bench { io: Rc::new(io), kind: self.kind, log: self.log.clone(), count: self.count.clone() }
     }
 
     pub(crate) fn put(&self, text: impl Into<String>) {

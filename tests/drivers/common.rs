@@ -28,7 +28,7 @@ pub(crate) fn waiting(b: &Bench, operation: Operation) -> (Scene, Op) {
 /// What waits for the incoming half hears that it is shut.
 pub(crate) fn receiving_shut_while(b: Bench, operation: Operation) {
     let (scene, op) = waiting(&b, operation);
-    scene.watch().shutdown(Shutdown::Read).unwrap();
+    scene.shut_own(Shutdown::Read);
     b.io.resume(op);
     b.finish();
 }
@@ -246,11 +246,11 @@ pub(crate) fn loop_dropped_when_done(_operation: Operation) -> Cell {
 fn run_loop_dropped_when_done(b: Bench, operation: Operation) {
     for turns in 0..3 {
         let b = b.other(|builder| builder.callbacks_per_turn(1));
+        let mut scene = Scene::of(&b, operation, When::There);
         // They use the turns up; the operation is done, and stays queued.
         for _ in 0..3 {
             b.io.next((), |(), _io| {});
         }
-        let mut scene = Scene::of(&b, operation, When::There);
         start(&b, operation, &mut scene);
         if !operation.is_paused() {
             (0..turns).for_each(|_| b.io.poll().unwrap());

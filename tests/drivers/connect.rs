@@ -4,10 +4,11 @@ use std::thread;
 
 use tigereye::ConnectOptions;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, HANG};
 use crate::common;
+use crate::peer::{Peer, PeerListener};
 use crate::scene::{Scene, When, given_up, refusing, reset};
-use crate::start::{connect, go};
+use crate::start::{conclude, connect, go, start};
 use crate::table::{Cell, NO_FILE, Operation, Situation, either, is};
 
 const NO_BUFFER: &str = "a connect has no buffer";
@@ -52,13 +53,25 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
     }
 }
 
-/// The peer accepts, and does this at once.
-fn met_by(b: &Bench, operation: Operation, end: fn(std::net::TcpStream)) {
+/// The peer accepts, and does this at once; a simulated one, once it is asked.
+fn met_by(b: &Bench, operation: Operation, end: fn(Peer)) {
     let mut scene = Scene::of(b, operation, When::There);
-    let listener = scene.listener.take().unwrap();
-    let peer = thread::spawn(move || end(listener.accept().unwrap().0));
-    go(b, operation, &mut scene);
-    peer.join().unwrap();
+    match scene.listener.take().unwrap() {
+        PeerListener::Real(listener) => {
+            let peer = thread::spawn(move || end(Peer::Real(listener.accept().unwrap().0)));
+            go(b, operation, &mut scene);
+            peer.join().unwrap();
+        }
+        listener => {
+            start(b, operation, &mut scene);
+            if operation == Operation::ConnectHost {
+                // To look the name up takes a while.
+                b.io.run_for(HANG / 1000).unwrap();
+            }
+            end(listener.accept().unwrap().0);
+            conclude(b, operation, &scene);
+        }
+    }
 }
 
 fn ended_at_once(b: Bench, operation: Operation) {

@@ -1,17 +1,20 @@
 //! Files, and what paths name. They wait for nothing: what the system does takes its time, and is
 //! done.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{Allocation, AsSource, Directory, File, FileType, Metadata, Op, OpenOptions};
+use tigereye::{Allocation, AsSource, Directory, File, FileType, Io, Metadata, Op, OpenOptions};
 
 use crate::bench::{Bench, Context, Outcome, came, came_all, ended, shown};
 use crate::common;
+use crate::disk::{self, Scratch};
+use crate::peer::is_simulated;
 use crate::scene::{Scene, When, pattern};
-use crate::scratch::Scratch;
 use crate::start::{conclude, go};
 use crate::table::{Cell, Operation, Situation, either, is};
 
@@ -48,9 +51,26 @@ impl Ground {
                 format!("{name} {}", shown(&fs::read(entry.path()).unwrap()))
             }
         };
+        if is_simulated() {
+            let names = ["empty", "file", "new"].into_iter();
+            return names.filter_map(|name| self.shown_there(name)).collect::<Vec<_>>().join(", ");
+        }
         let mut all: Vec<_> = fs::read_dir(self.scratch.path()).unwrap().map(show).collect();
         all.sort();
         all.join(", ")
+    }
+
+    /// What is at one of the names on a simulated disk, which nobody lists.
+    fn shown_there(&self, name: &str) -> Option<String> {
+        let path = self.scratch.join(name);
+        let known = disk::metadata(&path).ok()?;
+        Some(if known.is_dir() {
+            format!("{name}/")
+        } else if disk::leads_to(&path, "file") {
+            format!("{name} -> file")
+        } else {
+            format!("{name} {}", shown(&disk::read(&path).unwrap()))
+        })
     }
 }
 
@@ -115,16 +135,14 @@ impl Scene {
         use Operation::*;
         let scratch = Scratch::new();
         let path = scratch.file("file", b"hello");
-        fs::create_dir(scratch.join("empty")).unwrap();
+        disk::create_dir(scratch.join("empty")).unwrap();
         let mut directory = None;
         if operation.given() == Given::Path {
-            let opened = fs::File::open(scratch.path()).unwrap();
-            let opened = Rc::new(Directory::from_fd(&b.io, opened.into()));
+            let opened = Rc::new(open_directory(b, scratch.path()));
             directory = Some(Rc::clone(&opened));
             self.on = Some(opened);
         } else {
-            let file = fs::File::options().read(true).write(true).open(path).unwrap();
-            self.on = Some(Rc::new(File::from_std(&b.io, file)));
+            self.on = Some(Rc::new(open_file(b, &path)));
         }
         let from = match operation {
             OpenDirectory | RemoveDirectory => "empty",
@@ -144,6 +162,35 @@ impl Scene {
     fn replace(&mut self, handle: impl AsSource + 'static) {
         self.on = Some(Rc::new(handle));
     }
+}
+
+/// The handle of a file that is there.
+fn open_file(b: &Bench, path: &Path) -> File {
+    if !is_simulated() {
+        let file = fs::File::options().read(true).write(true).open(path).unwrap();
+        return File::from_std(&b.io, file);
+    }
+    let options = OpenOptions::new().read(true).write(true);
+    opened(b, |io, place| {
+        io.open(place, path, &options, |place, _io, file| *place.borrow_mut() = file.ok())
+    })
+}
+
+fn open_directory(b: &Bench, path: &Path) -> Directory {
+    if !is_simulated() {
+        return Directory::from_fd(&b.io, fs::File::open(path).unwrap().into());
+    }
+    opened(b, |io, place| {
+        io.open_directory(place, path, |place, _io, directory| *place.borrow_mut() = directory.ok())
+    })
+}
+
+/// What an operation on the loop opens.
+fn opened<T>(b: &Bench, start: impl FnOnce(&Io, Rc<RefCell<Option<T>>>) -> Op) -> T {
+    let place = Rc::default();
+    start(&b.io, Rc::clone(&place));
+    b.finish();
+    place.take().unwrap()
 }
 
 pub(crate) fn start(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op {
@@ -345,10 +392,10 @@ fn many(b: Bench, operation: Operation) {
     (scene.room, scene.exact, scene.bytes) = (MANY, MANY, pattern(MANY));
     let path = scene.ground().scratch.join("file");
     let there = if operation.given() == Given::Room { pattern(MANY) } else { Vec::new() };
-    fs::write(&path, there).unwrap();
+    disk::write(&path, there).unwrap();
     scene.ground().offset = 0;
     go(&b, operation, &mut scene);
-    b.put(if fs::read(path).unwrap() == pattern(MANY) { "all there" } else { "something else" });
+    b.put(if disk::read(path).unwrap() == pattern(MANY) { "all there" } else { "something else" });
 }
 
 /// Cancelled in a later turn.
@@ -504,8 +551,8 @@ fn wrong_kind(b: Bench, operation: Operation) {
             _ => ("empty", "new"),
         };
     } else {
-        let directory = fs::File::open(scene.ground().scratch.path()).unwrap();
-        scene.replace(Directory::from_fd(&b.io, directory.into()));
+        let directory = open_directory(&b, scene.ground().scratch.path());
+        scene.replace(directory);
     }
     go(&b, operation, &mut scene);
 }

@@ -94,7 +94,7 @@ fn ordinary(b: Bench, operation: Operation) {
         return scene.state(&b);
     }
     // The other descriptor of the same connection would keep it open.
-    drop(scene.watch.take());
+    scene.let_go();
     let mut bytes = Vec::new();
     scene.peer().read_to_end(&mut bytes).unwrap();
     b.put(format!("the peer has {}", shown(&bytes)));
@@ -173,7 +173,7 @@ fn shut(b: Bench, operation: Operation) {
         Operation::ShutdownWrite => Shutdown::Write,
         _ => Shutdown::Both,
     };
-    scene.watch().shutdown(how).unwrap();
+    scene.shut_own(how);
     go(&b, operation, &mut scene);
 }
 

@@ -1,10 +1,11 @@
 //! Accepting: once, again and again, and as a flow that is paused.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 
 use crate::bench::Bench;
 use crate::common;
-use crate::scene::{Scene, When, any, reset};
+use crate::peer::Peer;
+use crate::scene::{Scene, When, reset};
 use crate::start::{go, start};
 use crate::system::READABLE;
 use crate::table::{Cell, NO_FILE, Operation, Situation, is};
@@ -86,23 +87,20 @@ fn ended_before(b: Bench, operation: Operation) {
 /// Linux hands over what was reset in the backlog (accept(2)).
 fn reset_before(b: Bench, operation: Operation) {
     let mut scene = Scene::of(&b, operation, When::Later);
-    reset(TcpStream::connect(scene.address).unwrap());
+    reset(Peer::connect(scene.address).unwrap());
     scene.settle(READABLE);
     go(&b, operation, &mut scene);
 }
 
 fn shut(b: Bench, operation: Operation) {
     let mut scene = Scene::of(&b, operation, When::Later);
-    scene.watch().shutdown(Shutdown::Read).unwrap();
+    scene.shut_own(Shutdown::Read);
     go(&b, operation, &mut scene);
 }
 
 /// A stream does not accept.
 fn no_listener(b: Bench, operation: Operation) {
-    let mut scene = Scene::nothing(When::There);
-    let listener = std::net::TcpListener::bind(any()).unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    scene.on = Some(std::rc::Rc::new(tigereye::TcpStream::from_std(&b.io, near).unwrap()));
+    let mut scene = Scene::stream(&b);
     go(&b, operation, &mut scene);
 }
 

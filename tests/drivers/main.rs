@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   table.rs: operation × situation ──▶ Cell: how to run it, and its outcome; or why it has none
-//!                                         │ on io_uring, on readiness
+//!                                         │ on io_uring, on readiness; by itself on the simulator
 //!                                         ▼
 //!   results in order, error codes, counts, contents of buffers; what did not come back
 //! ```
@@ -22,13 +22,21 @@ mod common;
 mod connect;
 #[cfg(unix)]
 mod data_file;
+#[allow(dead_code, reason = "the conformance suite needs more of it")]
+#[cfg(unix)]
+#[path = "../common/disk.rs"]
+mod disk;
 #[cfg(unix)]
 mod files;
 mod halves;
 mod listen;
+mod near;
 mod own;
 #[path = "../common/patient.rs"]
 mod patient;
+#[allow(dead_code, unused_imports, reason = "the conformance suite needs more of it")]
+#[path = "../common/peer.rs"]
+mod peer;
 mod post;
 mod ready;
 mod receive;
@@ -40,6 +48,7 @@ mod send;
 mod send_to;
 #[cfg(unix)]
 mod signal;
+mod simulated;
 mod start;
 #[cfg_attr(windows, path = "system_windows.rs")]
 mod system;
@@ -54,6 +63,7 @@ mod windows;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bench::{Bench, Count, Log};
+use scene::any;
 use table::{Cell, Family, Operation, Run, Situation, cell};
 use tigereye::{DriverKind, Io};
 
@@ -61,6 +71,10 @@ use tigereye::{DriverKind, Io};
 fn drivers() -> Vec<DriverKind> {
     if cfg!(windows) {
         return vec![DriverKind::Iocp];
+    }
+    if peer::is_simulated() {
+        // By itself, for its peers are simulated, too.
+        return vec![DriverKind::Sim];
     }
     match Io::builder().driver(DriverKind::Uring).build() {
         Ok(_) => vec![DriverKind::Uring, DriverKind::Readiness],
@@ -91,6 +105,18 @@ fn is_skipped(operation: Operation, situation: Situation) -> bool {
     skipped.split(' ').any(|other| other == name)
 }
 
+fn expected(
+    cell: &Cell,
+    operation: Operation,
+    situation: Situation,
+    kind: DriverKind,
+) -> Vec<&str> {
+    match simulated::instead(operation, situation) {
+        Some((outcome, _reason)) if kind == DriverKind::Sim => vec![outcome],
+        _ => cell.expected(kind),
+    }
+}
+
 /// Runs every cell of a family on every driver, and lists those that are not as they must be.
 #[track_caller]
 fn compare(family: Family) {
@@ -99,17 +125,20 @@ fn compare(family: Family) {
     for &operation in Operation::ALL.iter().filter(|operation| operation.family() == family) {
         for &situation in Situation::ALL {
             let cell = cell(operation, situation);
-            let Some(run) = cell.run().filter(|_| !is_skipped(operation, situation)) else {
-                continue;
-            };
+            let is_without =
+                peer::is_simulated() && simulated::without(operation, situation).is_some();
+            let run = cell.run().filter(|_| !is_without && !is_skipped(operation, situation));
+            let Some(run) = run else { continue };
             let outcomes = drivers.iter().map(|&kind| (kind, outcome(kind, operation, run)));
             let outcomes: Vec<_> = outcomes.collect();
-            if outcomes.iter().all(|(kind, is)| cell.expected(*kind).contains(&is.as_str())) {
+            if outcomes.iter().all(|(kind, is)| {
+                expected(&cell, operation, situation, *kind).contains(&is.as_str())
+            }) {
                 continue;
             }
             let mut lines = format!("{operation:?}, {situation:?}:");
             for (kind, is) in outcomes {
-                let expected = cell.expected(kind).join("\n       or  ");
+                let expected = expected(&cell, operation, situation, kind).join("\n       or  ");
                 lines += &format!("\n  {kind:?}\n    is     {is}\n    not    {expected}");
             }
             wrong.push(lines);
@@ -196,7 +225,7 @@ fn opening_data_files() {
 /// A cell that is not compared, or not strictly, says why.
 #[test]
 fn exceptions_have_reasons() {
-    let (mut compared, mut loose, mut without) = (0, 0, 0);
+    let (mut compared, mut loose, mut without, mut simulated) = (0, 0, 0, 0);
     for &operation in Operation::ALL {
         for &situation in Situation::ALL {
             let cell = cell(operation, situation);
@@ -205,13 +234,19 @@ fn exceptions_have_reasons() {
                 Cell::OneOf(..) | Cell::Differs { .. } => loose += 1,
                 Cell::No(_) => without += 1,
             }
-            let reason = cell.reason().unwrap_or("it is compared strictly");
-            assert!(reason.split(' ').count() > 3, "{operation:?}, {situation:?}: {reason:?}");
+            let here = simulated::without(operation, situation);
+            let instead = simulated::instead(operation, situation).map(|(_, reason)| reason);
+            for reason in [cell.reason(), here, instead].into_iter().flatten() {
+                assert!(reason.split(' ').count() > 3, "{operation:?}, {situation:?}: {reason:?}");
+            }
+            simulated += u32::from(
+                cell.run().is_some() && simulated::without(operation, situation).is_none(),
+            );
         }
     }
     let (operations, situations) = (Operation::ALL.len(), Situation::ALL.len());
     println!(
         "{operations} operations in {situations} situations: {compared} cells with one outcome, \
-         {loose} with several, {without} that have no sense"
+         {loose} with several, {without} that have no sense; {simulated} on the simulator as well"
     );
 }

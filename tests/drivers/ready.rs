@@ -2,8 +2,6 @@
 
 use std::net::Shutdown;
 
-use socket2::SockRef;
-
 use crate::bench::Bench;
 use crate::common::{self, waiting};
 use crate::scene::{Scene, When};
@@ -112,13 +110,13 @@ fn half_closed(b: Bench, operation: Operation) {
 
 fn shut(b: Bench, operation: Operation) {
     let mut scene = Scene::of(&b, operation, When::Later);
-    scene.watch().shutdown(half(operation)).unwrap();
+    scene.shut_own(half(operation));
     go(&b, operation, &mut scene);
 }
 
 fn shut_while(b: Bench, operation: Operation) {
     let (scene, _op) = waiting(&b, operation);
-    scene.watch().shutdown(half(operation)).unwrap();
+    scene.shut_own(half(operation));
     b.finish();
 }
 
@@ -129,7 +127,7 @@ fn half(operation: Operation) -> Shutdown {
 /// An urgent byte is none that can be read.
 fn urgent_data(b: Bench, operation: Operation) {
     let (mut scene, _op) = waiting(&b, operation);
-    SockRef::from(&*scene.peer()).send_out_of_band(b"!").unwrap();
+    scene.send_urgent(b"!");
     scene.settle(URGENT);
     b.turn();
     b.put("still waits");

@@ -2,7 +2,6 @@
 
 use std::net::Shutdown;
 
-use socket2::SockRef;
 use tigereye::BufferPool;
 
 use crate::bench::Bench;
@@ -232,7 +231,7 @@ fn half_closed(b: Bench, operation: Operation) {
 
 fn shut(b: Bench, operation: Operation) {
     let mut scene = later(&b, operation);
-    scene.watch().shutdown(Shutdown::Read).unwrap();
+    scene.shut_own(Shutdown::Read);
     scene.when = When::There;
     go(&b, operation, &mut scene);
 }
@@ -240,7 +239,7 @@ fn shut(b: Bench, operation: Operation) {
 fn urgent_data(b: Bench, operation: Operation) {
     let mut scene = later(&b, operation);
     scene.write(b"hel");
-    SockRef::from(&*scene.peer()).send_out_of_band(b"!").unwrap();
+    scene.send_urgent(b"!");
     scene.write(b"lo");
     scene.end();
     twice(&b, operation, scene);

@@ -159,9 +159,9 @@ fn shut_while(b: Bench, operation: Operation) {
 
 fn shut_down(operation: Operation, scene: &Scene) {
     if !operation.is_of_unix_datagrams() {
-        scene.watch().connect(&scene.address.into()).unwrap();
+        scene.connect_own();
     }
-    scene.watch().shutdown(Shutdown::Read).unwrap();
+    scene.shut_own(Shutdown::Read);
 }
 
 /// Runs to the end; a flow that does not hear of it is cancelled.
@@ -210,8 +210,9 @@ fn refused_before(b: Bench, operation: Operation) {
     scene.be_refused();
     scene.when = When::There;
     go(&b, operation, &mut scene);
-    scene.far().connect(scene.watch().local_addr().unwrap().as_socket().unwrap()).unwrap();
-    assert_eq!(scene.far().send(b"hello").unwrap(), 5);
+    let near = scene.own_address();
+    scene.far().connect(near).unwrap();
+    assert_eq!(scene.far().send_to(b"hello", near).unwrap(), 5);
     scene.settle(READABLE);
     go(&b, operation, &mut scene);
 }

@@ -3,18 +3,20 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
-use tigereye::{AsSource, BufferPool, Trigger};
+use tigereye::{AsSource, BufferPool, ListenOptions, Trigger, UdpSocket};
 
 use crate::bench::{Bench, HANG, Kept, shown};
 #[cfg(unix)]
 use crate::files::Ground;
+use crate::near::Near;
 use crate::patient::read_some;
+use crate::peer::{Peer, PeerListener, UdpPeer, fill_backlog, is_simulated};
 use crate::scratch::Scratch;
 #[cfg(unix)]
 use crate::system::raise;
@@ -35,16 +37,19 @@ pub(crate) struct Scene {
     /// The handle that the operation uses, and a second descriptor of it to look at.
     pub(crate) on: Option<Rc<dyn AsSource>>,
     pub(crate) watch: Option<Socket>,
-    pub(crate) peer: Option<Socket>,
+    /// In its place in the simulator.
+    pub(crate) near: Option<Near>,
+    pub(crate) peer: Option<Peer>,
+    pub(crate) unix_peer: Option<Socket>,
     /// The other end where there is no connection: datagrams.
-    pub(crate) far: Option<UdpSocket>,
+    pub(crate) far: Option<UdpPeer>,
     /// Where the file of a Unix socket is.
     pub(crate) directory: Option<Scratch>,
     /// What lies in the way of what is sent.
     pub(crate) in_the_way: usize,
     /// Where to connect to, or to send a datagram to, and who is there.
     pub(crate) address: SocketAddr,
-    pub(crate) listener: Option<TcpListener>,
+    pub(crate) listener: Option<PeerListener>,
     /// What to send; the room to receive into; how much of it exactly.
     pub(crate) bytes: Vec<u8>,
     pub(crate) room: usize,
@@ -99,8 +104,8 @@ pub(crate) fn given_up() -> (Socket, SocketAddr) {
 }
 
 /// Ends a connection with a reset.
-pub(crate) fn reset(peer: TcpStream) {
-    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+pub(crate) fn reset(peer: Peer) {
+    peer.set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
 }
 
@@ -147,7 +152,9 @@ impl Scene {
             awaited: false,
             on: None,
             watch: None,
+            near: None,
             peer: None,
+            unix_peer: None,
             far: None,
             directory: None,
             in_the_way: 0,
@@ -177,7 +184,7 @@ impl Scene {
         let mut scene = Scene::nothing(when);
         let sends = operation.family() == Family::Send || operation == Operation::Writable;
         match operation.family() {
-            Family::Connect => scene.expect_connections(),
+            Family::Connect => scene.expect_connections(b),
             Family::Own | Family::Signal | Family::Post | Family::DataFile => {}
             #[cfg(unix)]
             _ if operation.is_of_unix_datagrams() => scene.unix_datagrams(b),
@@ -210,24 +217,60 @@ impl Scene {
         scene
     }
 
-    fn expect_connections(&mut self) {
-        if self.when == When::Later {
+    fn expect_connections(&mut self, b: &Bench) {
+        if self.when == When::Later && !is_simulated() {
             (self.address, self.others) = full_listener();
             return;
         }
-        let listener = TcpListener::bind(any()).unwrap();
+        if self.when == When::Later {
+            let options = ListenOptions::new().backlog(0);
+            let listener = tigereye::TcpListener::bind_with(&b.io, any(), &options).unwrap();
+            self.address = listener.local_addr().unwrap();
+            self.others.extend([fill_backlog(self.address), Box::new(listener)]);
+            return;
+        }
+        let listener = PeerListener::bind(any()).unwrap();
         self.address = listener.local_addr().unwrap();
         self.listener = Some(listener);
     }
 
     fn listen(&mut self, b: &Bench) {
+        if is_simulated() {
+            let listener = Rc::new(tigereye::TcpListener::bind(&b.io, any()).unwrap());
+            self.address = listener.local_addr().unwrap();
+            self.near = Some(Near::new(b, Rc::clone(&listener) as Rc<dyn AsSource>));
+            self.on = Some(listener);
+            return;
+        }
         let listener = TcpListener::bind(any()).unwrap();
         self.address = listener.local_addr().unwrap();
         self.watch = Some(listener.try_clone().unwrap().into());
         self.on = Some(Rc::new(tigereye::TcpListener::from_std(&b.io, listener).unwrap()));
     }
 
+    /// A connection by itself.
+    pub(crate) fn stream(b: &Bench) -> Scene {
+        let mut scene = Scene::nothing(When::There);
+        scene.connected(b);
+        scene
+    }
+
+    /// A connection to a simulated peer, which has so much room to receive.
+    fn take_simulated(&mut self, b: &Bench, recv_buffer: Option<usize>) {
+        let (stream, peer) = Peer::simulated_pair(&b.io, recv_buffer);
+        let stream = Rc::new(stream);
+        let mut near = Near::new(b, Rc::clone(&stream) as Rc<dyn AsSource>);
+        near.stream = Some(Rc::clone(&stream));
+        self.near = Some(near);
+        self.on = Some(stream);
+        self.peer = Some(peer);
+        self.pool = Some(BufferPool::new(&b.io, 4, 8).unwrap());
+    }
+
     fn connected(&mut self, b: &Bench) {
+        if is_simulated() {
+            return self.take_simulated(b, None);
+        }
         let listener = TcpListener::bind(any()).unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         self.take(b, near, listener.accept().unwrap().0);
@@ -238,33 +281,93 @@ impl Scene {
         far.set_nodelay(true).unwrap();
         self.watch = Some(near.try_clone().unwrap().into());
         self.on = Some(Rc::new(tigereye::TcpStream::from_std(&b.io, near).unwrap()));
-        self.peer = Some(far.into());
+        self.peer = Some(Peer::Real(far));
         self.pool = Some(BufferPool::new(&b.io, 4, 8).unwrap());
     }
 
     fn datagrams(&mut self, b: &Bench) {
-        let (near, far) = (UdpSocket::bind(any()).unwrap(), UdpSocket::bind(any()).unwrap());
+        let far = UdpPeer::bind(any()).unwrap();
         far.set_read_timeout(Some(HANG)).unwrap();
         self.address = far.local_addr().unwrap();
-        self.watch = Some(near.try_clone().unwrap().into());
-        self.on = Some(Rc::new(tigereye::UdpSocket::from_std(&b.io, near).unwrap()));
         self.far = Some(far);
+        if is_simulated() {
+            let socket = Rc::new(UdpSocket::bind(&b.io, any()).unwrap());
+            let mut near = Near::new(b, Rc::clone(&socket) as Rc<dyn AsSource>);
+            near.datagrams = Some(Rc::clone(&socket));
+            self.near = Some(near);
+            self.on = Some(socket);
+        } else {
+            let near = std::net::UdpSocket::bind(any()).unwrap();
+            self.watch = Some(near.try_clone().unwrap().into());
+            self.on = Some(Rc::new(UdpSocket::from_std(&b.io, near).unwrap()));
+        }
         self.pool = Some(BufferPool::new(&b.io, 4, 72 + 8).unwrap());
     }
 
-    pub(crate) fn far(&self) -> &UdpSocket {
+    pub(crate) fn far(&self) -> &UdpPeer {
         self.far.as_ref().unwrap()
     }
 
     /// Has a socket whose peer takes no datagrams, because it wants another peer.
     pub(crate) fn connect_to_nobody(&self) {
         self.far().connect(self.address).unwrap();
-        self.watch().connect(&self.address.into()).unwrap();
+        self.connect_own();
+    }
+
+    /// Gives the socket of datagrams its peer.
+    pub(crate) fn connect_own(&self) {
+        match &self.near {
+            Some(near) => near.connect(self.address),
+            None => self.watch().connect(&self.address.into()).unwrap(),
+        }
+    }
+
+    /// Shuts a half of the near end down.
+    pub(crate) fn shut_own(&self, how: Shutdown) {
+        match &self.near {
+            Some(near) => near.shut(how),
+            None => self.watch().shutdown(how).unwrap(),
+        }
+    }
+
+    /// Where the socket of datagrams is.
+    pub(crate) fn own_address(&self) -> SocketAddr {
+        match &self.near {
+            Some(near) => near.address(),
+            None => self.watch().local_addr().unwrap().as_socket().unwrap(),
+        }
+    }
+
+    /// Whether the near end has room for more.
+    pub(crate) fn has_room(&self) -> bool {
+        match &self.near {
+            Some(near) => near.has_room(),
+            None => has(self.watch(), WRITABLE),
+        }
+    }
+
+    /// Whether the near end can be looked at.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.near.is_some() || self.watch.is_some()
+    }
+
+    /// Looks at the near end no more, which would keep it open.
+    pub(crate) fn let_go(&mut self) {
+        (self.near, self.watch) = (None, None);
+    }
+
+    /// The peer sends a byte of urgent data.
+    pub(crate) fn send_urgent(&mut self, byte: &[u8]) {
+        let Some(Peer::Real(peer)) = &self.peer else { unreachable!("it is not simulated") };
+        SockRef::from(peer).send_out_of_band(byte).unwrap();
     }
 
     /// A datagram that nobody takes; the system has its error.
     pub(crate) fn be_refused(&self) {
-        assert_eq!(self.watch().send(b"lost").unwrap(), 4);
+        match &self.near {
+            Some(near) => near.send(b"lost"),
+            None => assert_eq!(self.watch().send(b"lost").unwrap(), 4),
+        }
         if !self.awaited {
             self.settle(FAILED);
         }
@@ -273,6 +376,10 @@ impl Scene {
     /// A connection whose peer does not read and has room for little.
     pub(crate) fn unread(b: &Bench) -> Scene {
         let mut scene = Scene::nothing(When::There);
+        if is_simulated() {
+            scene.take_simulated(b, Some(8192));
+            return scene;
+        }
         let (near, far) = tight_pair();
         scene.take(b, near.into(), far.into());
         scene
@@ -280,6 +387,14 @@ impl Scene {
 
     /// A connection that takes nothing more, because the peer does not read.
     fn fill(&mut self, b: &Bench) {
+        if is_simulated() {
+            self.take_simulated(b, Some(8192));
+            let stream = self.near.as_ref().and_then(|near| near.stream.clone()).unwrap();
+            while let Ok(count) = stream.send_now(&[0; 65_536]) {
+                self.in_the_way += count;
+            }
+            return;
+        }
         let (near, far) = tight_pair();
         loop {
             let (count, full) = send_now(&near, &far, &[0; 65_536]);
@@ -291,8 +406,12 @@ impl Scene {
         self.take(b, near.into(), far.into());
     }
 
-    pub(crate) fn peer(&mut self) -> &mut Socket {
+    pub(crate) fn peer(&mut self) -> &mut Peer {
         self.peer.as_mut().unwrap()
+    }
+
+    pub(crate) fn unix_peer(&mut self) -> &mut Socket {
+        self.unix_peer.as_mut().unwrap()
     }
 
     pub(crate) fn watch(&self) -> &Socket {
@@ -303,33 +422,43 @@ impl Scene {
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         match &self.far {
             Some(far) => {
-                let near = self.watch().local_addr().unwrap().as_socket().unwrap();
+                let near = self.own_address();
                 assert_eq!(far.send_to(bytes, near).unwrap(), bytes.len());
             }
             // An empty one is a datagram, too.
             None if self.directory.is_some() => {
-                assert_eq!(self.peer().send(bytes).unwrap(), bytes.len());
+                assert_eq!(self.unix_peer().send(bytes).unwrap(), bytes.len());
             }
-            None => self.peer().write_all(bytes).unwrap(),
+            None => match &mut self.unix_peer {
+                Some(peer) => peer.write_all(bytes).unwrap(),
+                None => self.peer().write_all(bytes).unwrap(),
+            },
         }
         if !self.awaited {
             self.settle(READABLE);
         }
     }
 
+    /// Waits until the system has what the peer did: a simulated one has it at once.
     pub(crate) fn settle(&self, events: i16) {
+        if self.near.is_some() {
+            return;
+        }
         settle(self.watch(), events);
     }
 
     /// The peer goes, in order.
     pub(crate) fn end(&mut self) {
-        drop(self.peer.take());
+        drop((self.peer.take(), self.unix_peer.take()));
         self.settle(ENDED);
     }
 
     /// The peer goes, with a reset.
     pub(crate) fn reset(&mut self) {
-        reset(self.peer.take().unwrap().into());
+        match (self.peer.take(), self.unix_peer.take()) {
+            (Some(peer), _) => reset(peer),
+            (None, peer) => reset(Peer::Real(peer.unwrap().into())),
+        }
         self.settle(FAILED);
     }
 
@@ -346,7 +475,7 @@ impl Scene {
             return raise();
         }
         if operation.accepts() {
-            let client = TcpStream::connect(self.address).unwrap();
+            let client = Peer::connect(self.address).unwrap();
             self.others.push(Box::new(client));
             if !self.awaited {
                 self.settle(READABLE);
@@ -367,13 +496,19 @@ impl Scene {
     /// The peer reads what lies in the way.
     fn clear_the_way(&mut self) {
         let mut bytes = vec![0; std::mem::take(&mut self.in_the_way)];
-        self.peer().read_exact(&mut bytes).unwrap();
+        match &mut self.unix_peer {
+            Some(peer) => peer.read_exact(&mut bytes).unwrap(),
+            None => self.peer().read_exact(&mut bytes).unwrap(),
+        }
         self.settle(WRITABLE);
     }
 
     /// Closes the near end, and says what the peer still gets.
     pub(crate) fn tail(mut self, b: &Bench) {
-        let mut peer = self.peer.take().unwrap();
+        let mut peer: Box<dyn Read> = match (self.peer.take(), self.unix_peer.take()) {
+            (Some(peer), _) => Box::new(peer),
+            (None, peer) => Box::new(peer.unwrap()),
+        };
         let in_the_way = self.in_the_way;
         drop(self);
         let mut bytes = Vec::new();
@@ -390,8 +525,15 @@ impl Scene {
             self.settle(READABLE);
         }
         if operation.accepts() {
-            let left = if has(self.watch(), READABLE) { "a connection" } else { "none" };
+            let has_any = match &self.near {
+                Some(near) => near.has_any(),
+                None => has(self.watch(), READABLE),
+            };
+            let left = if has_any { "a connection" } else { "none" };
             return b.put(format!("left: {left}"));
+        }
+        if let Some(near) = &self.near {
+            return b.put(format!("left: {}", shown(&near.take())));
         }
         let (mut bytes, mut watch) = ([0; 64], self.watch());
         let count =
@@ -401,6 +543,10 @@ impl Scene {
 
     /// Says whether the near end can be received from at all.
     pub(crate) fn state(&self, b: &Bench) {
-        b.put(if is_shut(self.watch()) { "shut" } else { "open" });
+        let is_shut = match &self.near {
+            Some(near) => near.is_shut(),
+            None => is_shut(self.watch()),
+        };
+        b.put(if is_shut { "shut" } else { "open" });
     }
 }

@@ -9,9 +9,10 @@ use tigereye::Op;
 
 use crate::bench::{Bench, shown};
 use crate::common::{self, waiting};
+use crate::peer::Peer;
 use crate::scene::{Scene, When, pattern};
 use crate::start::{conclude, from, go, move_from, start};
-use crate::system::{ENDED, GONE, WRITABLE, has, pipe_to_write, some_directory};
+use crate::system::{ENDED, GONE, pipe_to_write, some_directory};
 use crate::table::{Cell, NO_FILE, Operation, Run, Situation, either, is};
 
 const NO_ADDRESS: &str = "a send has a connection, and no address to go to";
@@ -170,7 +171,8 @@ fn empty(b: Bench, operation: Operation) {
 fn more_than_fits(b: Bench, operation: Operation) {
     let mut scene = Scene::of(&b, operation, When::Later);
     scene.bytes = pattern(MANY);
-    let (mut peer, before) = (scene.peer.take().unwrap(), scene.in_the_way);
+    let (peer, before) = (scene.peer.take().unwrap(), scene.in_the_way);
+    let Peer::Real(mut peer) = peer else { unreachable!("a thread is none of a simulated world") };
     let reader = std::thread::spawn(move || {
         let mut all = Vec::new();
         peer.read_to_end(&mut all).unwrap();
@@ -227,13 +229,13 @@ fn half_closed(b: Bench, operation: Operation) {
 
 fn shut(b: Bench, operation: Operation) {
     let mut scene = Scene::of(&b, operation, When::There);
-    scene.watch().shutdown(Shutdown::Write).unwrap();
+    scene.shut_own(Shutdown::Write);
     go(&b, operation, &mut scene);
 }
 
 fn shut_while(b: Bench, operation: Operation) {
     let (scene, _op) = waiting(&b, operation);
-    scene.watch().shutdown(Shutdown::Write).unwrap();
+    scene.shut_own(Shutdown::Write);
     conclude(&b, operation, &scene);
 }
 
@@ -299,7 +301,7 @@ fn sent_unread(b: &Bench, operation: Operation) -> (Scene, Op) {
     if operation.moves() {
         b.until(1);
     }
-    assert!(has(scene.watch(), WRITABLE), "there was room for all of it");
+    assert!(scene.has_room(), "there was room for all of it");
     (scene, op)
 }
 

@@ -81,8 +81,8 @@ fn too_long(b: Bench, operation: Operation) {
 
 fn shut(b: Bench, operation: Operation) {
     let mut scene = there(&b, operation);
-    scene.watch().connect(&scene.address.into()).unwrap();
-    scene.watch().shutdown(Shutdown::Write).unwrap();
+    scene.connect_own();
+    scene.shut_own(Shutdown::Write);
     go(&b, operation, &mut scene);
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn go(b: &Bench, operation: Operation, scene: &mut Scene) {
 /// Runs to the end, and says how a connection is whose operation has no callback.
 pub(crate) fn conclude(b: &Bench, operation: Operation, scene: &Scene) {
     b.finish();
-    if operation == Operation::SendDetached && scene.watch.is_some() {
+    if operation == Operation::SendDetached && scene.is_watched() {
         scene.state(b);
     }
 }

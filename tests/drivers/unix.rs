@@ -331,7 +331,7 @@ impl Scene {
         let again = near.try_clone().unwrap();
         let near = UnixStream::from_std(&b.io, OwnedFd::from(near).into()).unwrap();
         self.on = Some(Rc::new(near));
-        self.peer = Some(far);
+        self.unix_peer = Some(far);
         again
     }
 
@@ -350,7 +350,7 @@ impl Scene {
                 self.others.push(Box::new(listener.accept().unwrap()));
             }
             Operation::RecvDescriptors => {
-                send_with_descriptor(self.peer(), b"hello", &descriptor())
+                send_with_descriptor(self.unix_peer(), b"hello", &descriptor())
             }
             _ => {
                 let path = self.directory.as_ref().unwrap().join("s");
@@ -368,7 +368,7 @@ impl Scene {
         if self.in_the_way == 0 {
             self.watch().send(b"unread").unwrap();
         }
-        drop(self.peer.take());
+        drop(self.unix_peer.take());
         self.settle(libc::POLLERR);
     }
 }
@@ -513,13 +513,13 @@ fn reset_while(b: Bench, operation: Operation) {
     if scene.in_the_way == 0 {
         scene.watch().send(b"unread").unwrap();
     }
-    drop(scene.peer.take());
+    drop(scene.unix_peer.take());
     b.finish();
 }
 
 fn half_closed(b: Bench, operation: Operation) {
     let (mut scene, _op) = waiting(&b, operation);
-    scene.peer().shutdown(Shutdown::Write).unwrap();
+    scene.unix_peer().shutdown(Shutdown::Write).unwrap();
     b.finish();
 }
 
@@ -559,7 +559,7 @@ fn longer_than_fits(b: Bench, operation: Operation) {
     go(&b, operation, &mut scene);
     let said = b.log.take();
     let count: usize = said.split(' ').next().unwrap().parse().unwrap();
-    let mut peer = scene.peer.take().unwrap();
+    let mut peer = scene.unix_peer.take().unwrap();
     drop(scene);
     let mut all = Vec::new();
     std::io::Read::read_to_end(&mut peer, &mut all).unwrap();
@@ -582,7 +582,7 @@ fn reset_before_a_send(b: Bench, operation: Operation) {
 
 fn send_to_half(b: Bench, operation: Operation) {
     let (mut scene, _op) = waiting(&b, operation);
-    scene.peer().shutdown(Shutdown::Write).unwrap();
+    scene.unix_peer().shutdown(Shutdown::Write).unwrap();
     scene.settle(libc::POLLRDHUP);
     b.turn();
     scene.arrive(&b, operation);

@@ -104,7 +104,7 @@ impl Scene {
         self.watch = Some(near.try_clone().unwrap());
         let near = std::os::fd::OwnedFd::from(near).into();
         self.on = Some(Rc::new(UnixDatagram::from_std(&b.io, near).unwrap()));
-        self.peer = Some(far);
+        self.unix_peer = Some(far);
         self.directory = Some(directory);
     }
 
@@ -116,7 +116,7 @@ impl Scene {
     pub(crate) fn unix_datagrams(&mut self, b: &Bench) {
         self.unix_sockets(b);
         let near = self.at("near");
-        self.peer().connect(&near).unwrap();
+        self.unix_peer().connect(&near).unwrap();
         self.pool = Some(BufferPool::new(&b.io, 4, 128 + 8).unwrap());
     }
 
@@ -139,7 +139,7 @@ impl Scene {
 
 /// Says which datagram the peer has behind what was in the way.
 pub(crate) fn arrived(b: &Bench, scene: &Scene) {
-    let (mut peer, mut bytes) = (scene.peer.as_ref().unwrap(), [0; 64]);
+    let (mut peer, mut bytes) = (scene.unix_peer.as_ref().unwrap(), [0; 64]);
     peer.set_nonblocking(true).unwrap();
     loop {
         match read_some(&mut peer, &mut bytes) {
@@ -183,14 +183,14 @@ fn too_long(b: Bench, operation: Operation) {
 
 fn peer_gone(b: Bench, operation: Operation) {
     let mut scene = there(&b, operation);
-    drop(scene.peer.take());
+    drop(scene.unix_peer.take());
     go(&b, operation, &mut scene);
     go(&b, operation, &mut scene);
 }
 
 fn peer_goes(b: Bench, operation: Operation) {
     let (mut scene, _op) = waiting(&b, operation);
-    drop(scene.peer.take());
+    drop(scene.unix_peer.take());
     b.finish();
 }
 
@@ -237,7 +237,7 @@ fn not_for_all(b: Bench, operation: Operation) {
     let mut scene = there(&b, operation);
     let (other, at) = (socket(), scene.at("other"));
     other.bind(&at).unwrap();
-    scene.peer().connect(&at).unwrap();
+    scene.unix_peer().connect(&at).unwrap();
     go(&b, operation, &mut scene);
 }
 

@@ -37,7 +37,8 @@ kinds! {
     Interrupted = "interrupted call",
     /// A handle is said to be ready, and is not.
     FalseWake = "false wake-up",
-    /// A cancel takes effect late, and what comes first may come before it.
+    /// A cancel takes effect late: what has come already, or comes before, is done and delivered as
+    /// done. With a probability of 1 cancels lose every race.
     LateCancel = "late cancel",
     /// A connection is reset, at any byte of what is on its way.
     ConnectionReset = "connection reset",
@@ -102,6 +103,22 @@ kinds! {
     SlowDisk = "slow disk",
     /// A call on the disk hangs: for a minute, up to ten hours.
     StuckCall = "stuck call",
+    /// A host's wall clock jumps, ahead or back: by a millisecond, up to 35 minutes. By chance it does
+    /// so when it is read.
+    ClockJump = "clock jump",
+    /// A host's clocks run faster or slower than the world's time from now on: by up to 500 millionths.
+    ClockDrift = "clock drift",
+    /// A call is put off, as where the submission queue is full: the system hears of it later.
+    SubmissionPutOff = "submission put off",
+    /// A loop hears of nothing for a while, and then of all at once, as where the completion queue was
+    /// full.
+    CompletionsLate = "completions late",
+    /// A flow finds no buffer of its pool, although one may come back at once (`ENOBUFS`).
+    NoPoolBuffer = "no buffer of a pool",
+    /// There is no memory for a connection that is to be accepted (`ENOMEM`), or for a pool of buffers.
+    NoMemory = "no memory",
+    /// No thread can be started for a call on the pool (`EAGAIN`).
+    NoThread = "no thread",
 }
 
 impl FaultKind {

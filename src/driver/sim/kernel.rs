@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::code::{self, Answer};
 use super::disk::{self, OpenFile};
@@ -20,6 +20,7 @@ use super::net::{Event, Latency, Machine, Socket};
 use super::random::Random;
 use super::slab::{Key, Slab};
 use super::trace::{Trace, What};
+use crate::clock::HostClock;
 use crate::op::Op;
 
 /// The streams of chance. Those of faults follow.
@@ -34,6 +35,13 @@ const FIRST_FAULT: u64 = 100;
 const CALL_NS: (u64, u64) = (20_000, 200_000);
 /// How late a cancel is that is late.
 const LATE_CANCEL_NS: (u64, u64) = (1_000, 100_000_000);
+/// How long a call is put off, and how long a loop hears of nothing.
+const PUT_OFF_NS: (u64, u64) = (1_000, 1_000_000);
+const DEAF_NS: (u64, u64) = (10_000, 10_000_000);
+/// How far a wall clock jumps, as a power of two in milliseconds: up to 35 minutes.
+const JUMP_MS_LOG2: (u64, u64) = (0, 21);
+/// How fast or slow a clock is that drifts, in millionths: as far as adjtimex(2) has it.
+const DRIFT_MAX: u64 = 500;
 const SLOW_CALL_NS: (u64, u64) = (10_000_000, 1_000_000_000);
 
 /// A number of a simulated descriptor has this bit, then those of its world, of its generation and of
@@ -72,6 +80,20 @@ pub(super) struct Looper {
     pub(super) landed: Vec<Op>,
     /// Late cancels of its own whose time has come.
     pub(super) cancels_due: usize,
+    /// Calls that were put off whose time has come.
+    pub(super) put_off_due: usize,
+    /// Whether it hears of nothing now: what happens is kept for later; and whether that has just
+    /// ended, so that it is to hear of all.
+    pub(super) is_deaf: bool,
+    pub(super) is_to_hear: bool,
+}
+
+impl Looper {
+    /// Whether nothing has happened that it has not heard of, calls on its pool aside.
+    pub(super) fn has_none(&self) -> bool {
+        let due = self.cancels_due + self.put_off_due;
+        due == 0 && self.news.is_empty() && self.landed.is_empty()
+    }
 }
 
 pub(crate) struct Kernel {
@@ -226,8 +248,9 @@ impl Kernel {
     }
 
     pub(super) fn add_machine(&mut self, name: &str, addresses: Vec<IpAddr>) -> u32 {
-        self.machines.push(Machine::new(name, addresses));
-        self.disks.push(disk::State::new());
+        let clock = HostClock::new(Rc::clone(&self.time));
+        self.disks.push(disk::State::new(clock.wall()));
+        self.machines.push(Machine::new(name, addresses, clock));
         (self.machines.len() - 1) as u32
     }
 
@@ -314,9 +337,66 @@ impl Kernel {
 
     /// A cancel of a loop's is to take effect late.
     pub(super) fn cancel_late(&mut self, looper: Key) {
-        let (low, high) = LATE_CANCEL_NS;
-        let delay_ns = self.plan.size(FaultKind::LateCancel, low, high);
-        self.after(delay_ns, Event::Cancel(looper));
+        self.later(FaultKind::LateCancel, LATE_CANCEL_NS, Event::Cancel(looper));
+    }
+
+    /// Whether a call of a loop's is put off.
+    pub(super) fn puts_off(&mut self, looper: Key, machine: u32) -> bool {
+        let happens = self.happens(machine, FaultKind::SubmissionPutOff);
+        if happens {
+            self.later(FaultKind::SubmissionPutOff, PUT_OFF_NS, Event::PutOff(looper));
+        }
+        happens
+    }
+
+    /// Whether a loop, for which there is something, hears of nothing now.
+    pub(super) fn deafens(&mut self, looper: Key, machine: u32) -> bool {
+        if self.loopers.get(looper).is_some_and(|looper| looper.is_deaf) {
+            return true;
+        }
+        let is_to_hear = |looper: &mut Looper| std::mem::take(&mut looper.is_to_hear);
+        if self.loopers.get(looper).is_some_and(is_to_hear)
+            || !self.happens(machine, FaultKind::CompletionsLate)
+        {
+            return false;
+        }
+        self.later(FaultKind::CompletionsLate, DEAF_NS, Event::Hear(looper));
+        if let Some(looper) = self.loopers.get(looper) {
+            looper.is_deaf = true;
+        }
+        true
+    }
+
+    /// Has something happen as late as this fault has it.
+    fn later(&mut self, kind: FaultKind, (low, high): (u64, u64), event: Event) {
+        let delay_ns = self.plan.size(kind, low, high);
+        self.after(delay_ns, event);
+    }
+
+    /// What a machine's wall clock shows; by chance it jumps first.
+    pub(super) fn read_wall_clock(&mut self, machine: u32) -> SystemTime {
+        if self.happens(machine, FaultKind::ClockJump) {
+            let (low, high) = JUMP_MS_LOG2;
+            let distance_ns = 1_000_000 << self.plan.size(FaultKind::ClockJump, low, high);
+            let is_ahead = self.plan.size(FaultKind::ClockJump, 0, 1) == 1;
+            let by_ns = if is_ahead { distance_ns } else { -distance_ns };
+            self.machines[machine as usize].clock.step_wall(by_ns);
+            self.note(machine, What::ClockSet(by_ns));
+        }
+        self.machines[machine as usize].clock.wall()
+    }
+
+    /// Has a machine's clock drift, if it does so by chance.
+    pub(super) fn drift(&mut self, machine: u32) {
+        if self.happens(machine, FaultKind::ClockDrift) {
+            let size = self.plan.size(FaultKind::ClockDrift, 0, 2 * DRIFT_MAX);
+            self.set_drift(machine, size as i32 - DRIFT_MAX as i32);
+        }
+    }
+
+    pub(super) fn set_drift(&mut self, machine: u32, millionths: i32) {
+        self.machines[machine as usize].clock.set_drift(millionths);
+        self.note(machine, What::Drifts(millionths));
     }
 
     /// Brings chance into the order in which a loop hears news.

@@ -22,9 +22,10 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::DirectAlignment;
+use crate::clock::HostClock;
 use crate::fs::AllTerms;
 use crate::mailbox::Wake;
 use crate::op::{Completion, Op};
@@ -34,7 +35,9 @@ mod code;
 mod disk;
 mod events;
 mod faults;
+mod invariants;
 mod kernel;
+mod late;
 mod net;
 mod place;
 mod random;
@@ -47,8 +50,10 @@ mod world;
 use super::Interest;
 pub use disk::Disk;
 pub use faults::{FaultCounts, FaultKind, Faults};
+use invariants::Progress;
 pub(crate) use kernel::is_simulated;
 use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
+use late::LateCancel;
 pub use net::Latency;
 pub(crate) use net::SocketOptions;
 pub(crate) use place::{Place, Sender};
@@ -92,9 +97,13 @@ pub(crate) struct Sim {
     waiting: Vec<[VecDeque<Op>; 2]>,
     /// Operations whose call on the disk has its time, and which were told to make it.
     landed: Vec<Op>,
-    /// Whose cancels are to take effect late.
-    late: VecDeque<(Op, u32)>,
+    /// Cancels that are to take effect late.
+    late: VecDeque<LateCancel>,
+    /// Whose calls were put off, on which handles.
+    put_off: VecDeque<(Op, u32)>,
     calls: u64,
+    /// How far the loop's books were looked at.
+    checked: Progress,
 }
 
 impl Sim {
@@ -131,6 +140,9 @@ impl Sim {
             under_way: Vec::new(),
             landed: Vec::new(),
             cancels_due: 0,
+            put_off_due: 0,
+            is_deaf: false,
+            is_to_hear: false,
         };
         let looper = kernel.borrow_mut().loopers.insert(looper);
         let waker = Arc::new(Waker::default());
@@ -144,7 +156,9 @@ impl Sim {
             waiting: Vec::new(),
             landed: Vec::new(),
             late: VecDeque::new(),
+            put_off: VecDeque::new(),
             calls: 0,
+            checked: Progress::default(),
         }
     }
 
@@ -152,9 +166,14 @@ impl Sim {
         Arc::clone(&self.waker)
     }
 
-    /// The time of the world, in nanoseconds.
-    pub(crate) fn time(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.kernel.borrow().time)
+    /// The clock of the host.
+    pub(crate) fn clock(&self) -> Rc<HostClock> {
+        Rc::clone(&self.kernel.borrow().machines[self.machine as usize].clock)
+    }
+
+    /// What the host's wall clock shows; by chance it jumps first.
+    pub(crate) fn wall_clock(&self) -> SystemTime {
+        self.kernel.borrow_mut().read_wall_clock(self.machine)
     }
 
     /// Simulated calls made so far.
@@ -190,35 +209,9 @@ impl Sim {
         }
     }
 
-    /// Ends the wait of an operation; says whether it waited and does so no more.
-    pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
-        if let Some(at) = self.landed.iter().position(|&landed| landed == op) {
-            // Its completion is on its way, and will find that it was asked to end.
-            self.landed.swap_remove(at);
-            self.kernel.borrow_mut().write_is_over(self.machine, self.looper, op);
-            return false;
-        }
-        if self.kernel.borrow_mut().disk_cancel(self.machine, self.looper, op) {
-            return true;
-        }
-        let Some(ways) = self.waiting.get(handle as usize) else { return false };
-        let mut kernel = self.kernel.borrow_mut();
-        let waits = ways.iter().any(|way| way.contains(&op));
-        if waits && kernel.happens(self.machine, FaultKind::LateCancel) {
-            kernel.cancel_late(self.looper);
-            self.late.push_back((op, handle));
-            return false;
-        }
-        drop(kernel);
-        self.let_go(op, handle)
-    }
-
-    fn let_go(&mut self, op: Op, handle: u32) -> bool {
-        let Some(ways) = self.waiting.get_mut(handle as usize) else { return false };
-        ways.iter_mut().any(|way| {
-            let at = way.iter().position(|&waiting| waiting == op);
-            at.and_then(|at| way.remove(at)).is_some()
-        })
+    /// Whether a fault happens to the host by chance.
+    pub(crate) fn fails(&self, kind: FaultKind) -> bool {
+        self.kernel.borrow_mut().happens(self.machine, kind)
     }
 
     /// A handle is about to be closed or given away: nothing is pending on it.
@@ -241,11 +234,11 @@ impl Sim {
         timeout: Option<Duration>,
         ready: &mut Queue<Completion>,
     ) -> io::Result<()> {
-        let now_ns = self.kernel.borrow().now_ns();
         let timeout_ns = timeout.map_or(u64::MAX, nanoseconds);
-        let deadline_ns = now_ns.saturating_add(timeout_ns);
+        let clock = self.clock();
+        let deadline_ns = clock.world_ns(clock.now_ns().saturating_add(timeout_ns));
         if timeout_ns == 0 && !self.is_driven {
-            self.pass(now_ns + TURN_NS);
+            self.pass(deadline_ns + TURN_NS);
         }
         loop {
             self.kernel.borrow_mut().settle();
@@ -286,19 +279,27 @@ impl Sim {
     /// Takes the news up; says whether there are any.
     fn hear(&mut self, ready: &mut Queue<Completion>, is_the_end: bool) -> bool {
         let shared = Rc::clone(&self.kernel);
-        let mut kernel = shared.borrow_mut();
-        let kernel = &mut *kernel;
+        let mut borrowed = shared.borrow_mut();
+        let kernel = &mut *borrowed;
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
-        let (has_calls, has_landed) = (looper.calls_due > 0, !looper.landed.is_empty());
+        let has_calls = looper.calls_due > 0;
         looper.has_news.set(has_calls);
+        if !is_the_end && looper.has_none() {
+            return has_calls;
+        }
+        if !is_the_end && kernel.deafens(self.looper, self.machine) {
+            return has_calls;
+        }
+        let Some(looper) = kernel.loopers.get(self.looper) else { return false };
+        let before = ready.len();
         for op in looper.landed.drain(..) {
             self.landed.push(op);
             ready.push_back(Completion::try_again(op));
         }
         let mut cancels_due = std::mem::take(&mut looper.cancels_due);
+        let put_off_due = std::mem::take(&mut looper.put_off_due);
         let mut news = std::mem::take(&mut looper.news);
         kernel.shuffle(&mut news);
-        let mut any = has_calls || has_landed;
         for &index in &news {
             let Some(socket) = kernel.sockets.key(index) else { continue };
             let Some(entry) = kernel.sockets.get(socket) else { continue };
@@ -313,7 +314,6 @@ impl Sim {
                     && let Some(op) = way.pop_front()
                 {
                     ready.push_back(Completion::try_again(op));
-                    any = true;
                 }
             }
         }
@@ -325,14 +325,10 @@ impl Sim {
         if let Some(looper) = kernel.loopers.get(self.looper) {
             looper.news = news;
         }
-        for (op, handle) in self.late.drain(..cancels_due.min(self.late.len())).collect::<Vec<_>>()
-        {
-            if self.let_go(op, handle) {
-                ready.push_back(Completion::in_user_space(op, -crate::error::code::CANCELED));
-                any = true;
-            }
-        }
-        any
+        drop(borrowed);
+        self.submit_put_off(put_off_due, ready);
+        self.cancel_late(cancels_due, is_the_end, ready);
+        has_calls || ready.len() > before
     }
 
     /// Says whether the driver has anything for its loop.
@@ -340,9 +336,16 @@ impl Sim {
         Rc::clone(&self.has_news)
     }
 
-    /// The loop's pool was given a call: its time comes later.
-    pub(crate) fn call_queued(&mut self) {
+    /// The loop's pool is given a call: its time comes later.
+    ///
+    /// # Errors
+    /// `EAGAIN`, as pthread_create(3) has it, by chance.
+    pub(crate) fn expect_call(&mut self) -> io::Result<()> {
+        if self.fails(FaultKind::NoThread) {
+            return Err(io::Error::from_raw_os_error(code::EAGAIN));
+        }
         self.kernel.borrow_mut().call_queued(self.looper, self.machine);
+        Ok(())
     }
 
     /// Whether the time of a call on the loop's pool has come.
@@ -351,8 +354,7 @@ impl Sim {
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
         let is_due = looper.calls_due > 0;
         looper.calls_due -= u32::from(is_due);
-        let has_calls = looper.calls_due > 0 || !looper.landed.is_empty();
-        looper.has_news.set(has_calls || !looper.news.is_empty());
+        looper.has_news.set(looper.calls_due > 0 || !looper.has_none());
         is_due
     }
 

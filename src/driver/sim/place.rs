@@ -46,6 +46,9 @@ impl Place<'_> {
         interest: Interest,
         call: impl FnOnce(&mut Kernel, Key) -> Answer<usize>,
     ) -> Start {
+        if self.sim.puts_off(self.op, self.handle) {
+            return Start::Await(interest);
+        }
         match self.call(call) {
             Err(code::EAGAIN | code::EINPROGRESS | code::EALREADY) => Start::Await(interest),
             answer => Start::Ready(result(answer)),
@@ -65,6 +68,11 @@ impl Place<'_> {
             return Err(code::EINTR);
         }
         call(&mut kernel, socket)
+    }
+
+    /// Whether the pool of a flow has no buffer just now.
+    pub(crate) fn lacks_buffers(&self) -> bool {
+        self.sim.fails(FaultKind::NoPoolBuffer)
     }
 
     /// Receives into `room`, which is not empty.
@@ -88,13 +96,13 @@ impl Place<'_> {
             }
             let mut all = 0;
             for room in rooms {
+                let len = room.len();
                 match kernel.recv_bytes(socket, room) {
                     Err(_) if all > 0 => break,
                     Err(error) => return Err(error),
+                    // What is short ends here: there is no hole between two rooms.
+                    Ok(count) if count < len => return Ok(all + count),
                     Ok(count) => all += count,
-                }
-                if all == 0 {
-                    break;
                 }
             }
             Ok(all)
@@ -121,15 +129,8 @@ impl Place<'_> {
             if kernel.has_datagrams(socket) {
                 return kernel.send_datagram(socket, None, &pieces.concat());
             }
-            let mut all = 0;
-            for piece in pieces {
-                match kernel.send_bytes(socket, piece) {
-                    Err(_) if all > 0 => break,
-                    Err(error) => return Err(error),
-                    Ok(count) => all += count,
-                }
-            }
-            Ok(all)
+            // In one step: between two the peer could answer, and a whole send come to be cut.
+            kernel.send_bytes(socket, &pieces.concat())
         })
     }
 
@@ -184,6 +185,7 @@ impl Place<'_> {
         segment: Option<u16>,
     ) -> Start {
         self.attempt(Interest::Writable, |kernel, socket| match segment {
+            _ if bytes.is_empty() => kernel.send_datagram(socket, to, bytes),
             None => kernel.send_datagram(socket, to, bytes),
             Some(0) => Err(code::EINVAL),
             Some(_) if bytes.len() > SEGMENTED_MAX => Err(code::EMSGSIZE),

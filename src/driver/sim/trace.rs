@@ -28,6 +28,10 @@ pub(super) enum What {
     DatagramDropped(SocketAddr, usize),
     /// A call on the disk is over; whether it succeeded.
     Disk(&'static str, bool),
+    /// A wall clock jumps by so many nanoseconds.
+    ClockSet(i64),
+    /// A clock runs so many millionths fast.
+    Drifts(i32),
 }
 
 impl fmt::Display for What {
@@ -51,6 +55,12 @@ impl fmt::Display for What {
             What::DatagramFrom(from, len) => write!(f, "gets a datagram of {len} from {from}"),
             What::Disk(call, true) => write!(f, "disk: {call}"),
             What::Disk(call, false) => write!(f, "disk: {call}, and fails"),
+            What::ClockSet(by_ns) => {
+                let sign = if *by_ns < 0 { '-' } else { '+' };
+                let (seconds, rest) = parts(by_ns.unsigned_abs());
+                write!(f, "has its wall clock set by {sign}{seconds}.{rest:09} s")
+            }
+            What::Drifts(millionths) => write!(f, "has its clock drift by {millionths:+} ppm"),
             What::DatagramDropped(from, len) => {
                 write!(f, "has no room for a datagram of {len} from {from}")
             }
@@ -77,10 +87,15 @@ impl Trace {
     pub(super) fn text(&self, name: impl Fn(u32) -> String) -> String {
         let mut text = String::new();
         for &(at_ns, machine, what) in &self.lines {
-            let (seconds, rest) = (at_ns / 1_000_000_000, at_ns % 1_000_000_000);
+            let (seconds, rest) = parts(at_ns);
             // Writing to a string does not fail.
             let _ = writeln!(text, "{seconds}.{rest:09} {} {what}", name(machine));
         }
         text
     }
+}
+
+/// Whole seconds, and nanoseconds on top of them.
+fn parts(ns: u64) -> (u64, u64) {
+    (ns / 1_000_000_000, ns % 1_000_000_000)
 }

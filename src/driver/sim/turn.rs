@@ -1,13 +1,16 @@
-//! A loop's turns in a world: what it has to do, when, and the calls on its pool, which has no threads.
+//! A loop's turns in a world: what it has to do, when, and the calls on its pool, which has no threads;
+//! and between them its books are looked at.
 
 use crate::Io;
 use crate::driver::{Driver, DriverKind};
 use crate::offload::Job;
 
 impl Io {
-    /// Makes the calls on the pool of a simulated loop whose time has come. A real pool has threads.
-    pub(crate) fn run_simulated_calls(&self) {
+    /// What a turn of a simulated loop begins with: a look at its books, and the calls on its pool whose
+    /// time has come. A real pool has threads.
+    pub(crate) fn begin_simulated_turn(&self) {
         if self.core.driver.kind == DriverKind::Sim {
+            self.core.state.borrow_mut().check_some();
             while let Some(call) = self.take_simulated_call() {
                 call.run();
             }
@@ -28,6 +31,6 @@ impl Io {
             return 0;
         }
         let deadline_ns = state.next_deadline_ns().unwrap_or(u64::MAX);
-        deadline_ns.saturating_add(self.core.clock.base_ns())
+        self.core.clock.world_ns(deadline_ns)
     }
 }

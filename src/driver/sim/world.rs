@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::Sim;
 use super::disk::Disk;
@@ -291,6 +291,42 @@ impl World {
         self.kernel.borrow_mut().machines[host.0 as usize].descriptors_max = descriptors;
     }
 
+    /// What a host's wall clock shows ([`Io::wall_clock`]). All begin with 2026.
+    pub fn wall_clock(&self, host: Host) -> SystemTime {
+        self.kernel.borrow().machines[host.0 as usize].clock.wall()
+    }
+
+    /// Sets a host's wall clock, so that it jumps, up to 292 years. What its programs see of the passing
+    /// of time ([`Io::now`], timers, deadlines) does not change; the times of files that they write do.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tigereye::sim::World;
+    ///
+    /// let mut world = World::new(1);
+    /// let host = world.host("host", "10.0.0.1".parse().unwrap(), |_io| {});
+    /// let hour = Duration::from_secs(3600);
+    /// world.set_wall_clock(host, world.wall_clock(host) - hour);
+    /// world.set_drift(host, 200);
+    /// ```
+    pub fn set_wall_clock(&mut self, host: Host, time: SystemTime) {
+        let mut kernel = self.kernel.borrow_mut();
+        let by_ns = kernel.machines[host.0 as usize].clock.set_wall(time);
+        kernel.fault(host.0, FaultKind::ClockJump);
+        kernel.note(host.0, What::ClockSet(by_ns));
+    }
+
+    /// Has the clocks of a host run so many millionths faster than the time of the world from now on, or
+    /// slower where they are less than zero: the wall clock, and that of [`Io::now`], timers and
+    /// deadlines. At most 100,000 either way.
+    pub fn set_drift(&mut self, host: Host, millionths: i32) {
+        let mut kernel = self.kernel.borrow_mut();
+        kernel.fault(host.0, FaultKind::ClockDrift);
+        kernel.set_drift(host.0, millionths);
+        // Its timers are due at other times now.
+        self.was_touched.set(true);
+    }
+
     /// Keeps a line of each thing that happens from now on, for [`trace`](World::trace).
     pub fn keep_trace(&mut self) {
         self.kernel.borrow_mut().trace.kept = true;
@@ -359,7 +395,10 @@ impl World {
         let all = self.was_touched.replace(false);
         self.due_ns.extend(self.hosts.iter_mut().map(|process| process.due_ns(all)));
         let host_ns = self.due_ns.iter().copied().min().filter(|&at_ns| at_ns < u64::MAX);
-        let Some(next_ns) = event_ns.into_iter().chain(host_ns).min() else { return false };
+        let Some(next_ns) = event_ns.into_iter().chain(host_ns).min() else {
+            self.check_quiet();
+            return false;
+        };
         if next_ns >= deadline_ns {
             return false;
         }
@@ -382,6 +421,46 @@ impl World {
         true
     }
 
+    /// Nothing can happen any more.
+    fn check_quiet(&self) {
+        for process in self.hosts.iter().filter(|process| !process.paused) {
+            if let Some(io) = &process.io {
+                let mut state = io.core.state.borrow_mut();
+                state.check_all();
+                state.check_quiet();
+            }
+        }
+    }
+
+    /// The hosts on which operations are in flight that nothing in this world can end any more, and how
+    /// many there are: no event is to come, no loop has anything to do, and no host is paused. Only who
+    /// has the world can go on with them. Servers that wait for who has not come are among them; after
+    /// a run in which all was to end, anything else is a mistake of the programs'.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tigereye::sim::World;
+    ///
+    /// let mut world = World::new(1);
+    /// let host = world.host("host", "10.0.0.1".parse().unwrap(), |io| {
+    ///     io.timeout((), Duration::from_secs(1), |(), _io, _result| {});
+    ///     let (_op, trigger) = io.event((), |(), _io, _result| {});
+    ///     drop(trigger); // Nobody can pull it now.
+    /// });
+    /// world.run_for(Duration::from_secs(2));
+    /// assert_eq!(world.stuck(), [(host, 1)]);
+    /// ```
+    pub fn stuck(&self) -> Vec<(Host, u32)> {
+        let is_quiet = |process: &Process| !process.paused && !process.has_more();
+        let has_events = self.kernel.borrow().events.next_at().is_some();
+        if has_events || !self.hosts.iter().all(is_quiet) {
+            return Vec::new();
+        }
+        let in_flight = |process: &Process| process.io.as_ref().map_or(0, Io::in_flight);
+        let hosts = self.hosts.iter().map(in_flight).enumerate();
+        hosts.filter(|&(_, count)| count > 0).map(|(at, count)| (Host(at as u32), count)).collect()
+    }
+
     fn run_turn(&mut self, at: usize) {
         self.turns += 1;
         self.hosts[at].has_run = true;
@@ -400,6 +479,7 @@ impl World {
                     busy_ns += kernel.plan.size(kind, low, high);
                 }
             }
+            kernel.drift(host.0);
             self.hosts[at].busy_until_ns = kernel.now_ns().saturating_add(busy_ns);
         }
         if has_ended {
@@ -432,6 +512,13 @@ impl fmt::Debug for World {
 }
 
 impl Process {
+    /// Whether its loop has, or will have, something to do by itself.
+    fn has_more(&self) -> bool {
+        self.io.as_ref().is_some_and(|io| {
+            self.has_news.get() || io.has_messages() || io.next_due_ns() < u64::MAX
+        })
+    }
+
     /// When its loop has something to do, in the time of the world; what it goes on by itself for is
     /// looked up again where that may have changed.
     fn due_ns(&mut self, is_touched: bool) -> u64 {

@@ -98,6 +98,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("chat", "starts an example, which is not in the machine"),
     ("tcp_proxy", "starts an example, which is not in the machine"),
     ("simulator", "asks the kernel for nothing"),
+    ("simulator_machine", "asks the kernel for nothing"),
     ("simulator_disk", "asks the kernel for little, and takes minutes"),
 ];
 

@@ -516,8 +516,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[Edit {
             file: CORE,
             after: "fn try_again",
-            find: "if flags & ASKED_TO_END != 0 {",
-            replace: "if flags & ASKED_TO_END > u8::MAX - 1 {",
+            find: "if flags & ASKED_TO_END != 0 &&",
+            replace: "if flags & ASKED_TO_END > u8::MAX - 1 &&",
         }],
         SUITE,
         "edges::p71_who_is_woken_for_nothing_and_cancelled_ends",
@@ -623,6 +623,23 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         }],
         SUITE,
         "unix_datagram::descriptors_that_come_with_a_datagram_are_delivered_or_closed",
+    ),
+    change(
+        "P59: a call for which there is no thread is waited for",
+        &[Edit {
+            file: "src/start.rs",
+            after: "Err(rejected) =>",
+            find: "|= FINAL;",
+            replace: "|= 0;",
+        }],
+        "simulator_machine",
+        "faults::p59_a_call_for_which_there_is_no_thread_ends_with_an_error",
+    ),
+    change(
+        "P21: an operation that was woken before its late cancel ends as cancelled",
+        &[edit("src/core.rs", "&& !state.is_cancel_late(slot)", "")],
+        "simulator_machine",
+        "faults::p21_p22_cancels_lose_every_race_where_all_of_them_are_late",
     ),
     readiness(
         "P35: a send raises SIGPIPE",

@@ -1,6 +1,7 @@
 //! Calls on open files: those of a Linux system, with its error codes.
 
 use std::mem::MaybeUninit;
+use std::time::SystemTime;
 
 use super::chance::Chance;
 use super::image::{LEN_MAX, PAGE};
@@ -38,7 +39,8 @@ pub(in crate::driver::sim) struct Call<'a> {
     pub(super) machine: u32,
     /// How many descriptors the host has open, and may have.
     pub(super) descriptors: (&'a mut u32, u32),
-    pub(super) now_ns: u64,
+    /// What the host's wall clock shows.
+    pub(super) time: SystemTime,
 }
 
 impl Call<'_> {
@@ -130,9 +132,9 @@ impl Call<'_> {
         let end = offset.saturating_add(bytes.len() as u64).min(LEN_MAX);
         let count = self.make_room(node, offset, end)?;
         let bytes = &bytes[..count];
-        let (chance, now_ns) = (&mut self.chance, self.now_ns);
+        let (chance, time) = (&mut self.chance, self.time);
         self.tree.change(node, |node| {
-            node.is_changed(now_ns);
+            node.is_changed(time);
             if let Kind::File(contents) = &mut node.kind {
                 contents.write(offset, bytes, chance);
             }
@@ -174,9 +176,9 @@ impl Call<'_> {
     }
 
     pub(super) fn cut(&mut self, node: Key, len: u64) {
-        let now_ns = self.now_ns;
+        let time = self.time;
         self.tree.change(node, |node| {
-            node.is_changed(now_ns);
+            node.is_changed(time);
             if let Kind::File(contents) = &mut node.kind {
                 contents.set_len(len);
             }
@@ -206,9 +208,9 @@ impl Call<'_> {
             self.chance.note(FaultKind::FullDisk);
             return Err(code::ENOSPC);
         }
-        let now_ns = self.now_ns;
+        let time = self.time;
         self.tree.change(node, |node| {
-            node.is_changed(now_ns);
+            node.is_changed(time);
             let Kind::File(contents) = &mut node.kind else { return };
             contents.reserve(offset..end);
             if grows && end > contents.image().len() {
@@ -267,7 +269,7 @@ impl Call<'_> {
 }
 
 impl Node {
-    fn is_changed(&mut self, now_ns: u64) {
-        (self.times_ns.modified, self.times_ns.changed) = (now_ns, now_ns);
+    fn is_changed(&mut self, time: SystemTime) {
+        (self.times.modified, self.times.changed) = (time, time);
     }
 }

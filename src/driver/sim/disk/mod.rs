@@ -17,7 +17,7 @@
 //!     program is killed has all.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 mod call;
 mod chance;
@@ -121,13 +121,13 @@ struct Write {
 
 impl State {
     /// An empty disk, but for `/tmp`.
-    pub(super) fn new() -> State {
-        let mut tree = Tree::new();
+    pub(super) fn new(time: SystemTime) -> State {
+        let mut tree = Tree::new(time);
         let root = tree.root;
         let kind = Kind::Directory(tree::Directory::default());
-        let node = tree.insert(tree::Node::new(kind, 0o1777, 0));
+        let node = tree.insert(tree::Node::new(kind, 0o1777, time));
         let naming = tree::Naming { directory: root, name: b"tmp".into(), node: Some(node) };
-        tree.rename(vec![naming], 0);
+        tree.rename(vec![naming], time);
         tree.sync_directory(root);
         let (disk, script) = (Disk::new(), Script::default());
         let (queue, writes) = (VecDeque::new(), Vec::new());
@@ -149,7 +149,7 @@ impl Kernel {
             pages_max: disk.capacity.map_or(u64::MAX, |bytes| bytes / image::PAGE),
             machine,
             descriptors: (&mut host.descriptors, host.descriptors_max),
-            now_ns,
+            time: host.clock.wall(),
         }
     }
 
@@ -227,6 +227,12 @@ impl Kernel {
         let state = &mut self.disks[machine as usize];
         state.queue.retain(|(other, _)| *other != looper);
         state.writes.retain(|write| write.by.0 != looper);
+    }
+
+    /// Whether a call of a loop's waits, is under way, or has landed and the loop has not heard of it.
+    pub(super) fn is_on_disk(&self, looper: Key, op: Op) -> bool {
+        let looper = self.loopers.peek(looper);
+        looper.is_some_and(|looper| looper.under_way.contains(&op) || looper.landed.contains(&op))
     }
 
     /// A call is to end before its time.

@@ -132,7 +132,7 @@ impl Call<'_> {
         if self.chance.happens(FaultKind::FullDisk) {
             return Err(code::ENOSPC);
         }
-        let node = Node::new(kind, mode & 0o7777, self.now_ns);
+        let node = Node::new(kind, mode & 0o7777, self.time);
         let node = self.tree.insert(node);
         self.give(found.directory, name, node);
         Ok(node)
@@ -140,7 +140,7 @@ impl Call<'_> {
 
     fn give(&mut self, directory: Key, name: Name, node: Key) {
         let naming = Naming { directory, name, node: Some(node) };
-        self.tree.rename(vec![naming], self.now_ns);
+        self.tree.rename(vec![naming], self.time);
     }
 
     /// mkdirat(2)
@@ -223,7 +223,7 @@ impl Call<'_> {
             _ => {}
         }
         let naming = Naming { directory: found.directory, name, node: None };
-        self.tree.rename(vec![naming], self.now_ns);
+        self.tree.rename(vec![naming], self.time);
         Ok(0)
     }
 
@@ -258,7 +258,7 @@ impl Call<'_> {
             Naming { directory: from.directory, name: old, node: left },
             Naming { directory: to.directory, name: new, node: Some(moved) },
         ];
-        self.tree.rename(step, self.now_ns);
+        self.tree.rename(step, self.time);
         Ok(0)
     }
 

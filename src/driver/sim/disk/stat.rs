@@ -7,15 +7,12 @@ use super::tree::Kind;
 use super::walk::Limits;
 use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::slab::Key;
-use crate::fs::time;
 use crate::{DirectAlignment, Metadata};
 
 /// What a mode says of the kind of a file (inode(7)); the same on all systems.
 const IS_FILE: u32 = 0o100_000;
 const IS_DIRECTORY: u32 = 0o040_000;
 const IS_SYMLINK: u32 = 0o120_000;
-/// When a world begins, in seconds since 1970: on the first day of 2026.
-const BEGIN_S: i64 = 1_767_225_600;
 /// What direct transfers are aligned to.
 pub(in crate::driver::sim) const DIRECT: DirectAlignment =
     DirectAlignment { memory: 512, offset: 512 };
@@ -44,7 +41,6 @@ impl Call<'_> {
             }
             Kind::Symlink(_) => (IS_SYMLINK, 0, node.names),
         };
-        let at = |ns: u64| time(BEGIN_S + (ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as u32);
         let is_file = matches!(node.kind, Kind::File(_));
         Metadata {
             mode: kind | node.mode,
@@ -57,10 +53,10 @@ impl Call<'_> {
             ino: u64::from(key.index) + 2,
             dev: u64::from(self.machine) + 1,
             rdev: 0,
-            accessed: at(node.times_ns.modified),
-            modified: at(node.times_ns.modified),
-            changed: at(node.times_ns.changed),
-            created: Some(at(node.times_ns.made)),
+            accessed: node.times.modified,
+            modified: node.times.modified,
+            changed: node.times.changed,
+            created: Some(node.times.made),
             mount_id: None,
             direct_alignment: is_file.then_some(DIRECT),
         }

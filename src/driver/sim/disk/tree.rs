@@ -8,6 +8,7 @@
 //! I2. A directory has one name, before and after a loss of power.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use super::chance::Chance;
 use super::contents::Contents;
@@ -42,15 +43,15 @@ pub(super) struct Node {
     pub(super) locked_by: Option<Key>,
     /// Of a directory: the one that it is in.
     pub(super) parent: Option<Key>,
-    pub(super) times_ns: Times,
+    pub(super) times: Times,
 }
 
-/// In the time of the world.
+/// As the host's wall clock showed them.
 #[derive(Clone, Copy)]
 pub(super) struct Times {
-    pub(super) made: u64,
-    pub(super) modified: u64,
-    pub(super) changed: u64,
+    pub(super) made: SystemTime,
+    pub(super) modified: SystemTime,
+    pub(super) changed: SystemTime,
 }
 
 /// What a name leads to from now on.
@@ -72,9 +73,9 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn new() -> Tree {
+    pub(super) fn new(time: SystemTime) -> Tree {
         let mut nodes = Slab::new();
-        let root = nodes.insert(Node::new(Kind::Directory(Directory::default()), 0o755, 0));
+        let root = nodes.insert(Node::new(Kind::Directory(Directory::default()), 0o755, time));
         let mut tree = Tree { nodes, root, steps: Vec::new(), has_nameless: false, pages: 0 };
         if let Some(root_node) = tree.nodes.get(root) {
             (root_node.names, root_node.parent) = (1, Some(root));
@@ -120,10 +121,10 @@ impl Tree {
     }
 
     /// Has names lead elsewhere, in one step.
-    pub(super) fn rename(&mut self, step: Vec<Naming>, now_ns: u64) {
+    pub(super) fn rename(&mut self, step: Vec<Naming>, time: SystemTime) {
         for Naming { directory, name, node } in &step {
             let place = self.get(*directory);
-            (place.times_ns.modified, place.times_ns.changed) = (now_ns, now_ns);
+            (place.times.modified, place.times.changed) = (time, time);
             let Kind::Directory(entries) = &mut place.kind else { continue };
             let before = match node {
                 Some(node) => entries.names.insert(name.clone(), *node),
@@ -132,7 +133,7 @@ impl Tree {
             if let Some(node) = *node {
                 self.change(node, |node| {
                     node.names += 1;
-                    node.times_ns.changed = now_ns;
+                    node.times.changed = time;
                     if matches!(node.kind, Kind::Directory(_)) {
                         node.parent = Some(*directory);
                     }
@@ -141,7 +142,7 @@ impl Tree {
             if let Some(before) = before {
                 self.change(before, |node| {
                     node.names -= 1;
-                    node.times_ns.changed = now_ns;
+                    node.times.changed = time;
                 });
                 self.has_nameless |= self.peek(before).names == 0;
             }
@@ -285,8 +286,8 @@ impl Tree {
 }
 
 impl Node {
-    pub(super) fn new(kind: Kind, mode: u32, now_ns: u64) -> Node {
-        let times_ns = Times { made: now_ns, modified: now_ns, changed: now_ns };
-        Node { kind, mode, names: 0, opens: 0, locked_by: None, parent: None, times_ns }
+    pub(super) fn new(kind: Kind, mode: u32, time: SystemTime) -> Node {
+        let times = Times { made: time, modified: time, changed: time };
+        Node { kind, mode, names: 0, opens: 0, locked_by: None, parent: None, times }
     }
 }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(super) mod tcp;
 pub(super) mod udp;
 
 use super::code::{self, Answer};
-use super::kernel::{Kernel, SOCKETS_MAX, nanoseconds};
+use super::kernel::{Kernel, Looper, SOCKETS_MAX, nanoseconds};
 use super::random::Random;
 use super::slab::Key;
 use super::trace::What;
+use crate::clock::HostClock;
 use crate::driver::Interest;
 use crate::op::Op;
 use tcp::Listener;
@@ -112,6 +114,10 @@ pub(super) enum Event {
     },
     /// A cancel of a loop's takes effect.
     Cancel(Key),
+    /// A call of a loop's that was put off is made.
+    PutOff(Key),
+    /// A loop hears of things again.
+    Hear(Key),
 }
 
 /// A simulated system.
@@ -119,6 +125,7 @@ pub(super) struct Machine {
     pub(super) name: String,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) is_up: bool,
+    pub(super) clock: Rc<HostClock>,
     port_next: u16,
     pub(super) descriptors: u32,
     pub(super) descriptors_max: u32,
@@ -127,11 +134,12 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(name: &str, addresses: Vec<IpAddr>) -> Machine {
+    pub(super) fn new(name: &str, addresses: Vec<IpAddr>, clock: HostClock) -> Machine {
         Machine {
             name: name.into(),
             addresses,
             is_up: true,
+            clock: Rc::new(clock),
             port_next: *PORTS.start(),
             descriptors: 0,
             descriptors_max: DESCRIPTORS_MAX,
@@ -226,18 +234,20 @@ impl Kernel {
             Event::Disk { machine, era, looper, op } => {
                 self.disk_landed(machine, era, looper, op);
             }
-            Event::Cancel(looper) => {
-                if let Some(looper) = self.loopers.get(looper) {
-                    looper.cancels_due += 1;
-                    looper.has_news.set(true);
-                }
-            }
-            Event::Call(looper) => {
-                if let Some(looper) = self.loopers.get(looper) {
-                    looper.calls_due += 1;
-                    looper.has_news.set(true);
-                }
-            }
+            Event::Cancel(looper) => self.wake(looper, |looper| looper.cancels_due += 1),
+            Event::PutOff(looper) => self.wake(looper, |looper| looper.put_off_due += 1),
+            Event::Hear(looper) => self.wake(looper, |looper| {
+                (looper.is_deaf, looper.is_to_hear) = (false, true);
+            }),
+            Event::Call(looper) => self.wake(looper, |looper| looper.calls_due += 1),
+        }
+    }
+
+    /// Something happens to a loop, if it is still there.
+    fn wake(&mut self, looper: Key, happen: impl FnOnce(&mut Looper)) {
+        if let Some(looper) = self.loopers.get(looper) {
+            happen(looper);
+            looper.has_news.set(true);
         }
     }
 

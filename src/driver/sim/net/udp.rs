@@ -38,6 +38,8 @@ pub(in crate::driver::sim) struct Datagrams {
     /// What an earlier datagram met; told once.
     error: Option<i32>,
     shut: bool,
+    /// Whether nothing is sent from it any more.
+    shut_out: bool,
 }
 
 /// A datagram that was received: how long it was, from whom, and whether it was cut. Of a socket that
@@ -46,7 +48,14 @@ pub(in crate::driver::sim) type Arrived = (usize, Option<SocketAddr>, bool);
 
 impl Datagrams {
     pub(in crate::driver::sim) fn new() -> Datagrams {
-        Datagrams { inbox: VecDeque::new(), held: 0, peer: None, error: None, shut: false }
+        Datagrams {
+            inbox: VecDeque::new(),
+            held: 0,
+            peer: None,
+            error: None,
+            shut: false,
+            shut_out: false,
+        }
     }
 
     pub(super) fn has_any(&self) -> bool {
@@ -57,8 +66,9 @@ impl Datagrams {
         self.peer
     }
 
-    pub(super) fn shut_down(&mut self, reads: bool) -> Answer<()> {
+    pub(super) fn shut_down(&mut self, reads: bool, writes: bool) -> Answer<()> {
         self.shut |= reads;
+        self.shut_out |= writes;
         self.peer.map(|_| ()).ok_or(code::ENOTCONN)
     }
 }
@@ -102,6 +112,7 @@ impl Kernel {
         if let Some(error) = datagrams.error.take() {
             return Err(error);
         }
+        let is_shut = datagrams.shut_out;
         let to = to.or(datagrams.peer).ok_or(code::EDESTADDRREQ)?;
         if to.port() == 0 {
             return Err(code::EINVAL);
@@ -110,6 +121,9 @@ impl Kernel {
             return Err(code::EMSGSIZE);
         }
         self.bind_for(socket, to.ip())?;
+        if is_shut {
+            return Err(code::EPIPE);
+        }
         let Some(entry) = self.sockets.get(socket) else { return Err(code::EBADF) };
         let (machine, local) = (entry.machine, entry.local);
         if self.happens(machine, FaultKind::NoBuffers) {

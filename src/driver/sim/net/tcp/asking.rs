@@ -164,6 +164,9 @@ impl Kernel {
         if self.happens(machine, FaultKind::NoDescriptor) {
             return Err(code::EMFILE);
         }
+        if self.happens(machine, FaultKind::NoMemory) {
+            return Err(code::ENOMEM);
+        }
         let aborted = self.happens(machine, FaultKind::AcceptAborted);
         let v6 = false;
         let socket = match aborted {

@@ -109,7 +109,7 @@ impl Kernel {
         let (key, side) = match &mut entry.kind {
             Kind::Idle => return Err(code::ENOTCONN),
             Kind::Datagrams(datagrams) => {
-                let result = datagrams.shut_down(reads);
+                let result = datagrams.shut_down(reads, writes);
                 self.tell(socket, READABLE | WRITABLE);
                 return result;
             }
