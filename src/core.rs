@@ -22,6 +22,8 @@ use crate::offload::JobId;
 use crate::op::{Completion, Direction, MORE, Op, Start};
 use crate::raw::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use crate::remote::Message;
+#[cfg(windows)]
+use crate::slot::PAUSED;
 use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, STOPPED, Slot, SlotRef, State};
 use crate::state::{Loop, StartFn};
 
@@ -148,6 +150,20 @@ impl Core {
         None
     }
 
+    /// Has an operation start those of its calls again that are over, beside those that the system has.
+    /// Where it has none, the last completion is on its way, and sees to that.
+    #[cfg(windows)]
+    pub(crate) fn start_beside(&self, slot: SlotRef, start: StartFn) {
+        let mut state = self.state.borrow_mut();
+        let header = state.slots.header_of(slot);
+        let (op, is_wanted) = (header.op(), header.flags & (ASKED_TO_END | STOPPED | PAUSED) == 0);
+        let Some(Driver::Iocp(iocp)) = &state.driver else { return };
+        if is_wanted && iocp.has_calls(op) {
+            // It has some after that, whatever comes of the others.
+            state.start(slot, start);
+        }
+    }
+
     /// Has an operation that was woken try again, unless it was asked to end; gives its result if
     /// that is there at once.
     #[inline]
@@ -250,7 +266,7 @@ impl Core {
             let _ = Immediate::of(fd).shutdown(Shutdown::Both);
             #[cfg(windows)]
             if let Some(Driver::Iocp(iocp)) = &mut state.driver {
-                iocp.end_receive(id.index);
+                iocp.end_receive(fd, id.index);
             }
         }
     }

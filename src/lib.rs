@@ -123,13 +123,10 @@ pub use handle::{AsSource, Source};
 pub use io::{Io, Statistics};
 pub use net::{
     ConnectOptions, Datagram, Keepalive, ListenOptions, Received, TcpListener, TcpStream,
-    UdpOptions, UdpSocket,
+    ToUnixAddress, UdpOptions, UdpSocket, UnixAddress, UnixListenOptions, UnixListener, UnixStream,
 };
 #[cfg(unix)]
-pub use net::{
-    Delivery, Descriptor, PeerCredentials, ToUnixAddress, UnixAddress, UnixDatagram,
-    UnixListenOptions, UnixListener, UnixStream, stderr, stdin, stdout,
-};
+pub use net::{Delivery, Descriptor, PeerCredentials, UnixDatagram, stderr, stdin, stdout};
 pub use op::{Next, Op};
 pub use remote::{PostError, Remote};
 #[cfg(unix)]

@@ -288,17 +288,26 @@ impl Loop {
 
     /// Has a driver that tries send at once, where nothing is before it on its handle; says how
     /// much is sent.
-    #[cfg(unix)]
     #[inline]
     pub(crate) fn send_at_once(&mut self, id: HandleId, bytes: &[u8]) -> usize {
         let Some(handle) = self.handles.find(id) else { return 0 };
         if handle.closer != OPEN || handle.queues[1].head != NONE {
             return 0;
         }
-        let Some(Driver::Readiness(readiness)) = &mut self.driver else { return 0 };
         let (fd, calls, terms) = (handle.fd, &self.calls, &self.handles.terms);
-        let start = send_rest(bytes, &mut readiness.place(Op::ENDED, fd, id.index, calls, terms));
-        let Start::Ready(count) = start else { return 0 };
+        let count = match &mut self.driver {
+            #[cfg(unix)]
+            Some(Driver::Readiness(readiness)) => {
+                let mut place = readiness.place(Op::ENDED, fd, id.index, calls, terms);
+                let Start::Ready(count) = send_rest(bytes, &mut place) else { return 0 };
+                count
+            }
+            #[cfg(windows)]
+            Some(Driver::Iocp(iocp)) => {
+                iocp.place(Op::ENDED, fd, id.index, calls, terms).send_now(bytes)
+            }
+            _ => return 0,
+        };
         // An error has no count.
         let sent = usize::try_from(count).unwrap_or(0);
         self.operations += u64::from(sent == bytes.len());
@@ -309,11 +318,6 @@ impl Loop {
     #[cfg(windows)]
     pub(crate) fn await_event(&mut self, _slot: SlotRef, _direction: Direction) -> bool {
         false
-    }
-
-    #[cfg(windows)]
-    pub(crate) fn send_at_once(&mut self, _id: HandleId, _bytes: &[u8]) -> usize {
-        0
     }
 
     /// Queues the result of an operation that was done when it was set off. Not inlined: for

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn no_time_is_too_far() {
         let clock = HostClock::new(Rc::new(Cell::new(0)));
-        for (seconds, years) in [(1_u64 << 60, 292), (0, 56)] {
+        for (seconds, years) in [(1_u64 << 38, 292), (0, 56)] {
             let far = UNIX_EPOCH + Duration::from_secs(seconds);
             clock.set_wall(far);
             let begin = UNIX_EPOCH + Duration::from_secs(BEGIN_S);

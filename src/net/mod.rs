@@ -21,13 +21,10 @@ mod stream;
 #[cfg(unix)]
 pub(crate) mod system;
 mod udp;
-#[cfg(unix)]
 mod unix_address;
 #[cfg(unix)]
 mod unix_datagram;
-#[cfg(unix)]
 mod unix_listener;
-#[cfg(unix)]
 mod unix_stream;
 #[cfg(windows)]
 pub(crate) mod windows;
@@ -50,13 +47,12 @@ pub(crate) use stream::adopt;
 pub(crate) use stream::socket;
 pub(crate) use stream::{Borrowed, Stream, borrow, into_owned};
 pub use udp::UdpSocket;
-#[cfg(unix)]
 pub use unix_address::{ToUnixAddress, UnixAddress};
 #[cfg(unix)]
 pub use unix_datagram::UnixDatagram;
-#[cfg(unix)]
 pub use unix_listener::{UnixListenOptions, UnixListener};
 #[cfg(unix)]
-pub use unix_stream::{PeerCredentials, UnixStream};
+pub use unix_stream::PeerCredentials;
+pub use unix_stream::UnixStream;
 #[cfg(windows)]
 pub(crate) use windows as system;

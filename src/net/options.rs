@@ -15,6 +15,11 @@ use crate::driver::sim::SocketOptions;
 
 /// When and how often an idle connection is probed (tcp(7), `TCP_KEEPIDLE` and its like; whole
 /// seconds).
+///
+/// # Platform
+/// On Windows times are whole milliseconds (`SIO_KEEPALIVE_VALS`, "Winsock IOCTLs", which also turns
+/// probes on), and the count, at most 255, is from 10 1703 on (`TCP_KEEPCNT`, "IPPROTO_TCP socket
+/// options"): before that to set it is an error, with the times set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalive {
     /// Idle time before the first probe.
@@ -66,6 +71,9 @@ impl ListenOptions {
     }
 
     /// How many connections may wait to be accepted; the system cuts it (`somaxconn`, listen(2)).
+    ///
+    /// # Platform
+    /// On Windows more than 200 are asked for as such (`SOMAXCONN_HINT`, listen), up to 65,535.
     pub fn backlog(mut self, connections: u32) -> ListenOptions {
         self.backlog = i32::try_from(connections).unwrap_or(i32::MAX);
         self
@@ -151,7 +159,7 @@ impl ListenOptions {
         }
         set_buffers(&socket, self.recv_buffer, self.send_buffer)?;
         socket.bind(&SockAddr::from(address))?;
-        socket.listen(self.backlog)?;
+        socket.listen(system::backlog(self.backlog))?;
         Ok(socket)
     }
 }

@@ -427,7 +427,7 @@ impl Io {
     pub fn send_detached<S: AsSource, B: IoBuf>(&self, stream: &S, buf: B) -> Op {
         let handle = stream.as_source().id(self);
         let mut sent = 0;
-        if self.core.driver.kind == DriverKind::Readiness
+        if matches!(self.core.driver.kind, DriverKind::Readiness | DriverKind::Iocp)
             && let Some(id) = handle
         {
             // A driver that tries may be done with it here and now, and nobody waits for a callback.
@@ -514,6 +514,10 @@ impl Io {
     }
 
     /// Completes when the descriptor can be read without blocking, has ended, or has failed.
+    ///
+    /// # Platform
+    /// On Windows of sockets alone; and of one's own half that was shut down it is heard where
+    /// [`shutdown`](Io::shutdown) did that (select, `readfds`, does not tell).
     ///
     /// # Errors
     /// In the callback: what poll(2) says.

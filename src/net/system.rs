@@ -3,11 +3,14 @@
 
 #[cfg(target_os = "linux")]
 use std::ffi::OsStr;
+use std::fs::{self, Permissions};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 #[cfg(target_os = "linux")]
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 use std::ptr;
 #[cfg(target_os = "linux")]
@@ -15,8 +18,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
-use socket2::{Domain, SockRef, Type};
-use socket2::{SockAddr, SockAddrStorage, Socket};
+use socket2::SockRef;
+use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 
 use super::sigpipe;
 
@@ -173,6 +176,41 @@ pub(crate) fn report_errors(_socket: &Socket, _report: bool) -> io::Result<()> {
 /// Sends what the system takes at once.
 pub(crate) fn send_now(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
     socket.send_with_flags(bytes, libc::MSG_DONTWAIT | SEND_FLAGS)
+}
+
+/// How many connections may wait, as the system is told: it cuts what is too many.
+pub(crate) fn backlog(connections: i32) -> i32 {
+    connections
+}
+
+/// A Unix socket of streams.
+pub(crate) fn unix_socket() -> io::Result<Socket> {
+    Socket::new(Domain::UNIX, Type::STREAM, None)
+}
+
+/// The path that a Unix socket's address has.
+pub(crate) fn path_of(address: &SockAddr) -> Option<&Path> {
+    address.as_pathname()
+}
+
+/// The abstract name that it has.
+pub(crate) fn abstract_name_of(address: &SockAddr) -> Option<&[u8]> {
+    address.as_abstract_namespace()
+}
+
+/// Sets the permissions of a socket's file (chmod(2)).
+pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Whether a path is that of a socket's file to which no socket is bound. A socket of another kind
+/// asks: where there is one that listens it hears `EPROTOTYPE`, and no listener sees a connection.
+pub(crate) fn is_stale(address: &SockAddr, path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let asked = Socket::new(Domain::UNIX, Type::DGRAM, None)
+        .and_then(|socket| socket.connect(address))
+        .map_err(|error| error.kind());
+    is_socket && asked == Err(io::ErrorKind::ConnectionRefused)
 }
 
 /// An abstract name: a NUL stands before it, where a path would begin (unix(7)).

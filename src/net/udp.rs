@@ -353,7 +353,8 @@ impl Io {
     /// [`send_to`](Io::send_to).
     ///
     /// # Platform
-    /// Linux has it, from 4.18 on. Elsewhere it is an error of kind `Unsupported`.
+    /// Linux has it, from 4.18 on, and Windows from 10 2004 on (`UDP_SEND_MSG_SIZE`, "IPPROTO_UDP socket
+    /// options"), with codes of its own. Elsewhere it is an error of kind `Unsupported`.
     ///
     /// ```
     /// use tigereye::{Io, UdpSocket};

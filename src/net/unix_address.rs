@@ -1,7 +1,6 @@
 //! Addresses of Unix sockets.
 
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use socket2::SockAddr;
@@ -30,10 +29,11 @@ impl UnixAddress {
     ///
     /// # Errors
     /// `InvalidInput` when the path is empty, has a NUL, or is longer than the system takes: 107
-    /// bytes on Linux, 103 on macOS and FreeBSD (`sun_path`, unix(7)).
+    /// bytes on Linux and Windows, 103 on macOS and FreeBSD (`sun_path`, unix(7); `SOCKADDR_UN` in
+    /// afunix.h). On Windows also when it is not UTF-8.
     pub fn from_path(path: impl AsRef<Path>) -> io::Result<UnixAddress> {
         let path = path.as_ref();
-        let bytes = path.as_os_str().as_bytes();
+        let bytes = path.as_os_str().as_encoded_bytes();
         // Either would be another address to the system: a shorter path, an abstract name, none.
         if bytes.is_empty() || bytes.contains(&0) {
             let message = "the path of a Unix socket is not empty and has no NUL";
@@ -68,12 +68,12 @@ impl UnixAddress {
 
     /// The path of the socket's file, if the address is one.
     pub fn as_path(&self) -> Option<&Path> {
-        self.0.as_pathname()
+        system::path_of(&self.0)
     }
 
     /// The abstract name, if the address is one.
     pub fn as_abstract_name(&self) -> Option<&[u8]> {
-        self.0.as_abstract_namespace()
+        system::abstract_name_of(&self.0)
     }
 
     /// Whether it names nobody: the socket was not bound.

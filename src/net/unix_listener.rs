@@ -1,20 +1,23 @@
 //! Listeners of Unix sockets.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 
-use socket2::{Domain, Socket, Type};
+use socket2::Socket;
 
 use super::immediate::immediate;
-use super::stream::{Stream, adopt, into_blocking, refuse_simulated};
-use super::{ToUnixAddress, UnixAddress, UnixStream};
+use super::stream::{Stream, adopt};
+#[cfg(unix)]
+use super::stream::{into_blocking, refuse_simulated};
+use super::{ToUnixAddress, UnixAddress, UnixStream, system};
 use crate::core::Held;
+#[cfg(unix)]
 use crate::driver::sim::Binding;
 use crate::handle::Source;
 use crate::op::accept::{Accept, AcceptEach};
+use crate::raw::IntoRawFd;
 use crate::{AsSource, Io, Next, Op};
 
 /// How to bind and listen; see [`UnixListener::bind_with`].
@@ -49,7 +52,7 @@ impl UnixListenOptions {
     ///
     /// # Platform
     /// Linux and macOS look at them; POSIX does not ask it of a system, so a directory that others
-    /// may not enter is the surer way.
+    /// may not enter is the surer way. On Windows, where a file has no mode, it is `Unsupported`.
     pub fn mode(mut self, mode: u32) -> UnixListenOptions {
         self.mode = Some(mode);
         self
@@ -60,6 +63,10 @@ impl UnixListenOptions {
     /// `AddrInUse`: also, for a moment, the socket of a process that was killed while io_uring had an
     /// operation on it. Two processes that start at the same time, each with this option, may remove
     /// each other's file: have them agree by a lock.
+    ///
+    /// # Platform
+    /// On Windows a listener that is there sees a connection that ends at once: there is no other way
+    /// to ask.
     pub fn replace_stale(mut self, replace: bool) -> UnixListenOptions {
         self.replace_stale = replace;
         self
@@ -78,12 +85,10 @@ impl UnixListenOptions {
 
     fn listen(&self, address: &UnixAddress) -> io::Result<Socket> {
         let path = address.as_path();
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        let socket = system::unix_socket()?;
         self.bind(&socket, address)?;
         // Nobody can connect before it listens: the mode is there in time.
-        let mode = path
-            .zip(self.mode)
-            .map_or(Ok(()), |(path, mode)| fs::set_permissions(path, Permissions::from_mode(mode)));
+        let mode = path.zip(self.mode).map_or(Ok(()), |(path, mode)| system::set_mode(path, mode));
         match (mode.and_then(|()| socket.listen(self.backlog)), path) {
             (Ok(()), _) => Ok(socket),
             (Err(error), Some(path)) => {
@@ -105,22 +110,12 @@ pub(super) fn bind_replacing(socket: &Socket, address: &UnixAddress) -> io::Resu
     let bound = socket.bind(&address.0);
     if let (Err(error), Some(path)) = (&bound, address.as_path())
         && error.kind() == io::ErrorKind::AddrInUse
-        && is_stale(address, path)
+        && system::is_stale(&address.0, path)
     {
         fs::remove_file(path)?;
         return socket.bind(&address.0);
     }
     bound
-}
-
-/// Whether a path is that of a socket's file to which no socket is bound. A socket of another kind
-/// asks: where there is one that listens it hears `EPROTOTYPE`, and no listener sees a connection.
-fn is_stale(address: &UnixAddress, path: &Path) -> bool {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    let asked = Socket::new(Domain::UNIX, Type::DGRAM, None)
-        .and_then(|socket| socket.connect(&address.0))
-        .map_err(|error| error.kind());
-    is_socket && asked == Err(io::ErrorKind::ConnectionRefused)
 }
 
 /// A Unix socket that accepts connections. Its file stays when it is closed: remove it, or bind
@@ -179,21 +174,24 @@ impl UnixListener {
     ) -> io::Result<UnixListener> {
         let address = address.to_unix_address()?;
         options.check(&address)?;
+        #[cfg(unix)]
         let simulated = io.core.simulated(|sim| {
             let how = Binding { mode: options.mode, replaces: options.replace_stale };
             sim.listen_unix(&address, options.backlog.unsigned_abs() as usize, how)
         });
-        let socket = match simulated {
-            Some(fd) => fd.map(Held::new)?,
-            None => adopt(io, options.listen(&address)?)?.into(),
-        };
+        #[cfg(unix)]
+        if let Some(fd) = simulated {
+            return Ok(UnixListener { source: Source::new(io, Held::new(fd?).into_raw_fd()) });
+        }
+        let socket = Held::from(adopt(io, options.listen(&address)?)?);
         Ok(UnixListener { source: Source::new(io, socket.into_raw_fd()) })
     }
 
-    /// Takes over a listener of the standard library.
+    /// Takes over a listener of the standard library. Unix: elsewhere that has none.
     ///
     /// # Errors
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
+    #[cfg(unix)]
     pub fn from_std(
         io: &Io,
         listener: std::os::unix::net::UnixListener,
@@ -203,10 +201,12 @@ impl UnixListener {
         Ok(UnixListener { source: Source::new(io, OwnedFd::from(listener).into_raw_fd()) })
     }
 
-    /// Gives the socket to the standard library, in blocking mode.
+    /// Gives the socket to the standard library, in blocking mode. Unix, as
+    /// [`from_std`](UnixListener::from_std).
     ///
     /// # Errors
     /// `NotConnected` when it is closed or has operations in flight.
+    #[cfg(unix)]
     pub fn into_std(self) -> io::Result<std::os::unix::net::UnixListener> {
         into_blocking(&self.source).map(std::os::unix::net::UnixListener::from)
     }

@@ -1,14 +1,21 @@
 //! Streams of Unix sockets. What can be done on any stream is in `stream.rs`.
 
 use std::io;
+#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::SockAddr;
+#[cfg(unix)]
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::immediate::immediate;
-use super::stream::{Stream, adopt, into_blocking, refuse_simulated, send_now};
-use super::{ToUnixAddress, UnixAddress, system};
+use super::stream::{Stream, send_now};
+#[cfg(unix)]
+use super::stream::{adopt, into_blocking, refuse_simulated};
+#[cfg(unix)]
+use super::system;
+use super::{ToUnixAddress, UnixAddress};
 use crate::core::Held;
 use crate::driver::sim::Sim;
 use crate::handle::Source;
@@ -26,6 +33,8 @@ use crate::{AsSource, Io, Op};
 /// Where an end is closed with bytes in it that were not received, Linux tells the other end by
 /// `ConnectionReset`, once. With the readiness driver a send that waits for room does not hear there
 /// that its own half was shut down, until the peer makes room: cancel it, or close the stream.
+/// Windows has them from 10 1803 on: paths alone, no pairs, no credentials and no descriptors with the
+/// bytes ("AF_UNIX comes to Windows"); where it has none, `Unsupported` is what binding and connecting say.
 #[derive(Debug)]
 pub struct UnixStream {
     source: Source,
@@ -57,12 +66,15 @@ impl Stream for UnixStream {
         self.peer_addr()
     }
 
+    #[cfg(unix)]
     fn accept(listener: &Socket) -> io::Result<(Socket, SockAddr)> {
         system::accept_unix(listener)
     }
 }
 
 /// Who was at the other end when the connection was made (`SO_PEERCRED`, unix(7); getpeereid(3)).
+/// Windows does not say.
+#[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerCredentials {
     /// The effective user.
@@ -75,7 +87,7 @@ pub struct PeerCredentials {
 }
 
 impl UnixStream {
-    /// Two streams that are connected with each other (socketpair(2)).
+    /// Two streams that are connected with each other (socketpair(2)). Windows has none.
     ///
     /// ```
     /// use tigereye::{Io, UnixStream};
@@ -93,6 +105,7 @@ impl UnixStream {
     ///
     /// # Errors
     /// What socketpair(2) says.
+    #[cfg(unix)]
     pub fn pair(io: &Io) -> io::Result<(UnixStream, UnixStream)> {
         if let Some(pair) = io.core.simulated(Sim::unix_pair) {
             let (near, far) = pair?;
@@ -103,10 +116,11 @@ impl UnixStream {
         Ok((UnixStream::from_fd(io, near.into()), UnixStream::from_fd(io, far.into())))
     }
 
-    /// Takes over a stream of the standard library.
+    /// Takes over a stream of the standard library. Unix: elsewhere that has none.
     ///
     /// # Errors
     /// What ioctl(2) says when it is made blocking or non-blocking, as the driver wants it.
+    #[cfg(unix)]
     pub fn from_std(io: &Io, stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
         refuse_simulated(io)?;
         stream.set_nonblocking(io.core.driver.kind.wants_nonblocking())?;
@@ -119,6 +133,7 @@ impl UnixStream {
     ///
     /// # Errors
     /// `NotConnected` when it is closed or has operations in flight.
+    #[cfg(unix)]
     pub fn into_std(self) -> io::Result<std::os::unix::net::UnixStream> {
         into_blocking(&self.source).map(std::os::unix::net::UnixStream::from)
     }
@@ -150,6 +165,7 @@ impl UnixStream {
     /// # Platform
     /// Linux and macOS know the process, FreeBSD does not. On a simulated host all is of user 0 and
     /// group 0, and no process has a number.
+    #[cfg(unix)]
     pub fn peer_credentials(&self) -> io::Result<PeerCredentials> {
         let (uid, gid, pid) = immediate(&self.source)?.peer_credentials()?;
         Ok(PeerCredentials { uid, gid, pid })
@@ -189,8 +205,8 @@ impl Io {
     /// what connect(2) says.
     ///
     /// # Platform
-    /// On macOS and FreeBSD a full backlog is `ConnectionRefused`: those systems do not tell the
-    /// two apart.
+    /// On macOS, FreeBSD and Windows a full backlog is `ConnectionRefused`: those systems do not tell
+    /// the two apart. On Windows a thread of the pool makes the call.
     pub fn connect_unix<C, F>(&self, context: C, address: impl ToUnixAddress, callback: F) -> Op
     where
         C: 'static,

@@ -5,25 +5,31 @@
 #![expect(unsafe_code, reason = "system calls that no crate wraps in this form")]
 
 use std::io;
-use std::mem::{MaybeUninit, size_of};
+use std::mem::{MaybeUninit, offset_of, size_of};
+use std::os::windows::fs::MetadataExt;
 use std::os::windows::io::AsRawSocket;
-use std::ptr;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
+use std::{fs, ptr, slice, str};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use windows_sys::Win32::Foundation::{ERROR_BROKEN_PIPE, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{
-    LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, LPFN_TRANSMITFILE, MSG_PEEK,
-    SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET, SO_EXCLUSIVEADDRUSE,
-    SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR,
-    SOL_SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET,
-    WSAEHOSTUNREACH, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH, WSAENOTCONN, WSAESHUTDOWN,
-    WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_GETACCEPTEXSOCKADDRS,
-    WSAID_TRANSMITFILE, WSAIoctl, WSAPROTOCOL_INFOW, WSARecv, WSARecvFrom, WSASend,
-    XP1_IFS_HANDLES, getsockopt, setsockopt,
+    ADDRESS_FAMILY, CMSGHDR, IPPROTO_UDP, LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS,
+    LPFN_TRANSMITFILE, MSG_PEEK, SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER,
+    SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW,
+    SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR, SOL_SOCKET,
+    UDP_SEND_MSG_SIZE, WSA_IO_PENDING, WSABUF, WSAEAFNOSUPPORT, WSAECONNABORTED, WSAECONNREFUSED,
+    WSAECONNRESET, WSAEHOSTUNREACH, WSAEINVAL, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH,
+    WSAENOTCONN, WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX,
+    WSAID_GETACCEPTEXSOCKADDRS, WSAID_TRANSMITFILE, WSAIoctl, WSAMSG, WSAPROTOCOL_INFOW, WSARecv,
+    WSARecvFrom, WSASend, WSASendMsg, XP1_IFS_HANDLES, getsockopt, setsockopt,
 };
-use windows_sys::Win32::Storage::FileSystem::{GetFileSizeEx, SetFileCompletionNotificationModes};
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_ATTRIBUTE_REPARSE_POINT, FILE_STANDARD_INFO, FileStandardInfo,
+    GetFileInformationByHandleEx, SetFileCompletionNotificationModes,
+};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::Win32::System::WindowsProgramming::{
     FILE_SKIP_COMPLETION_PORT_ON_SUCCESS, FILE_SKIP_SET_EVENT_ON_HANDLE,
@@ -260,7 +266,8 @@ fn set_option(of: &Socket, option: i32, value: *const u8, len: usize) -> io::Res
 /// A socket for the next connection of a listener, which does not wait.
 pub(crate) fn socket_for(listener: &Socket) -> io::Result<OwnedFd> {
     let domain = Domain::from(i32::from(listener.local_addr()?.family()));
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    let protocol = (domain != Domain::UNIX).then_some(Protocol::TCP);
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
     socket.set_nonblocking(true)?;
     Ok(OwnedFd::from(socket))
 }
@@ -309,12 +316,75 @@ pub(crate) fn send_file(
     succeeded(unsafe { function(socket, file, count, 0, overlapped, nothing, 0) })
 }
 
-/// Bytes of a file (GetFileSizeEx).
+/// Bytes of a file (GetFileInformationByHandleEx, `FILE_STANDARD_INFO`).
+///
+/// # Errors
+/// `WSAEINVAL` of a directory, which has none; what the system says.
 pub(crate) fn len_of_file(file: HANDLE) -> io::Result<u64> {
-    let mut len = 0;
-    // SAFETY: the number lives during the call.
-    succeeded(unsafe { GetFileSizeEx(file, &raw mut len) })?;
-    Ok(len.cast_unsigned())
+    let mut info = FILE_STANDARD_INFO::default();
+    let len = u32::try_from(size_of::<FILE_STANDARD_INFO>()).unwrap_or(0);
+    let at = (&raw mut info).cast();
+    // SAFETY: the structure and its length are valid for the call.
+    succeeded(unsafe { GetFileInformationByHandleEx(file, FileStandardInfo, at, len) })?;
+    if info.Directory {
+        return Err(io::Error::from_raw_os_error(WSAEINVAL));
+    }
+    Ok(info.EndOfFile.cast_unsigned())
+}
+
+/// A Unix socket of streams, the only ones that there are ("AF_UNIX comes to Windows").
+///
+/// # Errors
+/// `Unsupported` where the system has none, before Windows 10 1803.
+pub(crate) fn unix_socket() -> io::Result<Socket> {
+    Socket::new(Domain::UNIX, Type::STREAM, None).map_err(|error| match error.raw_os_error() {
+        Some(WSAEAFNOSUPPORT) => {
+            io::Error::new(io::ErrorKind::Unsupported, "this system has no Unix sockets")
+        }
+        _ => error,
+    })
+}
+
+/// The path that a Unix socket's address has: UTF-8, up to a NUL, in an array that may be longer
+/// (`SOCKADDR_UN` in afunix.h; "AF_UNIX comes to Windows").
+pub(crate) fn path_of(address: &SockAddr) -> Option<&Path> {
+    if !address.is_unix() {
+        return None;
+    }
+    let len = usize::try_from(address.len()).unwrap_or(0);
+    // SAFETY: an address has as many bytes as it says.
+    let bytes = unsafe { slice::from_raw_parts(address.as_ptr().cast::<u8>(), len) };
+    // The path begins behind the family.
+    let bytes = bytes.get(size_of::<ADDRESS_FAMILY>()..)?;
+    let path = bytes.split(|&byte| byte == 0).next().filter(|path| !path.is_empty())?;
+    str::from_utf8(path).ok().map(Path::new)
+}
+
+/// Windows knows Unix sockets by their files alone: a name that begins with a NUL is not taken from
+/// all, and another process does not find it ("AF_UNIX comes to Windows", "Unsupported").
+pub(crate) fn abstract_address(_name: &[u8]) -> io::Result<SockAddr> {
+    let message = "this system has no abstract names of Unix sockets";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
+pub(crate) fn abstract_name_of(_address: &SockAddr) -> Option<&[u8]> {
+    None
+}
+
+/// A file has no mode: who may write to a socket's file may connect, and that is for the access lists of
+/// its directory to say ("AF_UNIX comes to Windows", "Security").
+pub(crate) fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "the file of a socket has no mode here"))
+}
+
+/// Whether a path is that of a socket's file to which no socket is bound. The file is a reparse point,
+/// which is no link ("AF_UNIX comes to Windows"); who listens there sees a connection that ends.
+pub(crate) fn is_stale(address: &SockAddr, path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| {
+        file.file_attributes() & FILE_ATTRIBUTE_REPARSE_POINT != 0 && !file.is_symlink()
+    });
+    let asked = unix_socket().and_then(|socket| socket.connect(address));
+    is_socket && asked.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// There is no such signal.
@@ -376,11 +446,25 @@ pub(crate) fn base_handle(fd: RawFd) -> io::Result<HANDLE> {
 /// Whether a socket of datagrams tells of errors that earlier ones met on their way (P82;
 /// `SIO_UDP_CONNRESET`, "Winsock IOCTLs"): on Unix those do that have a peer.
 pub(crate) fn report_errors(of: &Socket, report: bool) -> io::Result<()> {
-    let (report, mut len) = (i32::from(report), 0);
-    let (at, size, len) = ((&raw const report).cast(), size_of::<i32>() as u32, &raw mut len);
-    let (socket, of, none) = (number(of), SIO_UDP_CONNRESET, ptr::null_mut());
+    // That a datagram went too far is told apart from that nobody was there, and not on all systems.
+    let _ = switch(of, SIO_UDP_NETRESET, report);
+    switch(of, SIO_UDP_CONNRESET, report)
+}
+
+/// Turns something on or off that has a control code (WSAIoctl).
+fn switch(of: &Socket, what: u32, on: bool) -> io::Result<()> {
+    let (on, mut len) = (i32::from(on), 0);
+    let (at, size, len) = ((&raw const on).cast(), size_of::<i32>() as u32, &raw mut len);
+    let (socket, none) = (number(of), ptr::null_mut());
     // SAFETY: the value and its length are valid for the call, which does not overlap.
-    checked(unsafe { WSAIoctl(socket, of, at, size, none, 0, len, ptr::null_mut(), None) })
+    checked(unsafe { WSAIoctl(socket, what, at, size, none, 0, len, ptr::null_mut(), None) })
+}
+
+/// How many connections may wait, as the system is told: a plain number is cut to what `SOMAXCONN`
+/// stands for, 200 on some systems, and a larger one is asked for by its negative (`SOMAXCONN_HINT`,
+/// listen), up to 65,535.
+pub(crate) fn backlog(connections: i32) -> i32 {
+    if connections <= 200 { connections } else { -connections.min(65_535) }
 }
 
 /// What an ICMP message makes of the next call on a socket of datagrams.
@@ -440,9 +524,62 @@ fn len_of(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-/// Windows splits no buffer into datagrams that are received as such on all of its versions.
+/// Whether the system splits a buffer into datagrams: from Windows 10 2004 on, found out once.
+pub(crate) fn splits(of: &Socket) -> bool {
+    static SPLITS: OnceLock<bool> = OnceLock::new();
+    *SPLITS.get_or_init(|| {
+        let (mut size, mut len) = (0_u32, size_of::<u32>() as i32);
+        let (at, len) = ((&raw mut size).cast(), &raw mut len);
+        // SAFETY: the number and its length are valid for the call.
+        unsafe { getsockopt(number(of), IPPROTO_UDP, UDP_SEND_MSG_SIZE, at, len) == 0 }
+    })
+}
+
+/// A control message with a number, as `WSA_CMSG_DATA` and its like in ws2def.h lay it out: the data
+/// begin at the next multiple of what a head is aligned to, and the length is without what fills up.
+#[repr(C)]
+struct Control {
+    head: CMSGHDR,
+    number: u32,
+}
+
+/// Sends a buffer as datagrams of so many bytes each, the last with what is left, without waiting
+/// (WSASendMsg; `UDP_SEND_MSG_SIZE`, "IPPROTO_UDP socket options", which a message may have for itself).
+///
+/// # Errors
+/// `WSAEINVAL` for datagrams of no bytes, and what the system says.
+pub(crate) fn send_segments(
+    of: &Socket,
+    to: Option<&SockAddr>,
+    bytes: &[u8],
+    segment: u16,
+) -> io::Result<usize> {
+    if segment == 0 {
+        return Err(io::Error::from_raw_os_error(WSAEINVAL));
+    }
+    let cmsg_len = offset_of!(Control, number) + size_of::<u32>();
+    let head = CMSGHDR { cmsg_len, cmsg_level: IPPROTO_UDP, cmsg_type: UDP_SEND_MSG_SIZE };
+    let mut control = Control { head, number: segment.into() };
+    let mut buffer = WSABUF { buf: bytes.as_ptr().cast_mut(), len: len_of(bytes.len()) };
+    let message = WSAMSG {
+        name: to.map_or(ptr::null_mut(), |to| to.as_ptr().cast_mut().cast()),
+        namelen: to.map_or(0, SockAddr::len),
+        lpBuffers: &raw mut buffer,
+        dwBufferCount: 1,
+        Control: WSABUF { buf: (&raw mut control).cast(), len: size_of::<Control>() as u32 },
+        dwFlags: 0,
+    };
+    let (mut sent, none) = (0, ptr::null_mut());
+    // SAFETY: the message and all that it names live during the call, which does not overlap, and only
+    // reads them.
+    checked(unsafe { WSASendMsg(number(of), &raw const message, 0, &raw mut sent, none, None) })?;
+    Ok(sent as usize)
+}
+
+/// To receive datagrams that were joined takes WSARecvMsg (`UDP_RECV_MAX_COALESCED_SIZE`), which is not
+/// done: they come one by one.
 pub(crate) fn join_datagrams(_socket: &Socket, _join: bool) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no UDP_GRO"))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "datagrams are not joined on this system"))
 }
 
 /// Takes the peer from a socket of datagrams: by a connect to an address of zeros (connect).
@@ -454,4 +591,15 @@ pub(crate) fn disconnect(socket: &Socket) -> io::Result<()> {
         (Ipv4Addr::UNSPECIFIED, 0).into()
     };
     socket.connect(&nobody.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p79_a_long_backlog_is_asked_for_by_its_hint() {
+        let asked = [0, 1, 200, 201, 1024, 65_535, i32::MAX].map(backlog);
+        assert_eq!(asked, [0, 1, 200, -201, -1024, -65_535, -65_535]);
+    }
 }

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use io_uring::{opcode, types};
 
 #[cfg(windows)]
-use super::incoming::Incoming;
+use super::incoming::{Crowd, Incoming};
 use super::{Completion, Direction, Multishot, Op, Operation, Rearm, Start, Step};
 use crate::Io;
 use crate::core::Held;
@@ -118,10 +118,10 @@ impl<S: Stream> Operation for Accept<S> {
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         let stream = S::from_fd(io, fd);
         #[cfg(unix)]
-        let address = self.address.get();
+        let address = Some(self.address.get());
         #[cfg(windows)]
-        let address = self.incoming.peer()?;
-        if let Some(address) = S::address(address) {
+        let address = self.incoming.peer().ok();
+        if let Some(address) = address.and_then(S::address) {
             return Ok((stream, address));
         }
         stream.peer().map(|address| (stream, address))
@@ -137,10 +137,11 @@ impl<S: Stream> Operation for Accept<S> {
     fn discard(self, _result: i32) {}
 }
 
-/// One multishot accept where the kernel has it (5.19+), else an accept after another.
+/// One multishot accept where the kernel has it (5.19+), else an accept after another; on Windows some
+/// at a time.
 pub(crate) struct AcceptEach<S> {
     #[cfg(windows)]
-    incoming: Incoming,
+    crowd: Crowd,
     stream: PhantomData<S>,
 }
 
@@ -148,7 +149,7 @@ impl<S> AcceptEach<S> {
     pub(crate) fn new() -> AcceptEach<S> {
         AcceptEach {
             #[cfg(windows)]
-            incoming: Incoming::new(),
+            crowd: Crowd::new(),
             stream: PhantomData,
         }
     }
@@ -184,12 +185,12 @@ impl<S: Stream> Multishot for AcceptEach<S> {
 
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
-        self.incoming.start(place)
+        self.crowd.start(place)
     }
 
     fn item(&mut self, io: &Io, completion: Completion) -> Option<S> {
         #[cfg(windows)]
-        let fd = held(self.incoming.result(completion.result));
+        let fd = held(self.crowd.result(completion));
         #[cfg(unix)]
         let fd = held(completion.result);
         fd.map(|fd| S::from_fd(io, fd))
@@ -216,7 +217,7 @@ impl<S: Stream> Multishot for AcceptEach<S> {
         drop(held(completion.result));
     }
 
-    /// The socket is the row's own until its result is taken up.
+    /// The sockets are the row's own until their results are taken up.
     #[cfg(windows)]
     fn discard(&mut self, _completion: Completion) {}
 }

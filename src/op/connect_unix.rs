@@ -3,44 +3,60 @@
 //! Nothing is on its way in such a connect: when connect(2) returns it is connected, or it failed.
 //! Where the backlog is full, Linux answers `EAGAIN` to a socket that does not block, and there is
 //! nothing to wait for: an unconnected socket counts as writable. io_uring would leave a kernel
-//! thread waiting for each (P16). So both drivers make the call, and try again by a timer.
+//! thread waiting for each (P16). So both drivers make the call, and try again by a timer. On Windows
+//! ConnectEx takes no such sockets (its remarks name TCP alone), and a thread of the pool connects.
 //!
-//! Sources: connect(2), "EAGAIN"; unix(7).
+//! Sources: connect(2), "EAGAIN"; unix(7); connect in Microsoft's documentation, "AF_UNIX comes to
+//! Windows".
 
 use std::io;
-use std::os::fd::OwnedFd;
 
-use socket2::{Domain, Socket, Type};
-
+#[cfg(unix)]
 use super::retry::Retry;
 use super::{Direction, Operation, Start, Step};
 use crate::core::Held;
+#[cfg(windows)]
+use crate::driver::iocp;
+#[cfg(unix)]
 use crate::driver::readiness;
+#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 use crate::net::borrow;
-use crate::net::{Stream, UnixAddress, immediate};
+use crate::net::{Stream, UnixAddress, immediate, system};
+#[cfg(windows)]
+use crate::offload::Lent;
+use crate::raw::OwnedFd;
 use crate::{AsSource, Io, UnixStream};
 
+/// Whether the call is made where it must not block.
+const IS_MADE_HERE: bool = cfg!(unix);
+
 pub(crate) struct ConnectUnix {
-    /// The socket, which does not block, and where to; or why there is none.
+    /// The socket, and where to; or why there is none.
     parts: io::Result<(UnixStream, UnixAddress)>,
     /// When the backlog is full.
+    #[cfg(unix)]
     retry: Retry,
 }
 
 impl ConnectUnix {
     pub(crate) fn new(io: &Io, address: io::Result<UnixAddress>) -> ConnectUnix {
         let parts = address.and_then(|address| Ok((UnixStream::from_fd(io, open(io)?), address)));
-        ConnectUnix { parts, retry: Retry::new(io) }
+        ConnectUnix {
+            parts,
+            #[cfg(unix)]
+            retry: Retry::new(io),
+        }
     }
 
     pub(crate) fn stream(&self) -> Option<&UnixStream> {
         self.parts.as_ref().ok().map(|(stream, _address)| stream)
     }
 
+    #[cfg(unix)]
     fn attempt(&mut self, connect: impl FnOnce(&UnixAddress) -> i32) -> Start {
         let Ok((_stream, address)) = &self.parts else { return Start::Ready(0) };
         let result = connect(address);
@@ -48,13 +64,15 @@ impl ConnectUnix {
     }
 }
 
-/// A socket that does not block.
+/// A socket.
+#[cfg_attr(windows, expect(unused_variables, reason = "there is no simulator"))]
 fn open(io: &Io) -> io::Result<Held> {
+    #[cfg(unix)]
     if let Some(fd) = io.core.simulated(sim::Sim::unix_stream) {
         return fd.map(Held::new);
     }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
+    let socket = system::unix_socket()?;
+    socket.set_nonblocking(IS_MADE_HERE)?;
     Ok(Held::from(OwnedFd::from(socket)))
 }
 
@@ -70,23 +88,37 @@ impl Operation for ConnectUnix {
         })
     }
 
+    #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.attempt(|address| place.call(|socket| socket.connect(&address.0).map(|()| 0)))
     }
 
+    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         self.attempt(|address| place.connect_unix(address))
     }
 
+    #[cfg(windows)]
+    fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
+        let Ok((_stream, address)) = &self.parts else { return Start::Ready(0) };
+        let (socket, address) = (place.lent_fd(), Lent::new(address));
+        place.offload(move || borrow(&socket.raw()).connect(&address.0).map(|()| 0))
+    }
+
     fn step(&mut self, result: i32) -> Step {
+        #[cfg(windows)]
+        return Step::Done(result);
+        #[cfg(unix)]
         self.retry.step(result)
     }
 
     fn finish(self, io: &Io, result: io::Result<u32>) -> Self::Output {
         let (stream, _address) = self.parts?;
         result?;
-        if !io.core.driver.kind.wants_nonblocking() {
-            immediate(stream.as_source())?.set(|socket| socket.set_nonblocking(false))?;
+        let wants_nonblocking = io.core.driver.kind.wants_nonblocking();
+        if wants_nonblocking != IS_MADE_HERE {
+            immediate(stream.as_source())?
+                .set(|socket| socket.set_nonblocking(wants_nonblocking))?;
         }
         Ok(stream)
     }

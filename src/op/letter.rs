@@ -2,7 +2,7 @@
 //!
 //! Datagrams are sent and received by calls that do not wait, and the loop waits for readiness: a
 //! receive keeps no buffer meanwhile, and of one that was cut it is known at once.
-//! Sources: WSARecvFrom and WSASendTo in Microsoft's documentation.
+//! Sources: WSARecvFrom, WSASendTo and WSASendMsg in Microsoft's documentation.
 
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -11,7 +11,8 @@ use socket2::SockAddr;
 
 use crate::error::NO_SEGMENTS;
 use crate::net::system::Letter;
-use crate::net::{Address, Borrowed, system};
+use crate::net::{Address, Borrowed, borrow, system};
+use crate::raw::RawFd;
 
 /// Nothing but an address comes with a datagram.
 pub(super) const fn control_len<A: Address>() -> u32 {
@@ -37,14 +38,16 @@ impl Envelope {
     }
 
     /// Why it cannot be sent.
-    pub(super) fn refusal(&self) -> Option<i32> {
-        self.segment.map(|_| NO_SEGMENTS)
+    pub(super) fn refusal(&self, socket: RawFd) -> Option<i32> {
+        let splits = || system::splits(&borrow(&socket));
+        (self.segment.is_some() && !splits()).then_some(NO_SEGMENTS)
     }
 
     pub(super) fn send(&self, socket: &Borrowed, bytes: &[u8]) -> io::Result<usize> {
-        match &self.to {
-            Some(to) => socket.send_to(bytes, to),
-            None => socket.send(bytes),
+        match (self.segment, &self.to) {
+            (Some(segment), to) => system::send_segments(socket, to.as_ref(), bytes, segment),
+            (None, Some(to)) => socket.send_to(bytes, to),
+            (None, None) => socket.send(bytes),
         }
     }
 

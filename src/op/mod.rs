@@ -16,16 +16,16 @@
 //!
 //! | row | file | io_uring | epoll, kqueue | completion ports | simulator |
 //! |---|---|---|---|---|---|
-//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | AcceptEx; no Unix sockets | accept |
+//! | accept, accept_each, accept_unix, accept_unix_each | `accept.rs` | `ACCEPT`, multishot from 5.19 | accept4, accept | AcceptEx, of a flow eight at a time | accept |
 //! | connect, connect_with, connect_host | `connect.rs` | `CONNECT` | connect, then `SO_ERROR` | ConnectEx | connect |
-//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect | not yet | connect |
+//! | connect_unix | `connect_unix.rs` | none: it makes the call | connect | pool: connect | connect |
 //! | recv, recv_exact | `recv.rs` | `RECV` | recv | WSARecv | recv |
 //! | recv_each | `recv_each.rs` | `RECV`, multishot with provided buffers, from 6.0 | recv | recv, when there is something | recv |
 //! | send, send_all, send_detached | `send.rs` | `SEND` | send | WSASend, when there is room | send |
 //! | recv_vectored, send_vectored, send_all_vectored | `vectored.rs` | `RECVMSG`, `SENDMSG` | recvmsg, sendmsg | WSARecv; WSASend, when there is room | recvmsg, sendmsg |
 //! | send_with_descriptors, recv_with_descriptors | `descriptors.rs` | `SENDMSG`, `RECVMSG` | sendmsg, recvmsg | not on Windows | no: they are a system's |
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send | as send | send |
-//! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg | WSASendTo; does not split | sendmsg |
+//! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg | WSASendTo, WSASendMsg | sendmsg |
 //! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not on Windows | sendmsg |
 //! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvFrom, when there is something | recvmsg |
 //! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvFrom, when there is something | recvmsg |
@@ -82,7 +82,6 @@ pub(crate) mod allocate;
 pub(crate) mod append;
 pub(crate) mod close;
 pub(crate) mod connect;
-#[cfg(unix)]
 pub(crate) mod connect_unix;
 pub(crate) mod create_directory;
 #[cfg(unix)]
@@ -149,6 +148,11 @@ pub(crate) const TRY_AGAIN: u32 = 1 << 13;
 pub(crate) const CANCEL_MISSED: u32 = 1 << 14;
 /// The completion was made in user space.
 pub(crate) const USER_SPACE: u32 = 1 << 15;
+
+/// Of several calls that an operation has with the system at a time, which one the completion is of: in
+/// the flags from this bit on.
+#[cfg(windows)]
+pub(crate) const LANE_SHIFT: u32 = 16;
 
 /// Which way an operation moves bytes on its handle; one at a time each way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,6 +247,12 @@ impl Completion {
         return io_uring::cqueue::buffer_select(self.flags);
         #[cfg(not(target_os = "linux"))]
         None
+    }
+
+    /// Which one it is of several calls that the operation has at a time.
+    #[cfg(windows)]
+    pub(crate) fn lane(&self) -> usize {
+        (self.flags >> LANE_SHIFT) as usize
     }
 
     /// The last completion of an operation, made in user space.
@@ -532,6 +542,10 @@ where
         if completion.flags & MORE == 0 {
             // SAFETY: as above; the driver has let go of the operation.
             unsafe { Self::go_on(io, slot, completion) };
+        } else {
+            // One of several calls is over.
+            #[cfg(windows)]
+            io.core.start_beside(slot, Self::start);
         }
     }
 

@@ -13,6 +13,7 @@ use super::envelope;
 use super::envelope::Envelope;
 use super::{Direction, Operation, Start, Step};
 use crate::buf::bytes;
+#[cfg(unix)]
 use crate::driver::Interest;
 #[cfg(windows)]
 use crate::driver::iocp;
@@ -62,10 +63,10 @@ impl<B: IoBuf> Operation for SendTo<B> {
 
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
-        if let Some(refusal) = self.envelope.refusal() {
+        if let Some(refusal) = self.envelope.refusal(place.fd) {
             return Start::Ready(refusal);
         }
-        place.attempt(Interest::Writable, |socket| self.envelope.send(socket, bytes(&self.buf)))
+        place.sent(|socket| self.envelope.send(socket, bytes(&self.buf)))
     }
 
     fn step(&mut self, result: i32) -> Step {

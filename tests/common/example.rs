@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 pub(crate) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile.join("examples").join(name);
+    let name_of_file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let binary = profile.join("examples").join(name_of_file);
     // `cargo test` builds it, but `cargo test --test …` does not.
     let source = format!("{}/examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();

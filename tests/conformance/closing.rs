@@ -41,6 +41,26 @@ fn p42_read_to_the_end_then_send_and_shut_down() {
 }
 
 #[test]
+fn shutdown_of_reading_makes_a_stream_readable() {
+    let io = Io::new().unwrap();
+    let (stream, _peer) = shared_pair(&io);
+    let log = Log::new();
+    for is_shut in [false, true] {
+        for _ in 0..2 {
+            let put = log.clone();
+            io.readable(Rc::clone(&stream), move |_stream, _io, result| put.put(result.is_ok()));
+        }
+        io.poll().unwrap();
+        if !is_shut {
+            assert_eq!(log.len(), 0, "nothing came");
+            io.shutdown(Rc::clone(&stream), Shutdown::Read, |_stream, _io, result| result.unwrap());
+        }
+        finish(&io);
+    }
+    assert_eq!(log.take(), [true; 4]);
+}
+
+#[test]
 fn p42_shutdown_after_the_peers_reset_is_not_connected() {
     let io = Io::new().unwrap();
     let (stream, peer) = shared_pair(&io);

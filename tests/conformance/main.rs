@@ -167,9 +167,10 @@ fn small_pair(io: &Io) -> (Rc<TcpStream>, Peer) {
 }
 
 /// Fills all that a connection holds. What was full once may take some more a moment later: the peer's
-/// end takes it over.
+/// end takes it over, when it has acknowledged, and when the sender has sent a part of a segment into a
+/// window that is smaller. Both take longer than one moment, and less than all.
 fn fill(io: &Io, stream: &TcpStream) {
-    const MOMENT: Duration = Duration::from_millis(2);
+    const MOMENT: Duration = Duration::from_millis(30);
     let mut moments = 0;
     while moments < 10 {
         match stream.send_now(&[0; 4096]) {

@@ -25,7 +25,9 @@ fn segments_arrive_as_datagrams() {
     let (buf, result) = log.one();
     assert!(buf == sent, "the buffer comes back as it was");
     if cfg!(not(target_os = "linux")) {
-        return assert_eq!(result.unwrap_err().kind(), ErrorKind::Unsupported);
+        // A Windows that has it has a test of its own.
+        let unsupported = result.err().map(|error| error.kind() == ErrorKind::Unsupported);
+        return assert!(unsupported.unwrap_or(cfg!(windows)));
     }
     assert_eq!(result.unwrap(), 2500);
     for part in sent.chunks(1000) {

@@ -3,9 +3,14 @@
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::os::windows::fs::OpenOptionsExt;
+use std::path::Path;
 use std::rc::Rc;
 
-use tigereye::{File, Io, Next, OpenOptions, TcpListener, TcpStream, UdpSocket, is_cancelled};
+use tigereye::{
+    ConnectOptions, File, Io, Next, OpenOptions, TcpListener, TcpStream, UdpSocket, UnixAddress,
+    UnixListenOptions, UnixListener, is_cancelled,
+};
 
 use crate::scratch::Scratch;
 use crate::{HANG, Log, any, finish, pair, pattern, read, shared_pair};
@@ -135,6 +140,61 @@ fn p79_a_crowd_is_accepted_one_after_another() {
 }
 
 #[test]
+fn p79_p22_what_is_accepted_when_the_flow_is_cancelled_is_delivered_or_waits() {
+    const CROWD: usize = 20;
+    let io = Io::new().unwrap();
+    let listener = TcpListener::bind(&io, any()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut listener = Some(listener);
+    let (log, back) = (Log::new(), Log::new());
+    let mut clients = Vec::new();
+    for turn in 0..2 {
+        let (put, put_back) = (log.clone(), back.clone());
+        let op = io.accept_each(
+            listener.take().unwrap(),
+            move |_listener, _io, stream| {
+                put.put(stream.peer_addr().unwrap());
+                Next::Continue
+            },
+            move |listener, _io, result| {
+                assert!(is_cancelled(&result.unwrap_err()));
+                put_back.put(listener);
+            },
+        );
+        if turn == 0 {
+            clients.extend((0..CROWD).map(|_| std::net::TcpStream::connect(address).unwrap()));
+        } else {
+            let begin = std::time::Instant::now();
+            while log.len() < CROWD {
+                io.run_for(std::time::Duration::from_millis(1)).unwrap();
+                assert!(begin.elapsed() < HANG, "{} of {CROWD} came", log.len());
+            }
+        }
+        io.cancel(op);
+        finish(&io);
+        listener = Some(back.one());
+    }
+    let mut expected: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
+    let mut met = log.take();
+    expected.sort_unstable();
+    met.sort_unstable();
+    assert_eq!(met, expected, "each once");
+}
+
+#[test]
+fn p78_a_socket_that_is_bound_is_connected_from_there() {
+    let io = Io::new().unwrap();
+    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let free = std::net::TcpListener::bind(any()).unwrap().local_addr().unwrap();
+    let options = ConnectOptions::new().bind(free);
+    io.connect_with((), listener.local_addr().unwrap(), &options, move |(), _io, result| {
+        assert_eq!(result.unwrap().local_addr().unwrap(), free);
+    });
+    finish(&io);
+    assert_eq!(listener.accept().unwrap().1, free);
+}
+
+#[test]
 fn p80_a_stream_that_was_not_used_goes_to_another_loop() {
     let io = Io::new().unwrap();
     let (stream, mut client) = accepted(&io);
@@ -190,6 +250,35 @@ fn p82_what_became_of_a_datagram_is_not_told_to_a_socket_of_many_peers() {
     io.recv_from(socket, Vec::with_capacity(8), move |_s, _io, buf, result| {
         assert_eq!(result.unwrap().from, somebody.local_addr().unwrap());
         assert_eq!(buf, b"here");
+    });
+    finish(&io);
+}
+
+#[test]
+fn segments_arrive_as_datagrams() {
+    let io = Io::new().unwrap();
+    let near = Rc::new(UdpSocket::bind(&io, any()).unwrap());
+    let far = std::net::UdpSocket::bind(any()).unwrap();
+    far.set_read_timeout(Some(HANG)).unwrap();
+    let to = far.local_addr().unwrap();
+    let sent = pattern(2500);
+    for (to, connects) in [(Some(to), false), (None, true)] {
+        if connects {
+            near.connect(far.local_addr().unwrap()).unwrap();
+        }
+        let buf = sent.clone();
+        io.send_segments(Rc::clone(&near), buf, 1000, to, |_near, _io, _buf, result| {
+            assert_eq!(result.unwrap(), 2500);
+        });
+        finish(&io);
+        for part in sent.chunks(1000) {
+            let mut room = [0; 2000];
+            let count = far.recv(&mut room).unwrap();
+            assert_eq!(&room[..count], part);
+        }
+    }
+    io.send_segments(near, sent, 0, None, |_near, _io, _buf, result| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
     });
     finish(&io);
 }
@@ -259,6 +348,21 @@ fn a_file_of_the_standard_library_is_read_and_written_on_the_pool() {
 }
 
 #[test]
+fn a_directory_has_nothing_to_send() {
+    /// Opens directories (`FILE_FLAG_BACKUP_SEMANTICS`, CreateFileW).
+    const DIRECTORIES_TOO: u32 = 0x0200_0000;
+    let io = Io::new().unwrap();
+    let (stream, _peer) = pair(&io);
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).custom_flags(DIRECTORIES_TOO);
+    let directory = File::from_std(&io, options.open(std::env::temp_dir()).unwrap());
+    io.send_file(stream, &directory, 0, 5, |_stream, _io, result| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+    finish(&io);
+}
+
+#[test]
 fn p44_a_datagram_for_a_plain_receive_is_cut_without_a_word() {
     let io = Io::new().unwrap();
     let socket = Rc::new(UdpSocket::bind(&io, any()).unwrap());
@@ -302,4 +406,68 @@ fn p80_a_socket_of_datagrams_that_was_used_is_refused_by_another_loop() {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
     });
     finish(&other);
+}
+
+#[test]
+fn p45_a_unix_sockets_address_is_a_path_in_utf_8() {
+    let address = UnixAddress::from_path("C:/Grüße/socket").unwrap();
+    assert_eq!(address.as_path(), Some(Path::new("C:/Grüße/socket")));
+    assert!(!address.is_unnamed() && address.as_abstract_name().is_none());
+    let longest = "x".repeat(107);
+    assert_eq!(UnixAddress::from_path(&longest).unwrap().as_path(), Some(Path::new(&longest)));
+    for wrong in ["", "a\0b", &"x".repeat(108)] {
+        let error = UnixAddress::from_path(wrong).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{wrong:?}");
+    }
+    let error = UnixAddress::from_abstract_name("name").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+/// A message there and back, and to the end, over the file that the listener has made.
+#[test]
+fn unix_streams_are_streams() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.join("socket");
+    let listener = UnixListener::bind(&io, &path).unwrap();
+    assert_eq!(listener.local_addr().unwrap().as_path(), Some(&*path));
+    io.accept_unix_each(
+        listener,
+        |_listener, io, stream| {
+            io.recv_exact(stream, Vec::with_capacity(4), 4, |stream, io, buf, result| {
+                result.unwrap();
+                io.send_all(stream, buf, |_stream, _io, _buf, result| result.unwrap());
+            });
+            Next::Stop
+        },
+        |_listener, _io, result| result.unwrap(),
+    );
+    io.connect_unix((), &path, |(), io, result| {
+        let stream = result.unwrap();
+        assert!(stream.local_addr().unwrap().is_unnamed());
+        io.send_all(stream, "ping", |stream, io, _buf, result| {
+            result.unwrap();
+            io.recv_exact(stream, Vec::with_capacity(5), 5, |_stream, _io, buf, result| {
+                assert_eq!(result.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+                assert_eq!(buf, b"ping");
+            });
+        });
+    });
+    finish(&io);
+}
+
+#[test]
+fn p45_a_unix_socket_that_is_gone_leaves_its_file() {
+    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+    let path = scratch.join("socket");
+    drop(UnixListener::bind(&io, &path).unwrap());
+    io.connect_unix((), &path, |(), _io, result| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    });
+    finish(&io);
+    let options = UnixListenOptions::new();
+    let error = UnixListener::bind_with(&io, &path, &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    let error = UnixListener::bind_with(&io, scratch.join("other"), &options.clone().mode(0o600));
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Unsupported);
+    let _listener = UnixListener::bind_with(&io, &path, &options.replace_stale(true)).unwrap();
 }

@@ -10,6 +10,8 @@ use tigereye::{
     AsSource, BufferPool, Builder, DriverKind, Io, IoBuf, IoBufMut, PoolBuf, Received, Source,
 };
 
+use crate::system;
+
 /// Longer than any cell takes, on the busiest machine: what is in flight after it hangs.
 pub(crate) const HANG: Duration = Duration::from_secs(120);
 
@@ -271,28 +273,13 @@ pub(crate) fn said<T: Outcome>(result: &io::Result<T>) -> String {
 }
 
 pub(crate) fn failure(error: &io::Error) -> String {
-    let name = match (error.raw_os_error(), error.get_ref()) {
-        (Some(libc::EPERM), _) => "EPERM",
-        (Some(libc::EPIPE), _) => "EPIPE",
-        (Some(libc::EBADF), _) => "EBADF",
-        (Some(libc::EEXIST), _) => "EEXIST",
-        (Some(libc::EISDIR), _) => "EISDIR",
-        (Some(libc::ENOENT), _) => "ENOENT",
-        (Some(libc::ENOTDIR), _) => "ENOTDIR",
-        (Some(libc::ESPIPE), _) => "ESPIPE",
-        (Some(libc::EINVAL), _) => "EINVAL",
-        (Some(libc::ENOTCONN), _) => "ENOTCONN",
-        (Some(libc::ENOTSOCK), _) => "ENOTSOCK",
-        (Some(libc::ECANCELED), _) => "ECANCELED",
-        (Some(libc::ECONNRESET), _) => "ECONNRESET",
-        (Some(libc::ENETUNREACH), _) => "ENETUNREACH",
-        (Some(libc::ECONNREFUSED), _) => "ECONNREFUSED",
-        (Some(libc::EADDRNOTAVAIL), _) => "EADDRNOTAVAIL",
-        (Some(code), _) => return format!("error {code}"),
-        (None, Some(inner)) => return format!("{:?}: {inner}", error.kind()),
-        (None, None) => return format!("{:?}", error.kind()),
-    };
-    name.into()
+    match (error.raw_os_error(), error.get_ref()) {
+        (Some(code), _) => {
+            system::name_of(code).map_or_else(|| format!("error {code}"), String::from)
+        }
+        (None, Some(inner)) => format!("{:?}: {inner}", error.kind()),
+        (None, None) => format!("{:?}", error.kind()),
+    }
 }
 
 /// The callback of an operation without a buffer.

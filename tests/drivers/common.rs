@@ -128,6 +128,7 @@ pub(crate) fn run_cancelled_when_ready(b: Bench, operation: Operation) {
         Family::Send => scene.tail(&b),
         Family::Unix if operation.receives() => scene.left(&b, operation),
         Family::Unix if operation != Operation::ConnectUnix => scene.tail(&b),
+        #[cfg(unix)]
         Family::UnixDatagram => crate::unix_datagram::arrived(&b, &scene),
         _ => {}
     }

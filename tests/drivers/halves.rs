@@ -2,15 +2,13 @@
 
 use std::io::Read;
 use std::net::Shutdown;
-use std::rc::Rc;
 use std::time::Duration;
-
-use tigereye::Descriptor;
 
 use crate::bench::{Bench, came, shown};
 use crate::common;
 use crate::scene::{Scene, When};
 use crate::start::{go, start};
+use crate::system::{ENDED, pipe_to_read};
 use crate::table::{Cell, NO_FILE, Operation, Run, Situation, either, is};
 
 const NO_BUFFER: &str = "it has no buffer";
@@ -164,7 +162,7 @@ fn reset_before(b: Bench, operation: Operation) {
 fn half_closed(b: Bench, operation: Operation) {
     let mut scene = connected(&b, operation);
     scene.peer().shutdown(Shutdown::Write).unwrap();
-    scene.settle(libc::POLLRDHUP);
+    scene.settle(ENDED);
     go(&b, operation, &mut scene);
 }
 
@@ -208,8 +206,7 @@ fn closed_twice(b: Bench, operation: Operation) {
 /// A pipe has no halves.
 fn no_socket(b: Bench, operation: Operation) {
     let mut scene = Scene::nothing(When::There);
-    let (reader, _writer) = std::io::pipe().unwrap();
-    scene.on = Some(Rc::new(Descriptor::new(&b.io, reader.into())));
+    scene.on = Some(pipe_to_read(&b, b""));
     go(&b, operation, &mut scene);
 }
 

@@ -7,6 +7,7 @@ use crate::common;
 use crate::peer::Peer;
 use crate::scene::{Scene, When, reset};
 use crate::start::{go, start};
+use crate::system::READABLE;
 use crate::table::{Cell, NO_FILE, Operation, Situation, is};
 
 const NO_BUFFER: &str = "an accept has no buffer";
@@ -87,7 +88,7 @@ fn ended_before(b: Bench, operation: Operation) {
 fn reset_before(b: Bench, operation: Operation) {
     let mut scene = Scene::of(&b, operation, When::Later);
     reset(Peer::connect(scene.address).unwrap());
-    scene.settle(libc::POLLIN);
+    scene.settle(READABLE);
     go(&b, operation, &mut scene);
 }
 

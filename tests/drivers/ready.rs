@@ -1,14 +1,12 @@
 //! Waiting until a descriptor can be read or written.
 
 use std::net::Shutdown;
-use std::rc::Rc;
-
-use tigereye::Descriptor;
 
 use crate::bench::Bench;
 use crate::common::{self, waiting};
 use crate::scene::{Scene, When};
 use crate::start::{go, start};
+use crate::system::{ENDED, URGENT, some_file};
 use crate::table::{Cell, NO_FILE, Operation, Situation, is};
 
 const NO_BUFFER: &str = "readiness has no buffer";
@@ -103,7 +101,7 @@ fn end_while(b: Bench, operation: Operation) {
 fn half_closed(b: Bench, operation: Operation) {
     let (mut scene, _op) = waiting(&b, operation);
     scene.peer().shutdown(Shutdown::Write).unwrap();
-    scene.settle(libc::POLLRDHUP);
+    scene.settle(ENDED);
     b.turn();
     b.put("half closed");
     scene.arrive(&b, operation);
@@ -130,7 +128,7 @@ fn half(operation: Operation) -> Shutdown {
 fn urgent_data(b: Bench, operation: Operation) {
     let (mut scene, _op) = waiting(&b, operation);
     scene.send_urgent(b"!");
-    scene.settle(libc::POLLPRI);
+    scene.settle(URGENT);
     b.turn();
     b.put("still waits");
     scene.arrive(&b, operation);
@@ -140,8 +138,7 @@ fn urgent_data(b: Bench, operation: Operation) {
 /// A regular file is always ready (poll(2)).
 fn regular_file(b: Bench, operation: Operation) {
     let mut scene = Scene::nothing(When::There);
-    let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
-    scene.on = Some(Rc::new(Descriptor::new(&b.io, file.into())));
+    scene.on = Some(some_file(&b));
     go(&b, operation, &mut scene);
 }
 

@@ -1,15 +1,14 @@
 //! Receiving: into one buffer, exactly, into several, and as a flow, which may be paused.
 
-use std::io::Write;
 use std::net::Shutdown;
-use std::rc::Rc;
 
-use tigereye::{BufferPool, Descriptor};
+use tigereye::BufferPool;
 
 use crate::bench::Bench;
 use crate::common::{self, waiting};
 use crate::scene::{Scene, When};
 use crate::start::{go, start};
+use crate::system::pipe_to_read;
 use crate::table::{Cell, NO_FILE, Operation, Situation, is};
 
 const NO_ROOM: &str = "InvalidInput: the buffer has no room to receive into";
@@ -249,9 +248,7 @@ fn urgent_data(b: Bench, operation: Operation) {
 /// A pipe can be read, and not received from.
 fn no_socket(b: Bench, operation: Operation) {
     let mut scene = Scene::nothing(When::There);
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    writer.write_all(b"hello").unwrap();
-    scene.on = Some(Rc::new(Descriptor::new(&b.io, reader.into())));
+    scene.on = Some(pipe_to_read(&b, b"hello"));
     scene.pool = Some(BufferPool::new(&b.io, 4, 8).unwrap());
     go(&b, operation, &mut scene);
 }

@@ -1,15 +1,14 @@
 //! Receiving datagrams: one into a buffer, and as a flow, which may be paused.
 
-use std::io::Write;
 use std::net::Shutdown;
-use std::rc::Rc;
 
-use tigereye::{BufferPool, Descriptor, Op};
+use tigereye::{BufferPool, Op};
 
 use crate::bench::Bench;
 use crate::common::{self, waiting};
 use crate::scene::{Scene, When};
 use crate::start::{go, start};
+use crate::system::{READABLE, pipe_to_read};
 use crate::table::{Cell, NO_FILE, Operation, Run, Situation, either, is};
 
 const NO_ROOM: &str = "InvalidInput: the buffer has no room to receive into";
@@ -178,9 +177,7 @@ fn end(b: &Bench, operation: Operation, op: Op) {
 /// A pipe can be read, and not received from.
 fn no_socket(b: Bench, operation: Operation) {
     let mut scene = Scene::nothing(When::There);
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    writer.write_all(b"hello").unwrap();
-    scene.on = Some(Rc::new(Descriptor::new(&b.io, reader.into())));
+    scene.on = Some(pipe_to_read(&b, b"hello"));
     scene.pool = Some(BufferPool::new(&b.io, 4, 80).unwrap());
     go(&b, operation, &mut scene);
 }
@@ -216,7 +213,7 @@ fn refused_before(b: Bench, operation: Operation) {
     let near = scene.own_address();
     scene.far().connect(near).unwrap();
     assert_eq!(scene.far().send_to(b"hello", near).unwrap(), 5);
-    scene.settle(libc::POLLIN);
+    scene.settle(READABLE);
     go(&b, operation, &mut scene);
 }
 

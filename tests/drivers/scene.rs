@@ -12,12 +12,15 @@ use socket2::{Domain, SockRef, Socket, Type};
 use tigereye::{AsSource, BufferPool, ListenOptions, Trigger, UdpSocket};
 
 use crate::bench::{Bench, HANG, Kept, shown};
+#[cfg(unix)]
 use crate::files::Ground;
 use crate::near::Near;
 use crate::patient::read_some;
 use crate::peer::{Peer, PeerListener, UdpPeer, fill_backlog, is_simulated};
 use crate::scratch::Scratch;
-use crate::system::{has, is_at_rest, raise, settle};
+#[cfg(unix)]
+use crate::system::raise;
+use crate::system::{ENDED, FAILED, READABLE, WRITABLE, has, is_shut, send_now, settle};
 use crate::table::{Family, Operation};
 
 /// Whether what an operation is to wait for is there from the start.
@@ -64,6 +67,7 @@ pub(crate) struct Scene {
     pub(crate) stops: bool,
     pub(crate) name: &'static str,
     /// Where the files are.
+    #[cfg(unix)]
     pub(crate) ground: Option<Ground>,
     pub(crate) trigger: Option<Trigger>,
     /// Lets an offloaded call go.
@@ -115,7 +119,7 @@ fn full_listener() -> (SocketAddr, Vec<Box<dyn Any>>) {
         socket.set_nonblocking(true).unwrap();
         let _in_progress = socket.connect(&address.into());
         if number < 2 {
-            settle(&socket, libc::POLLOUT);
+            settle(&socket, WRITABLE);
         }
         others.push(Box::new(socket));
     }
@@ -167,6 +171,7 @@ impl Scene {
             kept_datagrams: Rc::default(),
             stops: true,
             name: "",
+            #[cfg(unix)]
             ground: None,
             trigger: None,
             release: None,
@@ -181,11 +186,19 @@ impl Scene {
         match operation.family() {
             Family::Connect => scene.expect_connections(b),
             Family::Own | Family::Signal | Family::Post | Family::DataFile => {}
+            #[cfg(unix)]
             _ if operation.is_of_unix_datagrams() => scene.unix_datagrams(b),
+            #[cfg(unix)]
             Family::Files => scene.lay(b, operation),
             Family::ReceiveFrom | Family::SendTo => scene.datagrams(b),
+            #[cfg(unix)]
             Family::UnixDatagram => scene.unix_receiver(b, operation),
+            #[cfg(unix)]
             Family::Unix => scene.unix(b, operation),
+            #[cfg(windows)]
+            Family::Files | Family::UnixDatagram | Family::Unix => {
+                unreachable!("they have no cells")
+            }
             _ if operation.accepts() => scene.listen(b),
             Family::Listen => unreachable!("all of them accept"),
             _ if sends && when == When::Later => scene.fill(b),
@@ -329,7 +342,7 @@ impl Scene {
     pub(crate) fn has_room(&self) -> bool {
         match &self.near {
             Some(near) => near.has_room(),
-            None => has(self.watch(), libc::POLLOUT),
+            None => has(self.watch(), WRITABLE),
         }
     }
 
@@ -356,7 +369,7 @@ impl Scene {
             None => assert_eq!(self.watch().send(b"lost").unwrap(), 4),
         }
         if !self.awaited {
-            self.settle(libc::POLLERR);
+            self.settle(FAILED);
         }
     }
 
@@ -384,16 +397,10 @@ impl Scene {
         }
         let (near, far) = tight_pair();
         loop {
-            // What is on its way makes room when it arrives: asked for before the send, not after.
-            let at_rest = is_at_rest(&near);
-            match near.send_with_flags(&[0; 65_536], libc::MSG_DONTWAIT) {
-                Ok(count) => self.in_the_way += count,
-                Err(_) if at_rest && !has(&near, libc::POLLOUT) => break,
-                Err(_) => {
-                    // The peer would keep an acknowledgment back for a while.
-                    far.set_tcp_quickack(true).unwrap();
-                    std::thread::sleep(Duration::from_micros(20));
-                }
+            let (count, full) = send_now(&near, &far, &[0; 65_536]);
+            self.in_the_way += count;
+            if full {
+                break;
             }
         }
         self.take(b, near.into(), far.into());
@@ -428,7 +435,7 @@ impl Scene {
             },
         }
         if !self.awaited {
-            self.settle(libc::POLLIN);
+            self.settle(READABLE);
         }
     }
 
@@ -443,7 +450,7 @@ impl Scene {
     /// The peer goes, in order.
     pub(crate) fn end(&mut self) {
         drop((self.peer.take(), self.unix_peer.take()));
-        self.settle(libc::POLLRDHUP);
+        self.settle(ENDED);
     }
 
     /// The peer goes, with a reset.
@@ -452,20 +459,26 @@ impl Scene {
             (Some(peer), _) => reset(peer),
             (None, peer) => reset(Peer::Real(peer.unwrap().into())),
         }
-        self.settle(libc::POLLERR);
+        self.settle(FAILED);
     }
 
     /// What the operation waits for comes about; the system has it.
     pub(crate) fn arrive(&mut self, b: &Bench, operation: Operation) {
+        #[cfg(unix)]
         if operation.family() == Family::Unix && self.directory.is_some()
             || operation == Operation::RecvDescriptors
         {
-            self.unix_arrive(operation);
-        } else if operation.accepts() {
+            return self.unix_arrive(operation);
+        }
+        #[cfg(unix)]
+        if operation.family() == Family::Signal {
+            return raise();
+        }
+        if operation.accepts() {
             let client = Peer::connect(self.address).unwrap();
             self.others.push(Box::new(client));
             if !self.awaited {
-                self.settle(libc::POLLIN);
+                self.settle(READABLE);
             }
         } else if operation.receives() {
             self.write(b"hello");
@@ -475,8 +488,6 @@ impl Scene {
             trigger.pull();
         } else if let Some(release) = self.release.take() {
             release.send(()).unwrap();
-        } else if operation.family() == Family::Signal {
-            raise();
         } else {
             b.put("nothing can be made to arrive");
         }
@@ -489,7 +500,7 @@ impl Scene {
             Some(peer) => peer.read_exact(&mut bytes).unwrap(),
             None => self.peer().read_exact(&mut bytes).unwrap(),
         }
-        self.settle(libc::POLLOUT);
+        self.settle(WRITABLE);
     }
 
     /// Closes the near end, and says what the peer still gets.
@@ -511,12 +522,12 @@ impl Scene {
     /// Says what has come and was not taken.
     pub(crate) fn left(&self, b: &Bench, operation: Operation) {
         if b.log.joined().contains("ECANCELED") {
-            self.settle(libc::POLLIN);
+            self.settle(READABLE);
         }
         if operation.accepts() {
             let has_any = match &self.near {
                 Some(near) => near.has_any(),
-                None => has(self.watch(), libc::POLLIN),
+                None => has(self.watch(), READABLE),
             };
             let left = if has_any { "a connection" } else { "none" };
             return b.put(format!("left: {left}"));
@@ -526,7 +537,7 @@ impl Scene {
         }
         let (mut bytes, mut watch) = ([0; 64], self.watch());
         let count =
-            if has(watch, libc::POLLIN) { read_some(&mut watch, &mut bytes).unwrap() } else { 0 };
+            if has(watch, READABLE) { read_some(&mut watch, &mut bytes).unwrap() } else { 0 };
         b.put(format!("left: {}", shown(&bytes[..count])));
     }
 
@@ -534,7 +545,7 @@ impl Scene {
     pub(crate) fn state(&self, b: &Bench) {
         let is_shut = match &self.near {
             Some(near) => near.is_shut(),
-            None => has(self.watch(), libc::POLLRDHUP),
+            None => is_shut(self.watch()),
         };
         b.put(if is_shut { "shut" } else { "open" });
     }

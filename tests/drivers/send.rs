@@ -3,16 +3,16 @@
 
 use std::io::Read;
 use std::net::Shutdown;
-use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{Descriptor, Op};
+use tigereye::Op;
 
 use crate::bench::{Bench, shown};
 use crate::common::{self, waiting};
 use crate::peer::Peer;
 use crate::scene::{Scene, When, pattern};
 use crate::start::{conclude, from, go, move_from, start};
+use crate::system::{ENDED, GONE, pipe_to_write, some_directory};
 use crate::table::{Cell, NO_FILE, Operation, Run, Situation, either, is};
 
 const NO_ADDRESS: &str = "a send has a connection, and no address to go to";
@@ -200,7 +200,7 @@ fn end_of_stream(b: Bench, operation: Operation) {
     scene.end();
     go(&b, operation, &mut scene);
     // The peer answers that nobody is there.
-    scene.settle(libc::POLLHUP);
+    scene.settle(GONE);
     go(&b, operation, &mut scene);
 }
 
@@ -220,7 +220,7 @@ fn reset_while(b: Bench, operation: Operation) {
 fn half_closed(b: Bench, operation: Operation) {
     let (mut scene, _op) = waiting(&b, operation);
     scene.peer().shutdown(Shutdown::Write).unwrap();
-    scene.settle(libc::POLLRDHUP);
+    scene.settle(ENDED);
     b.turn();
     scene.arrive(&b, operation);
     conclude(&b, operation, &scene);
@@ -242,8 +242,8 @@ fn shut_while(b: Bench, operation: Operation) {
 /// A pipe can be written to, and nothing sent to it.
 fn no_socket(b: Bench, operation: Operation) {
     let mut scene = Scene::nothing(When::There);
-    let (_reader, writer) = std::io::pipe().unwrap();
-    scene.on = Some(Rc::new(Descriptor::new(&b.io, writer.into())));
+    let (writer, _reader) = pipe_to_write(&b);
+    scene.on = Some(writer);
     go(&b, operation, &mut scene);
 }
 
@@ -264,7 +264,7 @@ fn end_of_file(b: Bench, operation: Operation) {
     let scene = Scene::of(&b, operation, When::There);
     let from = from(&b, operation, b"hello");
     for offset in [0, 5] {
-        move_from(&b, operation, &from, offset, 64, b.context(scene.on.as_ref(), ""));
+        move_from(&b, operation, &*from, offset, 64, b.context(scene.on.as_ref(), ""));
         b.finish();
     }
     scene.tail(&b);
@@ -273,15 +273,15 @@ fn end_of_file(b: Bench, operation: Operation) {
 fn beyond(b: Bench, operation: Operation) {
     let scene = Scene::of(&b, operation, When::There);
     let from = from(&b, operation, b"hello");
-    move_from(&b, operation, &from, u64::MAX, 5, b.context(scene.on.as_ref(), ""));
+    move_from(&b, operation, &*from, u64::MAX, 5, b.context(scene.on.as_ref(), ""));
     b.finish();
 }
 
 /// A directory has no bytes.
 fn wrong_kind(b: Bench, operation: Operation) {
     let scene = Scene::of(&b, operation, When::There);
-    let from = Descriptor::new(&b.io, std::fs::File::open("/").unwrap().into());
-    move_from(&b, operation, &from, 0, 5, b.context(scene.on.as_ref(), ""));
+    let from = some_directory(&b);
+    move_from(&b, operation, &*from, 0, 5, b.context(scene.on.as_ref(), ""));
     b.finish();
 }
 

@@ -1,16 +1,13 @@
 //! Sending datagrams: one, and several that are split from one buffer.
 
-use std::net::Shutdown;
-use std::rc::Rc;
-
-use tigereye::Descriptor;
-
 use crate::bench::{Bench, shown};
 use crate::common;
 use crate::patient::patiently;
 use crate::scene::{Scene, When, pattern};
 use crate::start::{go, start};
+use crate::system::pipe_to_write;
 use crate::table::{Cell, NO_FILE, Operation, Situation, is};
+use std::net::Shutdown;
 
 const NEVER_WAITS: &str = "over loopback a datagram never waits: what finds no room is lost";
 const NO_STREAM: &str =
@@ -25,7 +22,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         | ClosedWhile | LoopDropped => Cell::No(NEVER_WAITS),
         EmptyBuffer => is(empty, "0 []; the peer has []"),
         NoRoom => Cell::No("a send needs no room: it takes what its buffer holds"),
-        MoreThanFits => is(too_long, "error 90 [65508]"),
+        MoreThanFits => is(too_long, operation.fails("EMSGSIZE").replace("hello", "65508")),
         EndOfStream | DataThenEnd | DataThenReset | ResetBefore | ResetWhile | PeerHalfClosed
         | UrgentData => Cell::No(NO_STREAM),
         OwnHalfShut => is(shut, operation.fails("EPIPE")),
@@ -99,8 +96,8 @@ fn cancel_all(b: Bench, operation: Operation) {
 /// A pipe can be written to, and nothing sent to it.
 fn no_socket(b: Bench, operation: Operation) {
     let mut scene = Scene::nothing(When::There);
-    let (_reader, writer) = std::io::pipe().unwrap();
-    scene.on = Some(Rc::new(Descriptor::new(&b.io, writer.into())));
+    let (writer, _reader) = pipe_to_write(&b);
+    scene.on = Some(writer);
     go(&b, operation, &mut scene);
 }
 

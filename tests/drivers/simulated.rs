@@ -1,8 +1,10 @@
 //! The simulator's column: cells that it has not, and those in which it says something else, each with
 //! the reason. The rest is compared like any driver's.
 
+#[cfg(unix)]
 use std::process::Command;
 
+#[cfg(unix)]
 use crate::peer::is_simulated;
 use crate::table::{Family, Operation, Situation};
 
@@ -65,6 +67,7 @@ pub(crate) fn instead(
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn the_simulator_says_what_drivers_say() {
     if is_simulated() {

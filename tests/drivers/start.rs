@@ -1,21 +1,22 @@
 //! Starting an operation on a scene.
 
-use std::fs::File;
-use std::io::Write;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::pipe::fcntl_setpipe_size;
-use tigereye::{ConnectOptions, Datagram, Descriptor, Io, Next, Op, PoolBuf, Signal, TcpStream};
+#[cfg(unix)]
+use tigereye::Signal;
+use tigereye::{AsSource, ConnectOptions, Datagram, Io, Next, Op, PoolBuf, TcpStream};
 
 use crate::bench::{Bench, Context, came, came_all, ended, failure, over, shown};
 use crate::bench::{HANG, Outcome};
+#[cfg(unix)]
 use crate::files;
 use crate::scene::{Scene, When};
-use crate::system::raise;
+use crate::system::file_with;
+#[cfg(unix)]
+use crate::system::{ending_pipe, raise};
 use crate::table::{Family, Operation};
 
 /// Where `ConnectFrom` connects from: Linux has all of 127.0.0.0/8 on its loopback.
@@ -78,10 +79,18 @@ pub(crate) fn start(b: &Bench, operation: Operation, scene: &mut Scene) -> Op {
         Family::Ready if operation == Operation::Readable => b.io.readable(context, ended),
         Family::Ready => b.io.writable(context, ended),
         Family::Own => own(b, operation, scene, context),
+        #[cfg(unix)]
         Family::Files => files::start(b, operation, scene, context),
+        #[cfg(unix)]
         Family::Unix => crate::unix::begin(b, operation, scene, context),
+        #[cfg(unix)]
         Family::UnixDatagram => crate::unix_datagram::begin(b, operation, scene, context),
+        #[cfg(unix)]
         Family::Signal => listen_to_signals(b, scene, context),
+        #[cfg(windows)]
+        Family::Files | Family::Unix | Family::UnixDatagram | Family::Signal => {
+            unreachable!("they have no cells")
+        }
         Family::Post => unreachable!("a post is no operation"),
         Family::DataFile => unreachable!("its cells start it"),
     };
@@ -144,7 +153,9 @@ fn receive(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> 
     match operation {
         Operation::Recv => b.io.recv(context, room(), came),
         Operation::RecvExact => b.io.recv_exact(context, room(), scene.exact, came),
+        #[cfg(unix)]
         Operation::Read => b.io.read(context, room(), came),
+        #[cfg(unix)]
         Operation::ReadExact => b.io.read_exact(context, room(), scene.exact, came),
         Operation::RecvVectored => {
             let first = scene.room.min(3);
@@ -169,7 +180,9 @@ fn receive_from(b: &Bench, operation: Operation, scene: &Scene, context: Context
     let pool = scene.pool.as_ref();
     match operation {
         Operation::RecvFrom => b.io.recv_from(context, b.room(scene.room), came),
+        #[cfg(unix)]
         Operation::RecvFromUnix => b.io.recv_from_unix(context, b.room(scene.room), came),
+        #[cfg(unix)]
         Operation::RecvFromUnixEach => {
             b.io.recv_from_unix_each(context, pool.unwrap(), each_datagram(scene), over)
         }
@@ -198,13 +211,15 @@ fn send(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op 
     };
     if operation.moves() {
         let count = scene.bytes.len() as u64;
-        return move_from(b, operation, &from(b, operation, &scene.bytes), 0, count, context);
+        return move_from(b, operation, &*from(b, operation, &scene.bytes), 0, count, context);
     }
     match operation {
         Operation::Send => b.io.send(context, whole(), came),
         Operation::SendAll => b.io.send_all(context, whole(), came),
         Operation::SendDetached => b.io.send_detached(&context, whole()),
+        #[cfg(unix)]
         Operation::Write => b.io.write(context, whole(), came),
+        #[cfg(unix)]
         Operation::WriteAll => b.io.write_all(context, whole(), came),
         Operation::SendVectored => b.io.send_vectored(context, parts(), came_all),
         Operation::SendAllVectored => b.io.send_all_vectored(context, parts(), came_all),
@@ -213,32 +228,34 @@ fn send(b: &Bench, operation: Operation, scene: &Scene, context: Context) -> Op 
 }
 
 /// What holds these bytes for an operation to move: a file, or a pipe that ends behind them.
-pub(crate) fn from(b: &Bench, operation: Operation, bytes: &[u8]) -> Descriptor {
-    if matches!(operation, Operation::SendFile | Operation::SendFileAll) {
-        let mut file = File::from(memfd_create("from", MemfdFlags::CLOEXEC).unwrap());
-        file.write_all(bytes).unwrap();
-        return Descriptor::new(&b.io, file.into());
+pub(crate) fn from(b: &Bench, operation: Operation, bytes: &[u8]) -> Rc<dyn AsSource> {
+    #[cfg(unix)]
+    if matches!(operation, Operation::Splice | Operation::SpliceAll) {
+        return ending_pipe(b, bytes);
     }
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    fcntl_setpipe_size(&writer, bytes.len().max(4096)).unwrap();
-    writer.write_all(bytes).unwrap();
-    Descriptor::new(&b.io, reader.into())
+    assert!(operation.moves());
+    file_with(b, bytes)
 }
 
 /// Has an operation move bytes from a descriptor.
 pub(crate) fn move_from(
     b: &Bench,
     operation: Operation,
-    from: &Descriptor,
+    from: &dyn AsSource,
     offset: u64,
     count: u64,
     context: Context,
 ) -> Op {
     match operation {
         Operation::SendFile => b.io.send_file(context, from, offset, count, ended),
+        #[cfg(windows)]
+        Operation::Splice | Operation::SpliceAll => unreachable!("they have no cells"),
         Operation::SendFileAll => b.io.send_file_all(context, from, offset, count, ended),
+        #[cfg(unix)]
         Operation::Splice => b.io.splice(context, from, count, ended),
-        _ => b.io.splice_all(context, from, count, ended),
+        #[cfg(unix)]
+        Operation::SpliceAll => b.io.splice_all(context, from, count, ended),
+        _ => unreachable!("it moves nothing"),
     }
 }
 
@@ -251,6 +268,7 @@ fn halve(b: &Bench, operation: Operation, context: Context) -> Op {
     }
 }
 
+#[cfg(unix)]
 fn listen_to_signals(b: &Bench, scene: &Scene, context: Context) -> Op {
     let next = next(scene);
     let each = move |context: &mut Context, _io: &Io, signal: Signal| {

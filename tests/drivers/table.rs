@@ -4,10 +4,9 @@
 use tigereye::DriverKind;
 
 use crate::bench::Bench;
-use crate::{
-    connect, data_file, files, halves, listen, own, post, ready, receive, receive_from, send,
-    send_to, signal, unix, unix_datagram,
-};
+use crate::{connect, halves, listen, own, post, ready, receive, receive_from, send, send_to};
+#[cfg(unix)]
+use crate::{data_file, files, signal, unix, unix_datagram};
 
 /// An enumeration with a list of what is in it, and its names.
 macro_rules! listed {
@@ -263,7 +262,15 @@ pub(crate) fn either(run: Run, outcomes: [String; 2], reason: &'static str) -> C
     Cell::OneOf(run, outcomes.into(), reason)
 }
 
+/// The cell of a pair, as the system has it.
 pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
+    #[cfg(windows)]
+    return crate::windows::adapt(operation, situation, cell_of_family);
+    #[cfg(unix)]
+    cell_of_family(operation, situation)
+}
+
+fn cell_of_family(operation: Operation, situation: Situation) -> Cell {
     match operation.family() {
         Family::Listen => listen::cell(operation, situation),
         Family::Connect => connect::cell(operation, situation),
@@ -273,13 +280,22 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Family::SendTo => send_to::cell(operation, situation),
         Family::Halves => halves::cell(operation, situation),
         Family::Ready => ready::cell(operation, situation),
+        #[cfg(unix)]
         Family::Files => files::cell(operation, situation),
         Family::Own => own::cell(operation, situation),
+        #[cfg(unix)]
         Family::Unix => unix::cell(operation, situation),
+        #[cfg(unix)]
         Family::UnixDatagram => unix_datagram::cell(operation, situation),
+        #[cfg(unix)]
         Family::Signal => signal::cell(operation, situation),
         Family::Post => post::cell(situation),
+        #[cfg(unix)]
         Family::DataFile => data_file::cell(situation),
+        #[cfg(windows)]
+        Family::Files | Family::Unix | Family::UnixDatagram | Family::Signal | Family::DataFile => {
+            unreachable!("windows.rs says why they have no cells")
+        }
     }
 }
 

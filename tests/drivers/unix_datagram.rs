@@ -28,7 +28,7 @@ pub(crate) fn cell(operation: Operation, situation: Situation) -> Cell {
         Waited => is(later, format!("{done}; the peer has [hello]")),
         EmptyBuffer => is(empty, "0 []; the peer has []"),
         NoRoom => Cell::No("a send needs no room: it takes what its buffer holds"),
-        MoreThanFits => is(too_long, "error 90 [1048576]"),
+        MoreThanFits => is(too_long, "EMSGSIZE [1048576]"),
         EndOfStream if named => is(peer_gone, format!("{refused}; {refused}")),
         EndOfStream => is(peer_gone, format!("{refused}; {}", operation.fails("ENOTCONN"))),
         ResetWhile => is(peer_goes, refused),

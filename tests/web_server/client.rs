@@ -124,8 +124,15 @@ impl Drop for Server {
     }
 }
 
+/// Where it is set: the program that is to be tested, in place of the example that is beside this test.
+/// `cargo xtask windows` has it be one that runs under Wine.
+pub(crate) const PROGRAM: &str = "TIGEREYE_TEST_WEB_SERVER";
+
 /// The example beside this test: `target/…/deps/web_server-…` and `target/…/examples/web_server`.
 pub(crate) fn binary() -> PathBuf {
+    if let Some(program) = std::env::var_os(PROGRAM) {
+        return program.into();
+    }
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let binary = profile.join("examples").join("web_server");

@@ -27,6 +27,7 @@ Commands of the project: cargo xtask COMMAND
   windows             lints for Windows, builds the tests for it, and runs them under Wine, all of which
                       it installs
   windows --list      names the tests that Wine cannot serve, and why
+  windows --rules [NAME…]  as rules, of what holds on Windows alone
   pitfalls            checks that docs/pitfalls.md lists the tests that there are
   pitfalls --write    writes the list again
   operations          checks that the table of operations has all of them, and that the README has it
@@ -81,6 +82,9 @@ fn command() -> Result<(), String> {
             Ok(())
         }
         ["windows"] => windows::command(&root()),
+        ["windows", "--rules", ref names @ ..] if are_names(names) => {
+            windows::rules(&root(), names)
+        }
         ["operations"] => operations::check(&root()),
         ["operations", "--write"] => operations::write(&root()),
         ["pitfalls"] => pitfalls::check(&root()),

@@ -6,9 +6,14 @@
 
 mod run;
 mod table;
+mod windows;
 
-pub(crate) use run::run;
+use std::path::Path;
+use std::process::Command;
+
+pub(crate) use run::System;
 use table::MUTATIONS;
+use windows::WINDOWS;
 
 /// A change that takes a rule, or the remedy for a pitfall, out of the library.
 struct Mutation {
@@ -42,9 +47,29 @@ impl Edit {
     }
 }
 
+/// Tries those of the changes whose name contains one of `names`, or all.
+pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
+    let cargo = || {
+        let mut cargo = Command::new("cargo");
+        cargo.arg("test").env("RUSTFLAGS", "--cap-lints=allow");
+        cargo
+    };
+    let program = |program: &Path| Command::new(program);
+    run::run(root, MUTATIONS, names, System { place: "rules", cargo: &cargo, program: &program })
+}
+
+/// As [`run`], of what holds on Windows alone.
+pub(crate) fn run_for_windows(
+    root: &Path,
+    names: &[&str],
+    system: System<'_>,
+) -> Result<(), String> {
+    run::run(root, WINDOWS, names, system)
+}
+
 /// Names the changes, and the tests that must notice them.
 pub(crate) fn list() {
-    for mutation in MUTATIONS {
+    for mutation in MUTATIONS.iter().chain(WINDOWS) {
         println!("{}\n    {} {}", mutation.name, mutation.program, mutation.test);
     }
 }
@@ -62,7 +87,8 @@ mod self_tests {
                 !edit.apply(&text).is_ok_and(|changed| changed != text)
             })
         };
-        let stale: Vec<_> = MUTATIONS.iter().filter(is_stale).map(|stale| stale.name).collect();
+        let stale: Vec<_> =
+            MUTATIONS.iter().chain(WINDOWS).filter(is_stale).map(|stale| stale.name).collect();
         assert_eq!(stale, [""; 0]);
     }
 }

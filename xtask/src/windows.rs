@@ -20,8 +20,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::cross::tools::{Tools, run};
+use crate::rules::System;
 use crate::{process, programs};
-use skipped::SKIPPED;
+use skipped::{SKIPPED, SKIPPED_CELLS, SKIPPED_OF_THE_SERVER};
 use wine::Wine;
 
 const RUN: &str = "x86_64-pc-windows-gnu";
@@ -29,7 +30,18 @@ const CHECKED: &str = "x86_64-pc-windows-msvc";
 const PACKAGES: [&str; 3] = ["gcc-mingw-w64-x86-64-win32", "wine", "wine64"];
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// What there is for Windows: the library with its own tests, and these.
-const TESTS: [&str; 3] = ["--lib", "--test=conformance", "--test=graveyard"];
+const TESTS: [&str; 8] = [
+    "--lib",
+    "--test=conformance",
+    "--test=drivers",
+    "--test=graveyard",
+    "--test=allocations",
+    "--test=handles",
+    "--test=examples",
+    "--test=tcp_proxy",
+];
+/// The variable that tells tests/drivers which of its cells not to run.
+const CELLS: &str = "TIGEREYE_TEST_SKIPPED_CELLS";
 const EXAMPLES: [&str; 5] = [
     "--example=echo",
     "--example=list",
@@ -45,19 +57,36 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Names what is skipped, and why.
 pub(crate) fn list() {
-    for (test, reason) in SKIPPED {
+    for (test, reason) in SKIPPED.iter().chain(SKIPPED_OF_THE_SERVER).chain(SKIPPED_CELLS) {
         println!("{test}\n    {reason}");
     }
 }
 
-/// Lints, builds and runs.
-pub(crate) fn command(root: &Path) -> Result<(), String> {
+/// What is needed to build and to run.
+fn ready(root: &Path) -> Result<(Tools, Wine), String> {
     let missing = [LINKER, "wine"].iter().any(|program| process::find(program).is_none());
     if missing {
         crate::cross::tools::install(&PACKAGES)?;
     }
     let tools = Tools::ready(root, &[RUN, CHECKED])?;
     let wine = Wine::ready(tools.place())?;
+    Ok((tools, wine))
+}
+
+/// Takes the remedies for what Windows alone does out, one by one, and expects a test to fail for each.
+pub(crate) fn rules(root: &Path, names: &[&str]) -> Result<(), String> {
+    let (tools, wine) = ready(root)?;
+    let cargo = || tools.cargo_plain("test", RUN, LINKER);
+    let program = |program: &Path| wine.command(&program.display().to_string());
+    let system = System { place: "cross/rules", cargo: &cargo, program: &program };
+    let result = crate::rules::run_for_windows(root, names, system);
+    wine.end();
+    result
+}
+
+/// Lints, builds and runs.
+pub(crate) fn command(root: &Path) -> Result<(), String> {
+    let (tools, wine) = ready(root)?;
     // What tests need has some C, which wants Microsoft's own compiler there.
     for (target, of) in [(CHECKED, &TESTS[..1]), (RUN, &[&TESTS[..], &EXAMPLES].concat())] {
         let mut clippy = tools.cargo_plain("clippy", target, LINKER);
@@ -65,8 +94,9 @@ pub(crate) fn command(root: &Path) -> Result<(), String> {
         run(clippy.args(PACKAGE).args(of).args(LINTS), &what)?;
         println!("{target}: linted");
     }
-    let tests = build(tools.cargo_plain("test", RUN, LINKER).arg("--no-run").args(TESTS))?;
+    // First, for some tests start them.
     let examples = build(tools.cargo_plain("build", RUN, LINKER).args(EXAMPLES))?;
+    let tests = build(tools.cargo_plain("test", RUN, LINKER).arg("--no-run").args(TESTS))?;
     let mut failed = Vec::new();
     for program in &tests {
         if let Err(message) = run_tests(&wine, program) {
@@ -75,12 +105,21 @@ pub(crate) fn command(root: &Path) -> Result<(), String> {
     }
     let server = examples.iter().find(|program| program.contains("web_server"));
     let served = server.ok_or_else(|| String::from("there is no web server"));
-    match served.and_then(|server| server::run(&wine, server, tools.place())) {
-        Ok(()) => println!("web_server: asked by curl, and ended by Ctrl-C"),
-        Err(message) => failed.push(format!("web_server: {message}")),
+    let served = served.and_then(|server| {
+        server::run(&wine, server, tools.place())?;
+        println!("web_server: asked by curl, and ended by Ctrl-C");
+        server::tests(&wine, server, root, tools.place())
+    });
+    if let Err(message) = served {
+        failed.push(format!("web_server: {message}"));
     }
     wine.end();
-    println!("skipped under Wine: {} tests (cargo xtask windows --list says why)", SKIPPED.len());
+    let skipped = SKIPPED.len() + SKIPPED_OF_THE_SERVER.len();
+    let cells: usize = SKIPPED_CELLS.iter().map(|(cells, _)| cells.split(' ').count()).sum();
+    println!(
+        "skipped under Wine: {skipped} tests and {cells} cells of the table (cargo xtask windows --list \
+         says why)"
+    );
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
@@ -94,15 +133,22 @@ fn build(cargo: &mut Command) -> Result<Vec<String>, String> {
     Ok(programs::named(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Runs the tests in a program, and prints what it says at its end, or all, where it fails.
+/// Runs the tests in a program.
 fn run_tests(wine: &Wine, program: &str) -> Result<(), String> {
     let name = Path::new(program).file_name().unwrap_or_default().display().to_string();
     let mut command = wine.command(program);
     command.args(["--exact", "--test-threads=2"]);
+    let cells: Vec<_> = SKIPPED_CELLS.iter().map(|&(cells, _reason)| cells).collect();
+    command.env(CELLS, cells.join(" "));
     for (test, _reason) in SKIPPED {
         command.args(["--skip", test]);
     }
-    let mut child = start(&mut command).map_err(|error| format!("{name}: {error}"))?;
+    run_to_the_end(&mut command, &name)
+}
+
+/// Runs tests, and prints what they say at their end, or all, where they fail.
+fn run_to_the_end(command: &mut Command, name: &str) -> Result<(), String> {
+    let mut child = start(command).map_err(|error| format!("{name}: {error}"))?;
     let output = child.stdout.take();
     // Read meanwhile: a pipe that is full would hold the program up.
     #[expect(clippy::disallowed_methods, reason = "a program's output is read beside it")]

@@ -13,6 +13,7 @@ use std::cell::UnsafeCell;
 use windows_sys::Win32::System::IO::{OVERLAPPED, OVERLAPPED_0_0};
 
 use super::afd::Request;
+use crate::driver::Interest;
 use crate::op::Op;
 use crate::raw::RawFd;
 use crate::slot::NONE;
@@ -27,6 +28,8 @@ pub(super) struct Call {
     pub(super) op: Op,
     pub(super) fd: RawFd,
     pub(super) kind: Kind,
+    /// Which one it is of an operation's calls, of which there may be several at a time.
+    pub(super) lane: u8,
     /// The driver was asked to take it back.
     pub(super) cancelled: bool,
     /// Its socket was shut down: there is nothing more to receive.
@@ -35,7 +38,7 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new(op: Op, fd: RawFd, kind: Kind) -> Call {
-        Call { op, fd, kind, cancelled: false, ended: false }
+        Call { op, fd, kind, lane: 0, cancelled: false, ended: false }
     }
 }
 
@@ -44,8 +47,8 @@ impl Call {
 pub(super) enum Kind {
     /// How many bytes were moved.
     Count,
-    /// That the socket is ready, which is all that was asked.
-    Readiness,
+    /// That the socket is ready this way, which is all that was asked.
+    Readiness(Interest),
     /// That the socket is ready: the operation tries again.
     TryAgain,
     /// That there is a datagram: the operation tries again.
@@ -61,7 +64,7 @@ pub(super) struct Block {
     /// Where readiness is asked for.
     request: Request,
     number: u32,
-    /// In a free block: the next free one.
+    /// In a free block: the next free one; else the next one of the same operation.
     next: u32,
     call: Call,
 }
@@ -70,7 +73,7 @@ pub(super) struct Blocks {
     chunks: Vec<Box<[UnsafeCell<Block>; CHUNK]>>,
     free: u32,
     in_flight: usize,
-    /// The block of an operation, by the number of its slot: it has one call at a time.
+    /// The blocks of an operation, by the number of its slot: the first of them, mostly the only one.
     by_slot: Vec<u32>,
 }
 
@@ -114,8 +117,18 @@ impl InFlight {
         unsafe { (*self.0).number }
     }
 
-    pub(super) fn set_cancelled(self) {
+    fn next(self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.0).next }
+    }
+
+    fn set_next(self, next: u32) {
         // SAFETY: as above; nobody holds a reference into a block.
+        unsafe { (*self.0).next = next };
+    }
+
+    pub(super) fn set_cancelled(self) {
+        // SAFETY: as above.
         unsafe { (*self.0).call.cancelled = true };
     }
 
@@ -162,9 +175,14 @@ impl Blocks {
         if slot >= self.by_slot.len() {
             self.by_slot.resize(slot + 1, NONE);
         }
-        self.by_slot[slot] = inner.number;
+        inner.next = std::mem::replace(&mut self.by_slot[slot], inner.number);
         self.in_flight += 1;
         block
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     fn grow(&mut self) {
@@ -185,18 +203,52 @@ impl Blocks {
         self.free = first;
     }
 
-    /// The block of an operation that the system has.
+    /// A block of an operation that the system has; [`after`](Blocks::after) it come the others.
     pub(super) fn find(&self, op: Op) -> Option<InFlight> {
-        let number = *self.by_slot.get(op.index as usize)?;
-        let block = (number != NONE).then(|| self.at(number))?;
+        let block = self.named(*self.by_slot.get(op.index as usize)?)?;
         (block.call().op == op).then_some(block)
+    }
+
+    /// The next block of the same operation.
+    pub(super) fn after(&self, block: InFlight) -> Option<InFlight> {
+        self.named(block.next())
+    }
+
+    fn named(&self, number: u32) -> Option<InFlight> {
+        (number != NONE).then(|| self.at(number))
+    }
+
+    /// A block that the system has for a handle's readiness this way, and that nobody has ended.
+    pub(super) fn waiting(&self, on: RawFd, interest: Interest) -> Option<InFlight> {
+        let blocks = self.chunks.iter().flat_map(|chunk| chunk.iter());
+        blocks.map(|block| InFlight(block.get())).find(|block| {
+            let Call { op, fd, kind, ended, .. } = block.call();
+            op != Op::ENDED && fd == on && kind == Kind::Readiness(interest) && !ended
+        })
+    }
+
+    /// Takes a block out of those of its operation.
+    fn unlink(&mut self, block: InFlight) {
+        let slot = block.call().op.index as usize;
+        let first = self.by_slot[slot];
+        if first == block.number() {
+            self.by_slot[slot] = block.next();
+            return;
+        }
+        let mut before = self.named(first);
+        while let Some(other) = before {
+            if other.next() == block.number() {
+                return other.set_next(block.next());
+            }
+            before = self.after(other);
+        }
     }
 
     /// The system has let go of a block (I2).
     pub(super) fn put_back(&mut self, block: InFlight) {
         let op = block.call().op;
         assert!(op != Op::ENDED, "a block is put back once");
-        self.by_slot[op.index as usize] = NONE;
+        self.unlink(block);
         // SAFETY: the system does not use it any more, and nobody else does.
         let inner = unsafe { &mut *block.0 };
         inner.call.op = Op::ENDED;

@@ -11,6 +11,8 @@
 //!     (`FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`), which is safe only with a provider whose sockets are
 //!     the system's own handles (P76); else the packet is waited for.
 //! I3. A cancel asks; the packet answers. An aborted call that nobody asked back is made again (P77).
+//! I4. An operation that has several calls at a time (P79) is told of each, and with the last one that
+//!     is over that there are no more; only then may it end.
 //!
 //! Sources: "I/O Completion Ports", SetFileCompletionNotificationModes, CancelIoEx in Microsoft's
 //! documentation.
@@ -23,11 +25,12 @@ use std::time::Duration;
 use windows_sys::Win32::Foundation::{STATUS_BUFFER_OVERFLOW, STATUS_CANCELLED};
 use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED_ENTRY};
 
+use crate::driver::Interest;
 use crate::error::{code, to_raw};
 use crate::fs::{AllTerms, system as files};
 use crate::net::system;
 use crate::offload::Calls;
-use crate::op::{Completion, Op};
+use crate::op::{Completion, LANE_SHIFT, MORE, Op};
 use crate::queue::Queue;
 use crate::raw::{RawFd, is_file};
 
@@ -35,6 +38,8 @@ mod afd;
 mod blocks;
 mod place;
 mod port;
+#[cfg(test)]
+mod tests;
 
 use afd::Afd;
 use blocks::{Blocks, Call, InFlight, Kind};
@@ -62,10 +67,13 @@ struct Handle {
     association: Association,
     /// Who receives, or did so last.
     receiver: Op,
+    /// It receives nothing more: it was shut down.
+    ended: bool,
 }
 
 impl Handle {
-    const NEW: Handle = Handle { association: Association::None, receiver: Op::ENDED };
+    const NEW: Handle =
+        Handle { association: Association::None, receiver: Op::ENDED, ended: false };
 }
 
 /// Wakes the loop from any thread.
@@ -84,6 +92,8 @@ pub(crate) struct Iocp {
     timer: Timer,
     packets: Box<[OVERLAPPED_ENTRY]>,
     blocks: Blocks,
+    /// Calls that were done at once, and are completed like those that have a packet.
+    done: Vec<InFlight>,
     /// Opened when readiness is first asked for.
     afd: Option<Afd>,
     /// By the number of the handle.
@@ -102,6 +112,7 @@ impl Iocp {
             timer: Timer::new(),
             packets: vec![OVERLAPPED_ENTRY::default(); entries].into_boxed_slice(),
             blocks: Blocks::new(),
+            done: Vec::new(),
             afd: None,
             handles: Vec::new(),
             system_calls: 0,
@@ -159,26 +170,43 @@ impl Iocp {
         self.handle(handle).receiver = op;
     }
 
-    /// A handle receives nothing more: ends the wait of an operation for it.
-    pub(crate) fn end_receive(&mut self, handle: u32) {
-        let op = self.handle(handle).receiver;
-        if let Some(block) = self.blocks.find(op) {
-            block.set_ended();
-            self.take_back(block);
+    /// A handle receives nothing more: ends the waits of operations for it, which Windows does not.
+    pub(crate) fn end_receive(&mut self, fd: RawFd, handle: u32) {
+        self.handle(handle).ended = true;
+        let receiver = self.handle(handle).receiver;
+        if let Some(block) = self.blocks.find(receiver) {
+            self.end(block);
         }
+        // Rare, and so they are searched for.
+        while let Some(block) = self.blocks.waiting(fd, Interest::Readable) {
+            self.end(block);
+        }
+    }
+
+    fn end(&mut self, block: InFlight) {
+        block.set_ended();
+        self.take_back(block);
     }
 
     /// Asks for an operation back; it completes.
     pub(crate) fn cancel(&mut self, op: Op) {
-        let Some(block) = self.blocks.find(op) else { return };
-        block.set_cancelled();
-        self.take_back(block);
+        let mut next = self.blocks.find(op);
+        while let Some(block) = next {
+            next = self.blocks.after(block);
+            block.set_cancelled();
+            self.take_back(block);
+        }
+    }
+
+    /// Whether the system has calls of an operation.
+    pub(crate) fn has_calls(&self, op: Op) -> bool {
+        self.blocks.find(op).is_some()
     }
 
     fn take_back(&mut self, block: InFlight) {
         self.system_calls += 1;
         let on = match (block.call().kind, &self.afd) {
-            (Kind::Readiness | Kind::TryAgain, Some(afd)) => afd.handle(),
+            (Kind::Readiness(_) | Kind::TryAgain, Some(afd)) => afd.handle(),
             _ => system::handle(block.call().fd),
         };
         // SAFETY: the handle is open while the operation is pending on it. Where nothing is found
@@ -200,7 +228,11 @@ impl Iocp {
         ready: &mut Queue<Completion>,
     ) -> io::Result<()> {
         self.system_calls += 1;
+        let timeout = if self.done.is_empty() { timeout } else { Some(Duration::ZERO) };
         let timeout = self.timer.start(timeout);
+        for block in self.done.drain(..) {
+            ready.push_back(conclude(&mut self.blocks, block));
+        }
         for packet in self.port.take(&mut self.packets, timeout)? {
             if packet.lpOverlapped.is_null() {
                 // The waker's.
@@ -209,12 +241,22 @@ impl Iocp {
             // SAFETY: all other packets are of calls that were given a block of this driver's, each
             // of which posts one: handles belong to the port, and the port to the driver.
             let block = unsafe { InFlight::of_packet(packet.lpOverlapped) };
-            let completion = completion_of(block);
-            self.blocks.put_back(block);
-            ready.push_back(completion);
+            ready.push_back(conclude(&mut self.blocks, block));
         }
         Ok(())
     }
+}
+
+/// Puts the block of a call back that is over, and makes a completion of it.
+fn conclude(blocks: &mut Blocks, block: InFlight) -> Completion {
+    let mut completion = completion_of(block);
+    let Call { op, lane, .. } = block.call();
+    blocks.put_back(block);
+    completion.flags |= u32::from(lane) << LANE_SHIFT;
+    if blocks.find(op).is_some() {
+        completion.flags |= MORE;
+    }
+    completion
 }
 
 fn completion_of(block: InFlight) -> Completion {

@@ -10,7 +10,7 @@ use windows_sys::Win32::Networking::WinSock::{SOCKET, WSABUF, WSAENOTSOCK};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::afd::{Afd, Request};
-use super::blocks::{Call, Kind};
+use super::blocks::{Call, InFlight, Kind};
 use super::{Association, Iocp, result_of};
 use crate::core::owned;
 use crate::driver::Interest;
@@ -55,27 +55,61 @@ impl Place<'_> {
         self.start_call(Kind::Count, 0, call)
     }
 
+    /// As [`start`](Place::start), of one of several calls that an operation has at a time. Each is
+    /// completed by itself, with its lane, also where it is done at once. A call that fails at once is
+    /// none.
+    pub(crate) fn start_in_lane(
+        &mut self,
+        lane: u8,
+        call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let about = Call { lane, ..Call::new(self.op, self.fd, Kind::Count) };
+        if let Some(done) = self.begin(about, 0, call)? {
+            self.driver.done.push(done);
+        }
+        Ok(())
+    }
+
+    /// Whether the operation has calls with the system.
+    pub(crate) fn has_calls(&self) -> bool {
+        self.driver.has_calls(self.op)
+    }
+
     fn start_call(
         &mut self,
         kind: Kind,
         offset: u64,
         call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
     ) -> Start {
-        let association = match self.driver.associate(self.fd, self.handle) {
-            Ok(association) => association,
-            Err(error) => return Start::Ready(to_raw(&error)),
-        };
-        let (op, fd) = (self.op, self.fd);
-        let block = self.driver.blocks.take(Call::new(op, fd, kind), offset);
+        match self.begin(Call::new(self.op, self.fd, kind), offset, call) {
+            Ok(None) => Start::Submitted,
+            Ok(Some(block)) => {
+                let result = result_of(block);
+                self.driver.blocks.put_back(block);
+                Start::Ready(result)
+            }
+            Err(error) => Start::Ready(to_raw(&error)),
+        }
+    }
+
+    /// Makes an overlapped call; gives the block of one that is done at once, and has no packet.
+    fn begin(
+        &mut self,
+        about: Call,
+        offset: u64,
+        call: impl FnOnce(SOCKET, *mut OVERLAPPED, *mut u32) -> io::Result<()>,
+    ) -> io::Result<Option<InFlight>> {
+        let association = self.driver.associate(self.fd, self.handle)?;
+        let block = self.driver.blocks.take(about, offset);
         self.driver.system_calls += 1;
-        let result = match call(system::socket(fd), block.overlapped(), block.flags()) {
-            Ok(()) if association == Association::SkipsDone => result_of(block),
-            Ok(()) => return Start::Submitted,
-            Err(error) if system::is_pending(&error) => return Start::Submitted,
-            Err(error) => to_raw(&error),
-        };
-        self.driver.blocks.put_back(block);
-        Start::Ready(result)
+        match call(system::socket(self.fd), block.overlapped(), block.flags()) {
+            Ok(()) => Ok((association == Association::SkipsDone).then_some(block)),
+            Err(error) if system::is_pending(&error) => Ok(None),
+            Err(error) => {
+                self.driver.blocks.put_back(block);
+                Err(error)
+            }
+        }
     }
 
     /// Receives from a stream into `room`, which is not empty.
@@ -156,7 +190,10 @@ impl Place<'_> {
 
     /// Completes when the socket is ready.
     pub(crate) fn poll(&mut self, interest: Interest) -> Start {
-        self.ask(Kind::Readiness, interest)
+        if interest == Interest::Readable && self.driver.handle(self.handle).ended {
+            return Start::Ready(1);
+        }
+        self.ask(Kind::Readiness(interest), interest)
     }
 
     fn ask(&mut self, kind: Kind, interest: Interest) -> Start {
@@ -189,9 +226,14 @@ impl Place<'_> {
     /// Sends to a stream what it has room for. Not by an overlapped call: one that is taken back half
     /// way does not tell how much of it went.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Start {
-        let bytes = &bytes[..bytes.len().min(SEND_MAX)];
-        let buffers = [buffer(bytes.as_ptr().cast_mut(), bytes.len())];
+        let buffers = [to_send(bytes)];
         self.sent(|socket| system::send(socket, &buffers))
+    }
+
+    /// As [`send`](Place::send), of nobody who would wait; the result, as an operation has it.
+    pub(crate) fn send_now(&mut self, bytes: &[u8]) -> i32 {
+        let buffers = [to_send(bytes)];
+        self.call(|socket| system::send(socket, &buffers))
     }
 
     /// Receives from a stream into several buffers.
@@ -208,7 +250,8 @@ impl Place<'_> {
         self.sent(|socket| system::send(socket, vectors.as_slice()))
     }
 
-    fn sent(&mut self, call: impl FnOnce(&Borrowed) -> io::Result<usize>) -> Start {
+    /// Tries a call that sends and does not wait, as [`attempt`](Place::attempt).
+    pub(crate) fn sent(&mut self, call: impl FnOnce(&Borrowed) -> io::Result<usize>) -> Start {
         match self.attempt(Interest::Writable, call) {
             Start::Ready(result) => Start::Ready(system::sent(result)),
             start => start,
@@ -219,7 +262,7 @@ impl Place<'_> {
     pub(crate) fn shutdown(&mut self, how: Shutdown) -> Start {
         let result = self.call(|socket| socket.shutdown(how).map(|()| 0));
         if how != Shutdown::Write {
-            self.driver.end_receive(self.handle);
+            self.driver.end_receive(self.fd, self.handle);
         }
         Start::Ready(result)
     }
@@ -355,14 +398,18 @@ impl Place<'_> {
         let file = system::handle(file);
         let left = match system::len_of_file(file) {
             // To send nothing would be to send all.
-            Ok(len) if len <= offset => return Start::Ready(0),
+            Ok(len) if len <= offset || count == 0 => return Start::Ready(0),
             Ok(len) => len - offset,
             Err(error) => return Start::Ready(to_raw(&error)),
         };
         let count = u32::try_from(left.min(count as u64)).unwrap_or(TRANSFER_MAX as u32);
-        self.start_call(Kind::Count, offset, |socket, overlapped, _flags| {
+        let start = self.start_call(Kind::Count, offset, |socket, overlapped, _flags| {
             system::send_file(socket, file, count, overlapped)
-        })
+        });
+        match start {
+            Start::Ready(result) => Start::Ready(system::sent(result)),
+            start => start,
+        }
     }
 
     /// Connects.
@@ -387,6 +434,11 @@ impl Place<'_> {
 /// Whether a wait for a datagram has found one: it fits in no room of nothing.
 pub(super) fn is_a_datagram(result: i32) -> bool {
     result >= 0 || result == -system::CUT
+}
+
+/// What one call sends of some bytes.
+fn to_send(bytes: &[u8]) -> WSABUF {
+    buffer(bytes.as_ptr().cast_mut(), bytes.len().min(SEND_MAX))
 }
 
 /// A buffer as the system has it, of as many bytes as one call takes (P29).

@@ -35,7 +35,7 @@ impl Port {
         own(port).map(Port)
     }
 
-    fn raw(&self) -> HANDLE {
+    pub(super) fn raw(&self) -> HANDLE {
         self.0.as_raw_handle()
     }
 

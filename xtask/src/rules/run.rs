@@ -9,7 +9,6 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Mutation;
-use super::table::MUTATIONS;
 use crate::process::wait;
 use crate::tree;
 
@@ -18,26 +17,37 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often longer than on the unchanged sources a test may take.
 const SLOWER: u32 = 3;
 
+/// The system that test programs are built for, and how they run.
+pub(crate) struct System<'a> {
+    /// The folder below target/ where all lies that is made.
+    pub(crate) place: &'static str,
+    /// Cargo, which is to test.
+    pub(crate) cargo: &'a dyn Fn() -> Command,
+    /// A program of that system's.
+    pub(crate) program: &'a dyn Fn(&Path) -> Command,
+}
+
 /// A copy of the sources, and where it is built.
-struct Copy {
+struct Copy<'a> {
+    system: System<'a>,
     root: PathBuf,
     tree: PathBuf,
     target: PathBuf,
 }
 
-impl Copy {
-    fn new(root: &Path) -> Result<Copy, String> {
+impl Copy<'_> {
+    fn new<'a>(root: &Path, system: System<'a>) -> Result<Copy<'a>, String> {
         let root = root.canonicalize().map_err(|error| format!("the workspace: {error}"))?;
-        let place = root.join("target/rules");
-        let copy = Copy { tree: place.join("tree"), target: place.join("target"), root };
+        let place = root.join("target").join(system.place);
+        let copy = Copy { system, tree: place.join("tree"), target: place.join("target"), root };
         tree::copy(&copy.root, &copy.tree).map_err(|error| format!("copying: {error}"))?;
         Ok(copy)
     }
 
     /// Builds a test program; gives its path.
     fn build(&self, program: &str) -> Result<PathBuf, String> {
-        let mut command = Command::new("cargo");
-        command.args(["test", "--no-run", "--quiet", "--message-format=json"]);
+        let mut command = (self.system.cargo)();
+        command.args(["--no-run", "--quiet", "--message-format=json"]);
         command.args(["--package", "tigereye"]);
         match program {
             "lib" => command.arg("--lib"),
@@ -45,7 +55,7 @@ impl Copy {
         };
         command.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target);
         // Less to write, and a change often makes something unused.
-        command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("RUSTFLAGS", "--cap-lints=allow");
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
         let output = command.output().map_err(|error| format!("cargo: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
@@ -64,7 +74,7 @@ impl Copy {
         mutation: &Mutation,
         patience: Duration,
     ) -> Result<Option<ExitStatus>, String> {
-        let mut command = Command::new(program);
+        let mut command = (self.system.program)(program);
         command.args(["--exact", mutation.test, "--include-ignored"]);
         command.envs(mutation.environment.iter().copied()).current_dir(&self.tree);
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -110,7 +120,7 @@ impl Copy {
 }
 
 /// Runs each test on the unchanged sources; says how long it may take on changed ones.
-fn patience(copy: &Copy, chosen: &[&Mutation]) -> Result<Vec<Duration>, String> {
+fn patience(copy: &Copy<'_>, chosen: &[&Mutation]) -> Result<Vec<Duration>, String> {
     let mut programs: BTreeMap<&str, PathBuf> = BTreeMap::new();
     let mut durations = Vec::new();
     for mutation in chosen {
@@ -127,16 +137,21 @@ fn patience(copy: &Copy, chosen: &[&Mutation]) -> Result<Vec<Duration>, String> 
     Ok(durations)
 }
 
-/// Tries the changes whose name contains one of `names`, or all.
-pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
+/// Tries those of the changes whose name contains one of `names`, or all.
+pub(super) fn run(
+    root: &Path,
+    mutations: &[Mutation],
+    names: &[&str],
+    system: System<'_>,
+) -> Result<(), String> {
     let is_chosen = |mutation: &&Mutation| {
         names.is_empty() || names.iter().any(|name| mutation.name.contains(name))
     };
-    let chosen: Vec<&Mutation> = MUTATIONS.iter().filter(is_chosen).collect();
+    let chosen: Vec<&Mutation> = mutations.iter().filter(is_chosen).collect();
     if chosen.is_empty() {
         return Err("no change has such a name: see `cargo xtask rules --list`".into());
     }
-    let copy = Copy::new(root)?;
+    let copy = Copy::new(root, system)?;
     let start = Instant::now();
     let patience = patience(&copy, &chosen)?;
     println!("{} tests pass on the unchanged sources, {:.0?}", chosen.len(), start.elapsed());

@@ -3,12 +3,12 @@
 use super::{Edit, Mutation};
 
 /// One edit that needs no context.
-const fn edit(file: &'static str, find: &'static str, replace: &'static str) -> Edit {
+pub(super) const fn edit(file: &'static str, find: &'static str, replace: &'static str) -> Edit {
     Edit { file, after: "", find, replace }
 }
 
 /// A change seen by a test in the ordinary way of running.
-const fn change(
+pub(super) const fn change(
     name: &'static str,
     edits: &'static [Edit],
     program: &'static str,
@@ -308,7 +308,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     change(
         "P45: the file of a socket in use is replaced",
         &[edit(
-            "src/net/unix_listener.rs",
+            "src/net/system.rs",
             "asked == Err(io::ErrorKind::ConnectionRefused)",
             "asked != Ok(())",
         )],

@@ -1,11 +1,16 @@
 //! The example that has the most in it: served under Wine, asked from here, and ended by Ctrl-C.
+//!
+//! The server's tests, too, run here and ask it: with a script in place of the example, which starts it
+//! under Wine.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::skipped::SKIPPED_OF_THE_SERVER;
 use super::wine::Wine;
 use crate::process;
 
@@ -29,6 +34,24 @@ pub(super) fn run(wine: &Wine, program: &str, place: &Path) -> Result<(), String
     let asked = ask(&mut child, &contents);
     let ended = interrupt(&mut child);
     asked.and(ended)
+}
+
+/// The variable that names the program to the server's tests.
+const PROGRAM: &str = "TIGEREYE_TEST_WEB_SERVER";
+
+/// Has the server's tests, built for here, ask the program.
+pub(super) fn tests(wine: &Wine, program: &str, root: &Path, place: &Path) -> Result<(), String> {
+    let script = place.join("web_server.sh");
+    let text = |error: std::io::Error| format!("{}: {error}", script.display());
+    fs::write(&script, wine.script(program)).map_err(text)?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).map_err(text)?;
+    let mut tests = Command::new("cargo");
+    tests.args(["test", "--quiet", "--package=tigereye", "--all-features", "--test=web_server"]);
+    tests.args(["--", "--exact", "--test-threads=2"]).current_dir(root).env(PROGRAM, &script);
+    for (test, _reason) in SKIPPED_OF_THE_SERVER {
+        tests.args(["--skip", test]);
+    }
+    super::run_to_the_end(&mut tests, "the server's tests")
 }
 
 fn ask(child: &mut Child, contents: &[u8]) -> Result<(), String> {

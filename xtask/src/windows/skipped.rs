@@ -8,6 +8,65 @@ const LOST_ERROR: &str = "Wine loses a socket's error; Windows tells it to the n
 const NO_PROBES: &str = "Wine has no TCP_KEEPCNT; Windows has it from 10 1703 on (\"IPPROTO_TCP \
                          socket options\")";
 
+const NO_UNIX: &str = "Wine has no Unix sockets; Windows has them from 10 1803 on (\"AF_UNIX comes to Windows\", \
+                       devblogs.microsoft.com/commandline)";
+const NO_SIGNALS: &str = "no process under Wine is sent SIGTERM's like from here; on Windows it is \
+                          CTRL_CLOSE_EVENT (HandlerRoutine), and Ctrl-C is tried beside these tests";
+
+const AFTER_A_RESET: &str = "Wine's TransmitFile may not end when the connection is reset or shut down, and \
+                             says otherwise what it was; on Windows it fails (TransmitFile, WSAECONNRESET)";
+
+/// Cells of the table of operations and situations (`tests/drivers/`).
+pub(super) const SKIPPED_CELLS: &[(&str, &str)] = &[
+    ("Recv/ResetBefore RecvExact/ResetBefore RecvVectored/ResetBefore", LOST_ERROR),
+    ("RecvEach/ResetBefore RecvPaused/ResetBefore", LOST_ERROR),
+    ("RecvEach/ResetWhile RecvPaused/ResetWhile", LOST_ERROR),
+    ("RecvFrom/Refused RecvFromEach/Refused RecvFromPaused/Refused SendTo/Refused", LOST_ERROR),
+    ("RecvFrom/NoListener RecvFromEach/NoListener RecvFromPaused/NoListener", LOST_ERROR),
+    (
+        "ShutdownRead/DataThenReset ShutdownWrite/DataThenReset ShutdownBoth/DataThenReset",
+        LOST_ERROR,
+    ),
+    ("ShutdownRead/ResetBefore ShutdownWrite/ResetBefore ShutdownBoth/ResetBefore", LOST_ERROR),
+    (
+        "Accept/OtherKind AcceptEach/OtherKind AcceptPaused/OtherKind",
+        "Wine's AcceptEx waits where nobody listens; on Windows it fails (AcceptEx, WSAEINVAL)",
+    ),
+    ("SendFile/EndOfStream SendFile/ResetBefore SendFile/ResetWhile", AFTER_A_RESET),
+    ("SendFileAll/EndOfStream SendFileAll/ResetBefore SendFileAll/ResetWhile", AFTER_A_RESET),
+    ("SendFile/OwnHalfShutWhile SendFileAll/OwnHalfShutWhile", AFTER_A_RESET),
+];
+
+/// Tests of the web server, which run here and ask a server that runs there.
+pub(super) const SKIPPED_OF_THE_SERVER: &[(&str, &str)] = &[
+    (
+        "command_line::a_driver_and_a_number_of_loops_are_taken",
+        "it takes the driver readiness, which is part of Unix",
+    ),
+    (
+        "command_line::what_is_wrong_is_said",
+        "it knows the words of Unix for an address that is in use; those of Windows are FormatMessage's",
+    ),
+    (
+        "files::only_files_under_the_root",
+        "Wine opens what Unix has in a directory, also a FIFO, and waits; on Windows pipes have names of \
+         their own (\"Pipe Names\")",
+    ),
+    ("limits::a_signal_ends_it_with_an_idle_connection_open", NO_SIGNALS),
+    ("limits::what_is_under_way_is_finished", NO_SIGNALS),
+    ("limits::what_does_not_finish_is_left_after_the_grace", NO_SIGNALS),
+    (
+        "limits::descriptors_may_run_out",
+        "it looks at the server's descriptors, of which Wine's own are most; a process on Windows may have 2^24 \
+         handles (\"Kernel Objects\")",
+    ),
+    (
+        "tools::wrk_loads",
+        "wrk ends in the middle of a file, and Wine's TransmitFile may not end when the connection is \
+         reset; on Windows it fails (TransmitFile, WSAECONNRESET)",
+    ),
+];
+
 pub(super) const SKIPPED: &[(&str, &str)] = &[
     (
         "paths::paths_start_in_a_directory_wherever_it_is",
@@ -29,6 +88,13 @@ pub(super) const SKIPPED: &[(&str, &str)] = &[
         "Wine's files have names in UTF-8; Windows takes any sequence of 16-bit units (\"Naming Files, \
          Paths, and Namespaces\")",
     ),
+    ("a_reset_on_one_side_is_one_on_the_other", LOST_ERROR),
+    (
+        "windows::segments_arrive_as_datagrams",
+        "Wine has no UDP_SEND_MSG_SIZE; Windows has it from 10 2004 on (\"IPPROTO_UDP socket options\")",
+    ),
+    ("windows::unix_streams_are_streams", NO_UNIX),
+    ("windows::p45_a_unix_socket_that_is_gone_leaves_its_file", NO_UNIX),
     ("closing::p33_a_reset_after_part_of_an_exact_receive_is_no_end_of_stream", LOST_ERROR),
     ("closing::p42_shutdown_after_the_peers_reset_is_not_connected", LOST_ERROR),
     ("closing::p43_a_reset_behind_unread_data_is_an_error_and_no_end", LOST_ERROR),

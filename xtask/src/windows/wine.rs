@@ -26,19 +26,26 @@ impl Wine {
     pub(super) fn ready(place: &Path) -> Result<Wine, String> {
         let wine = Wine { prefix: place.join("wine") };
         let library = wine.prefix.join("drive_c/windows/system32/bcryptprimitives.dll");
-        if library.exists() {
-            return Ok(wine);
+        if !library.exists() {
+            wine.prepare(place, &library)?;
         }
+        // One server for all that is run, until the end: none that would say what it was doing when it
+        // is ended.
+        let mut server = wine.of("wineserver");
+        run(server.arg("-p").stdout(Stdio::null()), "starting Wine's server")?;
+        Ok(wine)
+    }
+
+    fn prepare(&self, place: &Path, library: &Path) -> Result<(), String> {
         println!("preparing Wine");
         let text = |error: std::io::Error| format!("{}: {error}", place.display());
         fs::create_dir_all(place).map_err(text)?;
-        run(wine.of("wineboot").arg("-i").stdout(Stdio::null()), "preparing Wine")?;
+        run(self.of("wineboot").arg("-i").stdout(Stdio::null()), "preparing Wine")?;
         let source = place.join("random.c");
         fs::write(&source, RANDOM).map_err(text)?;
         let mut build = Command::new(LINKER);
-        build.args(["-shared", "-o"]).arg(&library).arg(&source).arg("-ladvapi32");
-        run(&mut build, "building bcryptprimitives.dll")?;
-        Ok(wine)
+        build.args(["-shared", "-o"]).arg(library).arg(&source).arg("-ladvapi32");
+        run(&mut build, "building bcryptprimitives.dll")
     }
 
     fn of(&self, program: &str) -> Command {
@@ -61,6 +68,15 @@ impl Wine {
         command.args(["--default-signal=INT", "wine"]).arg(program);
         command.env_remove("TIGEREYE_DRIVER");
         command
+    }
+
+    /// A script that runs a program for Windows, with the arguments that it is given.
+    pub(super) fn script(&self, program: &str) -> String {
+        let prefix = self.prefix.display();
+        format!(
+            "#!/bin/sh\nunset TIGEREYE_DRIVER\nexport WINEPREFIX='{prefix}' WINEARCH=win64 \
+             WINEDEBUG=-all\nexec wine '{program}' \"$@\"\n"
+        )
     }
 
     /// Ends the prefix's server, which would go on for a while.
