@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-#[cfg_attr(windows, expect(dead_code, reason = "nothing is simulated there yet"))]
+#[cfg_attr(windows, allow(dead_code, reason = "nothing is simulated there yet"))]
 mod host;
 
 pub(crate) use host::HostClock;

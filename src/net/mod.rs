@@ -36,7 +36,6 @@ pub use descriptor::{Descriptor, stderr, stdin, stdout};
 #[cfg(unix)]
 pub use descriptors::Delivery;
 pub(crate) use immediate::Immediate;
-#[cfg(unix)]
 pub(crate) use immediate::immediate;
 pub use listener::TcpListener;
 pub use options::{ConnectOptions, Keepalive, ListenOptions, UdpOptions};

@@ -17,6 +17,7 @@ use crate::core::Held;
 use crate::driver::sim::Binding;
 use crate::handle::Source;
 use crate::op::accept::{Accept, AcceptEach};
+#[cfg(unix)]
 use crate::raw::IntoRawFd;
 use crate::{AsSource, Io, Next, Op};
 

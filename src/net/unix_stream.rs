@@ -17,6 +17,7 @@ use super::stream::{adopt, into_blocking, refuse_simulated};
 use super::system;
 use super::{ToUnixAddress, UnixAddress};
 use crate::core::Held;
+#[cfg(unix)]
 use crate::driver::sim::Sim;
 use crate::handle::Source;
 use crate::op::connect_unix::ConnectUnix;

@@ -24,10 +24,8 @@ use io_uring::squeue::Flags;
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
 
-#[cfg(target_os = "linux")]
-use super::MORE;
 use super::supply::Supply;
-use super::{Completion, Direction, Multishot, Op, Rearm, Start};
+use super::{Completion, Direction, MORE, Multishot, Op, Rearm, Start};
 use crate::Io;
 use crate::buf::PoolBuf;
 #[cfg(unix)]

@@ -626,7 +626,6 @@ fn a_registered_file_that_is_dropped_or_closed_is_closed() {
 }
 
 /// Unless the process has as many open as it may.
-#[cfg(unix)]
 fn open_one_more(io: &Io, path: &PathBuf) -> Option<Rc<File>> {
     if crate::peer::is_simulated() {
         return Some(open(io, path, &OpenOptions::new().read(true)));

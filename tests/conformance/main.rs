@@ -12,6 +12,7 @@ mod data_files;
 mod descriptors;
 mod detached;
 mod direct;
+#[cfg_attr(windows, allow(dead_code, reason = "what Unix alone has is asked for there alone"))]
 #[path = "../common/disk.rs"]
 mod disk;
 mod edges;

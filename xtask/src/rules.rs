@@ -58,7 +58,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
     run::run(root, MUTATIONS, names, System { place: "rules", cargo: &cargo, program: &program })
 }
 
-/// As [`run`], of what holds on Windows alone.
+/// As [`run()`], of what holds on Windows alone.
 pub(crate) fn run_for_windows(
     root: &Path,
     names: &[&str],

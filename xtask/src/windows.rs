@@ -79,9 +79,7 @@ pub(crate) fn rules(root: &Path, names: &[&str]) -> Result<(), String> {
     let cargo = || tools.cargo_plain("test", RUN, LINKER);
     let program = |program: &Path| wine.command(&program.display().to_string());
     let system = System { place: "cross/rules", cargo: &cargo, program: &program };
-    let result = crate::rules::run_for_windows(root, names, system);
-    wine.end();
-    result
+    crate::rules::run_for_windows(root, names, system)
 }
 
 /// Lints, builds and runs.
@@ -113,7 +111,6 @@ pub(crate) fn command(root: &Path) -> Result<(), String> {
     if let Err(message) = served {
         failed.push(format!("web_server: {message}"));
     }
-    wine.end();
     let skipped = SKIPPED.len() + SKIPPED_OF_THE_SERVER.len();
     let cells: usize = SKIPPED_CELLS.iter().map(|(cells, _)| cells.split(' ').count()).sum();
     println!(

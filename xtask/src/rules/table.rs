@@ -681,7 +681,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "P56: a write beyond any offset writes nothing, and says that it did",
-        &[edit("src/op/vectored_at.rs", "return Err(-libc::EFBIG);", "return Err(0);")],
+        &[edit("src/op/vectored_at.rs", "return Err(-code::TOO_LARGE);", "return Err(0);")],
         SUITE,
         "file_parts::p56_offsets_beyond_what_a_file_has_of_all_that_take_them",
     ),

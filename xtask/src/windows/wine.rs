@@ -30,7 +30,9 @@ impl Wine {
             wine.prepare(place, &library)?;
         }
         // One server for all that is run, until the end: none that would say what it was doing when it
-        // is ended.
+        // is ended. One that is still there, of the preparation or of a run that was cut off, is in
+        // the way.
+        wine.end();
         let mut server = wine.of("wineserver");
         run(server.arg("-p").stdout(Stdio::null()), "starting Wine's server")?;
         Ok(wine)
@@ -79,9 +81,15 @@ impl Wine {
         )
     }
 
-    /// Ends the prefix's server, which would go on for a while.
-    pub(super) fn end(&self) {
-        // Whether it is still there or not.
+    /// Ends the prefix's server, which would go on for a while, if there is one.
+    fn end(&self) {
         let _ = self.of("wineserver").arg("-k").status();
+        let _ = self.of("wineserver").arg("-w").status();
+    }
+}
+
+impl Drop for Wine {
+    fn drop(&mut self) {
+        self.end();
     }
 }
