@@ -12,6 +12,7 @@
 //! I3. A process is at the same call of `run` as the one that started it, because it is told how the
 //!     calls before it ended.
 
+use std::io::{self, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -272,11 +273,12 @@ impl Runner {
         self.says_how_far = true;
         match self.run(trial) {
             Ok(report) => {
-                println!("{report}");
+                // Whoever reads it may have gone.
+                let _ = writeln!(io::stdout(), "{report}");
                 ExitCode::SUCCESS
             }
             Err(failure) => {
-                eprintln!("{failure}");
+                let _ = writeln!(io::stderr(), "{failure}");
                 ExitCode::FAILURE
             }
         }
