@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{AsSource, BufferPool, Io, Next, Op, Source, TcpListener, TcpStream, is_cancelled};
+use tigereye::{
+    AsSource, BufferPool, DriverKind, Io, Next, Op, Source, TcpListener, TcpStream, is_cancelled,
+};
 
 use crate::{Log, any, finish, pattern};
 
@@ -146,6 +148,9 @@ fn p13_rule8_streams_of_much_take_turns_at_few_buffers() {
     let io = Io::new().unwrap();
     let few = BufferPool::new(&io, 4, UNDER_WAY).unwrap();
     let many = BufferPool::new(&io, 256, UNDER_WAY).unwrap();
+    // Before Linux 5.19 the ring has no buffers: who finds none asks again, and turns are not kept. All
+    // come to their end there, too.
+    let take_turns = io.driver().kind != DriverKind::Uring || few.take().is_none();
     let answered: Rc<Vec<Cell<usize>>> = Rc::new(vec![Cell::new(0); STREAMS]);
     let pairs: Vec<_> = (0..STREAMS).map(|_| ends(&io)).collect();
     for (at, (near, far)) in pairs.into_iter().enumerate() {
@@ -179,6 +184,7 @@ fn p13_rule8_streams_of_much_take_turns_at_few_buffers() {
         io.run_once().unwrap();
     }
     let least = answered.iter().map(Cell::get).min().unwrap();
-    assert!(least > LEN / 16, "{answered:?}");
+    assert!(least > LEN / 16 || !take_turns, "{answered:?}");
     finish(&io);
+    assert!(answered.iter().all(|bytes| bytes.get() >= LEN), "{answered:?}");
 }
