@@ -219,8 +219,7 @@ impl Node {
             let stream = Rc::new(stream);
             *link = Link::Up(Rc::clone(&stream));
             drop(state);
-            let incoming = Incoming::default();
-            Replies { node: Rc::clone(&node), peer, stream, incoming }.receive(io);
+            Connection::of(&node, stream, Hears::Replies(peer)).receive(io);
             node.with(io, |protocol, _now| protocol.connected(peer));
         });
         io.deadline(op, CONNECT);
@@ -241,11 +240,18 @@ fn post(io: &Io, stream: &Rc<TcpStream>, message: &Message) -> bool {
     has_room
 }
 
-/// A connection that somebody made: requests come by it.
+/// What comes by a connection: requests of whoever made it, or the replies of a peer.
+#[derive(Clone, Copy)]
+enum Hears {
+    Requests(Origin),
+    Replies(u8),
+}
+
+/// A connection that messages come by.
 struct Connection {
     node: Rc<Node>,
     stream: Rc<TcpStream>,
-    origin: Origin,
+    hears: Hears,
     incoming: Incoming,
 }
 
@@ -266,11 +272,18 @@ impl Connection {
         state.next_origin += 1;
         state.connections.insert(origin, Rc::clone(&stream));
         drop(state);
-        Connection { node: Rc::clone(node), stream, origin, incoming: Incoming::default() }
-            .receive(io);
+        Connection::of(node, stream, Hears::Requests(origin)).receive(io);
+    }
+
+    fn of(node: &Rc<Node>, stream: Rc<TcpStream>, hears: Hears) -> Connection {
+        Connection { node: Rc::clone(node), stream, hears, incoming: Incoming::default() }
     }
 
     fn receive(mut self, io: &Io) {
+        let silence = match self.hears {
+            Hears::Requests(_) => IDLE,
+            Hears::Replies(_) => SILENCE,
+        };
         let room = self.incoming.room();
         let op = io.recv(self, room, |mut connection, io, bytes, result| {
             connection.incoming.give(bytes);
@@ -279,60 +292,18 @@ impl Connection {
                 _ => connection.end(),
             }
         });
-        io.deadline(op, IDLE);
+        io.deadline(op, silence);
     }
 
     fn take(mut self, io: &Io) {
         loop {
             match self.incoming.next() {
                 Ok(Some(Message { number, body })) => {
-                    let origin = self.origin;
-                    self.node.with(io, |protocol, now| protocol.request(now, origin, number, body));
-                }
-                Ok(None) => return self.receive(io),
-                Err(_) => return self.end(),
-            }
-        }
-    }
-
-    fn end(self) {
-        self.node.state.borrow_mut().connections.remove(&self.origin);
-    }
-}
-
-/// The connection to a peer: replies come by it.
-struct Replies {
-    node: Rc<Node>,
-    peer: u8,
-    stream: Rc<TcpStream>,
-    incoming: Incoming,
-}
-
-impl AsSource for Replies {
-    fn as_source(&self) -> &Source {
-        (*self.stream).as_source()
-    }
-}
-
-impl Replies {
-    fn receive(mut self, io: &Io) {
-        let room = self.incoming.room();
-        let op = io.recv(self, room, |mut replies, io, bytes, result| {
-            replies.incoming.give(bytes);
-            match result {
-                Ok(1..) => replies.take(io),
-                _ => replies.end(),
-            }
-        });
-        io.deadline(op, SILENCE);
-    }
-
-    fn take(mut self, io: &Io) {
-        loop {
-            match self.incoming.next() {
-                Ok(Some(Message { number, body })) => {
-                    let peer = self.peer;
-                    self.node.with(io, |protocol, now| protocol.reply(now, peer, number, body));
+                    let hears = self.hears;
+                    self.node.with(io, |protocol, now| match hears {
+                        Hears::Requests(origin) => protocol.request(now, origin, number, body),
+                        Hears::Replies(peer) => protocol.reply(now, peer, number, body),
+                    });
                 }
                 Ok(None) => return self.receive(io),
                 Err(_) => return self.end(),
@@ -342,7 +313,12 @@ impl Replies {
 
     fn end(self) {
         let mut state = self.node.state.borrow_mut();
-        state.links[usize::from(self.peer)] = Link::None;
-        state.protocol.disconnected(self.peer);
+        match self.hears {
+            Hears::Requests(origin) => drop(state.connections.remove(&origin)),
+            Hears::Replies(peer) => {
+                state.links[usize::from(peer)] = Link::None;
+                state.protocol.disconnected(peer);
+            }
+        }
     }
 }
