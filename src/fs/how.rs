@@ -4,9 +4,11 @@ use std::io;
 
 use super::path::CPath;
 use super::{DataFileOptions, DirectAlignment};
+use crate::AlignedBuf;
+use crate::buf::PAGE;
 
 /// How many zeroes are written at once.
-pub(super) const ZEROES: usize = 1 << 20;
+const ZEROES: usize = 1 << 20;
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,6 +48,27 @@ pub(crate) fn check_size(
     }
     let message = format!("the file has {size} bytes, and not {wanted}");
     Err(io::Error::new(io::ErrorKind::InvalidData, message))
+}
+
+/// Gives a file room as a reservation does, where there is none: `write` writes so many bytes from so
+/// far on, or fewer, and says how many.
+pub(crate) fn write_zeroes(
+    size: u64,
+    direct: Option<DirectAlignment>,
+    mut write: impl FnMut(&[u8], u64) -> io::Result<usize>,
+) -> io::Result<()> {
+    let alignment = direct.map_or(PAGE, |direct| direct.memory.max(PAGE));
+    let mut zeroes = AlignedBuf::with_alignment(ZEROES, alignment)?;
+    zeroes.resize(ZEROES);
+    let mut written = 0;
+    while written < size {
+        let left = usize::try_from(size - written).unwrap_or(usize::MAX);
+        match write(&zeroes[..left.min(ZEROES)], written)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => written += count as u64,
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn in_use() -> io::Error {

@@ -20,10 +20,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, SeekFrom, flock};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::how::{How, Made, ZEROES, check_size, in_use, invalid};
+use super::how::{How, Made, check_size, in_use, invalid, write_zeroes};
 use super::{DataFileOptions, DirectAlignment, system};
-use crate::AlignedBuf;
-use crate::buf::PAGE;
 use crate::offload::LentFd;
 
 /// How often a file that others make and remove meanwhile is looked for.
@@ -178,7 +176,8 @@ impl How {
                     let message = "the file system cannot reserve room for a file";
                     return Err(io::Error::new(error.kind(), message));
                 }
-                write_zeroes(&fd, size, direct)
+                // As fallocate(2) does.
+                write_zeroes(size, direct, |zeroes, at| Ok(rustix::io::pwrite(&fd, zeroes, at)?))
             }
             result => {
                 result?;
@@ -199,22 +198,6 @@ fn existing(directory: LentFd, path: &CStr) -> io::Result<OFlags> {
         // To open one may have a meaning of its own.
         _ => Err(invalid("it is neither a regular file nor a block device")),
     }
-}
-
-/// As fallocate(2) does, where there is none.
-fn write_zeroes(fd: impl AsFd, size: u64, direct: Option<DirectAlignment>) -> io::Result<()> {
-    let alignment = direct.map_or(PAGE, |direct| direct.memory.max(PAGE));
-    let mut zeroes = AlignedBuf::with_alignment(ZEROES, alignment)?;
-    zeroes.resize(ZEROES);
-    let mut written = 0;
-    while written < size {
-        let left = usize::try_from(size - written).unwrap_or(usize::MAX);
-        match rustix::io::pwrite(&fd, &zeroes[..left.min(ZEROES)], written)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            count => written += count as u64,
-        }
-    }
-    Ok(())
 }
 
 /// Has the name of a file last (P51).

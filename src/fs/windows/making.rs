@@ -28,11 +28,10 @@ use super::metadata::{is_on_disk, standard};
 use super::names::{self, Opening, SHARE_ALL};
 use super::path::CPath;
 use super::{allocate, error_of, set_len, sync, write_and_wait};
-use crate::buf::PAGE;
-use crate::fs::how::{How, Made, ZEROES, check_size, in_use, invalid};
+use crate::fs::how::{How, Made, check_size, in_use, invalid, write_zeroes};
 use crate::offload::LentFd;
 use crate::raw::OwnedFd;
-use crate::{AlignedBuf, Allocation, DirectAlignment, DirectIo};
+use crate::{Allocation, DirectAlignment, DirectIo};
 
 /// A file that this call is to make whole.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -143,27 +142,11 @@ impl How {
                     let message = "the file system cannot reserve room for a file";
                     return Err(io::Error::new(error.kind(), message));
                 }
-                write_zeroes(fd, size, direct)
+                write_zeroes(size, direct, |zeroes, at| write_and_wait(fd, zeroes, at))
             }
             result => result,
         }
     }
-}
-
-/// As a reservation does, where there is none.
-fn write_zeroes(fd: LentFd, size: u64, direct: Option<DirectAlignment>) -> io::Result<()> {
-    let alignment = direct.map_or(PAGE, |direct| direct.memory.max(PAGE));
-    let mut zeroes = AlignedBuf::with_alignment(ZEROES, alignment)?;
-    zeroes.resize(ZEROES);
-    let mut written = 0;
-    while written < size {
-        let left = usize::try_from(size - written).unwrap_or(usize::MAX);
-        match write_and_wait(fd, &zeroes[..left.min(ZEROES)], written)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            count => written += count as u64,
-        }
-    }
-    Ok(())
 }
 
 /// Has the name of a file last (P51). Where the process may not change the directory the system lets
