@@ -98,6 +98,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("replicated_log", "starts an example, which is not in the machine"),
     ("chat", "starts an example, which is not in the machine"),
     ("tcp_proxy", "starts an example, which is not in the machine"),
+    ("handles", "counts the handles of a process on Windows"),
     ("simulator", "asks the kernel for nothing"),
     ("simulator_runner", "asks the kernel for nothing new, and starts processes of its own"),
     ("simulator_machine", "asks the kernel for nothing"),
@@ -208,6 +209,9 @@ pub(super) fn list() -> String {
 
 #[cfg(test)]
 mod self_tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn programs() -> Vec<Program> {
@@ -220,6 +224,23 @@ mod self_tests {
         let programs = programs();
         let plan = plan(&KERNELS[kernel], driver, &programs);
         plan.iter().map(|run| format!("{} {}", run.label(), run.choice)).collect()
+    }
+
+    #[test]
+    fn what_has_no_tests_on_linux_is_left_out() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
+        let mut of_windows = 0;
+        for entry in fs::read_dir(tests).unwrap() {
+            let path = entry.unwrap().path();
+            let main = if path.is_dir() { path.join("main.rs") } else { path.clone() };
+            let Ok(text) = fs::read_to_string(main) else { continue };
+            if text.lines().any(|line| line == "#![cfg(windows)]") {
+                let name = path.file_stem().unwrap();
+                assert!(LEFT_OUT.iter().any(|(left_out, _reason)| name == *left_out), "{name:?}");
+                of_windows += 1;
+            }
+        }
+        assert_ne!(of_windows, 0, "this looks at no test");
     }
 
     #[test]
