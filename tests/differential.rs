@@ -1,7 +1,6 @@
 //! Sequences of operations by chance, on the simulator without faults and on a real driver: what the
 //! callbacks see is the same. `TIGEREYE_TEST_SEQUENCES` says how many sequences, from the seed
 //! `TIGEREYE_TEST_SEED` on.
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 #[path = "common/random.rs"]

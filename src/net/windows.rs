@@ -476,7 +476,7 @@ pub(crate) const OF_AN_EARLIER_SEND: &[i32] =
 pub(crate) struct Letter {
     pub(crate) len: usize,
     pub(crate) is_cut: bool,
-    from: Option<SockAddr>,
+    pub(crate) from: Option<SockAddr>,
 }
 
 impl Letter {

@@ -6,9 +6,11 @@
 
 use std::io;
 use std::mem::{self, MaybeUninit};
+use std::net::SocketAddr;
 
 use socket2::SockAddr;
 
+use crate::driver::sim;
 use crate::error::NO_SEGMENTS;
 use crate::net::system::Letter;
 use crate::net::{Address, Borrowed, borrow, system};
@@ -58,6 +60,16 @@ impl Envelope {
     ) -> io::Result<usize> {
         self.from = system::recv_datagram(socket, room)?;
         Ok(self.from.len)
+    }
+
+    /// Where a datagram goes, and into how long pieces it is to be split.
+    pub(super) fn destination(&mut self) -> (Option<SocketAddr>, Option<u16>) {
+        (self.to.as_ref().and_then(SockAddr::as_socket), self.segment)
+    }
+
+    /// Takes down what a simulated system says of a datagram: who sent it, and whether it was cut.
+    pub(super) fn received(&mut self, (from, is_cut): sim::Sender) {
+        self.from = Letter { is_cut, from, ..Letter::default() };
     }
 
     /// Who sent what was received. Without an address it is of no family.

@@ -17,7 +17,6 @@ use crate::DirectIo;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -50,11 +49,14 @@ struct How {
     raw: types::OpenHow,
 }
 
-/// The path, and how the system is to open it.
+/// The path, and how the system is to open it, or a simulated host.
 #[cfg(windows)]
 struct How {
     path: CPath,
     opening: Opening,
+    flags: i32,
+    mode: u32,
+    resolve: u64,
     direct: DirectIo,
 }
 
@@ -62,7 +64,11 @@ struct How {
 impl Open {
     pub(crate) fn new(path: io::Result<CPath>, options: &OpenOptions) -> Open {
         let direct = options.wants_direct();
-        let how = path.and_then(|path| Ok(How { path, opening: options.opening()?, direct }));
+        let (mode, resolve) = (options.permissions(), options.resolve());
+        let how = path.and_then(|path| {
+            let (opening, flags) = (options.opening()?, options.flags()?);
+            Ok(How { path, opening, flags, mode, resolve, direct })
+        });
         Open { how }
     }
 }
@@ -131,10 +137,9 @@ impl Operation for Open {
         place.offload_open(move || system::open_for_caller(directory, &path, opening))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(how) = &self.how else { return Start::Ready(0) };
-        place.open_file(how.path.as_c_str(), how.flags, how.mode, how.resolve)
+        place.open_file(&how.path, how.flags, how.mode, how.resolve)
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -1,5 +1,4 @@
 //! The runner of many seeds: what it finds, how it tells, and what it survives.
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod plans;
