@@ -36,6 +36,7 @@ use windows_sys::Win32::System::WindowsProgramming::{
 };
 use windows_sys::core::GUID;
 
+use crate::error::{from_raw, to_raw};
 use crate::raw::{OwnedFd, RawFd, is_file, widen};
 
 /// The system's number of a socket.
@@ -417,10 +418,10 @@ pub(crate) fn allow_to_bind_again(socket: &Socket, _allow: bool) -> io::Result<(
 
 /// Sends what the system takes at once: sockets are set not to wait.
 pub(crate) fn send_now(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    socket.send(bytes)
+    socket.send(bytes).map_err(|error| from_raw(sent(to_raw(&error))))
 }
 
-/// Shuts a socket down, and says `NotConnected` where there is no connection any more.
+/// Whether a call says that there is no connection any more.
 pub(crate) fn is_not_connected(error: &io::Error) -> bool {
     error.raw_os_error() == Some(WSAENOTCONN)
 }
