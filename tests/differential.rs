@@ -1,6 +1,6 @@
 //! Sequences of operations by chance, on the simulator without faults and on a real driver: what the
 //! callbacks see is the same. `TIGEREYE_TEST_SEQUENCES` says how many sequences, from the seed
-//! `TIGEREYE_TEST_SEED` on.
+//! `TIGEREYE_TEST_SEED` on. Unix sockets are in them on Unix alone, where they come in pairs.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 #[path = "common/random.rs"]
@@ -99,8 +99,8 @@ struct Udp {
     last: Option<Op>,
 }
 
-#[cfg(unix)]
 /// One of two Unix sockets of datagrams, which are each other's peers, and the last receive on it.
+#[cfg(unix)]
 struct Letters {
     socket: Rc<UnixDatagram>,
     last: Option<Op>,
@@ -246,16 +246,8 @@ impl Run {
                 self.letter_step(random, len);
                 None
             }
-            _ if loses_errors() => {
-                self.close_in_order(at);
-                None
-            }
             _ => {
-                if random.below(2) == 0 {
-                    stream.resets();
-                }
-                let put = self.put("close", at);
-                self.io.close(stream, move |_stream, _io, result| put(told(result)));
+                self.close(at, random);
                 None
             }
         };
@@ -276,6 +268,18 @@ impl Run {
         for _ in 0..TURNS {
             self.io.poll().unwrap();
         }
+    }
+
+    fn close(&mut self, at: usize, random: &mut Random) {
+        if loses_errors() {
+            return self.close_in_order(at);
+        }
+        let stream = Rc::clone(&self.ends[at].stream);
+        if random.below(2) == 0 {
+            stream.resets();
+        }
+        let put = self.put("close", at);
+        self.io.close(stream, move |_stream, _io, result| put(told(result)));
     }
 
     /// Closes an end of which the peer will not hear by an error: it sends no more, and all that it has
@@ -342,8 +346,8 @@ impl Run {
         }
     }
 
-    #[cfg(unix)]
     /// A step of a Unix socket of datagrams.
+    #[cfg(unix)]
     fn letter_step(&mut self, random: &mut Random, len: usize) {
         let at = random.below(2) as usize;
         let socket = Rc::clone(&self.letters[at].socket);

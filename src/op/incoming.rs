@@ -66,8 +66,11 @@ impl Incoming {
     /// What has come of it: the socket's number, or a negated code.
     pub(super) fn result(&mut self, result: i32) -> i32 {
         let socket = self.socket.take();
-        if result < 0 || sim::is_simulated(result) {
-            // A socket that failed is not used again, and a simulated one is as it should be.
+        if result < 0 {
+            // A socket that failed is not used again.
+            return result;
+        }
+        if sim::is_simulated(result) {
             return result;
         }
         let Some(socket) = socket else { return -code::INVALID };
