@@ -100,7 +100,7 @@ impl Operation for Connect {
         let stream = self.stream?;
         result?;
         #[cfg(windows)]
-        immediate(stream.as_source())?.set(|socket| system::update_connected(socket))?;
+        immediate(stream.as_source())?.set(system::update_connected)?;
         Ok(stream)
     }
 

@@ -27,8 +27,8 @@
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send | as send | send |
 //! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg | WSASendTo, WSASendMsg | sendmsg |
 //! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not on Windows | sendmsg |
-//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvFrom, when there is something | recvmsg |
-//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvFrom, when there is something | recvmsg |
+//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvMsg, when there is something | recvmsg |
+//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvMsg, when there is something | recvmsg |
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | TransmitFile | pread and send |
 //! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows | no: it has no pipes |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown | shutdown |
