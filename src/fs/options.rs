@@ -237,7 +237,7 @@ impl OpenOptions {
         self
     }
 
-    #[cfg(unix)]
+    /// What was asked for.
     pub(crate) fn wants_direct(&self) -> DirectIo {
         self.direct
     }
@@ -336,7 +336,7 @@ impl OpenOptions {
             (false, true, false) => FILE_OVERWRITE,
             (false, false, false) => FILE_OPEN,
         };
-        let direct = match self.wants_direct() {
+        let direct = match self.has_direct() {
             DirectIo::Off => 0,
             DirectIo::Optional | DirectIo::Required => FILE_NO_INTERMEDIATE_BUFFERING,
         };
@@ -349,7 +349,7 @@ impl OpenOptions {
 
     /// What there is of direct transfers: none for a file that appends (NtCreateFile,
     /// `FILE_NO_INTERMEDIATE_BUFFERING`).
-    pub(crate) fn wants_direct(&self) -> DirectIo {
+    pub(crate) fn has_direct(&self) -> DirectIo {
         if self.append { DirectIo::Off } else { self.direct }
     }
 }

@@ -13,13 +13,13 @@ use rustix::io::Errno;
 use super::accept::held;
 use super::{Direction, Operation, Start, Step};
 use crate::DirectIo;
-#[cfg(windows)]
-use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+#[cfg(windows)]
+use crate::driver::{DriverKind, iocp};
 use crate::fs::path::CPath;
 use crate::fs::system;
 #[cfg(windows)]
@@ -53,7 +53,8 @@ struct How {
 #[cfg(windows)]
 struct How {
     path: CPath,
-    opening: Opening,
+    /// None, on a simulated host.
+    opening: Option<Opening>,
     flags: i32,
     mode: u32,
     resolve: u64,
@@ -62,11 +63,15 @@ struct How {
 
 #[cfg(windows)]
 impl Open {
-    pub(crate) fn new(path: io::Result<CPath>, options: &OpenOptions) -> Open {
-        let direct = options.wants_direct();
+    pub(crate) fn new(io: &Io, path: io::Result<CPath>, options: &OpenOptions) -> Open {
+        let is_simulated = io.core.driver.kind == DriverKind::Sim;
         let (mode, resolve) = (options.permissions(), options.resolve());
         let how = path.and_then(|path| {
-            let (opening, flags) = (options.opening()?, options.flags()?);
+            let flags = options.flags()?;
+            let (opening, direct) = match is_simulated {
+                true => (None, options.wants_direct()),
+                false => (Some(options.opening()?), options.has_direct()),
+            };
             Ok(How { path, opening, flags, mode, resolve, direct })
         });
         Open { how }
@@ -75,7 +80,7 @@ impl Open {
 
 #[cfg(unix)]
 impl Open {
-    pub(crate) fn new(path: io::Result<CPath>, options: &OpenOptions) -> Open {
+    pub(crate) fn new(_io: &Io, path: io::Result<CPath>, options: &OpenOptions) -> Open {
         let (mode, resolve) = (options.permissions(), options.resolve());
         let how = path.and_then(|path| {
             let flags = options.flags()?;
@@ -132,7 +137,9 @@ impl Operation for Open {
 
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
-        let Ok(How { path, opening, .. }) = &self.how else { return Start::Ready(0) };
+        let Ok(How { path, opening: Some(opening), .. }) = &self.how else {
+            return Start::Ready(0);
+        };
         let (directory, path, opening) = (place.directory(), Lent::new(path), *opening);
         place.offload_open(move || system::open_for_caller(directory, &path, opening))
     }
