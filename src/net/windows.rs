@@ -608,7 +608,7 @@ pub(crate) fn join_datagrams(socket: &Socket, join: bool) -> io::Result<()> {
     // SAFETY: the number lives during the call.
     checked(unsafe { setsockopt(number(socket), IPPROTO_UDP, option, at, len) }).map_err(|error| {
         match error.raw_os_error() {
-            // The second one of Windows that knows the level and not the option.
+            // A system before that, which says either.
             Some(WSAENOPROTOOPT | WSAEINVAL) => unsupported(),
             _ => error,
         }

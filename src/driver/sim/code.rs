@@ -1,6 +1,6 @@
-//! The error codes and flags that simulated calls know, in one place: Linux's, by the numbers that this
-//! system has for them. Where this is Windows they are the codes whose kinds the standard library has
-//! for those of Linux, so that a world is the same everywhere.
+//! The error codes that simulated calls answer with, in one place: Linux's, by the numbers that this system
+//! has for them. On Windows they are codes of the same kinds, as the standard library has them, so that a
+//! world is the same everywhere.
 
 #[cfg(unix)]
 pub(super) use libc::{
