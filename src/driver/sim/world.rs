@@ -72,7 +72,13 @@ pub struct World {
     due_ns: Vec<u64>,
     /// What is to be done to it.
     pub(super) agenda: Agenda,
+    /// Who is told of each moment: before and after each step.
+    pub(super) watcher: Option<Watcher>,
+    moments: u64,
 }
+
+/// Is given the world and the number of the moment.
+pub(super) type Watcher = Rc<dyn Fn(&World, u64)>;
 
 /// What runs on a host.
 struct Process {
@@ -99,6 +105,8 @@ impl World {
             was_touched: Cell::new(true),
             due_ns: Vec::new(),
             agenda: Agenda::default(),
+            watcher: None,
+            moments: 0,
         }
     }
 

@@ -55,6 +55,20 @@ impl World {
 
     /// Does the next thing, if its time comes before the deadline.
     fn step_until(&mut self, deadline_ns: u64) -> bool {
+        self.tell_moment();
+        let was_any = self.take_step(deadline_ns);
+        self.tell_moment();
+        was_any
+    }
+
+    fn tell_moment(&mut self) {
+        if let Some(watcher) = self.watcher.clone() {
+            self.moments += 1;
+            watcher(self, self.moments);
+        }
+    }
+
+    fn take_step(&mut self, deadline_ns: u64) -> bool {
         let event_ns = self.kernel.borrow().events.next_at();
         let plan_ns = self.agenda.next_ns();
         self.due_ns.clear();
