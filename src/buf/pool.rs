@@ -18,7 +18,7 @@
 //! Where buffers are few, operations take turns at them (`turns.rs`).
 #![expect(unsafe_code, reason = "buffers are lent by address")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -152,7 +152,11 @@ impl BufferPool {
         };
         stock.provide();
         Ok(BufferPool {
-            shared: Rc::new(PoolShared { core: Rc::clone(&io.core), stock: RefCell::new(stock) }),
+            shared: Rc::new(PoolShared {
+                core: Rc::clone(&io.core),
+                stock: RefCell::new(stock),
+                has_line: Cell::new(false),
+            }),
         })
     }
 
@@ -300,6 +304,8 @@ impl Stock {
 pub(crate) struct PoolShared {
     core: Rc<Core>,
     stock: RefCell<Stock>,
+    /// Whether anybody is in line, for those who ask often.
+    has_line: Cell<bool>,
 }
 
 /// A buffer that an operation receives into by itself: nobody else has it.
@@ -398,11 +404,8 @@ impl PoolShared {
         let mut stock = self.stock.borrow_mut();
         stock.lent -= 1;
         stock.put(id);
-        let wanted = !stock.line.is_empty();
         drop(stock);
-        if wanted {
-            self.take_turns();
-        }
+        self.hand_on();
     }
 
     /// Takes back a buffer that an operation took and did not fill.

@@ -112,10 +112,16 @@ impl Supply {
         if result > 0 {
             // Without a ring: a receive is worth its buffer, for the poll or the last one had data.
             self.readable = true;
-            self.waits = self.pool.lines_up(op);
-            return if self.waits { Rearm::Parked } else { Rearm::Again };
+            return if self.pool.has_line() { self.line_up(op) } else { Rearm::Again };
         }
         self.ended_without_data(op, result)
+    }
+
+    #[cold]
+    fn line_up(&mut self, op: Op) -> Rearm {
+        self.waits = true;
+        self.pool.line_up(op);
+        Rearm::Parked
     }
 
     fn ended_without_data(&mut self, op: Op, result: i32) -> Rearm {

@@ -28,12 +28,6 @@ impl Stock {
         one_more
     }
 
-    /// Whose turn it is, if there is a buffer for it.
-    fn next_turn(&mut self) -> Option<Op> {
-        let granted = !self.line.is_empty() && self.grant();
-        if granted { self.line.pop_front() } else { None }
-    }
-
     /// The turn of an operation ends that has ended or was paused while it was in line.
     fn end_turn(&mut self) {
         self.promised -= u16::from(self.ring.is_some());
@@ -41,14 +35,19 @@ impl Stock {
 }
 
 impl PoolShared {
-    /// Lets `op`, which could start again, go behind those in line, if there are any.
+    /// Whether anybody is in line: who could start again goes behind them.
     #[inline]
-    pub(crate) fn lines_up(&self, op: Op) -> bool {
-        let others_wait = !self.stock.borrow().line.is_empty();
-        if others_wait {
-            self.wait(op);
-        }
-        others_wait
+    pub(crate) fn has_line(&self) -> bool {
+        self.has_line.get()
+    }
+
+    /// Whose turn it is, if there is a buffer for it.
+    fn next_turn(&self) -> Option<Op> {
+        let mut stock = self.stock.borrow_mut();
+        let granted = !stock.line.is_empty() && stock.grant();
+        let next = if granted { stock.line.pop_front() } else { None };
+        self.has_line.set(!stock.line.is_empty());
+        next
     }
 
     /// What an operation does that found no buffer: it starts again where there is one by now, or goes
@@ -62,14 +61,16 @@ impl PoolShared {
             stock.line.is_empty() && stock.grant()
         };
         if !granted {
-            self.wait(op);
+            self.line_up(op);
         }
         granted
     }
 
+    /// Puts an operation at the end of the line.
     #[cold]
-    fn wait(&self, op: Op) {
+    pub(crate) fn line_up(&self, op: Op) {
         self.stock.borrow_mut().line.push_back(op);
+        self.has_line.set(true);
         let mut state = self.core.state.borrow_mut();
         state.buffer_waiters += 1;
         // A send that was started before, and is silent when it is done, may hold a buffer.
@@ -93,8 +94,7 @@ impl PoolShared {
     /// A buffer may have become available: those in line have their turns as far as there are any.
     #[inline]
     pub(crate) fn hand_on(&self) {
-        let wanted = !self.stock.borrow().line.is_empty();
-        if wanted {
+        if self.has_line() {
             self.take_turns();
         }
     }
@@ -103,7 +103,7 @@ impl PoolShared {
     pub(super) fn take_turns(&self) {
         loop {
             // Who is started may leave its buffer to the next: so there is a look each time.
-            let Some(op) = self.stock.borrow_mut().next_turn() else { return };
+            let Some(op) = self.next_turn() else { return };
             let mut state = self.core.state.borrow_mut();
             state.buffer_waiters -= 1;
             if !state.start_parked(op) {
