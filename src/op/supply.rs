@@ -13,7 +13,8 @@ pub(crate) struct Supply {
     group: Option<u16>,
     /// With a ring: it is its turn, and a buffer is promised that it has not had yet.
     promised: bool,
-    /// It is in line for its turn at a buffer.
+    /// With a ring: it is in line for its turn at a buffer.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     waits: bool,
     /// Without a ring: there is data, so a buffer is worth taking.
     pub(super) readable: bool,
