@@ -143,6 +143,7 @@ impl Trouble {
         world.set_faults(self.faults.clone());
         self.set_disk_faults(world);
         world.disturb(self.draw(world));
+        world.disturb(self.draw_of_house(world));
     }
 
     pub(crate) fn victim(&self) -> Option<u8> {
@@ -170,6 +171,38 @@ impl Trouble {
             .draw(world.seed())
     }
 
+    /// What comes over several hosts at a time, beside that: their clocks are set, as when a better one is
+    /// heard of, and the power of the house is lost; some are on another one.
+    fn draw_of_house(&mut self, world: &World) -> Plan {
+        let random = &mut self.random;
+        let ms = Duration::from_millis;
+        let (mut plan, mut at, end) = (Plan::new(), world.now(), world.now() + TROUBLE);
+        loop {
+            at += ms(1 + random.below(2 * STEP_MS));
+            if at >= end {
+                return plan;
+            }
+            let one = self.hosts[random.below(3) as usize];
+            if random.percent(2) {
+                let is_for_all = random.percent(30);
+                for host in self.hosts.into_iter().filter(|&host| is_for_all || host == one) {
+                    plan = plan.with(FaultKind::ClockJump, host, at, Duration::ZERO);
+                }
+            }
+            if random.percent(1) {
+                plan = plan.with(FaultKind::ClockDrift, one, at, end - at);
+            }
+            if random.percent(1) {
+                let lasts = ms(10 + random.below(1000)).min(end - at);
+                for host in self.hosts {
+                    if random.percent(80) {
+                        plan = plan.with(FaultKind::HostCrashed, host, at, lasts);
+                    }
+                }
+            }
+        }
+    }
+
     fn disk_faults(&self, at: usize) -> Faults {
         let mut faults = self.faults.clone();
         if self.victim == Some(at) {
@@ -187,25 +220,11 @@ impl Trouble {
         faults
     }
 
-    /// Lets some time pass, and something else go wrong.
+    /// Lets some time pass, and something else go wrong that depends on what has happened. What is drawn for it
+    /// does not, so that of a failing world some can be left out, and the rest stays.
     pub(crate) fn step(&mut self, world: &mut World, nodes: &[Known; 3]) -> Duration {
         self.destroy(world, nodes);
         self.spoil_disks(world);
-        if self.random.percent(2) {
-            self.set_clocks(world);
-        }
-        if self.random.percent(1) {
-            let host = self.hosts[self.random.below(3) as usize];
-            world.set_drift(host, self.random.below(1000) as i32 - 500);
-        }
-        if self.random.percent(1) {
-            // The power of the house is lost; some are on another one.
-            for host in self.hosts {
-                if self.random.percent(80) {
-                    world.crash(host);
-                }
-            }
-        }
         self.start_again(world);
         Duration::from_millis(1 + self.random.below(2 * STEP_MS))
     }
@@ -233,24 +252,10 @@ impl Trouble {
         }
     }
 
-    /// Sets the wall clock of a host, or of all, as when a better clock is heard of.
-    fn set_clocks(&mut self, world: &mut World) {
-        let one = self.hosts[self.random.below(3) as usize];
-        let is_for_all = self.random.percent(30);
-        let is_back = self.random.percent(70);
-        let by = Duration::from_secs(self.random.below(3600));
-        for host in self.hosts {
-            if is_for_all || host == one {
-                let now = world.wall_clock(host);
-                world.set_wall_clock(host, if is_back { now - by } else { now + by });
-            }
-        }
-    }
-
     /// Starts what has ended by itself, as whatever keeps programs running does.
     fn start_again(&mut self, world: &mut World) {
         for host in self.hosts {
-            if world.io(host).is_none() && self.random.percent(20) {
+            if self.random.percent(20) && world.io(host).is_none() {
                 world.restart(host);
             }
         }
@@ -258,6 +263,8 @@ impl Trouble {
 
     /// Has the victim's disk lose something, unless it has not got over the last time.
     fn destroy(&mut self, world: &mut World, nodes: &[Known; 3]) {
+        let kind = SILENT[self.random.below(3) as usize];
+        let is_time = self.random.percent(5);
         let Some(victim) = self.victim else { return };
         let Known { starts, is_ready, .. } = nodes[victim];
         if let Some(silent) = &mut self.silent {
@@ -271,11 +278,11 @@ impl Trouble {
             }
             self.silent = None;
         }
-        if self.random.percent(5) {
-            let kind = SILENT[self.random.below(3) as usize];
+        if is_time {
             let before = world.summary().faults.of(kind);
             self.silent = Some(Silent { kind, before, starts: None });
-            world.fail_next(self.hosts[victim], kind);
+            let now = world.now();
+            world.disturb(Plan::new().with(kind, self.hosts[victim], now, Duration::ZERO));
         }
     }
 

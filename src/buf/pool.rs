@@ -14,9 +14,11 @@
 //!     or lent.
 //! I2. The memory outlives every `PoolBuf`, and is leaked where the kernel did not let go of it.
 //! I3. What the driver has registered of it is taken back before it is freed.
+//!
+//! Where buffers are few, operations take turns at them (`turns.rs`).
 #![expect(unsafe_code, reason = "buffers are lent by address")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -31,6 +33,8 @@ use crate::driver::sim::FaultKind;
 use crate::driver::{Driver, ProvidedRing};
 use crate::op::Op;
 
+mod turns;
+
 /// Buffers with the kernel at first. Each operation that finds none there adds one …
 const PROVIDED_MIN: u16 = 32;
 /// … until what is received into them is so many bytes, which should stay in the processor's cache.
@@ -44,7 +48,8 @@ const TYPICAL_OF: u32 = 16;
 /// takes one. `Clone` gives another handle to the same pool.
 ///
 /// When it is empty the operations that receive into it wait, without a busy loop, until a
-/// [`PoolBuf`] is dropped. Memory that was never needed is never touched.
+/// [`PoolBuf`] is dropped. They take turns: who has received goes behind those that wait. Memory that
+/// was never needed is never touched.
 #[derive(Clone)]
 pub struct BufferPool {
     pub(crate) shared: Rc<PoolShared>,
@@ -141,11 +146,15 @@ impl BufferPool {
             typical: 0,
             count,
             lent: 0,
-            waiting: VecDeque::new(),
+            line: VecDeque::new(),
         };
         stock.provide();
         Ok(BufferPool {
-            shared: Rc::new(PoolShared { core: Rc::clone(&io.core), stock: RefCell::new(stock) }),
+            shared: Rc::new(PoolShared {
+                core: Rc::clone(&io.core),
+                stock: RefCell::new(stock),
+                has_line: Cell::new(false),
+            }),
         })
     }
 
@@ -220,7 +229,7 @@ struct Stock {
     /// Buffers with the kernel, and how many there should be.
     provided: u16,
     provided_max: u16,
-    /// Operations that were started again for one of them.
+    /// How many of them are promised to operations whose turn it is.
     promised: u16,
     /// Bytes that a buffer is filled with of late.
     typical: u32,
@@ -228,8 +237,8 @@ struct Stock {
     count: u16,
     /// Buffers that are in a `PoolBuf`.
     lent: u16,
-    /// Operations that found the pool empty.
-    waiting: VecDeque<Op>,
+    /// Operations that wait for their turn at a buffer.
+    line: VecDeque<Op>,
 }
 
 impl Stock {
@@ -266,11 +275,12 @@ impl Stock {
         }
     }
 
-    /// Promises a buffer that the kernel has to an operation, unless all are promised.
-    fn promise(&mut self) -> bool {
-        let one_more = self.promised < self.provided;
-        self.promised += u16::from(one_more);
-        one_more
+    /// Gives the kernel one more than before, if there is one: more come at once than it has.
+    fn provide_one_more(&mut self) {
+        if self.ring.is_some() && !self.free.is_empty() {
+            self.provided_max = (self.provided_max + 1).min(self.provided_limit());
+            self.provide();
+        }
     }
 
     /// Takes in a buffer: for the kernel, or for later.
@@ -292,6 +302,8 @@ impl Stock {
 pub(crate) struct PoolShared {
     core: Rc<Core>,
     stock: RefCell<Stock>,
+    /// Whether anybody is in line, for those who ask often.
+    has_line: Cell<bool>,
 }
 
 /// A buffer that an operation receives into by itself: nobody else has it.
@@ -384,72 +396,14 @@ impl PoolShared {
         PoolBuf { at: stock.address(id), pool: Rc::clone(pool), id, len }
     }
 
-    /// What an operation does that found no buffer with the kernel: it starts again, with one
-    /// promised to it, or waits until one is.
-    pub(crate) fn starved(&self, op: Op) -> bool {
-        let mut stock = self.stock.borrow_mut();
-        if !stock.free.is_empty() {
-            // More come at once than the kernel was given buffers for.
-            stock.provided_max = (stock.provided_max + 1).min(stock.provided_limit());
-            stock.provide();
-        }
-        let promised = stock.promise();
-        drop(stock);
-        if !promised {
-            self.wait(op);
-        }
-        self.hand_on();
-        promised
-    }
-
-    /// Lets `op`, which could take no buffer itself, wait for one to come back; unless one is on
-    /// its way and may come back without anybody waiting.
-    pub(crate) fn none_left(&self, op: Op) -> bool {
-        let all_lent = {
-            let stock = self.stock.borrow();
-            stock.lent == stock.count
-        };
-        if all_lent {
-            self.wait(op);
-        }
-        all_lent
-    }
-
-    /// Lets `op`, which could start again, wait behind those that wait for a buffer, if there are any.
-    pub(crate) fn lines_up(&self, op: Op) -> bool {
-        let others_wait = !self.stock.borrow().waiting.is_empty();
-        if others_wait {
-            self.wait(op);
-        }
-        others_wait
-    }
-
-    fn wait(&self, op: Op) {
-        self.stock.borrow_mut().waiting.push_back(op);
-        let mut state = self.core.state.borrow_mut();
-        state.buffer_waiters += 1;
-        // A send that was started before, and is silent when it is done, may hold a buffer.
-        state.impatient = true;
-    }
-
-    /// A promise was kept, or is not needed any more.
-    #[cold]
-    pub(crate) fn release_promise(&self) {
-        self.stock.borrow_mut().promised -= 1;
-        self.hand_on();
-    }
-
     /// Takes back a buffer that was lent.
     #[inline]
     fn give(&self, id: u16) {
         let mut stock = self.stock.borrow_mut();
         stock.lent -= 1;
         stock.put(id);
-        let wanted = !stock.waiting.is_empty();
         drop(stock);
-        if wanted {
-            self.start_waiting();
-        }
+        self.hand_on();
     }
 
     /// Takes back a buffer that an operation took and did not fill.
@@ -458,52 +412,6 @@ impl PoolShared {
         self.stock.borrow_mut().put(id);
         self.hand_on();
     }
-
-    /// Takes back a buffer in the call that took it: nobody can have missed it.
-    #[inline]
-    pub(crate) fn put_back_untold(&self, taken: Taken) {
-        self.stock.borrow_mut().put(taken.id);
-    }
-
-    /// Starts as many of the waiting operations as buffers may be had. Also when an operation
-    /// ends: it may have been started for a buffer and not have taken it.
-    #[inline]
-    pub(crate) fn hand_on(&self) {
-        let wanted = !self.stock.borrow().waiting.is_empty();
-        if wanted {
-            self.start_waiting();
-        }
-    }
-
-    #[cold]
-    fn start_waiting(&self) {
-        let (ring, mut unlent) = {
-            let stock = self.stock.borrow();
-            (stock.ring.is_some(), stock.count - stock.lent)
-        };
-        loop {
-            let may_start = if ring { self.stock.borrow_mut().promise() } else { unlent > 0 };
-            if !may_start {
-                return;
-            }
-            // Those that ended meanwhile are passed over.
-            let started = loop {
-                let Some(op) = self.stock.borrow_mut().waiting.pop_front() else { break false };
-                let mut state = self.core.state.borrow_mut();
-                state.buffer_waiters -= 1;
-                if state.start_parked(op) {
-                    break true;
-                }
-            };
-            if !started {
-                if ring {
-                    self.stock.borrow_mut().promised -= 1;
-                }
-                return;
-            }
-            unlent = unlent.saturating_sub(1);
-        }
-    }
 }
 
 impl Drop for PoolShared {
@@ -511,9 +419,9 @@ impl Drop for PoolShared {
         if self.core.leaked.get() {
             return;
         }
-        let Stock { memory, ring, waiting, .. } = self.stock.get_mut();
+        let Stock { memory, ring, line, .. } = self.stock.get_mut();
         let mut state = self.core.state.borrow_mut();
-        state.buffer_waiters -= waiting.len();
+        state.buffer_waiters -= line.len();
         if let (Some(ring), Some(driver)) = (&mut **ring, &mut state.driver)
             && !driver.withdraw(ring)
         {

@@ -112,6 +112,8 @@ impl Envelope {
     /// a control message of this family before it.
     #[cfg(target_os = "linux")]
     pub(super) fn for_many<A: Address>(&mut self) -> *const libc::msghdr {
+        // A receive of one may have gone before it: the kernel would keep to that one's room.
+        self.header = Envelope::empty().header;
         self.header.msg_namelen = A::LEN;
         self.header.msg_controllen = control_len::<A>() as _;
         &raw const self.header

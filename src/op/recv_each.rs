@@ -10,12 +10,12 @@
 //! ```
 //!
 //! When the pool is empty the operation waits for a buffer to come back, and only then asks the
-//! kernel again: neither a busy loop nor an `ENOBUFS` that the caller sees.
+//! kernel again: neither a busy loop nor an `ENOBUFS` that the caller sees. While others wait it goes
+//! behind them (`buf/pool/turns.rs`), and receives once when it is its turn, what is there then.
 //!
 //! A multishot receive takes what has just arrived, however little of what is under way that is. A
 //! stream that brings much at a time is received from once, and again when the callback has had that
 //! and what it sends is submitted: meanwhile more gathers, for fewer and larger receives and answers.
-//! There the streams also take turns at a buffer, so that few buffers do not go to few streams.
 //! Sources: io_uring_prep_recv_multishot(3), kernel 6.0+; `IOSQE_BUFFER_SELECT` in
 //! io_uring_enter(2).
 
@@ -66,9 +66,13 @@ impl RecvEach {
     #[cfg(target_os = "linux")]
     fn once(&self, place: &mut uring::Place<'_>, group: u16) -> Start {
         let entry = opcode::Recv::new(types::Fd(place.fd), std::ptr::null_mut(), 0);
-        // What is there by now would be had at once, and be less.
-        let how = if self.multishot { 0 } else { POLL_FIRST };
-        place.submit(entry.buf_group(group).ioprio(how).build().flags(Flags::BUFFER_SELECT))
+        let entry = match (self.supply.has_turn(), self.multishot) {
+            (true, _) => entry.flags(libc::MSG_DONTWAIT),
+            (false, true) => entry,
+            // What is there by now would be had at once, and be less.
+            (false, false) => entry.ioprio(POLL_FIRST),
+        };
+        place.submit(entry.buf_group(group).build().flags(Flags::BUFFER_SELECT))
     }
 
     /// Counts what was received. From a stream that turns out to bring much, a multishot receive is
@@ -113,7 +117,7 @@ impl Multishot for RecvEach {
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         let Some(group) = self.supply.group() else { return self.without_ring(place) };
-        if self.multishot && place.features().recv_multishot {
+        if self.multishot && place.features().recv_multishot && !self.supply.has_turn() {
             place.submit(opcode::RecvMulti::new(types::Fd(place.fd), group).build())
         } else {
             self.once(place, group)
@@ -167,9 +171,6 @@ impl Multishot for RecvEach {
 
     #[inline]
     fn ended(&mut self, _io: &Io, op: Op, result: i32) -> Rearm {
-        if !self.multishot && result > 0 && self.supply.lines_up(op) {
-            return Rearm::Parked;
-        }
         self.supply.ended(op, result)
     }
 

@@ -124,13 +124,16 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         self.fd = place.fd;
         let Some(group) = self.supply.group() else { return self.without_ring(place) };
         let fd = types::Fd(place.fd);
-        self.multishot = place.features().recv_multishot;
+        // A turn is one receive of what is there.
+        let has_turn = self.supply.has_turn();
+        self.multishot = place.features().recv_multishot && !has_turn;
         place.submit(if self.multishot {
             let header = self.envelope.for_many::<A>();
             opcode::RecvMsgMulti::new(fd, header, group).build()
         } else {
             let header = self.envelope.for_receive::<A>(std::ptr::null_mut(), self.room);
-            let entry = opcode::RecvMsg::new(fd, header).buf_group(group).build();
+            let how = if has_turn { libc::MSG_DONTWAIT.cast_unsigned() } else { 0 };
+            let entry = opcode::RecvMsg::new(fd, header).buf_group(group).flags(how).build();
             entry.flags(Flags::BUFFER_SELECT)
         })
     }

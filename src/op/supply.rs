@@ -11,9 +11,10 @@ pub(crate) struct Supply {
     pool: Rc<PoolShared>,
     /// The number of the kernel's ring of buffers.
     group: Option<u16>,
-    /// With a ring: a buffer was promised, and not yet had.
+    /// With a ring: it is its turn, and a buffer is promised that it has not had yet.
     promised: bool,
-    /// It waits to be started with a buffer promised.
+    /// With a ring: it is in line for its turn at a buffer.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     waits: bool,
     /// Without a ring: there is data, so a buffer is worth taking.
     pub(super) readable: bool,
@@ -37,9 +38,17 @@ impl Supply {
     /// The kernel's ring, for an entry that is about to be submitted.
     #[cfg(target_os = "linux")]
     pub(super) fn group(&mut self) -> Option<u16> {
-        // Who starts an operation that waits has promised it a buffer.
+        let group = self.group?;
+        // Whose turn it is, is started with a buffer promised.
         self.promised |= std::mem::take(&mut self.waits);
-        self.group
+        Some(group)
+    }
+
+    /// Whether it is the flow's turn at a buffer of the ring: then it receives what is there, and does
+    /// not wait, for others do.
+    #[cfg(target_os = "linux")]
+    pub(super) fn has_turn(&self) -> bool {
+        self.promised
     }
 
     pub(super) fn has_ring(&self) -> bool {
@@ -57,7 +66,6 @@ impl Supply {
     /// What a call did that may have filled the buffer just taken.
     #[inline]
     pub(super) fn tried(&mut self, taken: Taken, start: &Start) {
-        self.readable = true;
         if start.is_a_wait() {
             self.taken = None;
             self.pool.put_back_untold(taken);
@@ -97,39 +105,40 @@ impl Supply {
         self.void_promise();
     }
 
-    /// How a flow goes on for which a result of zero is the end.
+    /// How a flow goes on for which a result of zero is the end: where others are in line for a buffer,
+    /// behind them.
     #[inline]
     pub(super) fn ended(&mut self, op: Op, result: i32) -> Rearm {
         self.waits = false;
         if result > 0 {
             // Without a ring: a receive is worth its buffer, for the poll or the last one had data.
             self.readable = true;
-            return Rearm::Again;
+            return if self.pool.has_line() { self.line_up(op) } else { Rearm::Again };
         }
         self.ended_without_data(op, result)
     }
 
-    /// Has the flow wait for a buffer behind those that wait for one; says whether there are any.
-    #[inline]
-    pub(super) fn lines_up(&mut self, op: Op) -> bool {
-        self.waits = self.pool.lines_up(op);
-        self.waits
+    #[cold]
+    fn line_up(&mut self, op: Op) -> Rearm {
+        self.waits = true;
+        self.pool.line_up(op);
+        Rearm::Parked
     }
 
     fn ended_without_data(&mut self, op: Op, result: i32) -> Rearm {
         match -result {
             0 => Rearm::Done(0),
-            code::NO_BUFFERS if self.group.is_some() => {
-                self.promised = self.pool.starved(op);
-                self.waits = !self.promised;
-                if self.promised { Rearm::Again } else { Rearm::Parked }
+            code::NO_BUFFERS => {
+                let may_start = self.pool.found_none(op);
+                self.promised = may_start && self.has_ring();
+                self.waits = !may_start;
+                if may_start { Rearm::Again } else { Rearm::Parked }
             }
-            code::NO_BUFFERS if self.pool.none_left(op) => Rearm::Parked,
             code::WOULD_BLOCK => {
                 self.readable = false;
                 Rearm::Again
             }
-            code::NO_BUFFERS | code::INTERRUPTED => Rearm::Again,
+            code::INTERRUPTED => Rearm::Again,
             _ => Rearm::Done(result),
         }
     }

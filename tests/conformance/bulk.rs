@@ -4,11 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{
-    AsSource, BufferPool, DriverKind, Io, Next, Op, Source, TcpListener, TcpStream, is_cancelled,
-};
+use tigereye::{AsSource, BufferPool, Io, Next, Op, Source, TcpListener, TcpStream, is_cancelled};
 
-use crate::{Log, any, finish, pattern};
+use crate::{Log, any, finish, pair, pattern};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -148,9 +146,6 @@ fn p13_rule8_streams_of_much_take_turns_at_few_buffers() {
     let io = Io::new().unwrap();
     let few = BufferPool::new(&io, 4, UNDER_WAY).unwrap();
     let many = BufferPool::new(&io, 256, UNDER_WAY).unwrap();
-    // Before Linux 5.19 the ring has no buffers: who finds none asks again, and turns are not kept. All
-    // come to their end there, too.
-    let take_turns = io.driver().kind != DriverKind::Uring || few.take().is_none();
     let answered: Rc<Vec<Cell<usize>>> = Rc::new(vec![Cell::new(0); STREAMS]);
     let pairs: Vec<_> = (0..STREAMS).map(|_| ends(&io)).collect();
     for (at, (near, far)) in pairs.into_iter().enumerate() {
@@ -184,7 +179,112 @@ fn p13_rule8_streams_of_much_take_turns_at_few_buffers() {
         io.run_once().unwrap();
     }
     let least = answered.iter().map(Cell::get).min().unwrap();
-    assert!(least > LEN / 16 || !take_turns, "{answered:?}");
+    assert!(least > LEN / 16, "{answered:?}");
     finish(&io);
     assert!(answered.iter().all(|bytes| bytes.get() >= LEN), "{answered:?}");
+}
+
+#[test]
+fn p13_rule8_streams_take_strict_turns_at_one_buffer() {
+    const STREAMS: usize = 8;
+    const TURNS: usize = 50;
+    const SIZE: usize = 512;
+    let io = Io::new().unwrap();
+    let pool = BufferPool::new(&io, 1, SIZE).unwrap();
+    // With the first buffer held, all come to be in line before the turns begin.
+    let held = Log::new();
+    let turns = Log::new();
+    let mut writers = Vec::new();
+    for at in 0..STREAMS {
+        let (stream, peer) = pair(&io);
+        writers.push(peer.writes(pattern(2 * TURNS * SIZE)));
+        let (held, turns) = (held.clone(), turns.clone());
+        io.recv_each(
+            stream,
+            &pool,
+            move |_stream, _io, buf| {
+                turns.put(at);
+                held.put(buf);
+                Next::Continue
+            },
+            |_stream, _io, result| assert!(is_cancelled(&result.unwrap_err())),
+        );
+    }
+    while turns.len() < 1 {
+        io.run_once().unwrap();
+    }
+    for writer in writers {
+        writer.join();
+    }
+    crate::come_to_rest(&io);
+    turns.take();
+    while turns.len() < STREAMS * TURNS {
+        held.take();
+        while held.len() < 1 {
+            io.run_once().unwrap();
+        }
+    }
+    for (at, round) in turns.take().chunks(STREAMS).enumerate() {
+        let mut round = round.to_vec();
+        round.sort_unstable();
+        assert!(round.iter().copied().eq(0..STREAMS), "round {at}: {round:?}");
+    }
+    held.take();
+    io.cancel_all();
+    finish(&io);
+}
+
+/// A stream's turn is over when there is nothing to receive, else a stream that rests would keep a
+/// buffer that others wait for.
+#[test]
+fn p12_rule8_streams_that_rest_keep_no_buffer_from_others() {
+    const SIZE: usize = 256 * KIB;
+    for buffers in [1, 2] {
+        let io = Io::new().unwrap();
+        let pool = BufferPool::new(&io, buffers, SIZE).unwrap();
+        let (received, ends) = (Rc::new(Cell::new(0)), Log::new());
+        let pairs: Vec<_> = (0..6).map(|_| self::ends(&io)).collect();
+        let count = |(near, far)| {
+            count_flow(&io, near, &pool, &received, &ends);
+            Rc::new(far)
+        };
+        let fars: Vec<Rc<TcpStream>> = pairs.into_iter().map(count).collect();
+        let mut due = 0;
+        // First all bring much, then each some with a part of the others.
+        for round in 0..12 {
+            let (count, len) = if round == 0 { (fars.len(), 8 * MIB) } else { (3, 2 * MIB) };
+            for far in fars.iter().cycle().skip(round).take(count) {
+                due += len;
+                io.send_all(Rc::clone(far), vec![0; len], |_far, _io, _buf, result| {
+                    result.unwrap()
+                });
+            }
+            while received.get() < due {
+                io.run_once().unwrap();
+            }
+        }
+        drop(fars);
+        finish(&io);
+        assert_eq!(ends.take(), [true; 6]);
+    }
+}
+
+/// A flow that counts what it receives.
+fn count_flow(
+    io: &Io,
+    stream: TcpStream,
+    pool: &BufferPool,
+    received: &Rc<Cell<usize>>,
+    ends: &Log<bool>,
+) {
+    let (received, put) = (Rc::clone(received), ends.clone());
+    io.recv_each(
+        stream,
+        pool,
+        move |_stream, _io, bytes| {
+            received.set(received.get() + bytes.len());
+            Next::Continue
+        },
+        move |_stream, _io, result| put.put(result.is_ok()),
+    );
 }

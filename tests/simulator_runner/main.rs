@@ -260,6 +260,40 @@ fn the_page_of_a_failure_has_its_hosts_messages_faults_and_end() {
 }
 
 #[test]
+fn a_trial_that_ends_its_process_is_drawn_until_there() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aborted.txt");
+    let runner = || Runner::new().seeds(0..200).jobs(2).timeline(&path);
+    // Between two steps of the world …
+    let found = runner().run(|world| {
+        if store::trial(world, Sync::Never).is_err() {
+            std::process::abort();
+        }
+        Ok(())
+    });
+    let found = found.unwrap_err();
+    assert!(!found.message.contains("there is no timeline"), "{found}");
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let last = lines.lines().last().unwrap();
+    assert!(last.contains("fails: its process ended: signal: 6 (SIGABRT)"), "{lines}");
+    assert!(lines.contains("  server  fault: host crashed"), "{lines}");
+    // … and in one.
+    let found = runner().run(|world| {
+        let host = world.host("one", [10, 0, 0, 1].into(), |io| {
+            io.timeout((), SECOND, |(), _io, _result| std::process::abort());
+        });
+        world.pause(host);
+        world.run_for(SECOND / 2);
+        world.resume(host);
+        world.run_for(2 * SECOND);
+        Ok(())
+    });
+    assert!(!found.unwrap_err().message.contains("there is no timeline"));
+    let lines = std::fs::read_to_string(&path).unwrap();
+    assert!(lines.contains("0.500000000  one  "), "{lines}");
+    assert!(lines.lines().last().unwrap().contains("SIGABRT"), "{lines}");
+}
+
+#[test]
 fn what_is_not_from_a_seed_is_found_by_running_it_twice() {
     let trial = |world: &mut World| store::trial(world, Sync::BeforeAnswer);
     Runner::new().seeds(0..50).twice().run(trial).unwrap();

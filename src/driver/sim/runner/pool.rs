@@ -136,7 +136,7 @@ impl Search<'_> {
                 self.give(number);
             }
             // It was not asked for these.
-            Said::Fault(..) | Said::Tried(_) | Said::Drawn(_) => {}
+            Said::Fault(..) | Said::Tried(_) | Said::Moment(_) | Said::Drawn(_) => {}
             Said::Failed(seed, message, report) => {
                 self.report.merge(&report);
                 self.fails(seed, message);

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::driver::sim::schedule::{Part, Schedule};
+use crate::driver::sim::world::Watcher;
 use crate::driver::sim::{Summary, Timeline, World};
 
 pub(super) type Trial<'a> = &'a dyn Fn(&mut World) -> Result<(), String>;
@@ -60,6 +61,14 @@ fn first_difference(trial: Trial<'_>, schedule: &Schedule) -> String {
 pub(super) fn run_keeping(trial: Trial<'_>, schedule: &Schedule) -> Outcome {
     let mut world = World::replay(schedule);
     world.keep_trace();
+    run_in(world, trial)
+}
+
+/// As [`run_keeping`], where somebody is told of each moment of the world.
+pub(super) fn run_watched(trial: Trial<'_>, schedule: &Schedule, watcher: Watcher) -> Outcome {
+    let mut world = World::replay(schedule);
+    world.keep_trace();
+    world.watcher = Some(watcher);
     run_in(world, trial)
 }
 

@@ -23,6 +23,8 @@ pub(super) enum Said {
     Fault(Schedule, String),
     /// A schedule was tried, and failed with this, if it did.
     Tried(Option<String>),
+    /// The world of a timeline has come to this moment.
+    Moment(u64),
     /// A timeline was written; what was wrong with that, if anything.
     Drawn(Option<String>),
 }
@@ -32,6 +34,7 @@ impl Said {
         match self {
             Said::At(seed) => format!("{MARK}\tat\t{seed}"),
             Said::Fault(part, words) => format!("{MARK}\tfault\t{part}\t{}", escape(words)),
+            Said::Moment(number) => format!("{MARK}\tmoment\t{number}"),
             Said::Drawn(wrong) => {
                 format!("{MARK}\tdrawn\t{}", escape(wrong.as_deref().unwrap_or_default()))
             }
@@ -49,6 +52,7 @@ impl Said {
         match fields.next()? {
             "at" => Some(Said::At(fields.next()?.parse().ok()?)),
             "fault" => Some(Said::Fault(fields.next()?.parse().ok()?, unescape(fields.next()?))),
+            "moment" => Some(Said::Moment(fields.next()?.parse().ok()?)),
             "drawn" => {
                 let wrong = unescape(fields.next()?);
                 Some(Said::Drawn((!wrong.is_empty()).then_some(wrong)))
@@ -166,7 +170,11 @@ mod tests {
         let failed = Said::Failed(9, "two\nlines, a\ttab, \\n and \r".into(), report.clone());
         let fault = Said::Fault("seed 1; plan 3".parse().unwrap(), "1.5 one\tis killed".into());
         let all = [Said::At(u64::MAX), Said::Passed(report.clone()), failed, fault];
-        let all = all.into_iter().chain([Said::Drawn(None), Said::Drawn(Some("full".into()))]);
+        let all = all.into_iter().chain([
+            Said::Moment(7),
+            Said::Drawn(None),
+            Said::Drawn(Some("full".into())),
+        ]);
         for said in all.chain([Said::Tried(None), Said::Tried(Some("a\nb".into()))]) {
             assert_eq!(Said::read(&said.line()), Some(said));
         }

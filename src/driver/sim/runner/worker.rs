@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Write};
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 use super::draw;
 use super::report::{Failure, Report};
 use super::trial::{self, Trial};
 use super::wire::{self, Said};
+use crate::driver::sim::World;
 use crate::driver::sim::schedule::{Part, Schedule};
 
 /// The variable of the environment that says to a program that a runner has started it.
@@ -65,8 +67,15 @@ fn answer(trial: Trial<'_>, line: &str) -> io::Result<()> {
         }
         ["draw", schedule, path] => {
             let Ok(schedule) = schedule.parse() else { return Ok(()) };
-            let outcome = trial::run_keeping(trial, &schedule);
+            let tell = |_world: &World, number| {
+                let _ = say(&Said::Moment(number));
+            };
+            let outcome = trial::run_watched(trial, &schedule, Rc::new(tell));
             say(&Said::Drawn(draw::write(&outcome, &wire::unescape(path)).err()))
+        }
+        ["draw-until", schedule, last, message, path] => {
+            let (Ok(schedule), Ok(last)) = (schedule.parse(), last.parse()) else { return Ok(()) };
+            draw_until(trial, &schedule, last, wire::unescape(message), wire::unescape(path))
         }
         ["try", schedule] => {
             let Ok(schedule) = schedule.parse::<Schedule>() else { return Ok(()) };
@@ -75,6 +84,25 @@ fn answer(trial: Trial<'_>, line: &str) -> io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes what happens until a moment, where the trial then takes its process with it, and ends this one.
+fn draw_until(
+    trial: Trial<'_>,
+    schedule: &Schedule,
+    last: u64,
+    message: String,
+    path: String,
+) -> io::Result<()> {
+    let watch = move |world: &World, number: u64| {
+        if number == last {
+            let wrong = draw::write_timeline(&world.timeline().failing(&message), &path).err();
+            let _ = say(&Said::Drawn(wrong));
+            std::process::exit(0);
+        }
+    };
+    trial::run_watched(trial, schedule, Rc::new(watch));
+    say(&Said::Drawn(Some("it does not come as far again".into())))
 }
 
 fn run_seeds(trial: Trial<'_>, twice: bool, from: u64, to: u64) -> io::Result<()> {
