@@ -93,10 +93,12 @@ mod remote;
 #[cfg(unix)]
 mod signal;
 mod slot;
+mod spin;
 mod start;
 mod state;
 mod threads;
 mod timer;
+mod wait;
 
 #[cfg(unix)]
 pub mod sim {
