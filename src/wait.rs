@@ -47,6 +47,7 @@ impl Until {
 impl Io {
     /// Submits what is queued and moves completions to the queue of what is ready. Waits for one where
     /// nothing else is to be done, until `deadline_ns` at most.
+    #[inline]
     pub(crate) fn wait(&self, deadline_ns: Option<u64>, busy: bool) -> io::Result<()> {
         let mut state = self.core.state.borrow_mut();
         let state = &mut *state;

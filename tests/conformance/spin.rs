@@ -40,7 +40,7 @@ fn p65_posts_one_at_a_time_are_heard_while_a_loop_looks_and_after() {
         let (sender, receiver) = mpsc::channel();
         let remote = io.remote();
         let poster = std::thread::spawn(move || {
-            for number in 0..500 {
+            for number in 0..200 {
                 let sender = sender.clone();
                 remote.post(move |_io| sender.send(number).unwrap()).unwrap();
                 assert_eq!(receiver.recv_timeout(HANG), Ok(number), "a post was lost");
@@ -95,14 +95,14 @@ fn messages_of_a_peer_and_results_of_the_pool_are_found() {
         let io = spinning(limit);
         let (stream, mut peer) = real::shared_pair(&io);
         let log = Log::new();
-        for _ in 0..200 {
+        for _ in 0..100 {
             io.recv(Rc::clone(&stream), Vec::with_capacity(8), |stream, io, buf, result| {
                 assert_eq!(result.unwrap(), 1);
                 io.send_all(stream, buf, |_stream, _io, _buf, result| result.unwrap());
             });
         }
         let client = std::thread::spawn(move || {
-            for number in 0..200 {
+            for number in 0..100 {
                 peer.write_all(&[number]).unwrap();
                 let mut echo = [0];
                 peer.read_exact(&mut echo).unwrap();

@@ -419,6 +419,23 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "remote::p65_no_wake_is_lost_between_nothing_to_do_and_wait",
     ),
     change(
+        "P65: a wake-up outlives the look that it ended",
+        &[Edit {
+            file: WAIT,
+            after: "As after a sleep",
+            find: "self.mailbox.finish_wait();",
+            replace: "",
+        }],
+        SUITE,
+        "spin::p65_a_wake_is_used_up_by_the_look_that_it_ended",
+    ),
+    change(
+        "a look in vain teaches nothing",
+        &[edit("src/spin.rs", "self.window_ns /= 2;", "")],
+        SUITE,
+        "spin::looks_in_vain_are_no_more_than_finds_pay_for",
+    ),
+    change(
         "P66: a closed mailbox takes messages",
         &[edit("src/mailbox.rs", "if state & CLOSED != 0 {", "if false {")],
         SUITE,
