@@ -4,6 +4,7 @@ use flume::unbounded;
 use glommio::timer::sleep;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, spawn_local};
 use std::io;
+use tigereye_peers::harness::program::SERVER_CORE;
 use tigereye_peers::micro::wakes::{self, Question};
 use tigereye_peers::micro::{SPIN, SPINS, in_tasks};
 
@@ -13,8 +14,9 @@ fn executor() -> io::Result<LocalExecutor> {
     Ok(LocalExecutorBuilder::new(Placement::Unbound).make()?)
 }
 
+/// It spins only where it is bound to a core.
 fn spinning() -> io::Result<LocalExecutor> {
-    Ok(LocalExecutorBuilder::new(Placement::Unbound).spin_before_park(SPIN).make()?)
+    Ok(LocalExecutorBuilder::new(Placement::Fixed(SERVER_CORE)).spin_before_park(SPIN).make()?)
 }
 
 async fn timers(count: u64) -> io::Result<()> {
