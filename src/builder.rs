@@ -6,6 +6,7 @@ use std::env::VarError;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::Io;
 use crate::clock::Clock;
@@ -19,6 +20,7 @@ use crate::op::Completion;
 use crate::pause::Held;
 use crate::queue::Queue;
 use crate::slot::Slots;
+use crate::spin::Spin;
 use crate::state::Loop;
 use crate::timer::Timers;
 
@@ -30,6 +32,7 @@ pub struct Builder {
     ring_entries: u32,
     callbacks_per_turn: usize,
     pool_threads: usize,
+    spin: Duration,
 }
 
 impl Default for Builder {
@@ -40,6 +43,7 @@ impl Default for Builder {
             ring_entries: 256,
             callbacks_per_turn: 1024,
             pool_threads: 4,
+            spin: Duration::ZERO,
         }
     }
 }
@@ -82,6 +86,52 @@ impl Builder {
         self
     }
 
+    /// Has the loop look for something to do before it sleeps in a wait, for `limit` at most. The
+    /// default is zero: it sleeps at once.
+    ///
+    /// To be woken takes a thread some microseconds, and tens of them where its core has gone to
+    /// sleep or the machine is a virtual one; a loop that still looks has none of that. It pays with
+    /// processor time: all the time of a wait that it looks counts as busy, on a core that nothing else
+    /// can use meanwhile. So it is for loops whose next event is often that near, a few connections
+    /// that are answered at once, and that have a core to themselves. A `limit` of 20 to 200 µs is a
+    /// beginning: it should be longer than it takes to come back from a peer, and there is little to be
+    /// gained beyond some times the cost of a sleep. With more than any wait takes (up to
+    /// [`Duration::MAX`]) the loop never sleeps.
+    ///
+    /// It adapts. A wait that finds something while it looks, or whose next timer comes due, has the
+    /// next one look for the whole limit, and one that looks in vain has it look half as long, down to
+    /// a 64th. After that the loop sleeps at once, but in each 64th wait, which tries the whole limit
+    /// again. So what is looked in vain after each find is less than two limits together, and
+    /// then one limit in 64 waits; a loop for which nothing happens sleeps.
+    ///
+    /// Nothing else changes: deadlines hold, and [`Io::poll`] never waits, so it never looks either.
+    /// To post to a loop that looks, to wake or to stop it, takes no system call.
+    /// [`Statistics`](crate::Statistics) count what came of it.
+    ///
+    /// # Platform
+    /// A look is some loads from memory on io_uring with deferred work (Linux 6.1), where the kernel
+    /// marks that there is something to do (`IORING_SQ_TASKRUN`, `IORING_SQ_CQ_OVERFLOW` in
+    /// io_uring_setup(2)); elsewhere it is a system call that does not wait: io_uring_enter(2), epoll_wait(2),
+    /// kevent(2), `GetQueuedCompletionStatusEx`. In a simulated world it has no effect.
+    ///
+    /// It is no busy polling in Linux's sense (`SO_BUSY_POLL` in socket(7), `IORING_REGISTER_NAPI`),
+    /// which has the kernel poll a network device.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let io = tigereye::Io::builder().spin(Duration::from_micros(50)).build()?;
+    /// io.timeout((), Duration::from_millis(1), |(), io, _result| {
+    ///     println!("{} spins in vain", io.statistics().spins_in_vain);
+    /// });
+    /// io.run()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn spin(mut self, limit: Duration) -> Builder {
+        self.spin = limit;
+        self
+    }
+
     /// Builds the loop, on the thread that is to run it.
     ///
     /// # Errors
@@ -111,9 +161,11 @@ impl Builder {
 
     fn finish(self, driver: Driver, info: DriverInfo) -> Io {
         static LOOPS: AtomicU32 = AtomicU32::new(0);
-        let (pool, clock) = match &driver {
-            Driver::Sim(sim) => (Pool::without_threads(), Clock::simulated(sim.clock())),
-            _ => (Pool::new(self.pool_threads), Clock::new()),
+        let (pool, clock, spin) = match &driver {
+            Driver::Sim(sim) => {
+                (Pool::without_threads(), Clock::simulated(sim.clock()), Duration::ZERO)
+            }
+            _ => (Pool::new(self.pool_threads), Clock::new(), self.spin),
         };
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
         // An odd multiplier spreads the loops' generations over all numbers.
@@ -129,6 +181,7 @@ impl Builder {
             limit: u64::from(self.capacity),
             operations: 0,
             impatient: false,
+            spin: Spin::new(spin),
             buffer_waiters: 0,
             calls: Calls { pool, mailbox: Arc::clone(&mailbox) },
             exhausted: Vec::new(),

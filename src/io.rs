@@ -33,6 +33,11 @@ pub struct Statistics {
     pub operations: u64,
     /// System calls that the driver made.
     pub system_calls: u64,
+    /// Waits that ended while the loop looked for something to do ([`Builder::spin`]), before it
+    /// slept. One for which something was there at the first look is not among them.
+    pub spins_found: u64,
+    /// Waits that looked in vain, and then slept.
+    pub spins_in_vain: u64,
 }
 
 /// A loop: operations are started on it, and their callbacks run in it.
@@ -54,7 +59,7 @@ pub struct Statistics {
 pub struct Io {
     pub(crate) core: Rc<Core>,
     running: Cell<bool>,
-    stopping: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
     callbacks_per_turn: usize,
     pub(crate) messages: RefCell<VecDeque<Message>>,
     not_send: PhantomData<*mut ()>,
@@ -210,7 +215,12 @@ impl Io {
     pub fn statistics(&self) -> Statistics {
         let state = self.core.state.borrow();
         let system_calls = state.driver.as_ref().map_or(0, Driver::system_calls);
-        Statistics { operations: state.operations, system_calls }
+        Statistics {
+            operations: state.operations,
+            system_calls,
+            spins_found: state.spin.found,
+            spins_in_vain: state.spin.in_vain,
+        }
     }
 
     /// A handle to this loop for other threads.
@@ -394,48 +404,6 @@ impl Io {
         // has just said.
         unsafe { (vtable.complete)(self, slot, completion) };
         true
-    }
-
-    fn wait(&self, deadline_ns: Option<u64>, busy: bool) -> io::Result<()> {
-        let mailbox = &self.core.mailbox;
-        let mut state = self.core.state.borrow_mut();
-        let state = &mut *state;
-        // Silence does not wake: not when somebody waits for it, or nothing else is to come.
-        let inline = state.inline_pending();
-        let in_silence = inline > 0 && (state.impatient || inline == state.slots.used() as usize);
-        let at_once = busy
-            || self.stopping.get()
-            || state.has_completed()
-            || deadline_ns == Some(0)
-            || in_silence
-            || !self.messages.borrow().is_empty();
-        let timeout = if at_once {
-            Some(Duration::ZERO)
-        } else {
-            let next = state.next_deadline_ns();
-            let until = next.into_iter().chain(deadline_ns).min();
-            until.map(|at| match at {
-                u64::MAX => Duration::MAX,
-                at => Duration::from_nanos(at.saturating_sub(self.core.clock.read())),
-            })
-        };
-        self.core.clock.turn();
-        let left_over = !state.ready.is_empty();
-        let Some(driver) = &mut state.driver else { return Ok(()) };
-        let result = if timeout == Some(Duration::ZERO) {
-            driver.wait(timeout, &mut state.ready)
-        } else {
-            let timeout = if mailbox.prepare_wait() { timeout } else { Some(Duration::ZERO) };
-            let result = driver.wait(timeout, &mut state.ready);
-            mailbox.finish_wait();
-            result
-        };
-        state.impatient &= driver.inline_pending() > 0;
-        if left_over {
-            // Else busy senders would always come before it (rule 8).
-            state.queue_concluded();
-        }
-        result
     }
 
     fn run_messages(&self) -> usize {

@@ -93,10 +93,12 @@ mod remote;
 #[cfg(unix)]
 mod signal;
 mod slot;
+mod spin;
 mod start;
 mod state;
 mod threads;
 mod timer;
+mod wait;
 
 pub mod sim {
     //! The simulator: a world of hosts that run ordinary programs, replayed from a seed. See

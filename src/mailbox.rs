@@ -2,7 +2,8 @@
 //!
 //! `Remote` and the jobs of the offload pool push and wake from any thread; the one thread that owns the
 //! loop takes, waits and closes. Whether the loop sleeps and whether there is work for it are bits of one
-//! atomic word, so that neither side can miss what the other just did.
+//! atomic word, so that neither side can miss what the other just did. A loop that spins (`wait.rs`) is
+//! awake: it looks at `has_work`, and nobody need signal it.
 //!
 //! ```text
 //!              prepare_wait, no work: true                   wake: Wake::wake, once

@@ -22,6 +22,7 @@ use crate::slot::{
     ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, REFUSED, SLOTS_MAX, Slot, SlotRef, Slots, State,
     TIMED_OUT,
 };
+use crate::spin::Spin;
 use crate::timer::Timers;
 
 /// How long a cancel that found nothing waits before it asks again.
@@ -76,6 +77,7 @@ pub(crate) struct Loop {
     pub(crate) operations: u64,
     /// Something waits for what is done while it is submitted: the next wait must not block.
     pub(crate) impatient: bool,
+    pub(crate) spin: Spin,
     /// Operations that wait for a buffer of a pool.
     pub(crate) buffer_waiters: usize,
     /// What runs on the pool.

@@ -61,6 +61,41 @@ fn p08_rings_are_built_where_no_memory_may_be_locked() {
     }
 }
 
+#[test]
+fn p65_a_loop_that_looks_makes_no_system_calls_and_is_not_signalled() {
+    const FEW: u64 = 100;
+    let builder = Io::builder().driver(DriverKind::Uring).spin(Duration::MAX);
+    let io = builder.build().unwrap();
+    let (keep, _trigger) = io.event((), |(), _io, _result| {});
+    for _ in 0..2 * FEW {
+        io.poll().unwrap();
+    }
+    if io.statistics().system_calls > FEW {
+        println!("SKIPPED: without deferred work each look is a call");
+        return;
+    }
+    let before = io.statistics().system_calls;
+    let remote = io.remote();
+    let poster = std::thread::spawn(move || {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        for number in 0..300 {
+            let sender = sender.clone();
+            remote.post(move |_io| sender.send(number).unwrap()).unwrap();
+            assert_eq!(receiver.recv(), Ok(number));
+        }
+        remote.stop();
+    });
+    io.run().unwrap();
+    poster.join().unwrap();
+    let calls = io.statistics().system_calls - before;
+    assert!(
+        calls < FEW,
+        "{calls} calls for 300 posts: each that signals the loop takes one to be heard"
+    );
+    io.cancel(keep);
+    io.run().unwrap();
+}
+
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }

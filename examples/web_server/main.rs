@@ -15,6 +15,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tigereye::{Io, Next, Signal, Threads};
 
@@ -44,11 +45,12 @@ fn serve(options: Options) -> Result<(), String> {
     // The loops share the port, so they would share it with another server too, in silence.
     drop(std::net::TcpListener::bind(options.address).map_err(listening)?);
     // Before the threads start, so that a signal finds its handler.
-    let mut builder = Io::builder();
+    let mut builder = Io::builder().spin(options.spin);
     if let Some(driver) = options.driver {
         builder = builder.driver(driver);
     }
-    let io = builder.clone().build().map_err(text)?;
+    // This loop has nothing to do but to wait for a signal.
+    let io = builder.clone().spin(Duration::ZERO).build().map_err(text)?;
     io.signal_each((), &[Signal::INT, Signal::TERM], |(), _io, _signal| Next::Stop, unheard);
     let settings = Settings {
         figures: figures::Figures::new(options.threads),

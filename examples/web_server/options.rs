@@ -21,6 +21,7 @@ Usage: web_server [OPTION VALUE]…
                           in turn (each, where the system spreads connections over the loops)
   --root DIR              serve the files in this directory
   --driver NAME           uring, readiness (the best one that works here)
+  --spin MICROSECONDS     how long a loop looks for work, with its core busy, before it sleeps (0)
   --head-timeout SECONDS  how long a request's head may take to arrive in all (10)
   --idle-timeout SECONDS  how long a connection may be idle, or a body take to arrive (60)
   --send-timeout SECONDS  how long a client may take nothing of a response (60)
@@ -35,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) threads: usize,
     pub(crate) root: Option<PathBuf>,
     pub(crate) driver: Option<DriverKind>,
+    pub(crate) spin: Duration,
     pub(crate) limits: Limits,
     pub(crate) one_acceptor: bool,
 }
@@ -51,6 +53,7 @@ pub(crate) fn parse(
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         root: None,
         driver: None,
+        spin: Duration::ZERO,
         limits: Limits::default(),
         one_acceptor: !ListenOptions::REUSE_PORT_SPREADS,
     };
@@ -95,6 +98,11 @@ fn set(options: &mut Options, name: &str, value: Option<&OsStr>) -> Result<(), S
         "--driver" => {
             let driver = text()?.parse();
             options.driver = Some(driver.map_err(|error: io::Error| error.to_string())?);
+        }
+        "--spin" => {
+            let micros = text()?.parse().ok().filter(|micros| (0..=1_000_000).contains(micros));
+            let micros = micros.ok_or("a number from 0 to 1000000 is needed")?;
+            options.spin = Duration::from_micros(micros);
         }
         "--head-timeout" => options.limits.head = seconds(text()?)?,
         "--idle-timeout" => options.limits.idle = seconds(text()?)?,

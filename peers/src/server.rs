@@ -113,7 +113,11 @@ impl Server {
     /// As [`start`](Server::start), for a library whose server has no files: it takes `--buffer` and no
     /// further flag, and ends by [`end_on_signal`](Server::end_on_signal). With the buffers' size.
     pub fn of_library(library: &str) -> io::Result<(Self, usize)> {
-        let mut args = Args::from_env();
+        Self::of_library_with(library, Args::from_env())
+    }
+
+    /// The same, of what is left where flags of its own were taken.
+    pub fn of_library_with(library: &str, mut args: Args) -> io::Result<(Self, usize)> {
         let server = Self::start(&mut args)?;
         if server.mode == Mode::File {
             fail(&format!("--mode file: {library}'s server has none"));

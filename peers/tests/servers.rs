@@ -44,6 +44,13 @@ fn tigereye_answers_by_each_strategy() {
 }
 
 #[test]
+fn tigereye_answers_with_a_loop_that_spins() {
+    for driver in ["uring", "readiness"] {
+        answers(TIGEREYE, &["--driver", driver, "--spin", "100"]);
+    }
+}
+
+#[test]
 fn servers_by_hand_send_files() {
     for flags in [&[][..], &["--body", "splice"], &["--chunk", "65536"]] {
         sends_files(BARE_URING, flags);
@@ -67,6 +74,7 @@ fn wrong_arguments_are_refused() {
         refuses(program, &["--size", "many"], "--size many: ");
         refuses(program, &["--frills", "1"], "--frills is not known");
     }
+    refuses(TIGEREYE, &["--spin", "often"], "--spin often: ");
     refuses(TIGEREYE, &["--driver", "nobody"], "--driver nobody: no driver is called");
     refuses(PEER_TOKIO, &["--runtime", "both"], "--runtime both: current or multi");
     refuses(PEER_TOKIO, &["--runtime", "multi", "--threads", "0"], "--threads 0: at least one");

@@ -118,6 +118,38 @@ fn p65_wake_and_push_together() {
     });
 }
 
+/// As a loop that spins has it: it looks a few times, and goes on when something is there, without a
+/// word that it sleeps; what it was woken for is used up then, as after a sleep.
+#[test]
+fn p65_nothing_is_lost_by_a_loop_that_looks_before_it_sleeps() {
+    model(|| {
+        let mailbox = mailbox();
+        let flag = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&flag);
+        let waker = spawn(&mailbox, move |m| {
+            set.store(true, Ordering::Relaxed); // the wake has to carry it
+            m.wake();
+        });
+        let pusher = spawn(&mailbox, |m| m.push(1).unwrap());
+        let mut inbox = VecDeque::new();
+        let mut sleeps = 0;
+        while inbox.is_empty() || !flag.load(Ordering::Relaxed) {
+            if mailbox.has_work() {
+                mailbox.finish_wait();
+                mailbox.take(&mut inbox);
+            } else if mailbox.prepare_wait() {
+                sleeps += 1;
+                mailbox.waker().notify.wait();
+                mailbox.finish_wait();
+            }
+        }
+        waker.join().unwrap();
+        pusher.join().unwrap();
+        assert!(mailbox.waker().wakes.load(Ordering::Relaxed) <= sleeps, "I2");
+        assert!(mailbox.close().is_empty());
+    });
+}
+
 #[test]
 fn p67_a_stop_from_two_threads_is_seen_once_or_twice_and_never_lost() {
     model(|| {

@@ -47,6 +47,7 @@ mod send_file;
 mod signals;
 #[cfg(unix)]
 mod simulated;
+mod spin;
 #[cfg(target_os = "linux")]
 mod splice;
 mod storm;

@@ -14,10 +14,11 @@ fn help_names_every_option() {
         let output = run(&["--threads", "1", name]);
         assert!(output.status.success() && output.stderr.is_empty());
         let help = String::from_utf8(output.stdout).unwrap();
-        for option in ["--addr", "--threads", "--accept", "--root", "--driver", "--help", "--grace"]
+        for option in ["--addr", "--threads", "--accept", "--root", "--driver", "--spin", "--grace"]
         {
             assert!(help.contains(option), "{option}");
         }
+        assert!(help.contains("--help"));
         for timeout in ["--head-timeout", "--idle-timeout", "--send-timeout"] {
             assert!(help.contains(timeout), "{timeout}");
         }
@@ -43,6 +44,8 @@ fn what_is_wrong_is_said() {
         (&["--root", "/no such directory"], "--root /no such directory: "),
         (&["--root", file], "this is no directory"),
         (&["--driver", "carrier-pigeon"], "uring"),
+        (&["--spin", "-1"], "--spin -1: a number from 0 to 1000000"),
+        (&["--spin", "1000001"], "a number from 0 to 1000000"),
         (&["--head-timeout", "0"], "--head-timeout 0: seconds are needed"),
         (&["--idle-timeout", "-1"], "seconds are needed"),
         (&["--send-timeout", "NaN"], "seconds are needed"),
@@ -69,6 +72,14 @@ fn a_driver_and_a_number_of_loops_are_taken() {
     let json = String::from_utf8(server.get("/stats.json", "").body).unwrap();
     assert_eq!(json.matches("\"requests\"").count(), 3, "{json}");
     assert!(json.contains("\"driver\":\"readiness\""), "{json}");
+}
+
+#[test]
+fn loops_that_look_for_work_serve() {
+    let server = Server::with(&["--spin", "100", "--threads", "2"]);
+    for _ in 0..20 {
+        assert_eq!(server.get("/hello", "").body, b"Hello, world!");
+    }
 }
 
 #[test]

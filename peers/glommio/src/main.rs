@@ -3,7 +3,8 @@
 //!
 //! One executor, with as deep a ring as the loops by hand have. glommio tries each call before it
 //! goes to the ring, which is its own choice and no setting. It locks memory: 512 KiB must be
-//! allowed (`ulimit -l`).
+//! allowed (`ulimit -l`). `--spin MICROSECONDS` has it spin before it parks its thread, which it does only
+//! where it is bound to a core: the one that servers are on.
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use glommio::net::{TcpListener, TcpStream, UdpSocket};
@@ -12,7 +13,10 @@ use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use tigereye_peers::args::Args;
 use tigereye_peers::buffer::Buffer;
+use tigereye_peers::driver;
+use tigereye_peers::harness::program::SERVER_CORE;
 use tigereye_peers::server::{DATAGRAM_MAX, Mode, Server, announce};
 use tigereye_peers::service::{Page, Service};
 
@@ -89,8 +93,12 @@ async fn serve(mode: Mode, addr: SocketAddr, size: usize) -> io::Result<()> {
 }
 
 fn main() -> io::Result<()> {
-    let (server, size) = Server::of_library("glommio")?;
-    let executor = LocalExecutorBuilder::new(Placement::Unbound).ring_depth(ENTRIES).make()?;
+    let mut args = Args::from_env();
+    let spin = driver::spin(&mut args);
+    let (server, size) = Server::of_library_with("glommio", args)?;
+    let placement = spin.map_or(Placement::Unbound, |_spin| Placement::Fixed(SERVER_CORE));
+    let executor = LocalExecutorBuilder::new(placement).ring_depth(ENTRIES);
+    let executor = executor.spin_before_park(spin.unwrap_or_default()).make()?;
     let (mode, addr) = (server.mode, server.addr()?);
     // glommio takes an address, and no socket that is there already without unsafe code.
     drop(server);

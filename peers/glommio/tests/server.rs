@@ -1,12 +1,17 @@
 //! glommio's server answers rightly and refuses what it does not understand.
 
-use tigereye_peers::trial::{library_answers, library_refuses};
+use tigereye_peers::trial::{answers, library_answers, library_refuses};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_peer_glommio");
 
 #[test]
 fn answers_and_waits() {
     library_answers(SERVER);
+}
+
+#[test]
+fn answers_while_it_spins() {
+    answers(SERVER, &["--spin", "100"]);
 }
 
 #[test]

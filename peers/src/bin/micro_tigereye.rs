@@ -11,7 +11,7 @@ use tigereye::{Builder, Descriptor, Io, Remote, Threads};
 use tigereye_peers::args::Args;
 use tigereye_peers::driver;
 use tigereye_peers::micro::wakes::{self, Question, Senders};
-use tigereye_peers::micro::{self, Amounts, BATCH, DELAY_MAX, FAR, SENDERS};
+use tigereye_peers::micro::{self, Amounts, BATCH, DELAY_MAX, FAR, SENDERS, SPIN, SPINS};
 use tigereye_peers::micro::{cpu_ns, delays, post_name, report};
 use tigereye_peers::sys::net;
 use tigereye_peers::sys::process::{self, Priority};
@@ -199,13 +199,16 @@ fn main() -> io::Result<()> {
     let amounts = Amounts::from_args(&mut args);
     let loops = &driver::builder(&mut args);
     args.finish();
-    let by = &format!("tigereye, {}", loops.clone().build()?.driver().kind);
+    let by = &*format!("tigereye, {}", loops.clone().build()?.driver().kind);
     timers(by, loops, amounts.timers)?;
     next(by, loops, amounts.operations)?;
     readable(by, loops, micro::READABLE, 1, amounts.operations)?;
     readable(by, loops, micro::READABLE_BATCH, BATCH, amounts.operations)?;
-    wake(by, loops, amounts.wakes)?;
-    wakes::each_count(amounts.wakes, |senders, each| round_trips(by, loops, senders, each))?;
+    let spinning = (&*format!("{by}{SPINS}"), &loops.clone().spin(SPIN));
+    for (by, loops) in [(by, loops), spinning] {
+        wake(by, loops, amounts.wakes)?;
+        wakes::each_count(amounts.wakes, |senders, each| round_trips(by, loops, senders, each))?;
+    }
     process::allow(&[0, 1])?;
     process::set_priority(Priority::Ordinary);
     for senders in SENDERS {

@@ -6,7 +6,8 @@
 //!          own    a receive into a buffer that the connection owns, an answer, and again
 //! ```
 //!
-//! `--driver NAME` forces one of tigereye's drivers.
+//! `--driver NAME` forces one of tigereye's drivers, `--spin MICROSECONDS` has the loop look for something
+//! to do before it sleeps.
 
 use std::cell::RefCell;
 use std::io;

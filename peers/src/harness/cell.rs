@@ -45,6 +45,9 @@ pub struct Cell {
     pub rate: Option<f64>,
 }
 
+/// What servers take part in that spin before they sleep: it changes nothing for a busy one.
+pub const WAITS: &str = "waits";
+
 /// How long and how often.
 #[derive(Clone, Copy)]
 pub struct Effort {
@@ -107,6 +110,14 @@ impl Cell {
         if self.mode == "wrk" { "http" } else { &self.mode }
     }
 
+    /// Whether a server takes part. One that is there for [`WAITS`] does where servers wait for each
+    /// message: one is under way in all, or they come at a rate.
+    fn takes(&self, server: &Program) -> bool {
+        let waits = self.mode == "echo"
+            && (self.rate.is_some() || self.connections == 1 && self.pipeline == 1);
+        server.serves(self.served()) || waits && server.serves(WAITS)
+    }
+
     fn flags(&self, effort: Effort) -> Vec<String> {
         let mut flags = flags([
             ("--mode", self.mode.clone()),
@@ -167,7 +178,7 @@ impl Cell {
     ) -> io::Result<Vec<Measured>> {
         let effort = self.settled(effort);
         let servers: Vec<Program> =
-            servers.iter().filter(|server| server.serves(self.served())).cloned().collect();
+            servers.iter().filter(|server| self.takes(server)).cloned().collect();
         let mut running: Vec<Server> = Vec::new();
         for server in &servers {
             running.push(match &self.page {

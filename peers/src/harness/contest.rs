@@ -9,6 +9,7 @@
 //!                                                  and to the epoll loop by hand
 //! ```
 
+use super::cell::WAITS;
 use super::program::{Dialect, Family, Program, Row};
 
 /// Something that others are measured by: in each cell, the best server of a family.
@@ -99,6 +100,14 @@ const TIGEREYE_ON_BOTH: &[Row<'static>] = &[
     peer("tigereye readiness own", "tigereye --driver readiness --recv own", Family::Tigereye, OWN),
 ];
 
+/// Those that spin before they sleep, where that makes a difference. They are shown beside the others,
+/// and no yardstick: they pay for latency with all of a core.
+const SPINNING: [Row<'static>; 3] = [
+    peer("tigereye uring spin", "tigereye --driver uring --spin 100", Family::Other, WAITS),
+    peer("tigereye readiness spin", "tigereye --driver readiness --spin 100", Family::Other, WAITS),
+    peer("glommio spin", "peer_glommio --spin 100", Family::Other, WAITS),
+];
+
 /// What is done by a strategy of its own, and not the same for all of them.
 const OWN: &str = "echo,idle,udp";
 
@@ -118,7 +127,12 @@ pub const CONTESTS: &[Contest] = &[
         micro_drivers: &["uring", "readiness"],
         peers: EVERYBODY,
         tigereye: TIGEREYE_ON_BOTH,
-        others: &[("nginx", "nginx", Family::Other, Dialect::Nginx, "http,file")],
+        others: &[
+            SPINNING[0],
+            SPINNING[1],
+            SPINNING[2],
+            ("nginx", "nginx", Family::Other, Dialect::Nginx, "http,file"),
+        ],
         micros: &[
             "micro_bare",
             "micro_tokio",

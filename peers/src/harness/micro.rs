@@ -2,6 +2,7 @@
 
 use super::program::{flags, lines};
 use super::stats::Spread;
+use crate::micro::SPINS;
 use serde_json::{Value, json};
 use std::io;
 
@@ -79,7 +80,8 @@ fn record(figures: &mut Vec<Figure>, name: &str, by: &str, ns: f64) {
 
 impl Figure {
     fn compare(&mut self) {
-        let others = self.ways.iter().filter(|way| !way.by.starts_with("tigereye"));
+        let is_other = |way: &&Way| !way.by.starts_with("tigereye") && !way.by.ends_with(SPINS);
+        let others = self.ways.iter().filter(is_other);
         let best = others.min_by(|a, b| a.ns().median.total_cmp(&b.ns().median));
         let Some(best) = best.map(|way| way.rounds.clone()) else { return };
         for way in &mut self.ways {

@@ -64,7 +64,7 @@ pub struct Program {
     pub family: Family,
     /// How to talk to it.
     pub dialect: Dialect,
-    /// What it takes part in: `echo`, `http`, `file`, `idle`, `udp`, `accept`.
+    /// What it takes part in: `echo`, `http`, `file`, `idle`, `udp`, `accept`, `waits`.
     pub modes: Vec<String>,
 }
 

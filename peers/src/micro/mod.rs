@@ -61,6 +61,11 @@ pub struct Amounts {
     pub posts: u64,
 }
 
+/// How long loops spin at most that do, before they sleep: longer than a round trip.
+pub const SPIN: Duration = Duration::from_micros(100);
+/// What the name of such a way ends with. It is no yardstick: it pays with all of a core.
+pub const SPINS: &str = ", spin";
+
 /// Threads that post.
 pub const SENDERS: [usize; 3] = [1, 2, 8];
 /// Operations under way in a batch.

@@ -30,6 +30,7 @@ const fn readiness(
 const CORE: &str = "src/core.rs";
 const STATE: &str = "src/state.rs";
 const IO: &str = "src/io.rs";
+const WAIT: &str = "src/wait.rs";
 const DUE: &str = "src/due.rs";
 const END: &str = "src/end.rs";
 const URING: &str = "src/driver/uring/mod.rs";
@@ -221,7 +222,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "rule 8: what is left over comes after the sends that are done",
-        &[edit(IO, "if left_over {", "if false {")],
+        &[edit(WAIT, "if left_over {", "if false {")],
         SUITE,
         "pressure::rule8_a_busy_sender_does_not_starve_a_receive",
     ),
@@ -413,9 +414,26 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "P65: a loop that sleeps does not say so",
-        &[Edit { file: IO, after: "fn wait", find: "mailbox.prepare_wait()", replace: "true" }],
+        &[edit(WAIT, "self.mailbox.prepare_wait()", "true")],
         SUITE,
         "remote::p65_no_wake_is_lost_between_nothing_to_do_and_wait",
+    ),
+    change(
+        "P65: a wake-up outlives the look that it ended",
+        &[Edit {
+            file: WAIT,
+            after: "As after a sleep",
+            find: "self.mailbox.finish_wait();",
+            replace: "",
+        }],
+        SUITE,
+        "spin::p65_a_wake_is_used_up_by_the_look_that_it_ended",
+    ),
+    change(
+        "a look in vain teaches nothing",
+        &[edit("src/spin.rs", "self.window_ns /= 2;", "")],
+        SUITE,
+        "spin::looks_in_vain_are_no_more_than_finds_pay_for",
     ),
     change(
         "P66: a closed mailbox takes messages",
