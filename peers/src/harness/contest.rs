@@ -9,6 +9,7 @@
 //!                                                  and to the epoll loop by hand
 //! ```
 
+use super::fio;
 use super::program::{Dialect, Family, Program, Row};
 
 /// Something that others are measured by: in each cell, the best server of a family.
@@ -41,11 +42,16 @@ pub struct Contest {
     others: &'static [Row<'static>],
     /// Programs of small measurements beside tigereye's.
     pub micros: &'static [&'static str],
+    /// Who takes part in the measurements of files.
+    pub storages: &'static [StorageRow],
     /// What figures are shares of.
     pub yardsticks: &'static [Yardstick],
     /// Servers that may use [`MEMORY_OVER_MAX`] bytes a connection more than others, by labels.
     pub memory: &'static [(&'static str, &'static str)],
 }
+
+/// Who takes part in the measurements of files: by what name, and the program with its own flags.
+pub type StorageRow = (&'static str, &'static str);
 
 /// Bytes an idle connection that the first of a pair of [`Contest::memory`] may use more.
 pub const MEMORY_OVER_MAX: f64 = 64.0;
@@ -108,6 +114,34 @@ const TIGEREYE: &[Row<'static>] = &[
     peer("tigereye own", "tigereye --driver DRIVER --recv own", Family::Tigereye, OWN),
 ];
 
+const STORAGE_BARE: StorageRow = ("io_uring", "storage_bare");
+const STORAGE_FIO: StorageRow = ("fio", fio::PROGRAM);
+const STORAGE_TOKIO: StorageRow = ("tokio", "storage_tokio");
+const STORAGE_LIBUV: StorageRow = ("libuv", "peer_libuv_storage");
+
+const STORAGE_TIGEREYE: &[StorageRow] = &[
+    ("tigereye", "storage_tigereye --driver uring"),
+    ("tigereye registered", "storage_tigereye --driver uring --register file"),
+    ("tigereye registered buffers", "storage_tigereye --driver uring --register all"),
+    ("tigereye on readiness", "storage_tigereye --driver readiness"),
+];
+
+/// mio is not among them: it has nothing for files.
+const STORAGE_EVERYBODY: &[StorageRow] = &[
+    STORAGE_BARE,
+    STORAGE_FIO,
+    STORAGE_TOKIO,
+    ("monoio", "peer_monoio_storage"),
+    ("compio", "peer_compio_storage"),
+    ("glommio", "peer_glommio_storage"),
+    ("tokio-uring", "peer_tokio_uring_storage"),
+    STORAGE_LIBUV,
+    STORAGE_TIGEREYE[0],
+    STORAGE_TIGEREYE[1],
+    STORAGE_TIGEREYE[2],
+    STORAGE_TIGEREYE[3],
+];
+
 /// **The servers, and all comparisons. A new server is added here**, or for one run by
 /// `--add "label=path flags;…"`: label, program and flags, whose, what it takes part in. `DRIVER`
 /// stands for the driver that takes part, `PROFILE` for how the harness was built.
@@ -128,6 +162,7 @@ pub const CONTESTS: &[Contest] = &[
             "peer_tokio_uring_micro",
             "peer_libuv_micro",
         ],
+        storages: STORAGE_EVERYBODY,
         yardsticks: &[
             Yardstick {
                 name: "the better hand-written loop",
@@ -160,6 +195,13 @@ pub const CONTESTS: &[Contest] = &[
             "http,file",
         )],
         micros: &["micro_bare"],
+        storages: &[
+            STORAGE_BARE,
+            STORAGE_FIO,
+            STORAGE_TIGEREYE[0],
+            STORAGE_TIGEREYE[1],
+            STORAGE_TIGEREYE[2],
+        ],
         yardsticks: &[Yardstick {
             name: "the better hand-written loop",
             column: "ratio",
@@ -181,6 +223,7 @@ pub const CONTESTS: &[Contest] = &[
             peer("own on uring", "tigereye --driver uring --recv own", Family::Other, "idle"),
         ],
         micros: &["micro_bare"],
+        storages: &[STORAGE_BARE, STORAGE_TOKIO, STORAGE_LIBUV, STORAGE_TIGEREYE[3]],
         yardsticks: &[
             Yardstick {
                 name: "the best of mio, tokio and libuv",

@@ -175,12 +175,17 @@ fn small(results: &Value, start: &[&str]) -> Table {
     ways(&figures, |way| spread(&way["ns"]).map(|ns| format!("{} ns", short(ns.median))))
 }
 
+/// A row a program, for there are more of these than of figures.
 fn storage(results: &Value) -> Table {
     let figures: Vec<&Value> = rows(results, "storage").iter().collect();
-    ways(&figures, |way| {
+    let table = ways(&figures, |way| {
+        if let Some(reason) = way["left_out"].as_str() {
+            return Some(reason.to_owned());
+        }
         let (ns, ratio) = (spread(&way["ns"])?, spread(&way["ratio"])?);
         Some(format!("{} ns, {:.2}", short(ns.median), ratio.median))
-    })
+    });
+    turned(table)
 }
 
 fn ways(figures: &[&Value], show: impl Fn(&Value) -> Option<String>) -> Table {

@@ -11,6 +11,8 @@ pub struct Way {
     pub by: String,
     /// Nanoseconds each, a round each.
     pub rounds: Vec<f64>,
+    /// Why there are none, if that was said.
+    pub left_out: Option<String>,
     /// The same as a share of the best way that is not tigereye's, in the same round.
     pub ratio: Spread,
 }
@@ -52,7 +54,11 @@ pub fn in_turn(rounds: u32, runs: &[Run<'_>]) -> io::Result<Vec<Figure>> {
             for line in runs[(round + turn) % runs.len()]()? {
                 let text = |name: &str| line[name].as_str().unwrap_or("?").to_owned();
                 let ns = line["ns"].as_f64().unwrap_or(f64::NAN);
-                record(&mut figures, &text("figure"), &text("by"), ns);
+                let way = way(&mut figures, &text("figure"), &text("by"));
+                match line["left_out"].as_str() {
+                    Some(reason) => way.left_out = Some(reason.to_owned()),
+                    None => way.rounds.push(ns),
+                }
             }
         }
     }
@@ -62,24 +68,25 @@ pub fn in_turn(rounds: u32, runs: &[Run<'_>]) -> io::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn record(figures: &mut Vec<Figure>, name: &str, by: &str, ns: f64) {
+/// The way of a figure that has this name, made if it is new.
+fn way<'f>(figures: &'f mut Vec<Figure>, name: &str, by: &str) -> &'f mut Way {
     let at = figures.iter().position(|figure| figure.name == name).unwrap_or_else(|| {
         figures.push(Figure { name: name.to_owned(), ways: Vec::new() });
         figures.len() - 1
     });
     let ways = &mut figures[at].ways;
-    match ways.iter_mut().find(|way| way.by == by) {
-        Some(way) => way.rounds.push(ns),
-        None => {
-            let (by, ratio) = (by.to_owned(), Spread::default());
-            ways.push(Way { by, rounds: vec![ns], ratio });
-        }
-    }
+    let at = ways.iter().position(|way| way.by == by).unwrap_or_else(|| {
+        let (rounds, left_out, ratio) = (Vec::new(), None, Spread::default());
+        ways.push(Way { by: by.to_owned(), rounds, left_out, ratio });
+        ways.len() - 1
+    });
+    &mut ways[at]
 }
 
 impl Figure {
     fn compare(&mut self) {
-        let others = self.ways.iter().filter(|way| !way.by.starts_with("tigereye"));
+        let measured = self.ways.iter().filter(|way| !way.rounds.is_empty());
+        let others = measured.filter(|way| !way.by.starts_with("tigereye"));
         let best = others.min_by(|a, b| a.ns().median.total_cmp(&b.ns().median));
         let Some(best) = best.map(|way| way.rounds.clone()) else { return };
         for way in &mut self.ways {
@@ -90,7 +97,10 @@ impl Figure {
     /// Everything, for the results file.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let way = |way: &Way| json!({"by": way.by, "ns": way.ns().to_json(), "ratio": way.ratio.to_json()});
+        let way = |way: &Way| match &way.left_out {
+            Some(reason) => json!({"by": way.by, "left_out": reason}),
+            None => json!({"by": way.by, "ns": way.ns().to_json(), "ratio": way.ratio.to_json()}),
+        };
         json!({"figure": self.name, "ways": self.ways.iter().map(way).collect::<Vec<_>>()})
     }
 }
