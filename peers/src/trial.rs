@@ -153,6 +153,7 @@ pub fn stores(program: &str, flags: &[&str], appends: bool) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("not that block"), "{program}: {said}");
     refuses(program, &["--frills", "1"], "--frills is not known");
+    refuses(program, &["--only", "half"], "--only half: buffered or direct");
 }
 
 fn serve(

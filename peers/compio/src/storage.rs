@@ -4,7 +4,7 @@
 
 use compio::buf::{BufResult, IntoInner, IoBuf};
 use compio::driver::ProactorBuilder;
-use compio::fs::File;
+use compio::fs::{File, OpenOptions};
 use compio::io::{AsyncReadAt, AsyncWriteAtExt};
 use compio::runtime::{Runtime, RuntimeBuilder};
 use std::cell::RefCell;
@@ -54,7 +54,9 @@ fn main() -> io::Result<()> {
     let work = Work::alone();
     storage::reads(&work, BY, |direct, depth, reads| {
         runtime()?.block_on(async {
-            let file = File::from_std(work.open(direct)?)?;
+            let mut options = OpenOptions::new();
+            options.read(true).custom_flags(storage::flags(direct));
+            let file = options.open(&work.file).await?;
             let start = |_| compio::runtime::spawn(read(file.clone(), Rc::clone(&reads)));
             let started: Vec<_> = (0..depth).map(start).collect();
             for task in started {
@@ -64,6 +66,6 @@ fn main() -> io::Result<()> {
         })
     })?;
     storage::appends(&work, BY, |appends| {
-        runtime()?.block_on(async { append(File::from_std(work.create_log()?)?, appends).await })
+        runtime()?.block_on(async { append(File::create(&work.log).await?, appends).await })
     })
 }

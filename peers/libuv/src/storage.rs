@@ -1,6 +1,8 @@
 //! The measurements of files on libuv; `storage` of the peers says what they are.
 //!
-//! `uv_fs_read`, `uv_fs_write` and `uv_fs_fdatasync`, which are calls on its pool of threads.
+//! `uv_fs_read`, `uv_fs_write` and `uv_fs_fdatasync`, which are calls on its pool of threads. It has four
+//! unless `UV_THREADPOOL_SIZE` says otherwise when it starts, once a process ("Thread pool work
+//! scheduling" in libuv's documentation). So `--only` and `--threads` have the harness run this twice.
 
 #[cfg(libuv)]
 #[path = "storage_ffi.rs"]

@@ -66,7 +66,8 @@ fn open(io: &Io, work: &Work, direct: bool) -> io::Result<File> {
 }
 
 fn reads(how: &How, work: &Work, direct: bool, depth: u32, reads: Rc<Reads>) -> io::Result<()> {
-    let io = how.builder.clone().build()?;
+    let threads = storage::pool_threads(direct, depth) as usize;
+    let io = how.builder.clone().pool_threads(threads).build()?;
     let file = open(&io, work, direct)?;
     if how.register_file && !file.register()? {
         fail("--register: this driver registers no files");

@@ -11,7 +11,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
-use tigereye_peers::args::Args;
 use tigereye_peers::buffer::Buffer;
 use tigereye_peers::storage::{self, Appends, BLOCK, Reads, Work};
 use tokio::runtime::{Builder, Runtime};
@@ -19,7 +18,6 @@ use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
 const BY: &str = "tokio";
 
-/// The pool has as many threads at most as there are calls for it, or `--threads`.
 fn runtime(threads: u32) -> io::Result<Runtime> {
     Builder::new_current_thread().max_blocking_threads(threads as usize).build()
 }
@@ -53,10 +51,7 @@ async fn append(file: Arc<File>, appends: Rc<RefCell<Appends>>) -> io::Result<()
 }
 
 fn main() -> io::Result<()> {
-    let mut args = Args::from_env();
-    let work = Work::from_args(&mut args);
-    let threads: Option<u32> = args.take("threads");
-    args.finish();
+    let work = Work::alone();
     storage::reads(&work, BY, |direct, depth, reads| {
         let file = Arc::new(work.open(direct)?);
         let start = || spawn_local(read(Arc::clone(&file), Rc::clone(&reads)));
@@ -67,7 +62,7 @@ fn main() -> io::Result<()> {
             }
             Ok(())
         };
-        runtime(threads.unwrap_or(depth))?.block_on(LocalSet::new().run_until(all))
+        runtime(storage::pool_threads(direct, depth))?.block_on(LocalSet::new().run_until(all))
     })?;
     storage::appends(&work, BY, |appends| {
         runtime(1)?.block_on(append(Arc::new(work.create_log()?), appends))

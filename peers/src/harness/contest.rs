@@ -117,7 +117,10 @@ const TIGEREYE: &[Row<'static>] = &[
 const STORAGE_BARE: StorageRow = ("io_uring", "storage_bare");
 const STORAGE_FIO: StorageRow = ("fio", fio::PROGRAM);
 const STORAGE_TOKIO: StorageRow = ("tokio", "storage_tokio");
-const STORAGE_LIBUV: StorageRow = ("libuv", "peer_libuv_storage");
+/// In two runs, for its pool is made once a process: `storage::pool_threads` says why of this size.
+const STORAGE_LIBUV: StorageRow = ("libuv", "peer_libuv_storage --only buffered --threads 1");
+const STORAGE_LIBUV_DIRECT: StorageRow =
+    ("libuv", "peer_libuv_storage --only direct --threads 128");
 
 const STORAGE_TIGEREYE: &[StorageRow] = &[
     ("tigereye", "storage_tigereye --driver uring"),
@@ -136,6 +139,7 @@ const STORAGE_EVERYBODY: &[StorageRow] = &[
     ("glommio", "peer_glommio_storage"),
     ("tokio-uring", "peer_tokio_uring_storage"),
     STORAGE_LIBUV,
+    STORAGE_LIBUV_DIRECT,
     STORAGE_TIGEREYE[0],
     STORAGE_TIGEREYE[1],
     STORAGE_TIGEREYE[2],
@@ -223,7 +227,13 @@ pub const CONTESTS: &[Contest] = &[
             peer("own on uring", "tigereye --driver uring --recv own", Family::Other, "idle"),
         ],
         micros: &["micro_bare"],
-        storages: &[STORAGE_BARE, STORAGE_TOKIO, STORAGE_LIBUV, STORAGE_TIGEREYE[3]],
+        storages: &[
+            STORAGE_BARE,
+            STORAGE_TOKIO,
+            STORAGE_LIBUV,
+            STORAGE_LIBUV_DIRECT,
+            STORAGE_TIGEREYE[3],
+        ],
         yardsticks: &[
             Yardstick {
                 name: "the best of mio, tokio and libuv",
@@ -289,6 +299,10 @@ mod tests {
             for label in contest.memory.iter().flat_map(|(a, b)| [a, b]) {
                 let server = servers.iter().find(|server| server.label == *label);
                 assert!(server.is_some_and(|server| server.serves("idle")), "{label}");
+            }
+            for (label, command) in contest.storages {
+                let others = contest.storages.iter().filter(|(_, own)| own == command);
+                assert_eq!(others.count(), 1, "{label} twice");
             }
             assert!(Contest::named(contest.name).is_ok_and(|found| found.name == contest.name));
         }
