@@ -129,8 +129,8 @@ fn main() -> io::Result<()> {
     let (register_file, register_buffers) = (register != "nothing", register == "all");
     args.finish();
     let by = match builder.clone().build()?.driver().kind {
-        DriverKind::Uring if register_buffers => "tigereye, registered buffers",
-        DriverKind::Uring if register_file => "tigereye, registered",
+        DriverKind::Uring if register_buffers => "tigereye registered buffers",
+        DriverKind::Uring if register_file => "tigereye registered",
         DriverKind::Uring => "tigereye",
         DriverKind::Readiness => "tigereye on readiness",
         _ => "tigereye on another driver",
