@@ -61,25 +61,23 @@ async fn append(file: BufferedFile, appends: Rc<RefCell<Appends>>) -> io::Result
     }
 }
 
-/// Has glommio find out whether the disk can be polled, which it remembers. It spins until a thread of
-/// the kernel has tried: that one would never run on the same core if this one went before everybody
-/// else, as the harness has it.
-fn try_polling(work: &Work) -> io::Result<()> {
+/// Opens it at no special priority: glommio finds out whether the disk can be polled, and spins until a
+/// thread of the kernel has tried. That one would never run on the same core if this one went before
+/// everybody else, as the harness has it.
+async fn open_direct(path: &str) -> io::Result<DmaFile> {
     let before = process::priority()?;
     process::set_priority(Priority::Ordinary);
-    // Without Direct I/O the reads say so.
-    let _ = executor()?.run(async { DmaFile::open(&work.file).await?.close().await });
+    let opened = DmaFile::open(path).await;
     process::set_priority(before);
-    Ok(())
+    Ok(opened?)
 }
 
 fn main() -> io::Result<()> {
     let work = Work::alone();
-    try_polling(&work)?;
     storage::reads(&work, BY, |direct, depth, reads| {
         executor()?.run(async {
             if direct {
-                let file = Rc::new(DmaFile::open(&work.file).await?);
+                let file = Rc::new(open_direct(&work.file).await?);
                 all(depth, || spawn_local(read_direct(Rc::clone(&file), Rc::clone(&reads))))
                     .await?;
                 file.close_rc().await?;
@@ -91,7 +89,12 @@ fn main() -> io::Result<()> {
             Ok(())
         })
     })?;
-    storage::appends(&work, BY, |appends| {
-        executor()?.run(async { append(BufferedFile::create(&work.log).await?, appends).await })
-    })
+    // The kernel's threads that sync belong to the thread that asks, and have the priority that it had
+    // with its first such call: for this one that was while it opened a file.
+    let append = move || {
+        storage::appends(&work, BY, |appends| {
+            executor()?.run(async { append(BufferedFile::create(&work.log).await?, appends).await })
+        })
+    };
+    std::thread::spawn(append).join().expect("it does not panic")
 }
