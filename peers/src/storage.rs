@@ -38,6 +38,8 @@ pub struct Work {
     pub time: Duration,
     /// Only what goes through the cache, or only what goes past it.
     only: Option<Only>,
+    /// Reads under way at once, a figure each.
+    depths: Vec<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,12 +61,14 @@ impl FromStr for Only {
 }
 
 impl Work {
-    /// Reads `--file`, `--log`, `--seconds` and `--only`.
+    /// Reads `--file`, `--log`, `--seconds`, `--only` and `--depths`.
     pub fn from_args(args: &mut Args) -> Self {
         let seconds: f64 = args.get("seconds", 0.3);
         let time = Duration::from_secs_f64(seconds);
         let (file, log) = (args.get("file", String::new()), args.get("log", String::new()));
-        Self { file, log, time, only: args.take("only") }
+        let depths = args.list("depths", "");
+        let depths = if depths.is_empty() { DEPTHS.to_vec() } else { depths };
+        Self { file, log, time, only: args.take("only"), depths }
     }
 
     /// The same, for a program without flags of its own.
@@ -282,7 +286,7 @@ pub fn reads(
         if work.only == Some(left_alone) {
             continue;
         }
-        for depth in DEPTHS {
+        for &depth in &work.depths {
             let name = read_name(direct, depth);
             let blocks = match work.open(direct) {
                 Ok(file) => file.metadata()?.len() / u64::from(BLOCK),

@@ -2,7 +2,8 @@
 //!
 //! `uv_fs_read`, `uv_fs_write` and `uv_fs_fdatasync`, which are calls on its pool of threads. It has four
 //! unless `UV_THREADPOOL_SIZE` says otherwise when it starts, once a process ("Thread pool work
-//! scheduling" in libuv's documentation). So `--only` and `--threads` have the harness run this twice.
+//! scheduling" in libuv's documentation). So the harness runs this for each size of the pool, by
+//! `--only`, `--depths` and `--threads`.
 
 #[cfg(libuv)]
 #[path = "storage_ffi.rs"]

@@ -117,10 +117,13 @@ const TIGEREYE: &[Row<'static>] = &[
 const STORAGE_BARE: StorageRow = ("io_uring", "storage_bare");
 const STORAGE_FIO: StorageRow = ("fio", fio::PROGRAM);
 const STORAGE_TOKIO: StorageRow = ("tokio", "storage_tokio");
-/// In two runs, for its pool is made once a process: `storage::pool_threads` says why of this size.
-const STORAGE_LIBUV: StorageRow = ("libuv", "peer_libuv_storage --only buffered --threads 1");
-const STORAGE_LIBUV_DIRECT: StorageRow =
-    ("libuv", "peer_libuv_storage --only direct --threads 128");
+/// In several runs, for its pool is made once a process: `storage::pool_threads` says why of these sizes.
+const STORAGE_LIBUV: [StorageRow; 4] = [
+    ("libuv", "peer_libuv_storage --only buffered --threads 1"),
+    ("libuv", "peer_libuv_storage --only direct --depths 1 --threads 1"),
+    ("libuv", "peer_libuv_storage --only direct --depths 32 --threads 32"),
+    ("libuv", "peer_libuv_storage --only direct --depths 128 --threads 128"),
+];
 
 const STORAGE_TIGEREYE: &[StorageRow] = &[
     ("tigereye", "storage_tigereye --driver uring"),
@@ -138,8 +141,10 @@ const STORAGE_EVERYBODY: &[StorageRow] = &[
     ("compio", "peer_compio_storage"),
     ("glommio", "peer_glommio_storage"),
     ("tokio-uring", "peer_tokio_uring_storage"),
-    STORAGE_LIBUV,
-    STORAGE_LIBUV_DIRECT,
+    STORAGE_LIBUV[0],
+    STORAGE_LIBUV[1],
+    STORAGE_LIBUV[2],
+    STORAGE_LIBUV[3],
     STORAGE_TIGEREYE[0],
     STORAGE_TIGEREYE[1],
     STORAGE_TIGEREYE[2],
@@ -230,8 +235,10 @@ pub const CONTESTS: &[Contest] = &[
         storages: &[
             STORAGE_BARE,
             STORAGE_TOKIO,
-            STORAGE_LIBUV,
-            STORAGE_LIBUV_DIRECT,
+            STORAGE_LIBUV[0],
+            STORAGE_LIBUV[1],
+            STORAGE_LIBUV[2],
+            STORAGE_LIBUV[3],
             STORAGE_TIGEREYE[3],
         ],
         yardsticks: &[
