@@ -54,6 +54,13 @@ struct How {
     register_buffers: bool,
 }
 
+impl How {
+    /// A loop whose pool has so many threads.
+    fn build(&self, threads: u32) -> io::Result<Io> {
+        self.builder.clone().pool_threads(threads as usize).build()
+    }
+}
+
 /// Opens the file by the loop: so it knows what goes past the cache.
 fn open(io: &Io, work: &Work, direct: bool) -> io::Result<File> {
     let opened = Rc::new(Cell::new(None));
@@ -66,8 +73,7 @@ fn open(io: &Io, work: &Work, direct: bool) -> io::Result<File> {
 }
 
 fn reads(how: &How, work: &Work, direct: bool, depth: u32, reads: Rc<Reads>) -> io::Result<()> {
-    let threads = storage::pool_threads(direct, depth) as usize;
-    let io = how.builder.clone().pool_threads(threads).build()?;
+    let io = how.build(storage::pool_threads(direct, depth))?;
     let file = open(&io, work, direct)?;
     if how.register_file && !file.register()? {
         fail("--register: this driver registers no files");
@@ -113,7 +119,7 @@ impl Log {
 }
 
 fn appends(how: &How, work: &Work, appends: Rc<RefCell<Appends>>) -> io::Result<()> {
-    let io = how.builder.clone().build()?;
+    let io = how.build(storage::pool_threads(false, 1))?;
     let file = File::from_std(&io, work.create_log()?);
     let mut buf = AlignedBuf::with_capacity(BLOCK as usize)?;
     buf.extend_from_slice(&[0; BLOCK as usize]);

@@ -112,3 +112,21 @@ impl Way {
         Spread::of(self.rounds.iter().copied())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_figure_takes_no_part() {
+        let line = |by: &str, ns: f64| json!({"figure": "f", "by": by, "ns": ns});
+        let first = || Ok(vec![line("a", 4.0), line("tigereye", 2.0)]);
+        let second = || Ok(vec![json!({"figure": "f", "by": "b", "left_out": "no disk"})]);
+        let figures = in_turn(3, &[&first, &second]).expect("both run");
+        let ways = &figures[0].ways;
+        let of = |by: &str| ways.iter().find(|way| way.by == by).expect("it is there");
+        assert_eq!((figures.len(), of("a").rounds.len(), of("b").rounds.len()), (1, 3, 0));
+        assert_eq!(of("tigereye").ratio.median, 0.5, "the best is that which has figures");
+        assert_eq!(of("b").left_out.as_deref(), Some("no disk"));
+    }
+}
