@@ -6,6 +6,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/server.c");
     println!("cargo::rerun-if-changed=src/micro.c");
+    println!("cargo::rerun-if-changed=src/storage.c");
     let header = "src/libuv_is_there.c";
     if cc::Build::new().cargo_warnings(false).file(header).try_expand().is_err() {
         // What never is there counts as changed, so every build looks again. The header itself would
@@ -17,6 +18,7 @@ fn main() {
     cc::Build::new()
         .file("src/server.c")
         .file("src/micro.c")
+        .file("src/storage.c")
         .flag("-std=gnu11")
         .warnings(true)
         .extra_warnings(true)

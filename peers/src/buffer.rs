@@ -1,6 +1,7 @@
 //! A buffer that a connection owns, where it costs the kernel least to copy.
 
 const LINE: usize = 64;
+const PAGE: usize = 4096;
 
 /// Bytes on the heap that start on a cache line, and are touched only when something is received
 /// into them. A large allocation starts 16 bytes into a page, which halves the speed of the kernel's
@@ -25,8 +26,19 @@ impl Buffer {
     /// written before. Where an allocator has had the memory already, that touches all of it.
     #[must_use]
     pub fn zeroed(len: usize) -> Self {
-        let bytes = vec![0; len + LINE - 1];
-        let start = bytes.as_ptr().align_offset(LINE);
+        Self::zeroed_on(LINE, len)
+    }
+
+    /// The same on a page, as Direct I/O may ask for.
+    #[must_use]
+    pub fn on_page(len: usize) -> Self {
+        Self::zeroed_on(PAGE, len)
+    }
+
+    fn zeroed_on(boundary: usize, len: usize) -> Self {
+        let mut bytes = vec![0; len + boundary - 1];
+        let start = bytes.as_ptr().align_offset(boundary);
+        bytes.truncate(start + len);
         Self { bytes, start }
     }
 
@@ -69,6 +81,15 @@ mod tests {
                 assert_eq!(buffer.bytes().as_ptr() as usize % LINE, 0);
             }
             assert_eq!(buffer.bytes.capacity(), room, "it never grows");
+        }
+    }
+
+    #[test]
+    fn all_of_a_zeroed_one_is_there() {
+        let room = |mut buffer: Buffer| (buffer.room().len(), buffer.room().as_ptr() as usize);
+        for len in [1, 64, 16 * 1024] {
+            let (line, page) = (room(Buffer::zeroed(len)), room(Buffer::on_page(len)));
+            assert_eq!((line.0, line.1 % LINE, page.0, page.1 % PAGE), (len, 0, len, 0));
         }
     }
 }

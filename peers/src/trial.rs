@@ -5,10 +5,16 @@ use crate::accepts;
 use crate::client::{self, Plan};
 use crate::harness::file_page::FilePage;
 use crate::harness::program::Server;
+use crate::harness::report;
+use crate::harness::storage::Files;
 use crate::load::Script;
+use crate::storage;
+use serde_json::Value;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Longest wait for an answer.
@@ -21,6 +27,8 @@ const TRIED: usize = (1 << 20) + 12_345;
 const ACCEPTED: u64 = 300;
 const RATE: f64 = 2000.0;
 const RATE_SECONDS: f64 = 0.2;
+/// Bytes of a file that is read block by block.
+const STORED: u64 = 4 << 20;
 const FILE_PIPELINE: usize = 3;
 const FILE_MESSAGES: u64 = 60;
 /// More than the sockets of both sides keep, by far: 6 MiB is the most that a receiver keeps
@@ -110,6 +118,42 @@ pub fn refuses(program: &str, flags: &[&str], said: &str) {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{program} {flags:?}: {message}");
     assert!(message.contains(said), "{program} {flags:?}: {message}");
+}
+
+/// Has a program of `storage` give every figure, or say why not; find a file that is another one; and
+/// refuse what it does not understand.
+pub fn stores(program: &str, flags: &[&str], appends: bool) {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let made = MADE.fetch_add(1, Ordering::Relaxed);
+    let folder = format!("{program}.files.{}.{made}", std::process::id());
+    let files = Files::make(Path::new(&folder), STORED).expect("the files are made");
+    let run = || {
+        let mut command = Command::new(program);
+        command.args(flags).args(files.flags(0.02)).stdin(Stdio::null());
+        command.output().expect("the program starts")
+    };
+    let output = run();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {flags:?}: {said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let names = printed.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).expect("a line is JSON");
+        let is_figure = line["ns"].as_f64().is_some_and(|ns| ns > 0.0);
+        assert!(is_figure || line["left_out"].is_string(), "{program} {flags:?}: {line}");
+        report::text(&line, "figure").to_owned()
+    });
+    let reads = [false, true].into_iter().flat_map(|direct| {
+        storage::DEPTHS.into_iter().map(move |depth| storage::read_name(direct, depth))
+    });
+    let wanted = reads.chain(appends.then(|| storage::APPEND.to_owned()));
+    assert_eq!(names.collect::<Vec<_>>(), wanted.collect::<Vec<_>>(), "{program} {flags:?}");
+
+    std::fs::write(files.data(), vec![0; STORED as usize]).expect("the file is another one");
+    let output = run();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("not that block"), "{program}: {said}");
+    refuses(program, &["--frills", "1"], "--frills is not known");
+    refuses(program, &["--only", "half"], "--only half: buffered or direct");
 }
 
 fn serve(

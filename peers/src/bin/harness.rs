@@ -13,6 +13,7 @@
 //!   --scale 1                             of small measurements and instructions: 0.01 is 1 %
 //!   --servers bare_uring,mio              only these
 //!   --sized tokio,mio                     only the size and build time of these
+//!   --stored tigereye,fio                 only the files of these
 //!   --add "label=path flags;label=…"      servers beyond the built-in list
 //!   --out results/all.json                or uring.json, readiness.json: as what is compared
 //!   --publish                             then the two that follow, of these results
@@ -33,8 +34,8 @@ use tigereye_peers::harness::plan::{CELLS, COUNTED_AT, Plan};
 use tigereye_peers::harness::program::{Dialect, Program};
 use tigereye_peers::harness::verdict::{self, Verdict};
 use tigereye_peers::harness::{
-    build, draw, idle, instructions, latency, libuv, machine, markdown, micro, nginx, report, size,
-    storage, syscalls, table, wrk,
+    build, draw, fio, idle, instructions, latency, libuv, machine, markdown, micro, nginx, report,
+    size, storage, syscalls, table, wrk,
 };
 use tigereye_peers::sys::process;
 
@@ -148,9 +149,11 @@ fn measure_micro(plan: &Plan, left_out: &Missing, results: &mut Results) -> io::
     Ok(())
 }
 
-fn measure_storage(plan: &Plan, results: &mut Results) -> io::Result<()> {
+fn measure_storage(plan: &Plan, left_out: &Missing, results: &mut Results) -> io::Result<()> {
+    let mut programs = plan.storages();
+    programs.retain(|(_, command)| !left_out.takes(command));
     let folder = Path::new(&plan.out).with_extension("files");
-    let figures = storage::measure(plan.effort.rounds, plan.effort.seconds, &folder)?;
+    let figures = storage::measure(&programs, plan.effort.rounds, plan.effort.seconds, &folder)?;
     table::micro(&figures);
     let rows: Vec<Value> = figures.iter().map(|figure| figure.to_json()).collect();
     results.insert("storage".to_owned(), Value::Array(rows));
@@ -238,6 +241,15 @@ fn provide(plan: &mut Plan) -> io::Result<(Missing, Vec<(&'static str, String)>)
             }
         }
     }
+    if plan.has("storage") {
+        if plan.storages().iter().any(|(_, command)| *command == fio::PROGRAM) {
+            match fio::version() {
+                Some(version) => versions.push((fio::PROGRAM, version)),
+                None => missing.0.push((fio::PROGRAM.to_owned(), fio::WANTED.to_owned())),
+            }
+        }
+        missing.0.push(("files on mio".to_owned(), "it has no operations on them".to_owned()));
+    }
     missing.apply(plan);
     Ok((missing, versions))
 }
@@ -257,12 +269,11 @@ fn measure(plan: &mut Plan) -> io::Result<Value> {
         measure_cells(plan, &mut results)?;
     }
     type Part = fn(&Plan, &mut Results) -> io::Result<()>;
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 5] = [
         ("latency", measure_latency),
         ("idle", measure_idle),
         ("syscalls", count_syscalls),
         ("instructions", count_instructions),
-        ("storage", measure_storage),
         ("size", measure_size),
     ];
     for (_, measure) in parts.iter().filter(|(part, _)| plan.has(part)) {
@@ -270,6 +281,9 @@ fn measure(plan: &mut Plan) -> io::Result<Value> {
     }
     if plan.has("micro") {
         measure_micro(plan, &missing, &mut results)?;
+    }
+    if plan.has("storage") {
+        measure_storage(plan, &missing, &mut results)?;
     }
     let results = Value::Object(results);
     std::fs::write(&plan.out, format!("{results:#}\n"))?;

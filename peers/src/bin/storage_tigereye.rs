@@ -11,38 +11,38 @@ use tigereye::{
 };
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::driver;
-use tigereye_peers::micro::report;
-use tigereye_peers::storage::{self, BLOCK, DEPTHS, Meter, Offsets, Work};
+use tigereye_peers::storage::{self, Appends, BLOCK, Reads, Work};
 
-/// What the reads of a figure share.
-struct Reads {
+/// The file of a figure's reads, and how the first error gets out of a callback.
+struct Reading {
     file: File,
-    offsets: RefCell<Offsets>,
-    meter: RefCell<Meter>,
+    reads: Rc<Reads>,
     error: Cell<Option<io::Error>>,
 }
 
 /// One of them.
-struct Reader(Rc<Reads>);
+struct Reader {
+    reading: Rc<Reading>,
+    offset: u64,
+}
 
 impl AsSource for Reader {
     fn as_source(&self) -> &Source {
-        self.0.file.as_source()
+        self.reading.file.as_source()
     }
 }
 
 impl Reader {
-    fn start(self, io: &Io, mut buf: PoolBuf) {
+    fn start(mut self, io: &Io, mut buf: PoolBuf) {
         buf.truncate(0);
-        let offset = self.0.offsets.borrow_mut().next_offset();
-        io.read_at(self, buf, offset, |reader, io, buf, result| match result {
-            Ok(count) if count == BLOCK as usize => {
-                if reader.0.meter.borrow_mut().go_on() {
-                    reader.start(io, buf);
-                }
+        self.offset = self.reading.reads.next_offset();
+        let offset = self.offset;
+        io.read_at(self, buf, offset, |reader, io, buf, result| {
+            match result.and_then(|_| reader.reading.reads.done(reader.offset, &buf)) {
+                Ok(true) => reader.start(io, buf),
+                Ok(false) => {}
+                Err(error) => reader.reading.error.set(Some(error)),
             }
-            Ok(_) => reader.0.error.set(Some(io::ErrorKind::UnexpectedEof.into())),
-            Err(error) => reader.0.error.set(Some(error)),
         });
     }
 }
@@ -50,9 +50,15 @@ impl Reader {
 /// How tigereye is used.
 struct How {
     builder: Builder,
-    by: &'static str,
     register_file: bool,
     register_buffers: bool,
+}
+
+impl How {
+    /// A loop whose pool has so many threads.
+    fn build(&self, threads: u32) -> io::Result<Io> {
+        self.builder.clone().pool_threads(threads as usize).build()
+    }
 }
 
 /// Opens the file by the loop: so it knows what goes past the cache.
@@ -66,36 +72,28 @@ fn open(io: &Io, work: &Work, direct: bool) -> io::Result<File> {
     opened.take().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
 }
 
-fn reads(how: &How, work: &Work, direct: bool, depth: u32) -> io::Result<()> {
-    let io = how.builder.clone().build()?;
-    let (_file, blocks) = work.open(direct)?;
-    let reads = Rc::new(Reads {
-        file: open(&io, work, direct)?,
-        offsets: RefCell::new(Offsets::new(blocks)),
-        meter: RefCell::new(Meter::new(work.time)),
-        error: Cell::new(None),
-    });
-    if how.register_file && !reads.file.register()? {
+fn reads(how: &How, work: &Work, direct: bool, depth: u32, reads: Rc<Reads>) -> io::Result<()> {
+    let io = how.build(storage::pool_threads(direct, depth))?;
+    let file = open(&io, work, direct)?;
+    if how.register_file && !file.register()? {
         fail("--register: this driver registers no files");
     }
     let pool = BufferPool::aligned(&io, depth as usize, BLOCK as usize)?;
     if how.register_buffers && !pool.register()? {
         fail("--register all: this driver registers no buffers");
     }
+    let reading = Rc::new(Reading { file, reads, error: Cell::new(None) });
     while let Some(buf) = pool.take() {
-        Reader(Rc::clone(&reads)).start(&io, buf);
+        Reader { reading: Rc::clone(&reading), offset: 0 }.start(&io, buf);
     }
     io.run()?;
-    report(&storage::read_name(direct, depth), how.by, reads.meter.borrow().ns());
-    reads.error.take().map_or(Ok(()), Err)
+    reading.error.take().map_or(Ok(()), Err)
 }
 
 /// A file that is appended to.
 struct Log {
     file: File,
-    offset: u64,
-    meter: Meter,
-    by: &'static str,
+    appends: Rc<RefCell<Appends>>,
 }
 
 impl AsSource for Log {
@@ -105,29 +103,27 @@ impl AsSource for Log {
 }
 
 impl Log {
-    fn append(self, io: &Io, buf: AlignedBuf) {
-        let offset = self.offset;
+    fn append(self, io: &Io, mut buf: AlignedBuf) {
+        let offset = self.appends.borrow().next(&mut buf);
         io.write_all_at(self, buf, offset, |log, io, buf, result| {
             result.expect("the log is written");
-            io.sync_data(log, |mut log, io, result| {
+            io.sync_data(log, |log, io, result| {
                 result.expect("the log is synced");
-                log.offset += u64::from(BLOCK);
-                if log.meter.go_on() {
+                let goes_on = log.appends.borrow_mut().done();
+                if goes_on {
                     log.append(io, buf);
-                } else {
-                    report(storage::APPEND, log.by, log.meter.ns());
                 }
             });
         });
     }
 }
 
-fn appends(how: &How, work: &Work) -> io::Result<()> {
-    let io = how.builder.clone().build()?;
+fn appends(how: &How, work: &Work, appends: Rc<RefCell<Appends>>) -> io::Result<()> {
+    let io = how.build(storage::pool_threads(false, 1))?;
     let file = File::from_std(&io, work.create_log()?);
     let mut buf = AlignedBuf::with_capacity(BLOCK as usize)?;
-    buf.extend_from_slice(&[b'x'; BLOCK as usize]);
-    Log { file, offset: 0, meter: Meter::new(work.time), by: how.by }.append(&io, buf);
+    buf.extend_from_slice(&[0; BLOCK as usize]);
+    Log { file, appends }.append(&io, buf);
     io.run()
 }
 
@@ -139,21 +135,18 @@ fn main() -> io::Result<()> {
     let (register_file, register_buffers) = (register != "nothing", register == "all");
     args.finish();
     let by = match builder.clone().build()?.driver().kind {
-        DriverKind::Uring if register_buffers => "tigereye, registered buffers",
-        DriverKind::Uring if register_file => "tigereye, registered",
+        DriverKind::Uring if register_buffers => "tigereye registered buffers",
+        DriverKind::Uring if register_file => "tigereye registered",
         DriverKind::Uring => "tigereye",
         DriverKind::Readiness => "tigereye on readiness",
         _ => "tigereye on another driver",
     };
-    let how = How { builder, by, register_file, register_buffers };
-    for direct in [false, true] {
-        for depth in DEPTHS {
-            reads(&how, &work, direct, depth)?;
-        }
-    }
+    let how = How { builder, register_file, register_buffers };
+    let read = |direct, depth, shared| reads(&how, &work, direct, depth, shared);
+    storage::reads(&work, by, read)?;
     if register_file {
         // What is appended to is new each time.
         return Ok(());
     }
-    appends(&how, &work)
+    storage::appends(&work, by, |shared| appends(&how, &work, shared))
 }

@@ -10,6 +10,7 @@
 //! ```
 
 use super::cell::WAITS;
+use super::fio;
 use super::program::{Dialect, Family, Program, Row};
 
 /// Something that others are measured by: in each cell, the best server of a family.
@@ -42,11 +43,16 @@ pub struct Contest {
     others: &'static [Row<'static>],
     /// Programs of small measurements beside tigereye's.
     pub micros: &'static [&'static str],
+    /// Who takes part in the measurements of files.
+    pub storages: &'static [StorageRow],
     /// What figures are shares of.
     pub yardsticks: &'static [Yardstick],
     /// Servers that may use [`MEMORY_OVER_MAX`] bytes a connection more than others, by labels.
     pub memory: &'static [(&'static str, &'static str)],
 }
+
+/// Who takes part in the measurements of files: by what name, and the program with its own flags.
+pub type StorageRow = (&'static str, &'static str);
 
 /// Bytes an idle connection that the first of a pair of [`Contest::memory`] may use more.
 pub const MEMORY_OVER_MAX: f64 = 64.0;
@@ -117,6 +123,43 @@ const TIGEREYE: &[Row<'static>] = &[
     peer("tigereye own", "tigereye --driver DRIVER --recv own", Family::Tigereye, OWN),
 ];
 
+const STORAGE_BARE: StorageRow = ("io_uring", "storage_bare");
+const STORAGE_FIO: StorageRow = ("fio", fio::PROGRAM);
+const STORAGE_TOKIO: StorageRow = ("tokio", "storage_tokio");
+/// In several runs, for its pool is made once a process: `storage::pool_threads` says why of these sizes.
+const STORAGE_LIBUV: [StorageRow; 4] = [
+    ("libuv", "peer_libuv_storage --only buffered --threads 1"),
+    ("libuv", "peer_libuv_storage --only direct --depths 1 --threads 1"),
+    ("libuv", "peer_libuv_storage --only direct --depths 32 --threads 32"),
+    ("libuv", "peer_libuv_storage --only direct --depths 128 --threads 128"),
+];
+
+const STORAGE_TIGEREYE: &[StorageRow] = &[
+    ("tigereye", "storage_tigereye --driver uring"),
+    ("tigereye registered", "storage_tigereye --driver uring --register file"),
+    ("tigereye registered buffers", "storage_tigereye --driver uring --register all"),
+    ("tigereye on readiness", "storage_tigereye --driver readiness"),
+];
+
+/// mio is not among them: it has nothing for files.
+const STORAGE_EVERYBODY: &[StorageRow] = &[
+    STORAGE_BARE,
+    STORAGE_FIO,
+    STORAGE_TOKIO,
+    ("monoio", "peer_monoio_storage"),
+    ("compio", "peer_compio_storage"),
+    ("glommio", "peer_glommio_storage"),
+    ("tokio-uring", "peer_tokio_uring_storage"),
+    STORAGE_LIBUV[0],
+    STORAGE_LIBUV[1],
+    STORAGE_LIBUV[2],
+    STORAGE_LIBUV[3],
+    STORAGE_TIGEREYE[0],
+    STORAGE_TIGEREYE[1],
+    STORAGE_TIGEREYE[2],
+    STORAGE_TIGEREYE[3],
+];
+
 /// **The servers, and all comparisons. A new server is added here**, or for one run by
 /// `--add "label=path flags;…"`: label, program and flags, whose, what it takes part in. `DRIVER`
 /// stands for the driver that takes part, `PROFILE` for how the harness was built.
@@ -142,6 +185,7 @@ pub const CONTESTS: &[Contest] = &[
             "peer_tokio_uring_micro",
             "peer_libuv_micro",
         ],
+        storages: STORAGE_EVERYBODY,
         yardsticks: &[
             Yardstick {
                 name: "the better hand-written loop",
@@ -174,6 +218,13 @@ pub const CONTESTS: &[Contest] = &[
             "http,file",
         )],
         micros: &["micro_bare"],
+        storages: &[
+            STORAGE_BARE,
+            STORAGE_FIO,
+            STORAGE_TIGEREYE[0],
+            STORAGE_TIGEREYE[1],
+            STORAGE_TIGEREYE[2],
+        ],
         yardsticks: &[Yardstick {
             name: "the better hand-written loop",
             column: "ratio",
@@ -195,6 +246,15 @@ pub const CONTESTS: &[Contest] = &[
             peer("own on uring", "tigereye --driver uring --recv own", Family::Other, "idle"),
         ],
         micros: &["micro_bare"],
+        storages: &[
+            STORAGE_BARE,
+            STORAGE_TOKIO,
+            STORAGE_LIBUV[0],
+            STORAGE_LIBUV[1],
+            STORAGE_LIBUV[2],
+            STORAGE_LIBUV[3],
+            STORAGE_TIGEREYE[3],
+        ],
         yardsticks: &[
             Yardstick {
                 name: "the best of mio, tokio and libuv",
@@ -260,6 +320,10 @@ mod tests {
             for label in contest.memory.iter().flat_map(|(a, b)| [a, b]) {
                 let server = servers.iter().find(|server| server.label == *label);
                 assert!(server.is_some_and(|server| server.serves("idle")), "{label}");
+            }
+            for (label, command) in contest.storages {
+                let others = contest.storages.iter().filter(|(_, own)| own == command);
+                assert_eq!(others.count(), 1, "{label} twice");
             }
             assert!(Contest::named(contest.name).is_ok_and(|found| found.name == contest.name));
         }

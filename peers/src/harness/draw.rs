@@ -236,7 +236,15 @@ fn of_small_things(results: &Value) -> Vec<Panel> {
     panels
 }
 
-fn figures(results: &Value) -> [Figure; 5] {
+fn of_files(results: &Value) -> Vec<Panel> {
+    let panel = |row: &Value| {
+        let bars = labelled(rows(row, "ways"), "by", |way| spread(&way["ns"]));
+        Panel::new(text(row, "figure"), "ns each; less is better", false).with(bars)
+    };
+    rows(results, "storage").iter().map(panel).collect()
+}
+
+fn figures(results: &Value) -> [Figure; 6] {
     let more = "messages per second; more is better";
     let less = "CPU time of the server per message, ns; less is better";
     let rates = of_cells(results, "messages_per_s", more, true);
@@ -247,6 +255,7 @@ fn figures(results: &Value) -> [Figure; 5] {
         Figure { name: "latency", title: "Latency", panels: of_latency(results) },
         Figure { name: "costs", title: "Memory, calls, instructions", panels: of_costs(results) },
         Figure { name: "small", title: "Small things", panels: of_small_things(results) },
+        Figure { name: "files", title: "Files", panels: of_files(results) },
     ]
 }
 

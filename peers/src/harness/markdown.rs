@@ -175,12 +175,20 @@ fn small(results: &Value, start: &[&str]) -> Table {
     ways(&figures, |way| spread(&way["ns"]).map(|ns| format!("{} ns", short(ns.median))))
 }
 
+/// A row a program, for there are more of these than of figures.
 fn storage(results: &Value) -> Table {
     let figures: Vec<&Value> = rows(results, "storage").iter().collect();
-    ways(&figures, |way| {
+    let mut table = ways(&figures, |way| {
+        if let Some(reason) = way["left_out"].as_str() {
+            return Some(reason.to_owned());
+        }
         let (ns, ratio) = (spread(&way["ns"])?, spread(&way["ratio"])?);
         Some(format!("{} ns, {:.2}", short(ns.median), ratio.median))
-    })
+    });
+    for name in table.0.iter_mut().filter_map(|line| line.first_mut()) {
+        *name = name.trim_start_matches("file: 4 KiB ").trim_end_matches(" (wall)").to_owned();
+    }
+    turned(table)
 }
 
 fn ways(figures: &[&Value], show: impl Fn(&Value) -> Option<String>) -> Table {
@@ -281,6 +289,16 @@ pub fn write(path: &Path, results: &Value) -> io::Result<()> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_has_no_figure_says_why() {
+        let five = json!({"low": 5.0, "median": 5.0, "high": 5.0});
+        let measured = json!({"by": "a", "ns": five, "ratio": five});
+        let ways = [measured, json!({"by": "b", "left_out": "no disk"})];
+        let results = json!({"storage": [{"figure": "file: 4 KiB reads (wall)", "ways": ways}]});
+        let wanted = "|  | reads |\n|---|---|\n| a | 5.00 ns, 5.00 |\n| b | no disk |\n";
+        assert_eq!(storage(&results).text().as_deref(), Some(wanted));
+    }
 
     #[test]
     fn tables_are_replaced() {

@@ -12,6 +12,8 @@ pub struct Way {
     pub by: String,
     /// Nanoseconds each, a round each.
     pub rounds: Vec<f64>,
+    /// Why there are none, if that was said.
+    pub left_out: Option<String>,
     /// The same as a share of the best way that is not tigereye's, in the same round.
     pub ratio: Spread,
 }
@@ -53,7 +55,11 @@ pub fn in_turn(rounds: u32, runs: &[Run<'_>]) -> io::Result<Vec<Figure>> {
             for line in runs[(round + turn) % runs.len()]()? {
                 let text = |name: &str| line[name].as_str().unwrap_or("?").to_owned();
                 let ns = line["ns"].as_f64().unwrap_or(f64::NAN);
-                record(&mut figures, &text("figure"), &text("by"), ns);
+                let way = way(&mut figures, &text("figure"), &text("by"));
+                match line["left_out"].as_str() {
+                    Some(reason) => way.left_out = Some(reason.to_owned()),
+                    None => way.rounds.push(ns),
+                }
             }
         }
     }
@@ -63,25 +69,26 @@ pub fn in_turn(rounds: u32, runs: &[Run<'_>]) -> io::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn record(figures: &mut Vec<Figure>, name: &str, by: &str, ns: f64) {
+/// The way of a figure that has this name, made if it is new.
+fn way<'f>(figures: &'f mut Vec<Figure>, name: &str, by: &str) -> &'f mut Way {
     let at = figures.iter().position(|figure| figure.name == name).unwrap_or_else(|| {
         figures.push(Figure { name: name.to_owned(), ways: Vec::new() });
         figures.len() - 1
     });
     let ways = &mut figures[at].ways;
-    match ways.iter_mut().find(|way| way.by == by) {
-        Some(way) => way.rounds.push(ns),
-        None => {
-            let (by, ratio) = (by.to_owned(), Spread::default());
-            ways.push(Way { by, rounds: vec![ns], ratio });
-        }
-    }
+    let at = ways.iter().position(|way| way.by == by).unwrap_or_else(|| {
+        let (rounds, left_out, ratio) = (Vec::new(), None, Spread::default());
+        ways.push(Way { by: by.to_owned(), rounds, left_out, ratio });
+        ways.len() - 1
+    });
+    &mut ways[at]
 }
 
 impl Figure {
     fn compare(&mut self) {
+        let measured = self.ways.iter().filter(|way| !way.rounds.is_empty());
         let is_other = |way: &&Way| !way.by.starts_with("tigereye") && !way.by.ends_with(SPINS);
-        let others = self.ways.iter().filter(is_other);
+        let others = measured.filter(is_other);
         let best = others.min_by(|a, b| a.ns().median.total_cmp(&b.ns().median));
         let Some(best) = best.map(|way| way.rounds.clone()) else { return };
         for way in &mut self.ways {
@@ -92,7 +99,10 @@ impl Figure {
     /// Everything, for the results file.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let way = |way: &Way| json!({"by": way.by, "ns": way.ns().to_json(), "ratio": way.ratio.to_json()});
+        let way = |way: &Way| match &way.left_out {
+            Some(reason) => json!({"by": way.by, "left_out": reason}),
+            None => json!({"by": way.by, "ns": way.ns().to_json(), "ratio": way.ratio.to_json()}),
+        };
         json!({"figure": self.name, "ways": self.ways.iter().map(way).collect::<Vec<_>>()})
     }
 }
@@ -102,5 +112,23 @@ impl Way {
     #[must_use]
     pub fn ns(&self) -> Spread {
         Spread::of(self.rounds.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_figure_takes_no_part() {
+        let line = |by: &str, ns: f64| json!({"figure": "f", "by": by, "ns": ns});
+        let first = || Ok(vec![line("a", 4.0), line("tigereye", 2.0)]);
+        let second = || Ok(vec![json!({"figure": "f", "by": "b", "left_out": "no disk"})]);
+        let figures = in_turn(3, &[&first, &second]).expect("both run");
+        let ways = &figures[0].ways;
+        let of = |by: &str| ways.iter().find(|way| way.by == by).expect("it is there");
+        assert_eq!((figures.len(), of("a").rounds.len(), of("b").rounds.len()), (1, 3, 0));
+        assert_eq!(of("tigereye").ratio.median, 0.5, "the best is that which has figures");
+        assert_eq!(of("b").left_out.as_deref(), Some("no disk"));
     }
 }

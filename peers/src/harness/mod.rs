@@ -5,6 +5,7 @@ pub mod cell;
 pub mod contest;
 pub mod draw;
 pub mod file_page;
+pub mod fio;
 pub mod idle;
 pub mod instructions;
 pub mod latency;

@@ -1,7 +1,7 @@
 //! What a run does: its parts, how often and how long, and about how long all of that takes.
 
 use super::cell::{Cell, Effort};
-use super::contest::Contest;
+use super::contest::{Contest, StorageRow};
 use super::file_page::FilePage;
 use super::program::Program;
 use crate::args::{Args, fail};
@@ -65,6 +65,8 @@ pub struct Plan {
     pub load: f64,
     /// Labels of the programs whose size and build time are measured; none: all.
     pub sized: Vec<String>,
+    /// Names of those whose files are measured; none: all.
+    pub stored: Vec<String>,
     /// Who takes part.
     pub servers: Vec<Program>,
     /// Where results go.
@@ -107,6 +109,7 @@ impl Plan {
             scale: args.get("scale", if quick { 0.05 } else { 1.0 }),
             load: args.get("load", 0.5),
             sized: args.list("sized", ""),
+            stored: args.list("stored", ""),
             servers,
             out: args.get("out", results),
         };
@@ -135,6 +138,14 @@ impl Plan {
     /// Who takes part in a mode.
     pub fn servers(&self, mode: &str) -> impl Iterator<Item = &Program> {
         self.servers.iter().filter(move |server| server.serves(mode))
+    }
+
+    /// Who takes part in the measurements of files.
+    #[must_use]
+    pub fn storages(&self) -> Vec<StorageRow> {
+        let wanted =
+            |label: &str| self.stored.is_empty() || self.stored.iter().any(|own| own == label);
+        self.contest.storages.iter().copied().filter(|(label, _)| wanted(label)).collect()
     }
 
     /// The cells of a part, of which `file` needs a page.
@@ -181,7 +192,10 @@ impl Plan {
             "syscalls" => count("echo") * 2.0,
             "instructions" => count("echo") * 16.0,
             "micro" => rounds * (2.0 + 25.0 * self.scale),
-            "storage" => 8.0 + rounds * 35.0 * (self.effort.seconds + 0.05),
+            // Seven figures each, or six.
+            "storage" => {
+                5.0 + self.storages().len() as f64 * rounds * 7.0 * (self.effort.seconds + 0.05)
+            }
             "size" => {
                 if self.sized.is_empty() {
                     240.0

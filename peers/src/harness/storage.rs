@@ -1,38 +1,56 @@
 //! The measurements of files: the programs of `storage`, and fio, in turn on the same files.
 
 use super::micro::{self, Figure, Run};
-use super::program::lines;
-use crate::storage::{APPEND, BLOCK, DEPTHS, read_name};
-use crate::sys::process;
-use serde_json::{Value, json};
+use super::program::{flags, lines};
+use super::{contest::StorageRow, fio};
+use crate::storage::{BLOCK, fill};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Bytes of the file that is read: it fits in memory, and in no processor's cache.
-const FILE_BYTES: usize = 512 << 20;
+const FILE_BYTES: u64 = 512 << 20;
 const CHUNK: usize = 1 << 20;
-const PACKAGE: &str = "fio";
 
 /// The files, in a folder that is removed with this.
-struct Files(PathBuf);
+pub struct Files(PathBuf);
 
 impl Files {
-    fn make(folder: &Path) -> io::Result<Files> {
+    /// Makes the one that is read, of so many bytes, which are whole MiB.
+    pub fn make(folder: &Path, bytes: u64) -> io::Result<Files> {
         std::fs::create_dir_all(folder)?;
         let files = Files(folder.to_owned());
-        let mut file = File::create(folder.join("data"))?;
-        for number in 0..FILE_BYTES / CHUNK {
-            file.write_all(&vec![number as u8; CHUNK])?;
+        let mut file = File::create(files.data())?;
+        let mut chunk = vec![0; CHUNK];
+        let mut offset = 0;
+        while offset < bytes {
+            for block in chunk.chunks_exact_mut(BLOCK as usize) {
+                fill(block, offset);
+                offset += u64::from(BLOCK);
+            }
+            file.write_all(&chunk)?;
         }
         // What is to be written yet would be written out while reads are measured.
         file.sync_all()?;
         Ok(files)
     }
 
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_string_lossy().into_owned()
+    /// The one that is read.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    /// A program's flags about them.
+    #[must_use]
+    pub fn flags(&self, seconds: f64) -> Vec<String> {
+        let path = |path: PathBuf| path.to_string_lossy().into_owned();
+        let (data, log) = (path(self.data()), path(self.log()));
+        flags([("--file", data), ("--log", log), ("--seconds", seconds.to_string())])
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.join("log")
     }
 }
 
@@ -42,83 +60,24 @@ impl Drop for Files {
     }
 }
 
-/// Whether fio is there, or can be installed.
-fn has_fio() -> bool {
-    let runs =
-        || Command::new("fio").arg("--version").output().is_ok_and(|out| out.status.success());
-    runs() || (process::install(PACKAGE) && runs())
-}
-
 /// Measures all of it in turn, `rounds` times, each figure for so many seconds.
-pub fn measure(rounds: u32, seconds: f64, folder: &Path) -> io::Result<Vec<Figure>> {
-    let files = Files::make(folder)?;
-    let (data, log) = (files.path("data"), files.path("log"));
-    let flags = |driver: Option<&str>| {
-        let mut flags = vec!["--file".to_owned(), data.clone(), "--log".to_owned(), log.clone()];
-        flags.extend(["--seconds".to_owned(), seconds.to_string()]);
-        flags.extend(driver.iter().flat_map(|name| ["--driver".to_owned(), (*name).to_owned()]));
-        flags
-    };
-    let bare = || lines("storage_bare", &flags(None));
-    let uring = || lines("storage_tigereye", &flags(Some("uring")));
-    let registered = |what: &str| {
-        let mut flags = flags(Some("uring"));
-        flags.extend(["--register".to_owned(), what.to_owned()]);
-        lines("storage_tigereye", &flags)
-    };
-    let (file, all) = (|| registered("file"), || registered("all"));
-    let readiness = || lines("storage_tigereye", &flags(Some("readiness")));
-    let fio = || fio(&data, &log, seconds);
-    let mut runs: Vec<Run<'_>> = vec![&bare, &uring, &file, &all, &readiness];
-    if has_fio() {
-        runs.push(&fio);
-    } else {
-        println!("\nfio: left out, for want of it (package {PACKAGE}).");
-    }
-    micro::in_turn(rounds, &runs)
-}
-
-/// The same work by fio, as the lines of a program.
-fn fio(data: &str, log: &str, seconds: f64) -> io::Result<Vec<Value>> {
-    let mut found = Vec::new();
-    let mut take = |figure: &str, flags: &[String], of: &str| -> io::Result<()> {
-        let mut command = vec![
-            "--name=tigereye".to_owned(),
-            "--ioengine=io_uring".to_owned(),
-            "--thread".to_owned(),
-            format!("--bs={BLOCK}"),
-            format!("--runtime={}ms", (seconds * 1000.0).max(1.0) as u64),
-            "--time_based".to_owned(),
-            "--output-format=json".to_owned(),
-        ];
-        command.extend_from_slice(flags);
-        let report = super::program::json("fio", &command)?;
-        let per_second = report["jobs"][0][of]["iops"].as_f64().unwrap_or(f64::NAN);
-        found.push(json!({"figure": figure, "by": "fio, io_uring", "ns": 1e9 / per_second}));
-        Ok(())
-    };
-    for direct in [false, true] {
-        for depth in DEPTHS {
-            let flags = [
-                format!("--filename={data}"),
-                "--readonly".to_owned(),
-                "--rw=randread".to_owned(),
-                // Without a map of what was read: the other programs keep none.
-                "--norandommap".to_owned(),
-                format!("--iodepth={depth}"),
-                format!("--direct={}", u8::from(direct)),
-                // fio would drop the file from memory first.
-                "--invalidate=0".to_owned(),
-            ];
-            take(&read_name(direct, depth), &flags, "read")?;
+pub fn measure(
+    programs: &[StorageRow],
+    rounds: u32,
+    seconds: f64,
+    folder: &Path,
+) -> io::Result<Vec<Figure>> {
+    let files = Files::make(folder, FILE_BYTES)?;
+    let common = files.flags(seconds);
+    let run = |command: &str| {
+        if command == fio::PROGRAM {
+            return fio::measure(&files.data(), &files.log(), seconds);
         }
-    }
-    let flags = [
-        format!("--filename={log}"),
-        "--rw=write".to_owned(),
-        "--size=64m".to_owned(),
-        "--fdatasync=1".to_owned(),
-    ];
-    take(APPEND, &flags, "write")?;
-    Ok(found)
+        let mut words = command.split(' ').map(str::to_owned);
+        let program = words.next().unwrap_or_default();
+        lines(&program, &words.chain(common.iter().cloned()).collect::<Vec<_>>())
+    };
+    let runs: Vec<_> = programs.iter().map(|(_, command)| move || run(command)).collect();
+    let runs: Vec<Run<'_>> = runs.iter().map(|run| run as Run<'_>).collect();
+    micro::in_turn(rounds, &runs)
 }

@@ -179,14 +179,18 @@ pub fn size(sized: &super::size::Sized) {
 /// The small measurements.
 pub fn micro(figures: &[Figure]) {
     println!(
-        "\n{:<44} {:<30} {:>10} {:>6} {:>7} {:>6}",
+        "\n{:<58} {:<30} {:>10} {:>6} {:>7} {:>6}",
         "figure", "by", "ns each", "±%", "ratio", "±%"
     );
     for figure in figures {
         for (at, way) in figure.ways.iter().enumerate() {
+            let name = if at == 0 { &figure.name } else { "" };
+            if let Some(reason) = &way.left_out {
+                println!("{name:<58} {:<30} left out: {reason}", way.by);
+                continue;
+            }
             println!(
-                "{:<44} {:<30} {:>10.1} {:>6.1} {:>7.2} {:>6.1}",
-                if at == 0 { &figure.name } else { "" },
+                "{name:<58} {:<30} {:>10.1} {:>6.1} {:>7.2} {:>6.1}",
                 way.by,
                 way.ns().median,
                 percent(way.ns()),

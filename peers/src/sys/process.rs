@@ -48,6 +48,13 @@ pub fn set_priority(priority: Priority) {
     let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) };
 }
 
+/// The calling thread's priority.
+pub fn priority() -> io::Result<Priority> {
+    // SAFETY: a call without pointers; 0 is the calling thread.
+    let policy = check(unsafe { libc::sched_getscheduler(0) })?;
+    Ok(if policy == libc::SCHED_OTHER { Priority::Ordinary } else { Priority::RealTime })
+}
+
 /// Takes the lock of a file, which ends with the file; false: another process holds it.
 pub fn try_lock(file: &File) -> io::Result<bool> {
     // SAFETY: a call without pointers, on a descriptor that lives through it.

@@ -1,0 +1,66 @@
+//! The measurements of files on monoio; `storage` of the peers says what they are.
+//!
+//! A task and a buffer a read, `read_at` on its io_uring driver, on the ring that its server has.
+
+use monoio::buf::SliceMut;
+use monoio::fs::File;
+use monoio::{IoUringDriver, Runtime, RuntimeBuilder};
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use tigereye_peers::buffer::Buffer;
+use tigereye_peers::storage::{self, Appends, BLOCK, Reads, Work};
+
+const BY: &str = "monoio";
+
+fn runtime() -> io::Result<Runtime<IoUringDriver>> {
+    let mut ring = io_uring::IoUring::builder();
+    ring.setup_single_issuer().setup_coop_taskrun().setup_defer_taskrun();
+    RuntimeBuilder::<IoUringDriver>::new().uring_builder(ring).build()
+}
+
+async fn read(file: Rc<File>, reads: Rc<Reads>) -> io::Result<()> {
+    let (mut bytes, start) = Buffer::on_page(BLOCK as usize).into_parts();
+    let end = bytes.len();
+    loop {
+        let offset = reads.next_offset();
+        let (result, filled) = file.read_at(SliceMut::new(bytes, start, end), offset).await;
+        let len = result?;
+        bytes = filled.into_inner();
+        if !reads.done(offset, &bytes[start..start + len])? {
+            return Ok(());
+        }
+    }
+}
+
+async fn append(file: File, appends: Rc<RefCell<Appends>>) -> io::Result<()> {
+    let mut block = vec![0; BLOCK as usize];
+    loop {
+        let offset = appends.borrow().next(&mut block);
+        let (result, written) = file.write_all_at(block, offset).await;
+        result?;
+        file.sync_data().await?;
+        block = written;
+        if !appends.borrow_mut().done() {
+            return Ok(());
+        }
+    }
+}
+
+fn main() -> io::Result<()> {
+    let work = Work::alone();
+    storage::reads(&work, BY, |direct, depth, reads| {
+        runtime()?.block_on(async {
+            let file = Rc::new(File::from_std(work.open(direct)?)?);
+            let start = |_| monoio::spawn(read(Rc::clone(&file), Rc::clone(&reads)));
+            let started: Vec<_> = (0..depth).map(start).collect();
+            for task in started {
+                task.await?;
+            }
+            Ok(())
+        })
+    })?;
+    storage::appends(&work, BY, |appends| {
+        runtime()?.block_on(async { append(File::from_std(work.create_log()?)?, appends).await })
+    })
+}
