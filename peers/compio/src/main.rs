@@ -48,13 +48,22 @@ async fn next(
     }
 }
 
-async fn echo(stream: TcpStream) -> io::Result<()> {
-    let (mut input, mut output) = (&stream, &stream);
-    let mut pieces = pin!(input.read_multi(0));
-    while let Some(piece) = next(pieces.as_mut()).await? {
-        output.write_all(piece).await.0?;
+/// Where it finds the pool empty, a connection goes on with a buffer of its own: with more
+/// connections than the pool has buffers, asking again costs more.
+async fn echo(stream: TcpStream, size: usize) -> io::Result<()> {
+    {
+        let (mut input, mut output) = (&stream, &stream);
+        let mut pieces = pin!(input.read_multi(0));
+        loop {
+            match pieces.next().await {
+                Some(Ok(piece)) => output.write_all(piece).await.0?,
+                Some(Err(error)) if error.kind() == io::ErrorKind::ResourceBusy => break,
+                Some(Err(error)) => return Err(error),
+                None => return Ok(()),
+            }
+        }
     }
-    Ok(())
+    echo_large(stream, size).await
 }
 
 async fn echo_large(mut stream: TcpStream, size: usize) -> io::Result<()> {
@@ -158,7 +167,9 @@ async fn serve(server: Server, size: usize) -> io::Result<()> {
         let Some(Ok(stream)) = incoming.next().await else { continue };
         match server.mode {
             Mode::Accept => drop(stream),
-            Mode::Echo if server.size < LARGE => compio::runtime::spawn(echo(stream)).detach(),
+            Mode::Echo if server.size < LARGE => {
+                compio::runtime::spawn(echo(stream, size)).detach()
+            }
             Mode::Echo => compio::runtime::spawn(echo_large(stream, size)).detach(),
             _ => compio::runtime::spawn(http(stream, size, Rc::clone(&site))).detach(),
         }
