@@ -19,6 +19,9 @@ use crate::{client, log, node, say};
 
 pub(crate) const NODES: u8 = 3;
 const CLIENTS: u64 = 2;
+/// A trial takes some hundredths of a second of real time, and a hundred times as much where code is
+/// checked as it runs and others use the machine, too.
+const HANGS_AFTER: Duration = Duration::from_secs(600);
 /// When all is well again, a cluster must be whole, and take a record, within this.
 const WELL_AGAIN: Duration = Duration::from_secs(60);
 /// By then a node whose disk does not answer has ended.
@@ -197,7 +200,7 @@ fn twice(world: &mut World, bug: Option<Bug>) -> Result<(), String> {
 /// Runs the worlds of many seeds.
 pub(crate) fn simulate(arguments: Arguments) -> Result<ExitCode, String> {
     // The runner keeps what is left, for the command that runs a seed again.
-    let (runner, rest) = Runner::new().arguments(arguments.0)?;
+    let (runner, rest) = Runner::new().hangs_after(HANGS_AFTER).arguments(arguments.0)?;
     let mut arguments = Arguments(rest);
     arguments.flag("simulate");
     let bug = arguments.text("--bug")?.map(|name| parse_bug(&name)).transpose()?;

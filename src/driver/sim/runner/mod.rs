@@ -170,7 +170,8 @@ impl Runner {
         self
     }
 
-    /// How long a trial may take in real time: one that takes longer hangs. A minute, unless told.
+    /// How long a trial may take in real time: one that takes longer hangs. A minute, unless told; give
+    /// it more where the machine is shared or the build is slow (a sanitizer's).
     #[must_use]
     pub fn hangs_after(mut self, time: Duration) -> Runner {
         self.hangs_after = time;
