@@ -49,11 +49,16 @@ impl FromStr for Mode {
     }
 }
 
+/// Bytes of a file that are read at once, by a library that does not send files itself: what was best
+/// for each of them, or nearly so, of 64, 128 and 256 KiB and 1 MiB.
+pub const CHUNK: usize = 128 * 1024;
 /// Bytes that a datagram has at most.
 pub const DATAGRAM_MAX: usize = 2048;
 
 /// What `GET /file` is answered with.
 pub struct Contents {
+    /// Where it is: for libraries that open what they read.
+    pub path: PathBuf,
     /// Open to be read.
     pub file: File,
     /// Its size in bytes.
@@ -69,7 +74,7 @@ impl Contents {
         if length == 0 {
             fail(&format!("--file {}: it is empty", path.display()));
         }
-        Ok(Self { file, length })
+        Ok(Self { path, file, length })
     }
 }
 
@@ -110,18 +115,15 @@ impl Server {
         Ok(Self { mode, size, contents, listener, socket, signal })
     }
 
-    /// As [`start`](Server::start), for a library whose server has no files: it takes `--buffer` and no
-    /// further flag, and ends by [`end_on_signal`](Server::end_on_signal). With the buffers' size.
-    pub fn of_library(library: &str) -> io::Result<(Self, usize)> {
-        Self::of_library_with(library, Args::from_env())
+    /// As [`start`](Server::start), for a server that takes `--buffer` and no further flag, and ends
+    /// by [`end_on_signal`](Server::end_on_signal). With the buffers' size.
+    pub fn of_library() -> io::Result<(Self, usize)> {
+        Self::of_library_with(Args::from_env())
     }
 
     /// The same, of what is left where flags of its own were taken.
-    pub fn of_library_with(library: &str, mut args: Args) -> io::Result<(Self, usize)> {
+    pub fn of_library_with(mut args: Args) -> io::Result<(Self, usize)> {
         let server = Self::start(&mut args)?;
-        if server.mode == Mode::File {
-            fail(&format!("--mode file: {library}'s server has none"));
-        }
         let size = server.buffer(&mut args);
         args.finish();
         server.end_on_signal()?;

@@ -97,17 +97,16 @@ pub fn waits(program: &str, flags: &[&str]) {
     serve(program, flags, "echo", 64, unread);
 }
 
-/// Tries the server of a library, which serves all but files.
+/// Tries the server of a library, by all that it serves.
 pub fn library_answers(program: &str) {
     answers(program, &[]);
     waits(program, &[]);
+    sends_files(program, &[]);
 }
 
-/// Has the server of a library refuse what it does not understand, and files.
-pub fn library_refuses(program: &str, library: &str) {
+/// Has the server of a library refuse what it does not understand.
+pub fn library_refuses(program: &str) {
     refuses(program, &["--mode", "gopher"], "--mode gopher: echo, http, file, udp or accept");
-    let said = format!("--mode file: {library}'s server has none");
-    refuses(program, &["--mode", "file", "--file", "Cargo.toml"], &said);
     refuses(program, &["--frills", "1"], "--frills is not known");
 }
 

@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use tigereye_peers::server::{Mode, Server};
-use tigereye_peers::service::{Page, Service};
+use tigereye_peers::service::{Page, Response, Service};
 use tigereye_peers::sys::net::BACKLOG;
 
 type State = <Page as Service>::State;
@@ -16,6 +16,7 @@ struct Answer {
     len: usize,
     more: bool,
     close: bool,
+    contents: bool,
 }
 
 /// What answers, where it is not an echo.
@@ -26,6 +27,8 @@ struct Answering {
     respond:
         unsafe extern "C" fn(*mut c_void, *mut c_void, *const u8, usize, *mut u8, usize) -> Answer,
     close: unsafe extern "C" fn(*mut c_void),
+    file: c_int,
+    length: u64,
 }
 
 unsafe extern "C" {
@@ -75,17 +78,25 @@ unsafe extern "C" fn respond(
     // zeroed when it was allocated.
     let out = unsafe { std::slice::from_raw_parts_mut(out, out_len) };
     let response = page.respond(state, input, out);
-    Answer { len: response.len, more: response.more, close: response.close }
+    let Response { len, more, close, contents } = response;
+    Answer { len, more, close, contents }
 }
 
 /// Serves until the server's signal is readable.
 pub(crate) fn serve(server: Server, buffer: usize) -> io::Result<()> {
-    let mut page = (server.mode == Mode::Http).then(Page::hello);
+    let mut page = match (server.mode, &server.contents) {
+        (_, Some(contents)) => Some(Page::file(contents.length)),
+        (Mode::Http, None) => Some(Page::hello()),
+        _ => None,
+    };
+    let contents = server.contents.as_ref();
     let answering = page.as_mut().map(|page| Answering {
         context: std::ptr::from_mut(page).cast(),
         open,
         respond,
         close,
+        file: contents.map_or(-1, |contents| contents.file.as_raw_fd()),
+        length: contents.map_or(0, |contents| contents.length),
     });
     let service = answering.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let (datagrams, turns_away) = (server.socket.is_some(), server.mode == Mode::Accept);

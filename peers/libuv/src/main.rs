@@ -1,4 +1,4 @@
-//! Echo, HTTP, datagrams and accepting on libuv. `--print version` says which version it is, and
+//! Echo, HTTP, a file over HTTP, datagrams and accepting on libuv. `--print version` says which version it is, and
 //! serves nothing.
 
 #[cfg(libuv)]
@@ -8,6 +8,9 @@ mod ffi;
 fn main() -> std::io::Result<()> {
     use tigereye_peers::args::{Args, fail};
     use tigereye_peers::server::{Mode, Server};
+
+    /// Bytes of a file that are read at once, which are sent before the next are read.
+    const BLOCK: usize = 256 * 1024;
 
     let mut args = Args::from_env();
     match args.take::<String>("print").as_deref() {
@@ -19,10 +22,10 @@ fn main() -> std::io::Result<()> {
         None => {}
     }
     let server = Server::start(&mut args)?;
-    if server.mode == Mode::File {
-        fail("--mode file: libuv's server has none");
-    }
-    let buffer = server.buffer(&mut args);
+    let buffer = match server.mode {
+        Mode::File => args.get("buffer", BLOCK),
+        _ => server.buffer(&mut args),
+    };
     args.finish();
     server.announce()?;
     ffi::serve(server, buffer)

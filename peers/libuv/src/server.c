@@ -3,6 +3,7 @@
  *   uv_listen ──▶ connected: uv_accept, uv_read_start
  *   uv_read_start ──▶ lend: a block of the pool ──▶ arrived: answer by uv_try_write
  *                           what the socket does not take: uv_write, and no reading until it is out
+ *   the contents of a file: block by block, by uv_fs_read without a callback, which is in place
  *
  * An echo goes out from the very block that it came in. Blocks are taken last in, first out, so
  * that while sockets take what they are given there is one of them, always in the cache.
@@ -26,6 +27,7 @@ struct answer {
     size_t len;
     bool more;
     bool close;
+    bool contents;
 };
 
 struct service {
@@ -34,6 +36,9 @@ struct service {
     struct answer (*respond)(void *context, void *state, const char *input, size_t input_len,
                              char *out, size_t out_len);
     void (*close)(void *state);
+    /* What goes out behind an answer that says so, if there is such a file. */
+    uv_file file;
+    uint64_t length;
 };
 
 struct block {
@@ -60,6 +65,10 @@ struct connection {
     uv_tcp_t tcp;
     struct server *server;
     void *state;
+    /* Bytes of the file that are still to be sent. */
+    uint64_t left;
+    /* The service was cut short by them. */
+    bool more;
     /* Close once all is written. */
     bool ended;
 };
@@ -114,15 +123,36 @@ static void lend(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
 }
 
 static void arrived(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf);
+static void answer(struct connection *connection, const char *input, size_t len);
+static void send_contents(struct connection *connection);
+
+static bool waits(struct connection *connection) {
+    return connection->left > 0 || uv_stream_get_write_queue_size(stream_of(connection)) > 0;
+}
+
+static bool is_closing(struct connection *connection) {
+    return uv_is_closing((uv_handle_t *)&connection->tcp);
+}
+
+/* Goes on when all that was written is out. */
+static void go_on(struct connection *connection) {
+    send_contents(connection);
+    if (connection->more && connection->left == 0 && !is_closing(connection))
+        answer(connection, "", 0);
+    if (is_closing(connection) || waits(connection)) return;
+    if (connection->ended || uv_read_start(stream_of(connection), lend, arrived) < 0)
+        give_up(connection);
+}
 
 static void written(uv_write_t *write, int status) {
     struct connection *connection = write->handle->data;
     struct block *block = (struct block *)((char *)write - offsetof(struct block, write));
     give(connection->server, block);
-    uv_stream_t *stream = stream_of(connection);
-    if (uv_is_closing((uv_handle_t *)stream) || uv_stream_get_write_queue_size(stream) > 0) return;
-    if (status < 0 || connection->ended || uv_read_start(stream, lend, arrived) < 0)
+    if (is_closing(connection)) return;
+    if (status < 0)
         give_up(connection);
+    else if (uv_stream_get_write_queue_size(stream_of(connection)) == 0)
+        go_on(connection);
 }
 
 /* Takes the block. */
@@ -143,23 +173,49 @@ static void send_block(struct connection *connection, struct block *block, size_
     if (sent < 0) give_up(connection);
 }
 
+/* Sends the contents until they wait to be written. */
+static void send_contents(struct connection *connection) {
+    struct server *server = connection->server;
+    const struct service *service = server->service;
+    uv_stream_t *stream = stream_of(connection);
+    while (connection->left > 0 && !is_closing(connection) &&
+           uv_stream_get_write_queue_size(stream) == 0) {
+        struct block *block = take(server);
+        size_t len = connection->left < server->block_len ? connection->left : server->block_len;
+        uv_buf_t buf = uv_buf_init(block->bytes, len);
+        int64_t offset = service->length - connection->left;
+        uv_fs_t read;
+        int got = uv_fs_read(&server->loop, &read, service->file, &buf, 1, offset, NULL);
+        uv_fs_req_cleanup(&read);
+        if (got > 0) {
+            connection->left -= got;
+            send_block(connection, block, got);
+        } else {
+            /* It has shrunk, and the head promised more. */
+            give(server, block);
+            give_up(connection);
+        }
+    }
+}
+
 static void answer(struct connection *connection, const char *input, size_t len) {
     struct server *server = connection->server;
-    bool more = true;
-    while (more && !uv_is_closing((uv_handle_t *)&connection->tcp)) {
+    const struct service *service = server->service;
+    do {
         struct block *out = take(server);
-        struct answer answer = server->service->respond(
-            server->service->context, connection->state, input, len, out->bytes, server->block_len);
-        more = answer.more;
+        struct answer answer = service->respond(service->context, connection->state, input, len,
+                                                out->bytes, server->block_len);
+        connection->more = answer.more;
         connection->ended |= answer.close;
         len = 0;
         if (answer.len > 0)
             send_block(connection, out, answer.len);
         else
             give(server, out);
-    }
-    if (connection->ended && uv_stream_get_write_queue_size(stream_of(connection)) == 0)
-        give_up(connection);
+        if (answer.contents) connection->left = service->length;
+        send_contents(connection);
+    } while (connection->more && connection->left == 0 && !is_closing(connection));
+    if (connection->ended && !waits(connection)) give_up(connection);
 }
 
 static void arrived(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {

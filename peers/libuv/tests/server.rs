@@ -3,22 +3,20 @@
 
 use tigereye_peers::trial::refuses;
 #[cfg(libuv)]
-use tigereye_peers::trial::{answers, waits};
+use tigereye_peers::trial::{library_answers, library_refuses};
 
 const PEER_LIBUV: &str = env!("CARGO_BIN_EXE_peer_libuv");
 
 #[cfg(libuv)]
 #[test]
 fn answers_and_waits() {
-    answers(PEER_LIBUV, &[]);
-    waits(PEER_LIBUV, &[]);
+    library_answers(PEER_LIBUV);
 }
 
 #[cfg(libuv)]
 #[test]
 fn wrong_arguments_are_refused() {
-    refuses(PEER_LIBUV, &["--mode", "gopher"], "--mode gopher: echo, http, file, udp or accept");
-    refuses(PEER_LIBUV, &["--frills", "1"], "--frills is not known");
+    library_refuses(PEER_LIBUV);
     refuses(PEER_LIBUV, &["--print", "money"], "--print money: version");
 }
 

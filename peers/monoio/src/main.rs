@@ -1,10 +1,12 @@
-//! Echo, HTTP, datagrams and accepting on monoio: a task and a buffer per connection, one operation
-//! under way on each, as its examples have it.
+//! Echo, HTTP, a file over HTTP, datagrams and accepting on monoio: a task and a buffer per
+//! connection, one operation under way on each, as its examples have it.
 //!
 //! The ring is made through monoio's `uring_builder`: for one thread, and with completions that are
-//! produced when that thread asks for them.
+//! produced when that thread asks for them. A file is read with `File::read_at`, because its splice
+//! takes from sockets alone (`io/splice.rs`).
 
 use monoio::buf::{Slice, SliceMut};
+use monoio::fs::File;
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::udp::UdpSocket;
 use monoio::net::{TcpListener, TcpStream};
@@ -13,7 +15,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use tigereye_peers::buffer::Buffer;
-use tigereye_peers::server::{DATAGRAM_MAX, Mode, Server};
+use tigereye_peers::server::{CHUNK, DATAGRAM_MAX, Mode, Server};
 use tigereye_peers::service::{Page, Service};
 
 /// Entries of the submission queue: those of one turn.
@@ -33,9 +35,42 @@ async fn echo(mut stream: TcpStream, size: usize) -> io::Result<()> {
     }
 }
 
-async fn http(mut stream: TcpStream, size: usize, page: Rc<RefCell<Page>>) -> io::Result<()> {
+/// What all HTTP connections have in common.
+struct Site {
+    page: RefCell<Page>,
+    /// What goes out behind a head, and its length.
+    file: Option<(File, u64)>,
+}
+
+/// Sends the head that `out` begins with, and the contents of the file.
+async fn send_file(
+    stream: &mut TcpStream,
+    mut out: Box<[u8]>,
+    head: usize,
+    (file, length): &(File, u64),
+) -> io::Result<Box<[u8]>> {
+    let (mut start, mut offset) = (head, 0);
+    while offset < *length {
+        let room = SliceMut::new(out, start, start + CHUNK);
+        let (result, filled) = file.read_at(room, offset).await;
+        let len = result?;
+        if len == 0 {
+            // It has shrunk, and the head promised more.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let bytes = Slice::new(filled.into_inner(), 0, start + len);
+        let (result, sent) = stream.write_all(bytes).await;
+        result?;
+        (out, start, offset) = (sent.into_inner(), 0, offset + len as u64);
+    }
+    Ok(out)
+}
+
+async fn http(mut stream: TcpStream, size: usize, site: Rc<Site>) -> io::Result<()> {
     let mut state = <Page as Service>::State::default();
-    let (mut bytes, mut out) = (Vec::with_capacity(size), vec![0; size]);
+    let room = if site.file.is_some() { size + CHUNK } else { size };
+    // No `Vec`, which a short read would shorten.
+    let (mut bytes, mut out) = (Vec::with_capacity(size), vec![0; room].into_boxed_slice());
     loop {
         let (result, filled) = stream.read(bytes).await;
         if result? == 0 {
@@ -43,13 +78,17 @@ async fn http(mut stream: TcpStream, size: usize, page: Rc<RefCell<Page>>) -> io
         }
         let mut input = &filled[..];
         loop {
-            let response = page.borrow_mut().respond(&mut state, input, &mut out);
-            let (result, sent) = stream.write_all(Slice::new(out, 0, response.len)).await;
-            result?;
+            let response = site.page.borrow_mut().respond(&mut state, input, &mut out);
+            out = if let Some(file) = site.file.as_ref().filter(|_| response.contents) {
+                send_file(&mut stream, out, response.len, file).await?
+            } else {
+                let (result, sent) = stream.write_all(Slice::new(out, 0, response.len)).await;
+                result?;
+                sent.into_inner()
+            };
             if response.close {
                 return Ok(());
             }
-            out = sent.into_inner();
             if !response.more {
                 break;
             }
@@ -75,15 +114,20 @@ async fn serve(server: Server, size: usize) -> io::Result<()> {
     if let Some(socket) = server.socket {
         return datagrams(UdpSocket::from_std(socket)?).await;
     }
-    let page = Rc::new(RefCell::new(Page::hello()));
+    let file = match server.contents {
+        Some(contents) => Some((File::from_std(contents.file)?, contents.length)),
+        None => None,
+    };
+    let page = file.as_ref().map_or_else(Page::hello, |(_, length)| Page::file(*length));
+    let site = Rc::new(Site { page: RefCell::new(page), file });
     let listener = TcpListener::from_std(server.listener)?;
     loop {
         // Out of descriptors: tried again when others have had their turn.
         let Ok((stream, _from)) = listener.accept().await else { continue };
         match server.mode {
             Mode::Accept => drop(stream),
-            Mode::Http => drop(monoio::spawn(http(stream, size, Rc::clone(&page)))),
-            _ => drop(monoio::spawn(echo(stream, size))),
+            Mode::Echo => drop(monoio::spawn(echo(stream, size))),
+            _ => drop(monoio::spawn(http(stream, size, Rc::clone(&site)))),
         }
     }
 }
@@ -95,7 +139,7 @@ fn runtime() -> io::Result<Runtime<IoUringDriver>> {
 }
 
 fn main() -> io::Result<()> {
-    let (server, size) = Server::of_library("monoio")?;
+    let (server, size) = Server::of_library()?;
     let mut runtime = runtime()?;
     server.announce()?;
     runtime.block_on(serve(server, size))

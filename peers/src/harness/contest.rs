@@ -58,8 +58,6 @@ pub type StorageRow = (&'static str, &'static str);
 pub const MEMORY_OVER_MAX: f64 = 64.0;
 
 const ALL: &str = "echo,http,file,idle,udp,accept";
-/// What peers without files serve.
-const NO_FILE: &str = "echo,http,idle,udp,accept";
 
 /// A server that understands what `server.rs` says.
 const fn peer(
@@ -83,7 +81,7 @@ const MIO: Row<'static> = peer("mio", "peer_mio", Family::Library, ALL);
 const TOKIO: Row<'static> = peer("tokio", "peer_tokio --runtime current", Family::Library, ALL);
 const TOKIO_MULTI: Row<'static> =
     peer("tokio multi", "peer_tokio --runtime multi --threads 1", Family::Library, ALL);
-const LIBUV: Row<'static> = peer("libuv", "peer_libuv", Family::Library, NO_FILE);
+const LIBUV: Row<'static> = peer("libuv", "peer_libuv", Family::Library, ALL);
 
 const EVERYBODY: &[Row<'static>] = &[
     BARE_URING[0],
@@ -91,10 +89,10 @@ const EVERYBODY: &[Row<'static>] = &[
     MIO,
     TOKIO,
     TOKIO_MULTI,
-    peer("monoio", "peer_monoio", Family::Library, NO_FILE),
-    peer("compio", "peer_compio", Family::Library, NO_FILE),
-    peer("glommio", "peer_glommio", Family::Library, NO_FILE),
-    peer("tokio-uring", "peer_tokio_uring", Family::Library, NO_FILE),
+    peer("monoio", "peer_monoio", Family::Library, ALL),
+    peer("compio", "peer_compio", Family::Library, ALL),
+    peer("glommio", "peer_glommio", Family::Library, ALL),
+    peer("tokio-uring", "peer_tokio_uring", Family::Library, ALL),
     LIBUV,
 ];
 

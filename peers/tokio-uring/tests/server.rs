@@ -11,5 +11,5 @@ fn answers_and_waits() {
 
 #[test]
 fn wrong_arguments_are_refused() {
-    library_refuses(SERVER, "tokio-uring");
+    library_refuses(SERVER);
 }
