@@ -24,14 +24,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tigereye::{
-    AlignedBuf, AsSource, DataFile, DataFileOptions, Descriptor, DirectIo, Io, IoBuf, Source,
-};
+use tigereye::{AlignedBuf, AsSource, DataFile, DataFileOptions, DirectIo, Io, IoBuf, Source};
 
 const BLOCK: usize = 4096;
 const HEADER: usize = 12;
@@ -72,17 +69,12 @@ struct Log {
     input: Option<Input>,
 }
 
+#[derive(Default)]
 struct Input {
-    descriptor: Descriptor,
-    bytes: std::fs::File,
+    /// Where bytes are read to.
+    room: Vec<u8>,
     /// The beginning of a line.
     line: Vec<u8>,
-}
-
-impl AsSource for Input {
-    fn as_source(&self) -> &Source {
-        self.descriptor.as_source()
-    }
 }
 
 /// FNV-1a: short, and told from a torn record. A store for more than a page should have CRC-32C.
@@ -208,10 +200,7 @@ fn recover(io: &Io, file: DataFile) {
         let store = Rc::new(Store { file, log: RefCell::new(Log::recover(&buf)) });
         must("the file", store.log.borrow_mut().begin());
         commit(io, Rc::clone(&store));
-        let stdin = io::stdin();
-        let duplicate = || must("standard input", stdin.as_fd().try_clone_to_owned());
-        let descriptor = Descriptor::new(io, duplicate());
-        listen(io, store, Input { descriptor, bytes: duplicate().into(), line: Vec::new() });
+        listen(io, store, Input { room: vec![0; 16 * 1024], line: Vec::new() });
     });
 }
 
@@ -224,25 +213,27 @@ fn aligned(file: &DataFile, capacity: usize) -> io::Result<AlignedBuf> {
     AlignedBuf::with_alignment(capacity, direct.map_or(1, |direct| direct.memory))
 }
 
-/// Takes commands as they come, unless too much waits for the disk.
-fn listen(io: &Io, store: Rc<Store>, input: Input) {
+/// Takes commands as they come, unless too much waits for the disk. A thread of the pool reads them:
+/// standard input may be a pipe, a terminal or a file, on any system.
+fn listen(io: &Io, store: Rc<Store>, mut input: Input) {
     let mut log = store.log.borrow_mut();
     if log.group.len() >= GROUP_MAX {
         log.input = Some(input);
         return;
     }
     drop(log);
-    io.readable(input, move |mut input, io, result| {
-        must("standard input", result);
-        let mut bytes = [0; 16 * 1024];
-        let count = must("standard input", input.bytes.read(&mut bytes));
-        for part in bytes[..count].split_inclusive(|byte| *byte == b'\n') {
+    let mut room = std::mem::take(&mut input.room);
+    let read = move || io::stdin().read(&mut room).map(|count| (room, count));
+    io.offload(input, read, move |mut input, io, result| {
+        let (room, count) = must("standard input", result.and_then(|read| read));
+        for part in room[..count].split_inclusive(|byte| *byte == b'\n') {
             input.line.extend_from_slice(part);
             if let Some(line) = input.line.strip_suffix(b"\n") {
                 store.log.borrow_mut().command(line);
                 input.line.clear();
             }
         }
+        input.room = room;
         commit(io, Rc::clone(&store));
         if input.line.len() > LINE_MAX {
             must("a line", Err(io::Error::new(ErrorKind::InvalidInput, "it is too long")))

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::Io;
 use crate::clock::Clock;
 use crate::core::Core;
-#[cfg(unix)]
 use crate::driver::sim::Sim;
 use crate::driver::{self, Driver, DriverInfo, DriverKind};
 use crate::handle::Handles;
@@ -106,7 +105,6 @@ impl Builder {
     }
 
     /// Builds the loop of a host in a simulated world.
-    #[cfg(unix)]
     pub(crate) fn build_on(self, sim: Sim) -> Io {
         self.finish(Driver::Sim(sim), DriverInfo { kind: DriverKind::Sim, passed_over: None })
     }
@@ -114,7 +112,6 @@ impl Builder {
     fn finish(self, driver: Driver, info: DriverInfo) -> Io {
         static LOOPS: AtomicU32 = AtomicU32::new(0);
         let (pool, clock) = match &driver {
-            #[cfg(unix)]
             Driver::Sim(sim) => (Pool::without_threads(), Clock::simulated(sim.clock())),
             _ => (Pool::new(self.pool_threads), Clock::new()),
         };

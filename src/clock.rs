@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-#[cfg_attr(windows, allow(dead_code, reason = "nothing is simulated there yet"))]
 mod host;
 
 pub(crate) use host::HostClock;
@@ -34,14 +33,12 @@ impl Clock {
 
     /// The clock of a loop on a simulated host. Its instants lie where the real clock was when it was
     /// made; what is between them is the host's time.
-    #[cfg(unix)]
     pub(crate) fn simulated(host: Rc<HostClock>) -> Clock {
         let base_ns = host.now_ns();
         Clock { simulated: Some(Simulated { host, base_ns }), ..Clock::new() }
     }
 
     /// When this clock shows so much, in the time of its world; `u64::MAX` is never.
-    #[cfg(unix)]
     pub(crate) fn world_ns(&self, own_ns: u64) -> u64 {
         let in_world = |Simulated { host, base_ns }: &Simulated| {
             host.world_ns(own_ns.saturating_add(*base_ns))

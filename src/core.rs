@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::driver::Driver;
-#[cfg(unix)]
 use crate::driver::sim::{self, Sim};
 use crate::driver::{DriverInfo, Place, Waker};
 use crate::error::{code, is_of_the_system};
@@ -46,7 +45,6 @@ pub(crate) fn owned(fd: RawFd) -> OwnedFd {
 
 /// Closes a descriptor that the loop owned.
 pub(crate) fn close_fd(fd: RawFd) {
-    #[cfg(unix)]
     if sim::is_simulated(fd) {
         return sim::close(fd);
     }
@@ -64,6 +62,11 @@ impl Held {
 
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.0
+    }
+
+    #[cfg(windows)]
+    pub(crate) fn is_simulated(&self) -> bool {
+        sim::is_simulated(self.0)
     }
 
     pub(crate) fn into_raw_fd(self) -> RawFd {
@@ -85,7 +88,6 @@ impl Drop for Held {
 
 impl Core {
     /// Asks the simulated system that the loop is on, if it is on one.
-    #[cfg(unix)]
     pub(crate) fn simulated<T>(&self, ask: impl FnOnce(&Sim) -> T) -> Option<T> {
         match &self.state.borrow().driver {
             Some(Driver::Sim(sim)) => Some(ask(sim)),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::Io;
 use crate::core::close_fd;
-#[cfg(unix)]
 use crate::driver::DriverKind;
 use crate::remote::Message;
 use crate::slot::State;
@@ -25,7 +24,6 @@ impl Drop for Io {
                 panic.get_or_insert(payload);
             }
         };
-        #[cfg(unix)]
         if self.is_to_be_checked() {
             guard(&mut || self.core.state.borrow_mut().check_all());
         }
@@ -54,7 +52,6 @@ impl Drop for Io {
         }
         self.close_handles();
         let mut state = self.core.state.borrow_mut();
-        #[cfg(unix)]
         if panic.is_none() && self.is_to_be_checked() {
             state.check_end(drained);
         }
@@ -79,7 +76,6 @@ impl Drop for Io {
 impl Io {
     /// Whether the books of this loop are looked at: a simulated one's, unless something has gone wrong
     /// already.
-    #[cfg(unix)]
     fn is_to_be_checked(&self) -> bool {
         self.core.driver.kind == DriverKind::Sim && !std::thread::panicking()
     }

@@ -15,7 +15,6 @@ use std::rc::Rc;
 
 use crate::Io;
 use crate::core::{Core, Held};
-#[cfg(unix)]
 use crate::driver::sim;
 use crate::fs::{AllTerms, Terms};
 #[cfg(unix)]
@@ -82,7 +81,6 @@ impl Handles {
     }
 
     /// Entries that exist, taken or free.
-    #[cfg(unix)]
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.entries.len()).unwrap_or(NONE)
     }
@@ -194,6 +192,9 @@ impl Source {
     #[cfg(windows)]
     pub(crate) fn duplicate(&self) -> io::Result<Held> {
         let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
+        if sim::is_simulated(fd) {
+            return sim::duplicate(fd);
+        }
         // What is made of the number is not dropped: the table of handles owns it.
         let own = std::mem::ManuallyDrop::new(crate::core::owned(fd));
         own.try_clone().map(Held::from)

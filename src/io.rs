@@ -17,7 +17,6 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::Builder;
 use crate::clock;
 use crate::core::Core;
-#[cfg(unix)]
 use crate::driver::sim::Sim;
 use crate::driver::{Driver, DriverInfo};
 use crate::due::Due;
@@ -189,7 +188,6 @@ impl Io {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn wall_clock(&self) -> SystemTime {
-        #[cfg(unix)]
         if let Some(time) = self.core.simulated(Sim::wall_clock) {
             return time;
         }
@@ -307,13 +305,11 @@ impl Io {
     }
 
     /// Whether somebody has something for the loop, or wants it to stop.
-    #[cfg(unix)]
     pub(crate) fn has_messages(&self) -> bool {
         self.core.mailbox.has_work() || !self.messages.borrow().is_empty() || self.stopping.get()
     }
 
     /// Whether a stop was asked for, which is taken for heard.
-    #[cfg(unix)]
     pub(crate) fn was_stopped(&self) -> bool {
         self.take_stop()
     }
@@ -348,7 +344,6 @@ impl Io {
     /// One turn; says how many callbacks ran. Waits at most until `deadline_ns`.
     fn turn(&self, deadline_ns: Option<u64>) -> io::Result<usize> {
         let mut callbacks = 0;
-        #[cfg(unix)]
         self.begin_simulated_turn();
         if self.core.mailbox.has_work() || !self.messages.borrow().is_empty() {
             callbacks += self.run_messages();

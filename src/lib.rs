@@ -98,7 +98,6 @@ mod state;
 mod threads;
 mod timer;
 
-#[cfg(unix)]
 pub mod sim {
     //! The simulator: a world of hosts that run ordinary programs, replayed from a seed. See
     //! [`World`].

@@ -104,7 +104,6 @@ impl Pool {
     }
 
     /// A pool whose jobs nobody runs but who [takes](Pool::take_next) them: that of a simulated loop.
-    #[cfg(unix)]
     pub(crate) fn without_threads() -> Self {
         let mut pool = Pool::new(1);
         pool.threads_max = 0;
@@ -112,7 +111,6 @@ impl Pool {
     }
 
     /// Takes the oldest job that no thread has taken.
-    #[cfg(unix)]
     pub(crate) fn take_next(&self) -> Option<Job> {
         self.shared.lock().queue.pop()
     }

@@ -27,7 +27,6 @@ impl<T: Copy> Queue<T> {
     }
 
     /// What is in it, in its order.
-    #[cfg(unix)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = T> + '_ {
         (0..self.len()).map(|at| self.ring[self.place(self.head.wrapping_add(at))])
     }

@@ -255,7 +255,6 @@ impl Loop {
                     return Some(error::to_raw(&error));
                 }
             }
-            #[cfg(unix)]
             Start::Await(interest) => {
                 header.state = State::Driver;
                 if let Err(error) = driver.wait_for(op, fd, header.handle, interest) {
@@ -391,15 +390,9 @@ impl Loop {
 
     /// Whether an operation that was asked to end has been woken before that took effect: then it tries
     /// its call all the same.
-    #[cfg(unix)]
     pub(crate) fn is_cancel_late(&mut self, slot: SlotRef) -> bool {
         let op = self.slots.header_of(slot).op();
         matches!(&self.driver, Some(Driver::Sim(sim)) if sim.is_cancel_late(op))
-    }
-
-    #[cfg(windows)]
-    pub(crate) fn is_cancel_late(&mut self, _slot: SlotRef) -> bool {
-        false
     }
 
     /// How many operations the driver may have done without saying so.

@@ -157,7 +157,6 @@ impl Timers {
     }
 
     /// Whether there is a timer of this key.
-    #[cfg(unix)]
     pub(crate) fn is_live(&self, key: u32) -> bool {
         self.places.0.get(key as usize).is_some_and(|&place| place != NOWHERE)
     }

@@ -8,7 +8,6 @@ mod example;
 mod patient;
 
 use std::net::{SocketAddr, UdpSocket};
-#[cfg(unix)]
 use std::process::Command;
 use std::time::Duration;
 
@@ -44,7 +43,6 @@ fn udp_echo_answers_each_client() {
     assert_eq!(&buf[..len], b"after");
 }
 
-#[cfg(unix)]
 #[test]
 fn the_simulation_holds_for_its_seeds() {
     let run = Command::new(example::binary("simulation")).args(["--seeds", "30"]).output().unwrap();

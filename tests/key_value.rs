@@ -24,9 +24,11 @@ use random::Random;
 use scratch::Scratch;
 
 const KEYS: u64 = 40;
-const MEBIBYTES: &str = "4";
-/// A log that is fuller than this is given up, for one that has room.
-const FULL: usize = 3 << 20;
+const MEBIBYTES: &str = "8";
+/// A log that is fuller than this is given up, for one that has room: for all that one round puts, each
+/// in a group of its own.
+const FULL: usize = 4 << 20;
+const PUTS: u64 = 600;
 
 fn variable(name: &str) -> Option<u64> {
     Some(std::env::var(name).ok()?.parse().expect("a number"))
@@ -154,7 +156,7 @@ fn what_was_acknowledged_survives_every_kill() {
             values = Values::new();
             store = Store::start(&path);
         }
-        let mut puts = puts(&mut random, round, 600);
+        let mut puts = puts(&mut random, round, PUTS);
         let (wanted, spins) = (random.below(300) as usize, random.below(200_000));
         let acknowledged = flood(store, &puts, wanted, spins);
         after = puts.split_off(acknowledged);
@@ -207,6 +209,6 @@ fn a_full_log_says_so_and_keeps_what_it_has() {
         count += 1;
     }
     assert_eq!(store.get(&key(0)), Some(format!("{value}{}", count - 1)));
-    assert!((60..70).contains(&count), "{count} of 60,000 bytes in 4 MiB");
+    assert!((130..140).contains(&count), "{count} of 60,000 bytes in 8 MiB");
     store.end();
 }

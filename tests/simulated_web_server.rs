@@ -1,7 +1,6 @@
 //! The web server's own code, all of it but its command line, on a simulated host: many clients ask on
 //! slow, torn and reset connections, and each byte that they get is the right one.
 //! `TIGEREYE_TEST_SEEDS` says how many worlds, from the seed `TIGEREYE_TEST_SEED` on.
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../examples/web_server/conditions.rs"]

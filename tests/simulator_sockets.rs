@@ -1,5 +1,4 @@
 //! Unix sockets, files that are sent, groups, and sockets of both families, on hosts of a world.
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::cell::{Cell, RefCell};
@@ -10,9 +9,11 @@ use std::time::Duration;
 
 use tigereye::sim::{FaultKind, Faults, Host, World};
 use tigereye::{
-    Io, Next, OpenOptions, TcpListener, UdpOptions, UdpSocket, UnixAddress, UnixDatagram,
-    UnixListenOptions, UnixListener, UnixStream,
+    Io, Next, OpenOptions, TcpListener, UdpOptions, UdpSocket, UnixListenOptions, UnixListener,
+    UnixStream,
 };
+#[cfg(unix)]
+use tigereye::{UnixAddress, UnixDatagram};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATH: &str = "/tmp/service";
@@ -176,6 +177,7 @@ fn p45_the_name_of_a_host_leads_to_nobody_on_another_and_its_file_outlives_the_p
     assert_eq!(kinds.take(), [Some(ErrorKind::NotFound)], "what has no name is not found");
 }
 
+#[cfg(unix)]
 #[test]
 fn p47_datagrams_of_unix_sockets_wait_for_a_slow_reader_and_none_is_lost() {
     let mut world = World::new(3);

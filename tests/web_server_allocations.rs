@@ -30,7 +30,7 @@ use std::sync::mpsc;
 use figures::Figures;
 use patient::read_some;
 use server::{Limits, Settings};
-use tigereye::{Io, Remote, Threads};
+use tigereye::{Io, ListenOptions, Remote, Threads};
 
 const WARM_ROUNDS: usize = 2_000;
 const ROUNDS: usize = 10_000;
@@ -40,7 +40,7 @@ fn start() -> (Threads, SocketAddr) {
         figures: Figures::new(1),
         root: None,
         limits: Limits::default(),
-        one_acceptor: false,
+        one_acceptor: !ListenOptions::REUSE_PORT_SPREADS,
     };
     let (started, start) = mpsc::channel();
     let threads = Threads::start(1, &Io::builder(), move |index, io| {

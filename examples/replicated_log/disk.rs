@@ -103,6 +103,9 @@ fn open_file(
     watch(io, op);
 }
 
+/// What a disk says that cannot read a sector: `EIO`, and `ERROR_IO_DEVICE` on Windows.
+const UNREADABLE: i32 = if cfg!(windows) { 1117 } else { 5 };
+
 /// What a file holds; nothing where the disk cannot read it.
 fn read(
     io: &Io,
@@ -118,7 +121,7 @@ fn read(
         }
         let buf = Vec::with_capacity(len);
         let op = io.read_exact_at(file, buf, len, 0, move |_file, io, buf, result| match result {
-            Err(error) if error.raw_os_error() == Some(libc::EIO) => then(options, io, None),
+            Err(error) if error.raw_os_error() == Some(UNREADABLE) => then(options, io, None),
             result => {
                 if must(&options, io, "a read", result).is_some() {
                     then(options, io, Some(buf));

@@ -29,7 +29,6 @@ use std::slice;
 use super::{IoBuf, IoBufMut, PAGE, Region};
 use crate::Io;
 use crate::core::Core;
-#[cfg(unix)]
 use crate::driver::sim::FaultKind;
 use crate::driver::{Driver, ProvidedRing};
 use crate::op::Op;
@@ -127,7 +126,6 @@ impl BufferPool {
         let count = u16::try_from(count.ok_or_else(invalid)?).map_err(|_| invalid())?;
         let size = u32::try_from(size).ok().filter(|&size| size > 0).ok_or_else(invalid)?;
         let stride = stride(size as usize);
-        #[cfg(unix)]
         if io.core.simulated(|sim| sim.fails(FaultKind::NoMemory)) == Some(true) {
             return Err(io::ErrorKind::OutOfMemory.into());
         }

@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Where all wall clocks begin: with the first day of 2026, in seconds since 1970.
 const BEGIN_S: u64 = 1_767_225_600;
 const MILLION: u64 = 1_000_000;
+/// What a wall clock counts in, on each system: Windows has no smaller one (FILETIME).
+const UNIT_NS: u64 = 100;
 
 pub(crate) struct HostClock {
     /// The time of the world, in nanoseconds.
@@ -62,14 +64,13 @@ impl HostClock {
 
     /// What a wall clock shows that nobody has set.
     fn unset(&self) -> SystemTime {
-        let since = Duration::from_secs(BEGIN_S) + Duration::from_nanos(self.now_ns());
-        UNIX_EPOCH + since
+        UNIX_EPOCH + Duration::from_secs(BEGIN_S) + in_units(self.now_ns())
     }
 
     /// What the wall clock shows.
     pub(crate) fn wall(&self) -> SystemTime {
         let ahead_ns = self.ahead_ns.get();
-        let distance = Duration::from_nanos(ahead_ns.unsigned_abs());
+        let distance = in_units(ahead_ns.unsigned_abs());
         if ahead_ns < 0 { self.unset() - distance } else { self.unset() + distance }
     }
 
@@ -87,6 +88,11 @@ impl HostClock {
     pub(crate) fn step_wall(&self, by_ns: i64) {
         self.ahead_ns.set(self.ahead_ns.get().saturating_add(by_ns).max(-i64::MAX));
     }
+}
+
+/// What a wall clock shows of so many nanoseconds: on each system no more than Windows has.
+fn in_units(ns: u64) -> Duration {
+    Duration::from_nanos(ns - ns % UNIT_NS)
 }
 
 /// `ns * of / per`, rounded down.

@@ -22,7 +22,6 @@ pub(crate) mod iocp;
 mod no_ring;
 #[cfg(unix)]
 pub(crate) mod readiness;
-#[cfg(unix)]
 pub(crate) mod sim;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
@@ -35,7 +34,6 @@ use iocp::Iocp;
 pub(crate) use no_ring::ProvidedRing;
 #[cfg(unix)]
 use readiness::Readiness;
-#[cfg(unix)]
 use sim::Sim;
 #[cfg(target_os = "linux")]
 use uring::Uring;
@@ -61,7 +59,6 @@ pub(crate) enum Driver {
     Readiness(Readiness),
     #[cfg(windows)]
     Iocp(Iocp),
-    #[cfg(unix)]
     Sim(Sim),
 }
 
@@ -86,7 +83,6 @@ pub(crate) enum Place<'a> {
     Readiness(readiness::Place<'a>),
     #[cfg(windows)]
     Iocp(iocp::Place<'a>),
-    #[cfg(unix)]
     Sim(sim::Place<'a>),
 }
 
@@ -99,7 +95,6 @@ pub(crate) enum Waker {
     Readiness(Arc<readiness::Waker>),
     #[cfg(windows)]
     Iocp(Arc<iocp::Waker>),
-    #[cfg(unix)]
     Sim(Arc<sim::Waker>),
 }
 
@@ -112,7 +107,6 @@ impl Wake for Waker {
             Waker::Readiness(waker) => waker.wake(),
             #[cfg(windows)]
             Waker::Iocp(waker) => waker.wake(),
-            #[cfg(unix)]
             Waker::Sim(waker) => waker.wake(),
         }
     }
@@ -138,10 +132,7 @@ impl Driver {
             DriverKind::Iocp => Ok(Driver::Iocp(Iocp::new(entries)?)),
             #[cfg(not(windows))]
             DriverKind::Iocp => Err(elsewhere("completion ports are part of Windows")),
-            #[cfg(unix)]
             DriverKind::Sim => Ok(Driver::Sim(Sim::alone()?)),
-            #[cfg(not(unix))]
-            DriverKind::Sim => Err(elsewhere("the simulator runs on Unix")),
         }
     }
 
@@ -153,7 +144,6 @@ impl Driver {
             Driver::Readiness(readiness) => Waker::Readiness(readiness.waker()),
             #[cfg(windows)]
             Driver::Iocp(iocp) => Waker::Iocp(iocp.waker()),
-            #[cfg(unix)]
             Driver::Sim(sim) => Waker::Sim(sim.waker()),
         }
     }
@@ -176,7 +166,6 @@ impl Driver {
             }
             #[cfg(windows)]
             Driver::Iocp(iocp) => Place::Iocp(iocp.place(op, fd, handle, calls, terms)),
-            #[cfg(unix)]
             Driver::Sim(sim) => Place::Sim(sim.place(op, fd, handle, terms)),
         }
     }
@@ -185,7 +174,6 @@ impl Driver {
     ///
     /// # Errors
     /// What the system says when the descriptor cannot be watched.
-    #[cfg(unix)]
     #[inline]
     pub(crate) fn wait_for(
         &mut self,
@@ -197,8 +185,10 @@ impl Driver {
         match self {
             #[cfg(target_os = "linux")]
             Driver::Uring(_) => panic!("a row answers the driver that asks"),
-            Driver::Readiness(readiness) => readiness.wait_for(op, fd, handle, interest),
+            #[cfg(windows)]
+            Driver::Iocp(_) => panic!("a row answers the driver that asks"),
             #[cfg(unix)]
+            Driver::Readiness(readiness) => readiness.wait_for(op, fd, handle, interest),
             Driver::Sim(sim) => {
                 sim.wait_for(op, fd, handle, interest);
                 Ok(())
@@ -229,7 +219,6 @@ impl Driver {
             Driver::Readiness(_) => 0,
             #[cfg(windows)]
             Driver::Iocp(_) => 0,
-            #[cfg(unix)]
             Driver::Sim(_) => 0,
         }
     }
@@ -244,7 +233,6 @@ impl Driver {
             Driver::Readiness(_) => 0,
             #[cfg(windows)]
             Driver::Iocp(_) => 0,
-            #[cfg(unix)]
             Driver::Sim(_) => 0,
         }
     }
@@ -259,7 +247,6 @@ impl Driver {
             Driver::Readiness(_) => None,
             #[cfg(windows)]
             Driver::Iocp(_) => None,
-            #[cfg(unix)]
             Driver::Sim(_) => None,
         }
     }
@@ -286,14 +273,12 @@ impl Driver {
             Driver::Readiness(_) => false,
             #[cfg(windows)]
             Driver::Iocp(_) => false,
-            #[cfg(unix)]
             Driver::Sim(_) => false,
         }
     }
 
     /// Asks for an operation back; says whether the driver has let go of it at once, else it
     /// completes. It waits for one of these handles, if for any.
-    #[cfg_attr(windows, expect(unused_variables, reason = "the port is told by the call"))]
     pub(crate) fn cancel(&mut self, op: Op, handles: [u32; 2]) -> bool {
         match self {
             #[cfg(target_os = "linux")]
@@ -310,7 +295,6 @@ impl Driver {
                 iocp.cancel(op);
                 false
             }
-            #[cfg(unix)]
             Driver::Sim(sim) => handles.into_iter().any(|handle| sim.cancel(op, handle)),
         }
     }
@@ -326,7 +310,6 @@ impl Driver {
             Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
             #[cfg(windows)]
             Driver::Iocp(_) => {}
-            #[cfg(unix)]
             Driver::Sim(_) => {}
         }
     }
@@ -341,7 +324,6 @@ impl Driver {
             Driver::Readiness(readiness) => readiness.carries_datagrams(handle),
             #[cfg(windows)]
             Driver::Iocp(_) => {}
-            #[cfg(unix)]
             Driver::Sim(_) => {}
         }
     }
@@ -356,7 +338,6 @@ impl Driver {
             Driver::Readiness(_) => Ok(false),
             #[cfg(windows)]
             Driver::Iocp(_) => Ok(false),
-            #[cfg(unix)]
             Driver::Sim(_) => Ok(false),
         }
     }
@@ -369,9 +350,10 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.register_memory(memory),
             #[cfg(unix)]
-            Driver::Readiness(_) | Driver::Sim(_) => Ok(false),
+            Driver::Readiness(_) => Ok(false),
             #[cfg(windows)]
             Driver::Iocp(_) => Ok(false),
+            Driver::Sim(_) => Ok(false),
         }
     }
 
@@ -382,15 +364,15 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.forget_memory(memory),
             #[cfg(unix)]
-            Driver::Readiness(_) | Driver::Sim(_) => {}
+            Driver::Readiness(_) => {}
             #[cfg(windows)]
             Driver::Iocp(_) => {}
+            Driver::Sim(_) => {}
         }
     }
 
     /// A handle on which nothing is pending is about to be closed or given away.
     #[inline]
-    #[cfg_attr(windows, expect(unused_variables, reason = "the port is told by the call"))]
     pub(crate) fn forget(&mut self, fd: RawFd, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
@@ -399,7 +381,6 @@ impl Driver {
             Driver::Readiness(readiness) => readiness.forget(fd, handle),
             #[cfg(windows)]
             Driver::Iocp(iocp) => iocp.forget(handle),
-            #[cfg(unix)]
             Driver::Sim(sim) => sim.forget(fd),
         }
     }
@@ -409,7 +390,6 @@ impl Driver {
     /// # Errors
     /// A simulated system may have no thread for it.
     pub(crate) fn expect_call(&mut self) -> io::Result<()> {
-        #[cfg(unix)]
         if let Driver::Sim(sim) = self {
             return sim.expect_call();
         }
@@ -430,7 +410,6 @@ impl Driver {
             Driver::Readiness(readiness) => readiness.wait(timeout, ready),
             #[cfg(windows)]
             Driver::Iocp(iocp) => iocp.wait(timeout, ready),
-            #[cfg(unix)]
             Driver::Sim(sim) => sim.wait(timeout, ready),
         }
     }
@@ -442,7 +421,6 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.arm(timeout),
             Driver::Readiness(readiness) => readiness.arm(timeout),
-            #[cfg(unix)]
             Driver::Sim(_) => Ok(()),
         }
     }
@@ -454,7 +432,6 @@ impl Driver {
             #[cfg(target_os = "linux")]
             Driver::Uring(uring) => uring.raw_fd(),
             Driver::Readiness(readiness) => Ok(readiness.raw_fd()),
-            #[cfg(unix)]
             Driver::Sim(_) => {
                 let message = "a simulated loop has no descriptor to wait for";
                 Err(io::Error::new(io::ErrorKind::Unsupported, message))
@@ -471,7 +448,6 @@ impl Driver {
             Driver::Readiness(readiness) => readiness.system_calls(),
             #[cfg(windows)]
             Driver::Iocp(iocp) => iocp.system_calls(),
-            #[cfg(unix)]
             Driver::Sim(sim) => sim.calls(),
         }
     }

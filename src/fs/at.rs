@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use std::os::windows::io::OwnedHandle;
 use std::path::{Path, PathBuf};
 
+#[cfg(windows)]
+use crate::driver::DriverKind;
 use crate::fs::path::{CPath, CPaths};
 use crate::handle::Source;
 use crate::state::Target;
@@ -90,7 +92,12 @@ impl At<'_> {
         }
     }
 
-    pub(crate) fn path(&self) -> io::Result<CPath> {
+    #[cfg_attr(unix, expect(unused_variables, reason = "all hosts have paths of one kind"))]
+    pub(crate) fn path(&self, io: &Io) -> io::Result<CPath> {
+        #[cfg(windows)]
+        if io.core.driver.kind == DriverKind::Sim {
+            return CPath::literal(self.path);
+        }
         #[cfg(windows)]
         if self.directory.is_some() {
             return CPath::below(self.path);
@@ -109,7 +116,7 @@ impl At<'_> {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
             let (from_here, to_here) = (self.directory.is_some(), to.directory.is_some());
-            Ok(CPaths { from: self.path()?, to: to.path()?, from_here, to_here })
+            Ok(CPaths { from: self.path(io)?, to: to.path(io)?, from_here, to_here })
         };
         let target = if self.directory.is_some() { self.target(io) } else { to.target(io) };
         (target, paths())

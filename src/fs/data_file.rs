@@ -71,7 +71,6 @@ pub struct DataFileOptions {
     pub(crate) size: u64,
     pub(crate) create: bool,
     pub(crate) create_new: bool,
-    #[cfg(unix)]
     pub(crate) mode: u32,
     pub(crate) direct: DirectIo,
     pub(crate) allow_larger: bool,
@@ -85,7 +84,6 @@ impl DataFileOptions {
             size,
             create: false,
             create_new: false,
-            #[cfg(unix)]
             mode: 0o600,
             direct: DirectIo::Off,
             allow_larger: false,
@@ -195,7 +193,7 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<DataFile>) + 'static,
     {
         let path = path.into();
-        let how = path.path().and_then(|name| How::new(name, options));
+        let how = path.path(self).and_then(|name| How::new(name, options));
         self.submit_to(OpenDataFile { how }, path.target(self), context, callback)
     }
 }

@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 
 use super::{DirectAlignment, system};
 use crate::core::Held;
-#[cfg(unix)]
 use crate::driver::sim;
 use crate::offload::LentFd;
 
@@ -28,7 +27,6 @@ pub enum DirectIo {
 impl DirectIo {
     /// Has a file that was just opened go past the cache, if that is asked for; its alignment.
     pub(super) fn apply(self, descriptor: &Held) -> io::Result<Option<DirectAlignment>> {
-        #[cfg(unix)]
         if self != DirectIo::Off
             && let Some(direct) = sim::direct_alignment(descriptor.as_raw_fd())
         {

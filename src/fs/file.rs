@@ -502,7 +502,12 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<File>) + 'static,
     {
         let path = path.into();
-        self.submit_to(Open::new(path.path(), options), path.target(self), context, callback)
+        self.submit_to(
+            Open::new(self, path.path(self), options),
+            path.target(self),
+            context,
+            callback,
+        )
     }
 
     /// Reads into `buf` from `offset` (in bytes) on: at most what fits, perhaps less. `Ok(0)` is the

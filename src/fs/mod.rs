@@ -4,6 +4,7 @@ mod at;
 mod data_file;
 mod direct;
 mod file;
+pub(crate) mod flags;
 mod how;
 #[cfg(unix)]
 mod making;
@@ -22,7 +23,6 @@ pub use data_file::{DataFile, DataFileOptions};
 pub use direct::DirectIo;
 pub use file::{Allocation, File};
 pub(crate) use how::{How, Made};
-#[cfg(unix)]
 pub(crate) use how::{check_size, in_use, invalid};
 pub use metadata::{FileType, Metadata};
 pub use options::OpenOptions;

@@ -14,9 +14,9 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_ADD_FILE, FILE_GENERIC_WRITE, FILE_LIST_DIRECTORY, FILE_TRAVERSE, FILE_WRITE_DATA,
 };
 
-use super::DirectIo;
 #[cfg(windows)]
 use super::system::{Opening, SHARE_ALL};
+use super::{DirectIo, flags};
 
 /// Options for opening a file: those of [`std::fs::OpenOptions`], with the same meaning.
 ///
@@ -35,7 +35,6 @@ pub struct OpenOptions {
     truncate: bool,
     create: bool,
     create_new: bool,
-    #[cfg(unix)]
     mode: u32,
     #[cfg(unix)]
     custom_flags: i32,
@@ -69,7 +68,6 @@ impl OpenOptions {
             truncate: false,
             create: false,
             create_new: false,
-            #[cfg(unix)]
             mode: 0o666,
             #[cfg(unix)]
             custom_flags: 0,
@@ -195,7 +193,6 @@ impl OpenOptions {
         self
     }
 
-    #[cfg(unix)]
     pub(crate) fn resolve(&self) -> u64 {
         self.resolve
     }
@@ -240,7 +237,7 @@ impl OpenOptions {
         self
     }
 
-    #[cfg(unix)]
+    /// What was asked for.
     pub(crate) fn wants_direct(&self) -> DirectIo {
         self.direct
     }
@@ -248,12 +245,11 @@ impl OpenOptions {
     /// A directory, and nothing else.
     pub(crate) fn directory(self) -> OpenOptions {
         #[cfg(unix)]
-        return self.custom_flags(libc::O_DIRECTORY);
+        return self.custom_flags(flags::O_DIRECTORY);
         #[cfg(windows)]
         OpenOptions { directory: true, ..self }
     }
 
-    #[cfg(unix)]
     pub(crate) fn permissions(&self) -> u32 {
         self.mode
     }
@@ -274,28 +270,35 @@ impl OpenOptions {
         Ok(())
     }
 
-    /// Flags of open(2).
+    /// The flags that are this system's own.
+    fn more_flags(&self) -> i32 {
+        #[cfg(unix)]
+        return self.custom_flags & !flags::O_ACCMODE;
+        #[cfg(windows)]
+        if self.directory { flags::O_DIRECTORY } else { 0 }
+    }
+
+    /// Flags of open(2), which a simulated host has on any system.
     ///
     /// # Errors
     /// As [`check`](OpenOptions::check).
-    #[cfg(unix)]
     pub(crate) fn flags(&self) -> io::Result<i32> {
         self.check()?;
         let access = match (self.read, self.write, self.append) {
-            (_, false, false) => libc::O_RDONLY,
-            (false, true, false) => libc::O_WRONLY,
-            (true, true, false) => libc::O_RDWR,
-            (false, _, true) => libc::O_WRONLY | libc::O_APPEND,
-            (true, _, true) => libc::O_RDWR | libc::O_APPEND,
+            (_, false, false) => flags::O_RDONLY,
+            (false, true, false) => flags::O_WRONLY,
+            (true, true, false) => flags::O_RDWR,
+            (false, _, true) => flags::O_WRONLY | flags::O_APPEND,
+            (true, _, true) => flags::O_RDWR | flags::O_APPEND,
         };
         let creation = match (self.create, self.truncate, self.create_new) {
-            (_, _, true) => libc::O_CREAT | libc::O_EXCL,
-            (true, true, false) => libc::O_CREAT | libc::O_TRUNC,
-            (true, false, false) => libc::O_CREAT,
-            (false, true, false) => libc::O_TRUNC,
+            (_, _, true) => flags::O_CREAT | flags::O_EXCL,
+            (true, true, false) => flags::O_CREAT | flags::O_TRUNC,
+            (true, false, false) => flags::O_CREAT,
+            (false, true, false) => flags::O_TRUNC,
             (false, false, false) => 0,
         };
-        Ok(libc::O_CLOEXEC | access | creation | (self.custom_flags & !libc::O_ACCMODE))
+        Ok(flags::O_CLOEXEC | access | creation | self.more_flags())
     }
 }
 
@@ -333,7 +336,7 @@ impl OpenOptions {
             (false, true, false) => FILE_OVERWRITE,
             (false, false, false) => FILE_OPEN,
         };
-        let direct = match self.wants_direct() {
+        let direct = match self.has_direct() {
             DirectIo::Off => 0,
             DirectIo::Optional | DirectIo::Required => FILE_NO_INTERMEDIATE_BUFFERING,
         };
@@ -346,7 +349,7 @@ impl OpenOptions {
 
     /// What there is of direct transfers: none for a file that appends (NtCreateFile,
     /// `FILE_NO_INTERMEDIATE_BUFFERING`).
-    pub(crate) fn wants_direct(&self) -> DirectIo {
+    pub(crate) fn has_direct(&self) -> DirectIo {
         if self.append { DirectIo::Off } else { self.direct }
     }
 }

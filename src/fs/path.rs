@@ -1,6 +1,8 @@
 //! Paths as system calls want them, kept inside the operation.
 
 #[cfg(unix)]
+use std::borrow::Cow;
+#[cfg(unix)]
 use std::ffi::{CStr, CString};
 #[cfg(unix)]
 use std::io;
@@ -47,6 +49,11 @@ impl CPath {
     /// As [`new`](CPath::new).
     pub(crate) fn literal(path: &Path) -> io::Result<CPath> {
         CPath::new(path)
+    }
+
+    /// As a simulated host takes it.
+    pub(crate) fn simulated(&self) -> Cow<'_, [u8]> {
+        self.as_c_str().to_bytes().into()
     }
 
     pub(crate) fn as_c_str(&self) -> &CStr {

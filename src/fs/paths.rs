@@ -63,7 +63,7 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<Metadata>) + 'static,
     {
         let path = path.into();
-        let row = Stat::new(path.path().map(Some), follow);
+        let row = Stat::new(path.path(self).map(Some), follow);
         self.submit_to(row, path.target(self), context, callback)
     }
 
@@ -240,7 +240,7 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
         let link = link.into();
-        let row = Symlink::new(CPath::literal(original.as_ref()), link.path());
+        let row = Symlink::new(CPath::literal(original.as_ref()), link.path(self));
         self.submit_to(row, link.target(self), context, callback)
     }
 
@@ -307,7 +307,7 @@ impl Io {
         C: 'static,
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
-        let row = Remove { path: path.path(), directory };
+        let row = Remove { path: path.path(self), directory };
         self.submit_to(row, path.target(self), context, callback)
     }
 
@@ -345,7 +345,7 @@ impl Io {
         F: FnOnce(C, &Io, io::Result<()>) + 'static,
     {
         let path = path.into();
-        let row = CreateDirectory { path: path.path(), mode };
+        let row = CreateDirectory { path: path.path(self), mode };
         self.submit_to(row, path.target(self), context, callback)
     }
 }

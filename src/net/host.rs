@@ -61,15 +61,8 @@ impl Io {
     }
 
     /// What a name is in a simulated world, where the loop is in one.
-    #[cfg(unix)]
     fn resolve_simulated(&self, host: &str) -> Option<io::Result<Vec<SocketAddr>>> {
         self.core.simulated(|sim| sim.resolve(host))
-    }
-
-    #[cfg(not(unix))]
-    #[expect(clippy::unused_self, reason = "as elsewhere")]
-    fn resolve_simulated(&self, _host: &str) -> Option<io::Result<Vec<SocketAddr>>> {
-        None
     }
 
     /// Resolves `host` (`"name:port"`) on the pool and connects to its addresses in turn, until

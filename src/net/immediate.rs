@@ -11,14 +11,12 @@ use socket2::{SockAddr, SockRef, Socket, Type};
 use super::UnixAddress;
 use super::stream::{borrow, not_open};
 use super::{Borrowed, Keepalive, system};
-#[cfg(unix)]
 use crate::driver::sim;
 use crate::handle::Source;
 use crate::raw::RawFd;
 
 pub(crate) enum Immediate {
     Real(Borrowed),
-    #[cfg(unix)]
     Simulated(sim::Socket),
 }
 
@@ -27,7 +25,6 @@ macro_rules! either {
     ($socket:expr, $real:pat => $call:expr, $simulated:pat => $simulated_call:expr) => {
         match $socket {
             Immediate::Real($real) => $call,
-            #[cfg(unix)]
             Immediate::Simulated($simulated) => $simulated_call,
         }
     };
@@ -38,7 +35,6 @@ pub(crate) fn immediate(source: &Source) -> io::Result<Immediate> {
     let fd = source.fd().ok_or_else(not_open)?;
     match Immediate::of(fd) {
         // A simulated socket is gone when its host has lost its power or its program has ended.
-        #[cfg(unix)]
         Immediate::Real(_) if sim::is_simulated(fd) => Err(not_open()),
         socket => Ok(socket),
     }
@@ -55,7 +51,6 @@ fn internet(address: &SockAddr) -> io::Result<SocketAddr> {
 
 impl Immediate {
     pub(crate) fn of(fd: RawFd) -> Immediate {
-        #[cfg(unix)]
         if let Some(socket) = sim::Socket::of(fd) {
             return Immediate::Simulated(socket);
         }
@@ -132,7 +127,6 @@ impl Immediate {
 
     /// Joins a group, by the call that the system has for it. A simulated host has one network, and no
     /// interfaces to choose from.
-    #[cfg_attr(not(unix), expect(unused_variables, reason = "the simulator's alone"))]
     pub(crate) fn join_group(
         &self,
         group: IpAddr,
@@ -142,7 +136,6 @@ impl Immediate {
     }
 
     /// Leaves a group that it has joined.
-    #[cfg_attr(not(unix), expect(unused_variables, reason = "the simulator's alone"))]
     pub(crate) fn leave_group(
         &self,
         group: IpAddr,
@@ -152,7 +145,6 @@ impl Immediate {
     }
 
     /// Whether what it sends to a group comes to members on its own host.
-    #[cfg_attr(not(unix), expect(unused_variables, reason = "the simulator's alone"))]
     pub(crate) fn set_group_loop(
         &self,
         on: bool,

@@ -42,8 +42,6 @@ pub use options::{ConnectOptions, Keepalive, ListenOptions, UdpOptions};
 pub use stream::TcpStream;
 #[cfg(unix)]
 pub(crate) use stream::adopt;
-#[cfg(windows)]
-pub(crate) use stream::socket;
 pub(crate) use stream::{Borrowed, Stream, borrow, into_owned};
 pub use udp::UdpSocket;
 pub use unix_address::{ToUnixAddress, UnixAddress};

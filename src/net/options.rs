@@ -10,7 +10,6 @@ use super::stream::adopt;
 use super::system;
 use crate::Io;
 use crate::core::Held;
-#[cfg(unix)]
 use crate::driver::sim::SocketOptions;
 
 /// When and how often an idle connection is probed (tcp(7), `TCP_KEEPIDLE` and its like; whole
@@ -125,7 +124,6 @@ impl ListenOptions {
 
     /// A listener, as the driver has it.
     pub(crate) fn open(&self, io: &Io, address: SocketAddr) -> io::Result<Held> {
-        #[cfg(unix)]
         if let Some(fd) = io.core.simulated(|sim| {
             let backlog = usize::try_from(self.backlog).unwrap_or(0);
             sim.listen(address, backlog, self.simulated())
@@ -135,7 +133,6 @@ impl ListenOptions {
         adopt(io, self.listen(address)?).map(Held::from)
     }
 
-    #[cfg(unix)]
     fn simulated(&self) -> SocketOptions {
         SocketOptions {
             reuse_address: self.reuse_address,
@@ -212,14 +209,12 @@ impl ConnectOptions {
 
     /// A socket that is to be connected, as the driver has it.
     pub(crate) fn open(&self, io: &Io, peer: SocketAddr) -> io::Result<Held> {
-        #[cfg(unix)]
         if let Some(fd) = io.core.simulated(|sim| sim.stream(peer, self.local, self.simulated())) {
             return fd.map(Held::new);
         }
         adopt(io, self.socket(peer)?).map(Held::from)
     }
 
-    #[cfg(unix)]
     fn simulated(&self) -> SocketOptions {
         SocketOptions {
             reuse_address: self.local.is_some(),
@@ -299,14 +294,12 @@ impl UdpOptions {
 
     /// A socket, as the driver has it.
     pub(crate) fn open(&self, io: &Io, address: SocketAddr) -> io::Result<Held> {
-        #[cfg(unix)]
         if let Some(fd) = io.core.simulated(|sim| sim.datagrams(address, self.simulated())) {
             return fd.map(Held::new);
         }
         adopt(io, self.bind(address)?).map(Held::from)
     }
 
-    #[cfg(unix)]
     fn simulated(&self) -> SocketOptions {
         SocketOptions {
             reuse_address: self.reuse_address,

@@ -15,7 +15,6 @@ use crate::buf::bytes;
 use crate::core::{Held, owned};
 use crate::driver::DriverKind;
 use crate::driver::Interest;
-#[cfg(unix)]
 use crate::driver::sim::is_simulated;
 use crate::handle::{HandleId, Source};
 use crate::op::connect::Connect;
@@ -60,7 +59,6 @@ pub(crate) fn refuse_simulated(io: &Io) -> io::Result<()> {
 }
 
 pub(crate) fn into_owned(source: &Source) -> io::Result<OwnedFd> {
-    #[cfg(unix)]
     if source.fd().is_some_and(is_simulated) {
         return Err(not_simulated());
     }
@@ -99,12 +97,6 @@ pub(crate) fn borrow(fd: &RawFd) -> Borrowed {
     // SAFETY: the handle table owns the descriptor and closes it only on this thread, not during
     // the call that the socket is borrowed for; it is never dropped.
     Borrowed(ManuallyDrop::new(unsafe { Socket::from_raw_fd(*fd) }))
-}
-
-/// The socket of a handle, while it is open.
-#[cfg(windows)]
-pub(crate) fn socket(source: &Source) -> io::Result<Borrowed> {
-    source.fd().map(|fd| borrow(&fd)).ok_or_else(not_open)
 }
 
 /// Sends what the system takes at once.

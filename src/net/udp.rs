@@ -299,7 +299,8 @@ impl UdpSocket {
     /// `NotConnected` when it is closed; what setsockopt(2) says.
     ///
     /// # Platform
-    /// Linux has it, from 5.0 on. Elsewhere it is an error of kind `Unsupported`.
+    /// Linux has it, from 5.0 on; Windows has `UDP_RECV_MAX_COALESCED_SIZE`, from 10 2004 on. Elsewhere
+    /// it is an error of kind `Unsupported`.
     pub fn set_gro(&self, on: bool) -> io::Result<()> {
         self.socket()?.set_real(|socket| system::join_datagrams(socket, on))
     }

@@ -20,7 +20,6 @@ impl UnixAddress {
     }
 
     /// That of a simulated socket which was not bound.
-    #[cfg(unix)]
     pub(crate) fn unnamed() -> UnixAddress {
         // It fails for paths that are too long alone.
         SockAddr::unix("").map(UnixAddress).expect("no path is not too long")

@@ -13,7 +13,6 @@ use super::stream::{Stream, adopt};
 use super::stream::{into_blocking, refuse_simulated};
 use super::{ToUnixAddress, UnixAddress, UnixStream, system};
 use crate::core::Held;
-#[cfg(unix)]
 use crate::driver::sim::Binding;
 use crate::handle::Source;
 use crate::op::accept::{Accept, AcceptEach};
@@ -175,12 +174,10 @@ impl UnixListener {
     ) -> io::Result<UnixListener> {
         let address = address.to_unix_address()?;
         options.check(&address)?;
-        #[cfg(unix)]
         let simulated = io.core.simulated(|sim| {
             let how = Binding { mode: options.mode, replaces: options.replace_stale };
             sim.listen_unix(&address, options.backlog.unsigned_abs() as usize, how)
         });
-        #[cfg(unix)]
         if let Some(fd) = simulated {
             return Ok(UnixListener { source: Source::new(io, Held::new(fd?).into_raw_fd()) });
         }

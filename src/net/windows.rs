@@ -17,14 +17,15 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use windows_sys::Win32::Foundation::{ERROR_BROKEN_PIPE, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{
     ADDRESS_FAMILY, CMSGHDR, IPPROTO_UDP, LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS,
-    LPFN_TRANSMITFILE, MSG_PEEK, SIO_BASE_HANDLE, SIO_GET_EXTENSION_FUNCTION_POINTER,
-    SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SO_EXCLUSIVEADDRUSE, SO_PROTOCOL_INFOW,
-    SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR, SOL_SOCKET,
-    UDP_SEND_MSG_SIZE, WSA_IO_PENDING, WSABUF, WSAEAFNOSUPPORT, WSAECONNABORTED, WSAECONNREFUSED,
-    WSAECONNRESET, WSAEHOSTUNREACH, WSAEINVAL, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH,
-    WSAENOTCONN, WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX,
-    WSAID_GETACCEPTEXSOCKADDRS, WSAID_TRANSMITFILE, WSAIoctl, WSAMSG, WSAPROTOCOL_INFOW, WSARecv,
-    WSARecvFrom, WSASend, WSASendMsg, XP1_IFS_HANDLES, getsockopt, setsockopt,
+    LPFN_TRANSMITFILE, LPFN_WSARECVMSG, MSG_PEEK, SIO_BASE_HANDLE,
+    SIO_GET_EXTENSION_FUNCTION_POINTER, SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SO_EXCLUSIVEADDRUSE,
+    SO_PROTOCOL_INFOW, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOCKET_ERROR,
+    SOL_SOCKET, UDP_COALESCED_INFO, UDP_RECV_MAX_COALESCED_SIZE, UDP_SEND_MSG_SIZE, WSA_IO_PENDING,
+    WSABUF, WSAEAFNOSUPPORT, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH,
+    WSAEINVAL, WSAEMSGSIZE, WSAENETRESET, WSAENETUNREACH, WSAENOPROTOOPT, WSAENOTCONN,
+    WSAESHUTDOWN, WSAGetOverlappedResult, WSAID_ACCEPTEX, WSAID_CONNECTEX,
+    WSAID_GETACCEPTEXSOCKADDRS, WSAID_TRANSMITFILE, WSAID_WSARECVMSG, WSAIoctl, WSAMSG,
+    WSAPROTOCOL_INFOW, WSARecv, WSASend, WSASendMsg, XP1_IFS_HANDLES, getsockopt, setsockopt,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_REPARSE_POINT, FILE_STANDARD_INFO, FileStandardInfo,
@@ -36,6 +37,7 @@ use windows_sys::Win32::System::WindowsProgramming::{
 };
 use windows_sys::core::GUID;
 
+use crate::error::{from_raw, to_raw};
 use crate::raw::{OwnedFd, RawFd, is_file, widen};
 
 /// The system's number of a socket.
@@ -417,10 +419,10 @@ pub(crate) fn allow_to_bind_again(socket: &Socket, _allow: bool) -> io::Result<(
 
 /// Sends what the system takes at once: sockets are set not to wait.
 pub(crate) fn send_now(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    socket.send(bytes)
+    socket.send(bytes).map_err(|error| from_raw(sent(to_raw(&error))))
 }
 
-/// Shuts a socket down, and says `NotConnected` where there is no connection any more.
+/// Whether a call says that there is no connection any more.
 pub(crate) fn is_not_connected(error: &io::Error) -> bool {
     error.raw_os_error() == Some(WSAENOTCONN)
 }
@@ -476,7 +478,9 @@ pub(crate) const OF_AN_EARLIER_SEND: &[i32] =
 pub(crate) struct Letter {
     pub(crate) len: usize,
     pub(crate) is_cut: bool,
-    from: Option<SockAddr>,
+    /// How long each is of several that were joined.
+    pub(crate) segment: Option<u16>,
+    pub(crate) from: Option<SockAddr>,
 }
 
 impl Letter {
@@ -489,20 +493,29 @@ impl Letter {
     }
 }
 
-/// Receives a datagram (WSARecvFrom), without waiting. What does not fit is an error in Winsock, and
+/// Is loaded with the first datagram.
+static RECEIVING: OnceLock<LPFN_WSARECVMSG> = OnceLock::new();
+
+/// Receives a datagram (WSARecvMsg), without waiting. What does not fit is an error in Winsock, and
 /// the rest is lost; from a socket that was shut down nothing comes, and from nobody.
 pub(crate) fn recv_datagram(of: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<Letter> {
-    let buffer = WSABUF { buf: room.as_mut_ptr().cast(), len: len_of(room.len()) };
-    let (mut count, mut flags) = (0, 0);
-    let mut address = socket2::SockAddrStorage::zeroed();
-    let mut address_len = address.size_of();
     let socket = number(of);
-    let (from, from_len) = ((&raw mut address).cast(), &raw mut address_len);
-    let (number, said, none) = (&raw mut count, &raw mut flags, ptr::null_mut());
-    // SAFETY: the buffer, the address and the numbers live during the call, which does not overlap.
-    let result = unsafe {
-        WSARecvFrom(socket, &raw const buffer, 1, number, said, from, from_len, none, None)
+    let load = || extension(socket, &WSAID_WSARECVMSG).ok().flatten();
+    let function = RECEIVING.get_or_init(load).ok_or_else(unsupported)?;
+    let mut buffer = WSABUF { buf: room.as_mut_ptr().cast(), len: len_of(room.len()) };
+    let mut address = socket2::SockAddrStorage::zeroed();
+    let mut control = Control { head: CMSGHDR::default(), number: 0 };
+    let mut message = WSAMSG {
+        name: (&raw mut address).cast(),
+        namelen: address.size_of(),
+        lpBuffers: &raw mut buffer,
+        dwBufferCount: 1,
+        Control: WSABUF { buf: (&raw mut control).cast(), len: size_of::<Control>() as u32 },
+        dwFlags: 0,
     };
+    let (mut count, none) = (0, ptr::null_mut());
+    // SAFETY: the message and all that it names live during the call, which does not overlap.
+    let result = unsafe { function(socket, &raw mut message, &raw mut count, none, None) };
     let error = checked(result).err();
     let is_cut = match error.as_ref().and_then(io::Error::raw_os_error) {
         None => false,
@@ -511,9 +524,10 @@ pub(crate) fn recv_datagram(of: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Re
         Some(code) => return Err(io::Error::from_raw_os_error(-of_datagrams(-code))),
     };
     let len = if is_cut { room.len() } else { count as usize };
+    let namelen = message.namelen.clamp(0, address_size());
     // SAFETY: the system wrote the address and its length.
-    let from = unsafe { SockAddr::new(address, address_len.clamp(0, address_size())) };
-    Ok(Letter { len, is_cut, from: Some(from) })
+    let from = unsafe { SockAddr::new(address, namelen) };
+    Ok(Letter { len, is_cut, segment: control.segment(), from: Some(from) })
 }
 
 fn address_size() -> i32 {
@@ -541,6 +555,16 @@ pub(crate) fn splits(of: &Socket) -> bool {
 struct Control {
     head: CMSGHDR,
     number: u32,
+}
+
+impl Control {
+    /// What it says of datagrams that were joined (`UDP_COALESCED_INFO`).
+    fn segment(&self) -> Option<u16> {
+        let CMSGHDR { cmsg_len, cmsg_level, cmsg_type } = self.head;
+        let is_ours = cmsg_level == IPPROTO_UDP && cmsg_type == UDP_COALESCED_INFO.cast_signed();
+        let is_whole = cmsg_len >= offset_of!(Control, number) + size_of::<u32>();
+        u16::try_from(self.number).ok().filter(|&len| is_ours && is_whole && len > 0)
+    }
 }
 
 /// Sends a buffer as datagrams of so many bytes each, the last with what is left, without waiting
@@ -576,10 +600,19 @@ pub(crate) fn send_segments(
     Ok(sent as usize)
 }
 
-/// To receive datagrams that were joined takes WSARecvMsg (`UDP_RECV_MAX_COALESCED_SIZE`), which is not
-/// done: they come one by one.
-pub(crate) fn join_datagrams(_socket: &Socket, _join: bool) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "datagrams are not joined on this system"))
+/// Whether the system may join datagrams (`UDP_RECV_MAX_COALESCED_SIZE`, "IPPROTO_UDP socket options",
+/// from Windows 10 2004 on), up to the longest that there can be.
+pub(crate) fn join_datagrams(socket: &Socket, join: bool) -> io::Result<()> {
+    let (most, len) = (if join { u32::from(u16::MAX) } else { 0 }, size_of::<u32>() as i32);
+    let (option, at) = (UDP_RECV_MAX_COALESCED_SIZE, (&raw const most).cast());
+    // SAFETY: the number lives during the call.
+    checked(unsafe { setsockopt(number(socket), IPPROTO_UDP, option, at, len) }).map_err(|error| {
+        match error.raw_os_error() {
+            // A system before that, which says either.
+            Some(WSAENOPROTOOPT | WSAEINVAL) => unsupported(),
+            _ => error,
+        }
+    })
 }
 
 /// Takes the peer from a socket of datagrams: by a connect to an address of zeros (connect).

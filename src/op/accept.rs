@@ -18,7 +18,6 @@ use crate::core::Held;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness::{self, Interest};
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -92,12 +91,15 @@ impl<S: Stream> Operation for Accept<S> {
         })
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let mut peer = None;
         let start = place.accept(&mut peer);
         if let Some(peer) = peer {
-            self.address = RawAddress::from(peer);
+            #[cfg(unix)]
+            let address = &mut self.address;
+            #[cfg(windows)]
+            let address = &mut self.incoming;
+            *address = peer.into();
         }
         start
     }
@@ -132,9 +134,11 @@ impl<S: Stream> Operation for Accept<S> {
         drop(held(result));
     }
 
-    /// The socket is the row's own until its result is taken up.
+    /// The socket is the row's own until its result is taken up, unless a simulated system made it.
     #[cfg(windows)]
-    fn discard(self, _result: i32) {}
+    fn discard(self, result: i32) {
+        drop(held(result).filter(Held::is_simulated));
+    }
 }
 
 /// One multishot accept where the kernel has it (5.19+), else an accept after another; on Windows some
@@ -178,7 +182,6 @@ impl<S: Stream> Multishot for AcceptEach<S> {
         })
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.accept(&mut None)
     }
@@ -217,7 +220,9 @@ impl<S: Stream> Multishot for AcceptEach<S> {
         drop(held(completion.result));
     }
 
-    /// The sockets are the row's own until their results are taken up.
+    /// The sockets are the row's own until their results are taken up, as above.
     #[cfg(windows)]
-    fn discard(&mut self, _completion: Completion) {}
+    fn discard(&mut self, completion: Completion) {
+        drop(held(completion.result).filter(Held::is_simulated));
+    }
 }

@@ -13,7 +13,6 @@ use super::{Direction, Operation, Start, Step};
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -71,7 +70,6 @@ impl Operation for Allocate {
         place.offload(self.call(place.lent_fd()))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         if let Some(failed) = place.terms().failed() {
             return Start::Ready(failed);

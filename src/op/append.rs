@@ -15,7 +15,6 @@ use crate::buf::bytes;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -75,7 +74,6 @@ impl<B: IoBuf> Operation for Append<B> {
         }
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match self.part(place.terms()) {
             Ok(part) => place.append_file(part),

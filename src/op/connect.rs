@@ -15,13 +15,12 @@ use crate::AsSource;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness::{self, Interest};
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
 #[cfg(windows)]
-use crate::net::{socket, system};
+use crate::net::{immediate, system};
 use crate::{Io, TcpStream};
 
 pub(crate) struct Connect {
@@ -77,7 +76,6 @@ impl Operation for Connect {
         }
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match self.stream {
             Ok(_) => place.connect(self.address.as_socket()),
@@ -102,7 +100,7 @@ impl Operation for Connect {
         let stream = self.stream?;
         result?;
         #[cfg(windows)]
-        system::update_connected(&*socket(stream.as_source())?)?;
+        immediate(stream.as_source())?.set(system::update_connected)?;
         Ok(stream)
     }
 

@@ -11,7 +11,6 @@
 
 use std::io;
 
-#[cfg(unix)]
 use super::retry::Retry;
 use super::{Direction, Operation, Start, Step};
 use crate::core::Held;
@@ -19,10 +18,10 @@ use crate::core::Held;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+use crate::error::code;
 #[cfg(any(target_os = "linux", windows))]
 use crate::net::borrow;
 use crate::net::{Stream, UnixAddress, immediate, system};
@@ -38,36 +37,28 @@ pub(crate) struct ConnectUnix {
     /// The socket, and where to; or why there is none.
     parts: io::Result<(UnixStream, UnixAddress)>,
     /// When the backlog is full.
-    #[cfg(unix)]
     retry: Retry,
 }
 
 impl ConnectUnix {
     pub(crate) fn new(io: &Io, address: io::Result<UnixAddress>) -> ConnectUnix {
         let parts = address.and_then(|address| Ok((UnixStream::from_fd(io, open(io)?), address)));
-        ConnectUnix {
-            parts,
-            #[cfg(unix)]
-            retry: Retry::new(io),
-        }
+        ConnectUnix { parts, retry: Retry::new(io) }
     }
 
     pub(crate) fn stream(&self) -> Option<&UnixStream> {
         self.parts.as_ref().ok().map(|(stream, _address)| stream)
     }
 
-    #[cfg(unix)]
     fn attempt(&mut self, connect: impl FnOnce(&UnixAddress) -> i32) -> Start {
         let Ok((_stream, address)) = &self.parts else { return Start::Ready(0) };
         let result = connect(address);
-        if result == -libc::EAGAIN { self.retry.pause() } else { Start::Ready(result) }
+        if result == -code::WOULD_BLOCK { self.retry.pause() } else { Start::Ready(result) }
     }
 }
 
 /// A socket.
-#[cfg_attr(windows, expect(unused_variables, reason = "there is no simulator"))]
 fn open(io: &Io) -> io::Result<Held> {
-    #[cfg(unix)]
     if let Some(fd) = io.core.simulated(sim::Sim::unix_stream) {
         return fd.map(Held::new);
     }
@@ -93,7 +84,6 @@ impl Operation for ConnectUnix {
         self.attempt(|address| place.call(|socket| socket.connect(&address.0).map(|()| 0)))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         self.attempt(|address| place.connect_unix(address))
     }
@@ -106,9 +96,6 @@ impl Operation for ConnectUnix {
     }
 
     fn step(&mut self, result: i32) -> Step {
-        #[cfg(windows)]
-        return Step::Done(result);
-        #[cfg(unix)]
         self.retry.step(result)
     }
 

@@ -13,7 +13,6 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -65,10 +64,9 @@ impl Operation for CreateDirectory {
         place.offload(move || system::create_directory(directory, &path, mode).map(|()| 0))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(path) = &self.path else { return Start::Ready(0) };
-        place.create_directory(path.as_c_str(), self.mode)
+        place.create_directory(path, self.mode)
     }
 
     fn step(&mut self, result: i32) -> Step {

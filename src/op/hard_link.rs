@@ -16,7 +16,6 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -68,7 +67,6 @@ impl Operation for HardLink {
         place.offload(move || system::hard_link((from, &original), (to, &link)).map(|()| 0))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(paths) = &self.paths else { return Start::Ready(0) };
         place.hard_link(paths)

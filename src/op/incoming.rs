@@ -7,7 +7,7 @@ use socket2::SockAddr;
 use windows_sys::Win32::Networking::WinSock::SOCKET;
 
 use super::{Completion, Start};
-use crate::driver::iocp;
+use crate::driver::{iocp, sim};
 use crate::error::{code, to_raw};
 use crate::net::borrow;
 use crate::net::system::{self, AddressRoom};
@@ -18,11 +18,20 @@ pub(super) struct Incoming {
     socket: Option<OwnedFd>,
     listener: RawFd,
     addresses: AddressRoom,
+    /// Whose connection it is, on a simulated system.
+    simulated: Option<Box<SockAddr>>,
+}
+
+impl From<SockAddr> for Incoming {
+    fn from(peer: SockAddr) -> Incoming {
+        Incoming { simulated: Some(Box::new(peer)), ..Incoming::new() }
+    }
 }
 
 impl Incoming {
     pub(super) fn new() -> Incoming {
-        Incoming { socket: None, listener: -1, addresses: system::NO_ADDRESSES }
+        let addresses = system::NO_ADDRESSES;
+        Incoming { socket: None, listener: -1, addresses, simulated: None }
     }
 
     pub(super) fn start(&mut self, place: &mut iocp::Place<'_>) -> Start {
@@ -48,7 +57,10 @@ impl Incoming {
 
     /// Whose connection it is, once it is accepted.
     pub(super) fn peer(&self) -> io::Result<SockAddr> {
-        system::accepted_from(&self.addresses)
+        match &self.simulated {
+            Some(peer) => Ok(SockAddr::clone(peer)),
+            None => system::accepted_from(&self.addresses),
+        }
     }
 
     /// What has come of it: the socket's number, or a negated code.
@@ -56,6 +68,9 @@ impl Incoming {
         let socket = self.socket.take();
         if result < 0 {
             // A socket that failed is not used again.
+            return result;
+        }
+        if sim::is_simulated(result) {
             return result;
         }
         let Some(socket) = socket else { return -code::INVALID };

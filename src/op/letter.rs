@@ -1,20 +1,23 @@
-//! What goes with a datagram on Windows: an address. It lies in the operation's record.
+//! What goes with a datagram on Windows: an address, and how long those are that were joined. It lies in
+//! the operation's record.
 //!
 //! Datagrams are sent and received by calls that do not wait, and the loop waits for readiness: a
 //! receive keeps no buffer meanwhile, and of one that was cut it is known at once.
-//! Sources: WSARecvFrom, WSASendTo and WSASendMsg in Microsoft's documentation.
+//! Sources: WSARecvMsg, WSASendTo and WSASendMsg in Microsoft's documentation.
 
 use std::io;
 use std::mem::{self, MaybeUninit};
+use std::net::SocketAddr;
 
 use socket2::SockAddr;
 
+use crate::driver::sim;
 use crate::error::NO_SEGMENTS;
 use crate::net::system::Letter;
 use crate::net::{Address, Borrowed, borrow, system};
 use crate::raw::RawFd;
 
-/// Nothing but an address comes with a datagram.
+/// What a buffer of a pool has room for before a datagram, beside an address.
 pub(super) const fn control_len<A: Address>() -> u32 {
     if A::HAS_CONTROL { 24 } else { 0 }
 }
@@ -60,6 +63,16 @@ impl Envelope {
         Ok(self.from.len)
     }
 
+    /// Where a datagram goes, and into how long pieces it is to be split.
+    pub(super) fn destination(&mut self) -> (Option<SocketAddr>, Option<u16>) {
+        (self.to.as_ref().and_then(SockAddr::as_socket), self.segment)
+    }
+
+    /// Takes down what a simulated system says of a datagram: who sent it, and whether it was cut.
+    pub(super) fn received(&mut self, (from, is_cut): sim::Sender) {
+        self.from = Letter { is_cut, from, ..Letter::default() };
+    }
+
     /// Who sent what was received. Without an address it is of no family.
     pub(crate) fn sender(&mut self) -> SockAddr {
         mem::take(&mut self.from).address()
@@ -78,8 +91,8 @@ impl Envelope {
         self.from.is_cut
     }
 
-    /// Datagrams are not joined.
+    /// The length of the datagrams that were received as one.
     pub(crate) fn segment(&self) -> Option<u16> {
-        None
+        self.from.segment
     }
 }

@@ -15,7 +15,6 @@ use super::{Direction, Operation, Start, Step};
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -37,19 +36,12 @@ pub(crate) struct Stat {
     follow: bool,
     raw: MaybeUninit<RawMetadata>,
     /// What a simulated system knows.
-    #[cfg(unix)]
     simulated: Option<Box<Metadata>>,
 }
 
 impl Stat {
     pub(crate) fn new(path: io::Result<Option<CPath>>, follow: bool) -> Stat {
-        Stat {
-            path,
-            follow,
-            raw: MaybeUninit::uninit(),
-            #[cfg(unix)]
-            simulated: None,
-        }
+        Stat { path, follow, raw: MaybeUninit::uninit(), simulated: None }
     }
 
     /// Its call; the path has no error.
@@ -99,11 +91,9 @@ impl Operation for Stat {
         place.offload(self.call(place.directory()))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(path) = &self.path else { return Start::Ready(0) };
-        let path = path.as_ref().map(CPath::as_c_str);
-        place.stat(path, self.follow, &mut self.simulated)
+        place.stat(path.as_ref(), self.follow, &mut self.simulated)
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -113,7 +103,6 @@ impl Operation for Stat {
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
         self.path?;
         result?;
-        #[cfg(unix)]
         if let Some(metadata) = self.simulated {
             return Ok(*metadata);
         }

@@ -27,8 +27,8 @@
 //! | send_zero_copy | `send_zero_copy.rs` | `SEND_ZC` from 6.0, else `SEND` | send | as send | send |
 //! | send_to, send_segments | `send_to.rs` | `SENDMSG` | sendmsg | WSASendTo, WSASendMsg | sendmsg |
 //! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not on Windows | sendmsg |
-//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvFrom, when there is something | recvmsg |
-//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvFrom, when there is something | recvmsg |
+//! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvMsg, when there is something | recvmsg |
+//! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvMsg, when there is something | recvmsg |
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | TransmitFile | pread and send |
 //! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows | no: it has no pipes |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown | shutdown |
@@ -59,14 +59,12 @@
 use std::io;
 
 use crate::Io;
-#[cfg(unix)]
 use crate::driver::Interest;
 use crate::driver::Place;
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -106,7 +104,6 @@ pub(crate) mod recv_from;
 pub(crate) mod recv_from_each;
 pub(crate) mod remove;
 pub(crate) mod rename;
-#[cfg(unix)]
 pub(crate) mod retry;
 pub(crate) mod send;
 pub(crate) mod send_file;
@@ -177,7 +174,6 @@ pub(crate) enum Start {
     #[cfg(target_os = "linux")]
     Inline { awaited: bool },
     /// Nobody yet: it is tried again when its handle is ready this way.
-    #[cfg(unix)]
     Await(Interest),
     /// Nobody yet: as above, when a second handle of the loop's is readable, which the row owns.
     #[cfg(unix)]
@@ -215,7 +211,6 @@ pub(crate) enum Step {
     /// It must be started once more, for the rest.
     Again,
     /// It must be started once more, whatever is known of its handle.
-    #[cfg_attr(windows, expect(dead_code, reason = "only Unix sockets ask for it"))]
     Retry,
 }
 
@@ -280,7 +275,6 @@ pub(crate) trait Operation: Sized + 'static {
     /// The cell of epoll and kqueue: tries the call, which does not block.
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
-    #[cfg(unix)]
     /// The simulator's cell: tries the call on a simulated system.
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start;
     /// The completion port's cell.
@@ -302,7 +296,6 @@ pub(crate) trait Multishot: Sized + 'static {
     /// The cell of epoll and kqueue: tries the call, which does not block.
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start;
-    #[cfg(unix)]
     /// The simulator's cell: tries the call on a simulated system.
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start;
     /// The completion port's cell.
@@ -391,7 +384,6 @@ where
             Place::Uring(place) => row.uring(place),
             #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
-            #[cfg(unix)]
             Place::Sim(place) => row.sim(place),
             #[cfg(windows)]
             Place::Iocp(place) => row.iocp(place),
@@ -517,7 +509,6 @@ where
             Place::Uring(place) => row.uring(place),
             #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
-            #[cfg(unix)]
             Place::Sim(place) => row.sim(place),
             #[cfg(windows)]
             Place::Iocp(place) => row.iocp(place),

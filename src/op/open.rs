@@ -13,14 +13,13 @@ use rustix::io::Errno;
 use super::accept::held;
 use super::{Direction, Operation, Start, Step};
 use crate::DirectIo;
-#[cfg(windows)]
-use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+#[cfg(windows)]
+use crate::driver::{DriverKind, iocp};
 use crate::fs::path::CPath;
 use crate::fs::system;
 #[cfg(windows)]
@@ -50,26 +49,38 @@ struct How {
     raw: types::OpenHow,
 }
 
-/// The path, and how the system is to open it.
+/// The path, and how the system is to open it, or a simulated host.
 #[cfg(windows)]
 struct How {
     path: CPath,
-    opening: Opening,
+    /// None, on a simulated host.
+    opening: Option<Opening>,
+    flags: i32,
+    mode: u32,
+    resolve: u64,
     direct: DirectIo,
 }
 
 #[cfg(windows)]
 impl Open {
-    pub(crate) fn new(path: io::Result<CPath>, options: &OpenOptions) -> Open {
-        let direct = options.wants_direct();
-        let how = path.and_then(|path| Ok(How { path, opening: options.opening()?, direct }));
+    pub(crate) fn new(io: &Io, path: io::Result<CPath>, options: &OpenOptions) -> Open {
+        let is_simulated = io.core.driver.kind == DriverKind::Sim;
+        let (mode, resolve) = (options.permissions(), options.resolve());
+        let how = path.and_then(|path| {
+            let flags = options.flags()?;
+            let (opening, direct) = match is_simulated {
+                true => (None, options.wants_direct()),
+                false => (Some(options.opening()?), options.has_direct()),
+            };
+            Ok(How { path, opening, flags, mode, resolve, direct })
+        });
         Open { how }
     }
 }
 
 #[cfg(unix)]
 impl Open {
-    pub(crate) fn new(path: io::Result<CPath>, options: &OpenOptions) -> Open {
+    pub(crate) fn new(_io: &Io, path: io::Result<CPath>, options: &OpenOptions) -> Open {
         let (mode, resolve) = (options.permissions(), options.resolve());
         let how = path.and_then(|path| {
             let flags = options.flags()?;
@@ -126,15 +137,16 @@ impl Operation for Open {
 
     #[cfg(windows)]
     fn iocp(&mut self, place: &mut iocp::Place<'_>) -> Start {
-        let Ok(How { path, opening, .. }) = &self.how else { return Start::Ready(0) };
+        let Ok(How { path, opening: Some(opening), .. }) = &self.how else {
+            return Start::Ready(0);
+        };
         let (directory, path, opening) = (place.directory(), Lent::new(path), *opening);
         place.offload_open(move || system::open_for_caller(directory, &path, opening))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(how) = &self.how else { return Start::Ready(0) };
-        place.open_file(how.path.as_c_str(), how.flags, how.mode, how.resolve)
+        place.open_file(&how.path, how.flags, how.mode, how.resolve)
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -9,7 +9,6 @@ use super::{Direction, Operation, Start, Step};
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -49,12 +48,11 @@ impl Operation for OpenDataFile {
         place.offload_open(move || how.call(directory))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(How { path, options, made, failure }) = &mut self.how else {
             return Start::Ready(0);
         };
-        place.open_data_file(path.as_c_str(), options, made, failure)
+        place.open_data_file(path, options, made, failure)
     }
 
     fn step(&mut self, result: i32) -> Step {

@@ -17,7 +17,6 @@ use crate::buf::room;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -109,7 +108,6 @@ impl<B: IoBufMut> Operation for ReadAt<B> {
         self.room().map_or_else(Start::Ready, |room| place.read_at(room, offset))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let offset = self.offset;
         let room = self.room();
@@ -175,7 +173,6 @@ impl<B: IoBufMut> Operation for ReadExactAt<B> {
         self.rest().map_or_else(Start::Ready, |(room, offset)| place.read_at(room, offset))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let rest = self.rest();
         rest.map_or_else(Start::Ready, |(room, offset)| place.read_file(room, Some(offset)))

@@ -14,7 +14,6 @@ use crate::buf::room;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -57,7 +56,6 @@ impl<B: IoBufMut> Operation for Recv<B> {
         }
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match room(&mut self.buf) {
             [] => Start::Ready(NO_ROOM),
@@ -143,7 +141,6 @@ impl<B: IoBufMut> Operation for RecvExact<B> {
         }
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match self.rest() {
             Ok(rest) => place.recv(rest),

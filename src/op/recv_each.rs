@@ -34,7 +34,6 @@ use crate::driver::Interest;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -137,7 +136,6 @@ impl Multishot for RecvEach {
         start
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let taken = if place.lacks_buffers() { None } else { self.supply.take() };
         let Some(mut taken) = taken else { return Start::Ready(-code::NO_BUFFERS) };

@@ -21,7 +21,6 @@ use crate::buf::room;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -77,7 +76,6 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
         }
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         self.fd = place.fd();
         let room = match room(&mut self.buf) {

@@ -35,7 +35,6 @@ use crate::driver::Interest;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -153,7 +152,6 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         start
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         self.fd = place.fd();
         let taken = if place.lacks_buffers() { None } else { self.supply.take() };

@@ -17,7 +17,6 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -81,10 +80,9 @@ impl Operation for Remove {
         place.offload(move || system::remove(directory, &path, is_directory).map(|()| 0))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(path) = &self.path else { return Start::Ready(0) };
-        place.remove(path.as_c_str(), self.directory)
+        place.remove(path, self.directory)
     }
 
     fn step(&mut self, result: i32) -> Step {

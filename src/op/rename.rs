@@ -13,7 +13,6 @@ use super::{Direction, Operation, Start, Step};
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -72,7 +71,6 @@ impl Operation for Rename {
         place.offload(move || system::rename((from, &old), (to, &new), renaming).map(|()| 0))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(paths) = &self.paths else { return Start::Ready(0) };
         place.rename(paths, self.renaming)

@@ -23,7 +23,6 @@ use crate::buf::bytes;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -95,7 +94,6 @@ impl<B: IoBuf> Operation for Send<B> {
         place.send(bytes(&self.buf))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }
@@ -168,7 +166,6 @@ impl<B: IoBuf> Operation for SendAll<B> {
         send_rest(self.rest(), place)
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.send_rest(self.rest())
     }
@@ -232,7 +229,6 @@ impl<B: IoBuf> Operation for SendDetached<B> {
         self.all.readiness(place)
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         self.all.sim(place)
     }

@@ -29,7 +29,6 @@ use crate::driver::Interest;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -135,7 +134,6 @@ impl Operation for SendFile {
         }
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match (self.part(usize::MAX), &self.file) {
             (Ok(Part { offset, count, .. }), Ok(file)) => place.send_file(file.fd, offset, count),

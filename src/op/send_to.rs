@@ -19,7 +19,6 @@ use crate::driver::Interest;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -55,7 +54,6 @@ impl<B: IoBuf> Operation for SendTo<B> {
         }
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let (to, segment) = self.envelope.destination();
         place.send_to(to, bytes(&self.buf), segment)

@@ -19,7 +19,6 @@ use crate::buf::bytes;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -58,7 +57,6 @@ impl<B: IoBuf> Operation for SendZeroCopy<B> {
         place.send(bytes(&self.buf))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.send(bytes(&self.buf))
     }

@@ -13,7 +13,6 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -66,7 +65,6 @@ impl Operation for SetLen {
         self.refused(place.terms()).unwrap_or_else(|| place.offload(self.call(place.lent_fd())))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         self.refused(place.terms()).unwrap_or_else(|| place.set_file_len(self.len))
     }

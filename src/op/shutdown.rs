@@ -14,7 +14,6 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -43,7 +42,6 @@ impl Operation for Shutdown {
         Start::Ready(place.call(|socket| socket.shutdown(how).map(|()| 0)))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.shut_down(self.how)
     }

@@ -16,7 +16,6 @@ use crate::console::{Listener, Signal};
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -65,7 +64,6 @@ impl Multishot for SignalEach {
         place.recv(&mut self.bytes)
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         place.unsupported()
     }

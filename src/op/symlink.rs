@@ -13,7 +13,6 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -73,10 +72,9 @@ impl Operation for Symlink {
         place.offload(move || system::symlink(&original, directory, &link).map(|()| 0))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok((original, link)) = &self.paths else { return Start::Ready(0) };
-        place.symlink(original.as_c_str(), link.as_c_str())
+        place.symlink(original, link)
     }
 
     fn step(&mut self, result: i32) -> Step {

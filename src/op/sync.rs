@@ -16,7 +16,6 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -67,7 +66,6 @@ impl Operation for Sync {
         place.offload(move || system::sync(fd, data_only).map(|()| 0))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         match place.terms().failed() {
             Some(failed) => Start::Ready(failed),

@@ -8,7 +8,6 @@ use crate::Io;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -37,7 +36,6 @@ impl<T: UserSpace> Operation for T {
         self.start()
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, _place: &mut sim::Place<'_>) -> Start {
         self.start()
     }
@@ -152,7 +150,6 @@ impl Multishot for Ticks {
         Start::Timer(self.deadline_ns)
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, _place: &mut sim::Place<'_>) -> Start {
         Start::Timer(self.deadline_ns)
     }

@@ -13,17 +13,13 @@ use std::os::fd::AsRawFd;
 use io_uring::{opcode, types};
 
 use super::tries::Tries;
-#[cfg(unix)]
-use super::vectors::VECTORS_MAX;
-use super::vectors::{Vectors, len_of_all, written_to_all};
+use super::vectors::{VECTORS_MAX, Vectors, len_of_all, written_to_all};
 use super::{Direction, Operation, Start, Step};
-#[cfg(unix)]
 use crate::buf::{bytes, room};
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness::{self, Interest};
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -100,7 +96,6 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
         })
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let rooms = self.bufs.iter_mut().map(room).filter(|room| !room.is_empty());
         let mut rooms = rooms.take(VECTORS_MAX).peekable();
@@ -173,7 +168,6 @@ impl<B: IoBuf> Operation for SendVectored<B> {
         })
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let (mut pieces, mut count, mut skip) = ([&[][..]; VECTORS_MAX], 0, self.sent);
         for buf in &self.bufs {

@@ -13,17 +13,13 @@ use io_uring::opcode;
 use super::read_at::span;
 #[cfg(unix)]
 use super::vectored::sized;
-#[cfg(unix)]
-use super::vectors::VECTORS_MAX;
-use super::vectors::{Vectors, len_of_all, written_to_all};
+use super::vectors::{VECTORS_MAX, Vectors, len_of_all, written_to_all};
 use super::{Direction, Operation, Start, Step};
-#[cfg(unix)]
 use crate::buf::{bytes, room};
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -101,7 +97,6 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
         }
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let offset = self.offset;
         if let Err(result) = self.describe(place.terms()) {
@@ -188,7 +183,6 @@ impl<B: IoBuf> Operation for WriteVectoredAt<B> {
         }
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let offset = match self.describe(place.terms()) {
             Ok((_vectors, offset)) => offset,

@@ -15,7 +15,6 @@ use crate::buf::bytes;
 use crate::driver::iocp;
 #[cfg(unix)]
 use crate::driver::readiness;
-#[cfg(unix)]
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -96,7 +95,6 @@ impl<B: IoBuf> Operation for WriteAt<B> {
         part.map_or_else(Start::Ready, |part| place.write_at(part, self.offset))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let part = part(bytes(&self.buf), self.offset);
         part.map_or_else(Start::Ready, |part| place.write_file(part, Some(self.offset)))
@@ -153,7 +151,6 @@ impl<B: IoBuf> Operation for WriteAllAt<B> {
         self.rest().map_or_else(Start::Ready, |(rest, offset)| place.write_at(rest, offset))
     }
 
-    #[cfg(unix)]
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let rest = self.rest();
         rest.map_or_else(Start::Ready, |(rest, offset)| place.write_file(rest, Some(offset)))

@@ -1,6 +1,7 @@
 //! Receiving and sending.
 
 use std::io::{ErrorKind, Write};
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -453,4 +454,17 @@ fn p47_a_deadline_ends_a_send_that_nobody_reads() {
     io.deadline(op, Duration::from_millis(20));
     finish(&io);
     assert_eq!(log.one(), (MIB, ErrorKind::TimedOut));
+}
+
+#[test]
+fn a_half_that_was_shut_down_is_a_broken_pipe_to_every_send() {
+    let io = Io::new().unwrap();
+    let (stream, _peer) = shared_pair(&io);
+    io.shutdown(Rc::clone(&stream), Shutdown::Write, |_stream, _io, result| result.unwrap());
+    finish(&io);
+    assert_eq!(stream.send_now(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+    io.send(stream, "x", |_stream, _io, _buf, result| {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    });
+    finish(&io);
 }

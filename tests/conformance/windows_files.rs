@@ -9,8 +9,6 @@ use crate::files::{directory, open, read_write};
 use crate::scratch::Scratch;
 use crate::{Log, finish, pattern, read};
 
-const HELD: &str = "TIGEREYE_TEST_HELD";
-
 /// Runs an operation that has a result and nothing else.
 #[track_caller]
 fn succeeds(io: &Io, start: impl FnOnce(Log<std::io::Result<()>>) -> Op) {
@@ -182,47 +180,6 @@ fn a_file_that_is_open_for_calls_that_overlap_is_sent() {
     let reader = std::thread::spawn(move || read(&mut peer, 90_000));
     finish(&io);
     assert!(reader.join().unwrap() == pattern(100_000)[10..90_010]);
-}
-
-/// Has a data file open until the process is killed, where the variable names one.
-#[test]
-fn holds_a_data_file_for_another_test() {
-    let Some(path) = std::env::var_os(HELD) else { return };
-    let io = Io::new().unwrap();
-    let options = DataFileOptions::new(4096).create(true);
-    let path = std::path::PathBuf::from(path);
-    io.open_data_file((), &path, &options, |(), _io, file| {
-        let _held = file.unwrap();
-        println!("it is held");
-        loop {
-            std::thread::park();
-        }
-    });
-    finish(&io);
-}
-
-#[test]
-fn p54_another_process_has_it_until_it_is_killed() {
-    use std::io::{BufRead, BufReader};
-    let (io, scratch) = (Io::new().unwrap(), Scratch::new());
-    let path = scratch.join("data");
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "windows_files::holds_a_data_file_for_another_test", "--nocapture"]);
-    command.env(HELD, &path).stdout(std::process::Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    assert!(said.into_iter().any(|line| line.contains("it is held")), "it has said so");
-    let options = DataFileOptions::new(4096);
-    let try_open = || {
-        let log = Log::new();
-        io.open_data_file(log.clone(), &path, &options, |log, _io, file| log.put(file));
-        finish(&io);
-        log.one()
-    };
-    assert_eq!(try_open().unwrap_err().kind(), ErrorKind::WouldBlock);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(!try_open().unwrap().is_new());
 }
 
 #[test]

@@ -33,7 +33,8 @@ use std::path::{Path, PathBuf};
 fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile.join("examples").join("replicated_log");
+    let name = format!("replicated_log{}", std::env::consts::EXE_SUFFIX);
+    let binary = profile.join("examples").join(name);
     let built = fs::metadata(&binary).and_then(|metadata| metadata.modified()).ok();
     let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/replicated_log");
     let sources = ["", "protocol"].map(|part| fs::read_dir(Path::new(sources).join(part)).unwrap());

@@ -14,6 +14,8 @@ use crate::scratch::Scratch;
 
 /// Longer than anything takes, on the busiest machine.
 const HANG: Duration = Duration::from_secs(120);
+/// What is said of a port that somebody has: of Windows, whose words are the user's, the code.
+const IN_USE: &str = if cfg!(windows) { "os error 10048" } else { "Address already in use" };
 /// How many records are acknowledged between what is done.
 const SOME: usize = 30;
 
@@ -81,7 +83,7 @@ impl Cluster {
                 self.nodes[id] = Some(node);
                 return;
             }
-            assert!(first.contains("Address already in use"), "{first}");
+            assert!(first.contains(IN_USE), "{first}");
             node.kill();
             std::thread::sleep(Duration::from_millis(100));
         }

@@ -8,7 +8,7 @@ use tigereye::sim::{Disk, FaultKind, Faults, Latency, World};
 use tigereye::{DataFile, DataFileOptions, File, Io, OpenOptions};
 
 use crate::{
-    Place, Random, SECOND, address, open, put, read, read_write, run, sync, sync_names, world,
+    EIO, Place, Random, SECOND, address, open, put, read, read_write, run, sync, sync_names, world,
     write,
 };
 
@@ -28,7 +28,7 @@ fn p50_a_failed_sync_drops_what_it_was_to_write_and_the_next_one_succeeds() {
         write(&mut world, host, &file, b"hello", 0).unwrap();
         world.fail_next(host, FaultKind::FailedSync);
         let error = sync(&mut world, host, &file).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::EIO));
+        assert_eq!(error.raw_os_error(), Some(EIO));
         sync(&mut world, host, &file).unwrap();
         assert_eq!(read(&mut world, host, &file, 9, 0).unwrap(), b"hello", "as if all was well");
         world.crash(host);
@@ -50,7 +50,7 @@ fn p50_a_data_file_keeps_its_failed_sync() {
         let synced: std::io::Result<()> = run(&mut world, host, |io, place| {
             io.sync(file, move |_file, io, result| put(place, io, result))
         });
-        assert_eq!(synced.unwrap_err().raw_os_error(), Some(libc::EIO));
+        assert_eq!(synced.unwrap_err().raw_os_error(), Some(EIO));
     }
 }
 
@@ -62,7 +62,7 @@ fn a_sector_that_cannot_be_read_can_be_written() {
     world.fail_next(host, FaultKind::LatentSectorError);
     for _ in 0..2 {
         let error = read(&mut world, host, &file, 512, 1024).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::EIO), "it stays");
+        assert_eq!(error.raw_os_error(), Some(EIO), "it stays");
     }
     assert_eq!(read(&mut world, host, &file, 1024, 0).unwrap(), pattern(1024), "others are well");
     write(&mut world, host, &file, &[7; 512], 1024).unwrap();

@@ -1,5 +1,4 @@
 //! The simulated disk: it agrees with a real one, keeps what was synced, and fails as it is told to.
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 // It is Linux whose calls and codes are simulated.
@@ -20,6 +19,11 @@ use tigereye::sim::{Host, World};
 use tigereye::{File, Io, Op, OpenOptions};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// The system's code for what a disk cannot do: on Windows `ERROR_IO_DEVICE`.
+#[cfg(unix)]
+const EIO: i32 = libc::EIO;
+#[cfg(windows)]
+const EIO: i32 = 1117;
 
 fn address() -> IpAddr {
     IpAddr::from([10, 0, 0, 1])

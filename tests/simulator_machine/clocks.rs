@@ -87,7 +87,8 @@ fn the_clocks_of_hosts_drift_and_their_timers_with_them() {
         let times = times.borrow();
         let ((first, first_wall), (last, last_wall)) = (times[0], times[times.len() - 1]);
         let (own, wall) = (last - first, last_wall.duration_since(first_wall).unwrap());
-        assert_eq!(own, wall, "both clocks of a host drift alike");
+        // A wall clock has units of 100 ns.
+        assert!(own.abs_diff(wall) < Duration::from_nanos(100), "both clocks drift alike");
         assert_eq!((own + SECOND / 1000).as_secs(), ticks.get() - 1, "{drift}");
     }
 }

@@ -1,5 +1,4 @@
 //! The machines of simulated hosts: their clocks, and what goes wrong in them.
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod clocks;

@@ -1,5 +1,4 @@
 //! The runner of many seeds: what it finds, how it tells, and what it survives.
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod plans;
@@ -14,6 +13,24 @@ use store::Sync;
 use tigereye::sim::{FaultKind, Runner, Schedule, World};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// How a process ends that aborts; on Windows that is `STATUS_STACK_BUFFER_OVERRUN` (__fastfail).
+const ABORTED: &str = if cfg!(windows) { "0xc0000409" } else { "SIGABRT" };
+
+/// Runs a command as a user does.
+#[cfg(unix)]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(command);
+    shell
+}
+
+#[cfg(windows)]
+fn shell(command: &str) -> Command {
+    use std::os::windows::process::CommandExt;
+    let mut shell = Command::new("cmd");
+    shell.raw_arg(format!("/S /C \"{command}\""));
+    shell
+}
 
 /// A world in which time passes and nothing else.
 fn quiet(world: &mut World) -> Result<(), String> {
@@ -90,7 +107,7 @@ fn a_process_that_aborts_is_the_failure_of_its_seed() {
         });
         let failure = failure.unwrap_err();
         assert_eq!(failure.seed, Some(42));
-        assert!(failure.message.contains("SIGABRT"), "{failure}");
+        assert!(failure.message.contains(ABORTED), "{failure}");
     }
 }
 
@@ -174,7 +191,7 @@ fn a_trial_that_ends_its_process_is_shrunk_too() {
         Ok(())
     });
     let found = found.unwrap_err();
-    assert!(found.message.contains("SIGABRT"), "{found}");
+    assert!(found.message.contains(ABORTED), "{found}");
     assert!(found.smaller.unwrap().parts.len() <= ENOUGH);
 }
 
@@ -307,7 +324,7 @@ fn the_command_of_a_failure_runs_it_again() {
         assert_eq!(found.report.seeds, 1, "this is the process of the command");
         return;
     }
-    let again = Command::new("sh").arg("-c").arg(&found.command).output().unwrap();
+    let again = shell(&found.command).output().unwrap();
     let output = String::from_utf8_lossy(&again.stdout);
     assert!(again.status.success() && output.contains("1 passed"), "{output}");
 }

@@ -7,7 +7,8 @@
 //!  clippy, for msvc and gnu ─▶ tests built ─▶ each under Wine, in time ─▶ closing lines
 //! ```
 //!
-//! I1. What Wine cannot serve is named in [`SKIPPED`], with the reason, and nowhere else.
+//! I1. What Wine cannot serve is named in `skipped.rs`, with the reason, and nowhere else; and so are the
+//!     programs in tests/ that are not run.
 //! I2. All that is made lies in target/cross; of the system, only packages are installed.
 
 mod server;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use crate::cross::tools::{Tools, run};
 use crate::rules::System;
 use crate::{process, programs};
-use skipped::{SKIPPED, SKIPPED_CELLS, SKIPPED_OF_THE_SERVER};
+use skipped::{SKIPPED, SKIPPED_CELLS, SKIPPED_OF_THE_SERVER, SKIPPED_PROGRAMS, SKIPPED_RESETS};
 use wine::Wine;
 
 const RUN: &str = "x86_64-pc-windows-gnu";
@@ -30,21 +31,40 @@ const CHECKED: &str = "x86_64-pc-windows-msvc";
 const PACKAGES: [&str; 3] = ["gcc-mingw-w64-x86-64-win32", "wine", "wine64"];
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// What there is for Windows: the library with its own tests, and these.
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 20] = [
     "--lib",
     "--test=conformance",
     "--test=drivers",
+    "--test=differential",
     "--test=graveyard",
     "--test=allocations",
     "--test=handles",
+    "--test=data_file",
     "--test=examples",
+    "--test=file_examples",
+    "--test=key_value",
+    "--test=replicated_log",
     "--test=tcp_proxy",
+    "--test=simulator",
+    "--test=simulator_disk",
+    "--test=simulator_machine",
+    "--test=simulator_runner",
+    "--test=simulator_sockets",
+    "--test=simulated_web_server",
+    "--test=web_server_allocations",
 ];
 /// The variable that tells tests/drivers which of its cells not to run.
 const CELLS: &str = "TIGEREYE_TEST_SKIPPED_CELLS";
-const EXAMPLES: [&str; 5] = [
+/// How much of what comes by chance is tried. The simulator does the same here and there, so of that
+/// little is enough.
+const HOW_MUCH: [(&str, &str); 2] =
+    [("TIGEREYE_TEST_SEQUENCES", "300"), ("TIGEREYE_TEST_SEEDS", "20")];
+const EXAMPLES: [&str; 8] = [
     "--example=echo",
+    "--example=key_value",
     "--example=list",
+    "--example=replicated_log",
+    "--example=simulation",
     "--example=tcp_proxy",
     "--example=udp_echo",
     "--example=web_server",
@@ -57,8 +77,12 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Names what is skipped, and why.
 pub(crate) fn list() {
-    for (test, reason) in SKIPPED.iter().chain(SKIPPED_OF_THE_SERVER).chain(SKIPPED_CELLS) {
+    let tests = SKIPPED.iter().chain(SKIPPED_OF_THE_SERVER).chain(SKIPPED_CELLS);
+    for (test, reason) in tests.chain([&SKIPPED_RESETS]) {
         println!("{test}\n    {reason}");
+    }
+    for (program, reason) in SKIPPED_PROGRAMS {
+        println!("all of tests/{program}\n    {reason}");
     }
 }
 
@@ -136,7 +160,7 @@ fn run_tests(wine: &Wine, program: &str) -> Result<(), String> {
     let mut command = wine.command(program);
     command.args(["--exact", "--test-threads=2"]);
     let cells: Vec<_> = SKIPPED_CELLS.iter().map(|&(cells, _reason)| cells).collect();
-    command.env(CELLS, cells.join(" "));
+    command.env(CELLS, cells.join(" ")).env(SKIPPED_RESETS.0, "1").envs(HOW_MUCH);
     for (test, _reason) in SKIPPED {
         command.args(["--skip", test]);
     }
@@ -171,4 +195,33 @@ fn run_to_the_end(command: &mut Command, name: &str) -> Result<(), String> {
 fn start(command: &mut Command) -> std::io::Result<std::process::Child> {
     use std::os::unix::process::CommandExt;
     command.stdout(Stdio::piped()).stdin(Stdio::null()).process_group(0).spawn()
+}
+
+#[cfg(test)]
+mod self_tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The programs in tests/.
+    fn programs() -> Vec<String> {
+        let tests = fs::read_dir(crate::root().join("tests")).unwrap();
+        let paths = tests.map(|entry| entry.unwrap().path());
+        let programs = paths.filter(|path| path.join("main.rs").exists() || path.is_file());
+        programs.map(|path| path.file_stem().unwrap().to_str().unwrap().to_string()).collect()
+    }
+
+    #[test]
+    fn each_program_is_run_or_it_is_said_why_not() {
+        let programs = programs();
+        let is_run = |program: &str| TESTS.contains(&&*format!("--test={program}"));
+        let why =
+            |program: &str| SKIPPED_PROGRAMS.iter().filter(|(name, _)| *name == program).count();
+        for program in &programs {
+            assert_eq!(usize::from(is_run(program)) + why(program), 1, "{program}");
+        }
+        let is_there = |name: &str| programs.iter().any(|program| program == name);
+        assert!(SKIPPED_PROGRAMS.iter().all(|(name, _reason)| is_there(name)));
+        assert!(TESTS.iter().filter_map(|test| test.strip_prefix("--test=")).all(is_there));
+    }
 }

@@ -23,7 +23,7 @@ fn any() -> std::net::SocketAddr {
 fn with_driver<T>(io: &Io, look: impl FnOnce(&mut Iocp) -> T) -> T {
     match &mut io.core.state.borrow_mut().driver {
         Some(Driver::Iocp(iocp)) => look(iocp),
-        None => panic!("the loop has no driver"),
+        _ => panic!("the loop has another driver, or none"),
     }
 }
 

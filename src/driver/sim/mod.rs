@@ -14,11 +14,11 @@
 //! I2. A loop that a world drives never waits: the world moves time. One by itself moves time when it
 //!     waits.
 
+use crate::raw::RawFd;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

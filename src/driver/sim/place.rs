@@ -1,8 +1,8 @@
 //! Where an operation tries its call: a simulated socket, or none.
 
+use crate::raw::RawFd;
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::RawFd;
 
 use socket2::SockAddr;
 
@@ -165,6 +165,7 @@ impl Place<'_> {
     }
 
     /// Sends a datagram of a Unix socket to a name, or says `EAGAIN`, as for a connect.
+    #[cfg(unix)]
     pub(crate) fn send_to_unix(&mut self, to: &UnixAddress, bytes: &[u8]) -> i32 {
         result(self.call(|kernel, socket| kernel.send_local_datagram(socket, Some(to), bytes)))
     }

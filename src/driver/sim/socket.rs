@@ -1,8 +1,8 @@
 //! A simulated socket, for calls that are made at once and are no operations.
 
+use crate::raw::RawFd;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::RawFd;
 use std::time::Duration;
 
 use socket2::SockAddr;
@@ -11,6 +11,7 @@ use super::code::{self, Answer};
 use super::kernel::{self, Kernel, SharedKernel, nanoseconds};
 use super::net::{Kind, SocketOptions};
 use super::slab::Key;
+#[cfg(unix)]
 use crate::UnixAddress;
 
 pub(crate) struct Socket {
@@ -84,6 +85,7 @@ impl Socket {
     }
 
     /// Gives a Unix socket of datagrams a peer.
+    #[cfg(unix)]
     pub(crate) fn connect_unix(&self, peer: &UnixAddress) -> io::Result<()> {
         self.call(|kernel, socket| kernel.connect_local(socket, peer))
     }

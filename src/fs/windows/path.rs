@@ -3,8 +3,10 @@
 //! those that Win32 holds to 260 ("Maximum Path Length Limitation").
 #![expect(unsafe_code, reason = "GetFullPathNameW")]
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io;
-use std::os::windows::ffi::OsStrExt;
+use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
 use std::ptr;
 
@@ -126,6 +128,13 @@ impl CPath {
 
     pub(crate) fn as_slice(&self) -> &[u16] {
         self.short.get(..self.len).unwrap_or(&self.long)
+    }
+
+    /// As a simulated host takes a [`literal`](CPath::literal) one: its names are those of Unix.
+    pub(crate) fn simulated(&self) -> Cow<'_, [u8]> {
+        let text = OsString::from_wide(self.as_slice());
+        let bytes = text.as_encoded_bytes().iter();
+        bytes.map(|&byte| if byte == b'\\' { b'/' } else { byte }).collect()
     }
 
     /// Whether it starts in no directory but at a root.

@@ -719,7 +719,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "let _kept = id.index;",
         )],
         "data_file",
-        "p50_a_sync_that_failed_stays_failed_until_the_file_is_opened_again",
+        "failing::p50_a_sync_that_failed_stays_failed_until_the_file_is_opened_again",
     ),
     change(
         "P52: what is misaligned goes to the system",
@@ -737,7 +737,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "P53: a data file that is half made stays",
         &[edit(MAKING, "=> drop(self.remove(directory)),", "=> {}")],
         "data_file",
-        "p53_a_disk_that_is_full_leaves_no_half_made_file",
+        "failing::p53_a_disk_that_is_full_leaves_no_half_made_file",
     ),
     change(
         "P54: a data file is not locked",

@@ -9,7 +9,7 @@ use super::tree::Kind;
 use crate::DirectIo;
 use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::slab::Key;
-use crate::fs::{DataFileOptions, Made, check_size, in_use, invalid};
+use crate::fs::{DataFileOptions, Made, check_size, flags, in_use, invalid};
 
 impl Call<'_> {
     /// The open file, and what became of it.
@@ -52,14 +52,14 @@ impl Call<'_> {
         options: &DataFileOptions,
     ) -> io::Result<(Key, bool)> {
         let opening =
-            |flags| Opening { flags: flags | libc::O_RDWR, mode: options.mode, resolve: 0 };
+            |more| Opening { flags: more | flags::O_RDWR, mode: options.mode, resolve: 0 };
         if !options.create_new {
             match self.open(path, opening(0)) {
                 Err(code::ENOENT) if options.create => {}
                 opened => return Ok((opened.map_err(io::Error::from_raw_os_error)?, false)),
             }
         }
-        let created = self.open(path, opening(libc::O_CREAT | libc::O_EXCL));
+        let created = self.open(path, opening(flags::O_CREAT | flags::O_EXCL));
         Ok((created.map_err(io::Error::from_raw_os_error)?, true))
     }
 

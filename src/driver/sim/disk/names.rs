@@ -9,6 +9,7 @@ use crate::driver::sim::FaultKind;
 use crate::driver::sim::code::{self, Answer};
 use crate::driver::sim::kernel::SOCKETS_MAX;
 use crate::driver::sim::slab::Key;
+use crate::fs::flags;
 
 /// What a process takes away of the permissions of what it makes.
 const UMASK: u32 = 0o022;
@@ -62,21 +63,21 @@ impl Call<'_> {
         if how.has(libc::O_TMPFILE) {
             return Err(code::EOPNOTSUPP);
         }
-        let is_exclusive = how.has(libc::O_CREAT | libc::O_EXCL);
+        let is_exclusive = how.has(flags::O_CREAT | flags::O_EXCL);
         let limits = Limits {
             to_name: false,
-            follow: !is_exclusive && !how.has(libc::O_NOFOLLOW),
+            follow: !is_exclusive && !how.has(flags::O_NOFOLLOW),
             beneath: how.resolve & BENEATH != 0,
             no_links: how.resolve & NO_LINKS != 0,
         };
-        if how.has(libc::O_CREAT) && path.bytes.ends_with(b"/") {
+        if how.has(flags::O_CREAT) && path.bytes.ends_with(b"/") {
             self.refuse_slash(path, limits)?;
         }
         let found = self.walk(path, limits)?;
         let node = match found.node {
             Some(_) if is_exclusive => return Err(code::EEXIST),
             Some(node) => node,
-            None if !how.has(libc::O_CREAT) => return Err(code::ENOENT),
+            None if !how.has(flags::O_CREAT) => return Err(code::ENOENT),
             None if found.has_slash => return Err(code::EISDIR),
             None => {
                 let kind = Kind::File(Contents::default());
@@ -100,18 +101,18 @@ impl Call<'_> {
     }
 
     fn open_node(&mut self, node: Key, how: Opening, is_new: bool) -> Answer<Key> {
-        let access = how.flags & libc::O_ACCMODE;
-        let is_writable = access != libc::O_RDONLY;
+        let access = how.flags & flags::O_ACCMODE;
+        let is_writable = access != flags::O_RDONLY;
         match &self.tree.peek(node).kind {
             Kind::Symlink(_) => return Err(code::ELOOP),
-            Kind::Directory(_) if is_writable || how.has(libc::O_CREAT) => {
+            Kind::Directory(_) if is_writable || how.has(flags::O_CREAT) => {
                 return Err(code::EISDIR);
             }
-            Kind::File(_) | Kind::Socket if how.has(libc::O_DIRECTORY) => {
+            Kind::File(_) | Kind::Socket if how.has(flags::O_DIRECTORY) => {
                 return Err(code::ENOTDIR);
             }
             Kind::Socket => return Err(code::ENXIO),
-            Kind::File(_) if how.has(libc::O_TRUNC) && !is_new => self.cut(node, 0),
+            Kind::File(_) if how.has(flags::O_TRUNC) && !is_new => self.cut(node, 0),
             Kind::File(_) | Kind::Directory(_) => {}
         }
         *self.descriptors.0 += 1;
@@ -120,9 +121,9 @@ impl Call<'_> {
             machine: self.machine,
             node,
             descriptors: 1,
-            is_readable: access != libc::O_WRONLY,
+            is_readable: access != flags::O_WRONLY,
             is_writable,
-            appends: how.has(libc::O_APPEND),
+            appends: how.has(flags::O_APPEND),
             position: 0,
         }))
     }

@@ -1,9 +1,8 @@
 //! The calls of rows on files.
 
-use std::ffi::CStr;
+use crate::raw::RawFd;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
 
 use super::{Call, Kernel, Opening, Path, To, Write};
 use crate::buf::room;
@@ -14,7 +13,7 @@ use crate::driver::sim::net::BUFFER;
 use crate::driver::sim::slab::Key;
 use crate::driver::sim::trace::What;
 use crate::error::NOT_SIMULATED;
-use crate::fs::path::CPaths;
+use crate::fs::path::{CPath, CPaths};
 use crate::fs::{DataFileOptions, Made, Terms};
 use crate::op::Start;
 use crate::{Metadata, Renaming};
@@ -193,7 +192,7 @@ impl Place<'_> {
     /// What is known of the file, or of what is at a path.
     pub(crate) fn stat(
         &mut self,
-        path: Option<&CStr>,
+        path: Option<&CPath>,
         follow: bool,
         known: &mut Option<Box<Metadata>>,
     ) -> Start {
@@ -203,7 +202,7 @@ impl Place<'_> {
                 Ok(0)
             }),
             Some(path) => self.on_paths("asks", |call, start| {
-                let path = Path { start, bytes: path.to_bytes() };
+                let path = Path { start, bytes: &path.simulated() };
                 *known = Some(Box::new(call.stat_at(path, follow)?));
                 Ok(0)
             }),
@@ -211,11 +210,11 @@ impl Place<'_> {
     }
 
     /// Opens a file; the result is a descriptor.
-    pub(crate) fn open_file(&mut self, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Start {
+    pub(crate) fn open_file(&mut self, path: &CPath, flags: i32, mode: u32, resolve: u64) -> Start {
         let fd = self.fd;
         self.on_disk("opens", |kernel, machine| {
             let start = kernel.start_of(fd)?;
-            let path = Path { start, bytes: path.to_bytes() };
+            let path = Path { start, bytes: &path.simulated() };
             let file = kernel.disk_call(machine).open(path, Opening { flags, mode, resolve })?;
             Ok(kernel.file_fd(file) as usize)
         })
@@ -224,7 +223,7 @@ impl Place<'_> {
     /// Opens or makes a data file; the result is a descriptor. A failure leaves its words.
     pub(crate) fn open_data_file(
         &mut self,
-        path: &CStr,
+        path: &CPath,
         options: &DataFileOptions,
         made: &mut Made,
         failure: &mut Option<io::Error>,
@@ -232,7 +231,7 @@ impl Place<'_> {
         let fd = self.fd;
         self.on_disk("opens", |kernel, machine| {
             let start = kernel.start_of(fd)?;
-            let path = Path { start, bytes: path.to_bytes() };
+            let path = Path { start, bytes: &path.simulated() };
             match kernel.disk_call(machine).open_data_file(path, options) {
                 Ok((file, what)) => {
                     *made = what;
@@ -246,49 +245,48 @@ impl Place<'_> {
         })
     }
 
-    pub(crate) fn create_directory(&mut self, path: &CStr, mode: u32) -> Start {
+    pub(crate) fn create_directory(&mut self, path: &CPath, mode: u32) -> Start {
         self.on_paths("makes a directory", |call, start| {
-            call.create_directory(Path { start, bytes: path.to_bytes() }, mode)
+            call.create_directory(Path { start, bytes: &path.simulated() }, mode)
         })
     }
 
-    pub(crate) fn remove(&mut self, path: &CStr, directory: bool) -> Start {
+    pub(crate) fn remove(&mut self, path: &CPath, directory: bool) -> Start {
         self.on_paths("removes", |call, start| {
-            call.remove(Path { start, bytes: path.to_bytes() }, directory)
+            call.remove(Path { start, bytes: &path.simulated() }, directory)
         })
     }
 
-    pub(crate) fn symlink(&mut self, target: &CStr, path: &CStr) -> Start {
+    pub(crate) fn symlink(&mut self, target: &CPath, path: &CPath) -> Start {
         self.on_paths("links", |call, start| {
-            call.symlink(target.to_bytes(), Path { start, bytes: path.to_bytes() })
+            call.symlink(&target.simulated(), Path { start, bytes: &path.simulated() })
         })
     }
 
     pub(crate) fn hard_link(&mut self, paths: &CPaths) -> Start {
         self.on_paths("links", |call, start| {
-            let (from, to) = both(paths, start);
-            call.hard_link(from, to)
+            both(paths, start, |from, to| call.hard_link(from, to))
         })
     }
 
     pub(crate) fn rename(&mut self, paths: &CPaths, renaming: Renaming) -> Start {
         self.on_paths("renames", |call, start| {
-            let (from, to) = both(paths, start);
-            call.rename(from, to, renaming)
+            both(paths, start, |from, to| call.rename(from, to, renaming))
         })
     }
 
     /// Whether the handle is of an open file.
+    #[cfg(unix)]
     pub(crate) fn is_file(&self) -> bool {
         self.sim.kernel.borrow().file_of(self.fd).is_some()
     }
 }
 
-/// Two paths, and where each starts.
-fn both(paths: &CPaths, start: Option<Key>) -> (Path<'_>, Path<'_>) {
-    let (from, to) = paths.directories(start, None);
-    (
-        Path { start: from, bytes: paths.from.as_c_str().to_bytes() },
-        Path { start: to, bytes: paths.to.as_c_str().to_bytes() },
+/// Makes a call with two paths, each of which starts somewhere.
+fn both<T>(paths: &CPaths, start: Option<Key>, call: impl FnOnce(Path<'_>, Path<'_>) -> T) -> T {
+    let (from_start, to_start) = paths.directories(start, None);
+    call(
+        Path { start: from_start, bytes: &paths.from.simulated() },
+        Path { start: to_start, bytes: &paths.to.simulated() },
     )
 }

@@ -55,6 +55,8 @@ impl Call<'_> {
             ino: u64::from(key.index) + 2,
             dev: u64::from(self.machine) + 1,
             rdev: 0,
+            #[cfg(windows)]
+            attributes: 0,
             accessed: node.times.modified,
             modified: node.times.modified,
             changed: node.times.changed,

@@ -8,6 +8,10 @@ use std::time::Duration;
 
 pub(super) mod tcp;
 pub(super) mod udp;
+#[cfg_attr(
+    windows,
+    allow(dead_code, reason = "Windows has no datagrams of Unix sockets, and no pairs")
+)]
 pub(super) mod unix;
 
 use super::code::{self, Answer};

@@ -135,11 +135,7 @@ pub(super) fn command(runner: &Runner, schedule: &Schedule) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "program".into());
     match test(runner) {
         Ok(Some(name)) => {
-            format!(
-                "{}='{what}' {} --exact {name} --include-ignored",
-                super::ARGUMENTS,
-                quoted(&program)
-            )
+            with_variable(&what, &format!("{} --exact {name} --include-ignored", quoted(&program)))
         }
         _ => {
             let own = runner.arguments.iter().flatten().map(|argument| quoted(argument));
@@ -149,13 +145,27 @@ pub(super) fn command(runner: &Runner, schedule: &Schedule) -> String {
     }
 }
 
+/// A command for a shell, with these arguments of a runner in the environment; on Windows the shell is
+/// cmd.
+fn with_variable(arguments: &str, command: &str) -> String {
+    if cfg!(windows) {
+        format!("set \"{}={arguments}\" && {command}", super::ARGUMENTS)
+    } else {
+        format!("{}='{arguments}' {command}", super::ARGUMENTS)
+    }
+}
+
 /// A word as a shell takes it.
 fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,+%@".contains(c);
+    let plain = if cfg!(windows) { r"-_./\:=+@" } else { "-_./:=,+%@" };
+    let is_plain = |c: char| c.is_alphanumeric() || plain.contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
-        return word.into();
+        word.into()
+    } else if cfg!(windows) {
+        format!("\"{}\"", word.replace('"', r#"\""#))
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -180,6 +190,11 @@ mod tests {
     fn words_may_be_quoted() {
         assert_eq!(words(" a 'b c'  \"d\" '' e"), ["a", "b c", "d", "", "e"]);
         assert_eq!(words("'open"), ["open"]);
-        assert_eq!([quoted("a/b-c"), quoted("it's")], ["a/b-c", r"'it'\''s'"]);
+    }
+
+    #[test]
+    fn a_word_of_a_command_is_one_word() {
+        let quotes = if cfg!(windows) { r#""it's""# } else { r"'it'\''s'" };
+        assert_eq!([quoted("a/b-c"), quoted("it's")], ["a/b-c", quotes]);
     }
 }

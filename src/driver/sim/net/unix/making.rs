@@ -1,8 +1,8 @@
 //! How a loop comes by a Unix socket.
 
+use crate::raw::RawFd;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::RawFd;
 
 use super::{Binding, Kind, Local};
 use crate::UnixAddress;

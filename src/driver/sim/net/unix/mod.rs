@@ -13,7 +13,6 @@
 //! Sources: unix(7); net/unix/af_unix.c in Linux.
 
 use std::collections::VecDeque;
-use std::os::unix::ffi::OsStrExt;
 
 mod datagrams;
 mod making;
@@ -117,7 +116,7 @@ impl Kernel {
     fn local_at(&mut self, machine: u32, address: &UnixAddress) -> Answer<Key> {
         let name = match (address.as_path(), address.as_abstract_name()) {
             (Some(path), _) => {
-                let path = Path { start: None, bytes: path.as_os_str().as_bytes() };
+                let path = Path { start: None, bytes: path.as_os_str().as_encoded_bytes() };
                 Name::File(self.disk_call(machine).socket_at(path, true)?)
             }
             (None, Some(name)) => Name::Abstract(name.into()),
@@ -138,7 +137,7 @@ impl Kernel {
         let machine = entry.machine;
         let name = match (address.as_path(), address.as_abstract_name()) {
             (Some(path), _) => {
-                let path = Path { start: None, bytes: path.as_os_str().as_bytes() };
+                let path = Path { start: None, bytes: path.as_os_str().as_encoded_bytes() };
                 Name::File(self.make_file(machine, path, how)?)
             }
             (None, Some(name)) => Name::Abstract(name.into()),

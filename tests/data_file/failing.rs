@@ -1,64 +1,21 @@
-//! Data files where the system fails, and where another process has them. Each test has a process
-//! of its own: it takes system calls away; and a process that starts others has its files open in
-//! them for a moment, locks included.
-#![cfg(target_os = "linux")]
-#![allow(clippy::disallowed_methods, reason = "tests have clocks of their own")]
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-#[path = "common/alone.rs"]
-mod alone;
-#[path = "common/scratch.rs"]
-mod scratch;
-#[path = "common/seccomp.rs"]
-mod seccomp;
+//! Data files where the system fails: disks that lose writes, and calls that are taken away.
 
 use std::cell::RefCell;
 use std::fs;
 use std::io::{Error, ErrorKind, Result};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
-use alone::alone;
-use scratch::Scratch;
-use seccomp::forbid;
 use tigereye::{DataFile, DataFileOptions, DirectIo, DriverKind, File, Io};
 
-const SIZE: u64 = 1 << 20;
-/// Longer than any test takes, on the busiest machine.
-const HANG: Duration = Duration::from_secs(120);
-
-fn created() -> DataFileOptions {
-    DataFileOptions::new(SIZE).create(true)
-}
-
-/// The loops that this machine has.
-fn loops() -> Vec<Io> {
-    let kinds = [DriverKind::Uring, DriverKind::Readiness];
-    kinds.into_iter().filter_map(|kind| Io::builder().driver(kind).build().ok()).collect()
-}
+use crate::alone::alone;
+use crate::scratch::Scratch;
+use crate::seccomp::forbid;
+use crate::{HANG, SIZE, Slot, created, loops, open, outcome};
 
 fn readiness() -> Io {
     Io::builder().driver(DriverKind::Readiness).build().unwrap()
-}
-
-type Slot<T> = Rc<RefCell<Option<T>>>;
-
-/// Runs what was just started, to its end.
-#[track_caller]
-fn outcome<T>(io: &Io, slot: &Slot<T>) -> T {
-    io.run_for(HANG).unwrap();
-    assert_eq!(io.in_flight(), 0, "an operation hangs");
-    slot.take().expect("the callback runs")
-}
-
-fn open(io: &Io, path: &Path, options: &DataFileOptions) -> Result<DataFile> {
-    let slot = Slot::default();
-    io.open_data_file(Rc::clone(&slot), path, options, |slot, _io, result| {
-        drop(slot.replace(Some(result)));
-    });
-    outcome(io, &slot)
 }
 
 /// What changes a data file or makes it last.
@@ -101,7 +58,7 @@ fn is_eio(error: &Error) -> bool {
 /// io_uring's fdatasync is no system call, and no filter sees it.
 #[test]
 fn p50_a_sync_that_failed_stays_failed_until_the_file_is_opened_again() {
-    if !alone("p50_a_sync_that_failed_stays_failed_until_the_file_is_opened_again", &[]) {
+    if !alone("failing::p50_a_sync_that_failed_stays_failed_until_the_file_is_opened_again", &[]) {
         return;
     }
     let scratch = Scratch::new();
@@ -179,7 +136,7 @@ fn run(program: &str, arguments: &[&str]) -> Option<String> {
 #[test]
 fn p50_p54_a_disk_that_loses_writes_is_heard_of_again_and_again_and_is_nobody_elses() {
     if !alone(
-        "p50_p54_a_disk_that_loses_writes_is_heard_of_again_and_again_and_is_nobody_elses",
+        "failing::p50_p54_a_disk_that_loses_writes_is_heard_of_again_and_again_and_is_nobody_elses",
         &[],
     ) {
         return;
@@ -225,7 +182,7 @@ fn p50_p54_a_disk_that_loses_writes_is_heard_of_again_and_again_and_is_nobody_el
 
 #[test]
 fn p52_direct_transfers_to_a_disk_are_in_its_blocks() {
-    if !alone("p52_direct_transfers_to_a_disk_are_in_its_blocks", &[]) {
+    if !alone("failing::p52_direct_transfers_to_a_disk_are_in_its_blocks", &[]) {
         return;
     }
     let Some(disk) = FailingDisk::new() else {
@@ -240,7 +197,7 @@ fn p52_direct_transfers_to_a_disk_are_in_its_blocks() {
 
 #[test]
 fn p53_without_fallocate_zeroes_are_written_or_it_is_an_error_as_asked() {
-    if !alone("p53_without_fallocate_zeroes_are_written_or_it_is_an_error_as_asked", &[]) {
+    if !alone("failing::p53_without_fallocate_zeroes_are_written_or_it_is_an_error_as_asked", &[]) {
         return;
     }
     forbid(libc::SYS_fallocate, libc::EOPNOTSUPP);
@@ -270,7 +227,7 @@ fn p53_without_fallocate_zeroes_are_written_or_it_is_an_error_as_asked() {
 
 #[test]
 fn p53_a_disk_that_is_full_leaves_no_half_made_file() {
-    if !alone("p53_a_disk_that_is_full_leaves_no_half_made_file", &[]) {
+    if !alone("failing::p53_a_disk_that_is_full_leaves_no_half_made_file", &[]) {
         return;
     }
     forbid(libc::SYS_fallocate, libc::ENOSPC);
@@ -289,7 +246,7 @@ fn p53_a_disk_that_is_full_leaves_no_half_made_file() {
 
 #[test]
 fn p51_a_file_that_does_not_reach_the_disk_is_not_made() {
-    if !alone("p51_a_file_that_does_not_reach_the_disk_is_not_made", &[]) {
+    if !alone("failing::p51_a_file_that_does_not_reach_the_disk_is_not_made", &[]) {
         return;
     }
     forbid(libc::SYS_fsync, libc::EIO);
@@ -308,7 +265,7 @@ fn p51_a_file_that_does_not_reach_the_disk_is_not_made() {
 /// Where the system does not tell, the alignment is assumed.
 #[test]
 fn p52_without_statx_an_alignment_is_assumed_that_works() {
-    if !alone("p52_without_statx_an_alignment_is_assumed_that_works", &[]) {
+    if !alone("failing::p52_without_statx_an_alignment_is_assumed_that_works", &[]) {
         return;
     }
     let scratch = Scratch::new();
@@ -322,46 +279,6 @@ fn p52_without_statx_an_alignment_is_assumed_that_works() {
         if let (Some(assumed), Some(told)) = (assumed, told) {
             assert_eq!((assumed.memory, assumed.offset), (4096, 4096));
             assert_eq!((4096 % told.memory, 4096 % told.offset), (0, 0), "{told:?}");
-        }
-    }
-}
-
-const HOLDS: &str = "TIGEREYE_TEST_HOLDS";
-
-/// Another process: has the data file that it is told of, and waits to be killed.
-#[test]
-fn holds_a_data_file() {
-    let Some(path) = std::env::var_os(HOLDS) else { return };
-    let io = Io::new().unwrap();
-    let _file = open(&io, Path::new(&path), &created()).unwrap();
-    println!("has it");
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).unwrap();
-}
-
-#[test]
-fn p54_another_process_has_it_until_it_is_killed() {
-    if !alone("p54_another_process_has_it_until_it_is_killed", &[]) {
-        return;
-    }
-    use std::io::{BufRead, BufReader};
-    let scratch = Scratch::new();
-    let path = scratch.join("data");
-    for io in loops() {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "holds_a_data_file", "--nocapture"]).env(HOLDS, &path);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().contains("has it")));
-        let error = open(&io, &path, &created()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // Its ring may hold the file a moment longer than the process lives.
-        let begin = Instant::now();
-        while let Err(error) = open(&io, &path, &created()) {
-            assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
-            assert!(begin.elapsed() < HANG, "the lock is never given back");
         }
     }
 }
