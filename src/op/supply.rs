@@ -14,7 +14,6 @@ pub(crate) struct Supply {
     /// With a ring: it is its turn, and a buffer is promised that it has not had yet.
     promised: bool,
     /// With a ring: it is in line for its turn at a buffer.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     waits: bool,
     /// Without a ring: there is data, so a buffer is worth taking.
     pub(super) readable: bool,
