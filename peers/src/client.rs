@@ -291,7 +291,8 @@ impl Client<'_> {
             if connection.begun - connection.answered == PIPELINE_MAX as u64 {
                 return;
             }
-            let intended = (pace.begun as f64 * pace.interval_ns) as u64;
+            // The first one at the end of the first interval.
+            let intended = ((pace.begun + 1) as f64 * pace.interval_ns) as u64;
             self.outcome.late.record(self.now_ns.saturating_sub(intended), 1);
             connection.stamps[connection.begun as usize % PIPELINE_MAX] = intended;
             connection.begun += 1;

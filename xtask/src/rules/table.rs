@@ -274,7 +274,11 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "P12: an empty pool is asked again and again",
-        &[edit("src/buf/pool.rs", "one_more = self.promised < self.provided;", "one_more = true;")],
+        &[edit(
+            "src/buf/pool/turns.rs",
+            "one_more = self.promised < self.provided;",
+            "one_more = true;",
+        )],
         SUITE,
         "multishot::p12_an_empty_pool_makes_no_busy_loop",
     ),

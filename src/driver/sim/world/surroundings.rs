@@ -87,13 +87,14 @@ impl World {
         self.kernel.borrow().machines[host.0 as usize].descriptors
     }
 
-    /// What a host's wall clock shows ([`Io::wall_clock`]). All begin with 2026.
+    /// What a host's wall clock shows ([`Io::wall_clock`](crate::Io::wall_clock)). All begin with 2026.
     pub fn wall_clock(&self, host: Host) -> SystemTime {
         self.kernel.borrow().machines[host.0 as usize].clock.wall()
     }
 
     /// Sets a host's wall clock, so that it jumps, up to 292 years. What its programs see of the passing
-    /// of time ([`Io::now`], timers, deadlines) does not change; the times of files that they write do.
+    /// of time ([`Io::now`](crate::Io::now), timers, deadlines) does not change; the times of files that
+    /// they write do.
     ///
     /// ```
     /// use std::time::Duration;
@@ -113,8 +114,8 @@ impl World {
     }
 
     /// Has the clocks of a host run so many millionths faster than the time of the world from now on, or
-    /// slower where they are less than zero: the wall clock, and that of [`Io::now`], timers and
-    /// deadlines. At most 100,000 either way.
+    /// slower where they are less than zero: the wall clock, and that of [`Io::now`](crate::Io::now),
+    /// timers and deadlines. At most 100,000 either way.
     pub fn set_drift(&mut self, host: Host, millionths: i32) {
         let mut kernel = self.kernel.borrow_mut();
         kernel.fault(host.0, FaultKind::ClockDrift);
