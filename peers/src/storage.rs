@@ -9,7 +9,7 @@
 //!
 //! Each program prints a line of JSON per figure, as the small measurements do: nanoseconds of wall
 //! time an operation, or why there is no such figure. `fio`, where it is there, does the same work by
-//! its io_uring engine (`harness/storage.rs`).
+//! its io_uring engine (`harness/fio.rs`).
 
 use crate::args::Args;
 use crate::micro;

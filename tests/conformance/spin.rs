@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use tigereye::{Io, Next, Threads};
 
-use crate::peer::{is_simulated, now};
+use crate::peer::is_simulated;
+use crate::timers::expect_none_early;
 use crate::{HANG, Log, finish, pair, real, run_until_stop};
 
 const MS: Duration = Duration::from_millis(1);
@@ -122,21 +123,7 @@ fn messages_of_a_peer_and_results_of_the_pool_are_found() {
 #[test]
 fn p60_a_timer_is_never_early_for_a_loop_that_looks() {
     for limit in LIMITS {
-        let io = spinning(limit);
-        let log = Log::new();
-        for micros in (0..20_000).step_by(137) {
-            let delay = Duration::from_micros(micros);
-            let start = now(&io);
-            io.timeout(log.clone(), delay, move |log, io, result| {
-                result.unwrap();
-                log.put((now(io) - start).checked_sub(delay));
-            });
-        }
-        let count = usize::try_from(io.in_flight()).unwrap();
-        finish(&io);
-        let late = log.take();
-        assert_eq!(late.len(), count);
-        assert!(late.iter().all(Option::is_some), "a timer was early");
+        expect_none_early(&spinning(limit));
     }
 }
 

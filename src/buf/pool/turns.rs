@@ -100,7 +100,7 @@ impl PoolShared {
     }
 
     #[cold]
-    pub(super) fn take_turns(&self) {
+    fn take_turns(&self) {
         loop {
             // Who is started may leave its buffer to the next: so there is a look each time.
             let Some(op) = self.next_turn() else { return };
