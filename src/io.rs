@@ -285,7 +285,9 @@ impl Io {
     /// Unix: a completion port cannot be waited for from outside.
     #[cfg(unix)]
     pub fn arm(&self) -> io::Result<()> {
-        let must_run = !self.core.mailbox.prepare_wait();
+        // What was taken from the mailbox and has not run yet is not in it any more.
+        let left_over = !self.messages.borrow().is_empty();
+        let must_run = !self.core.mailbox.prepare_wait() || left_over;
         let now_ns = self.core.clock.read();
         let mut state = self.core.state.borrow_mut();
         let timeout = if must_run || state.inline_pending() > 0 || state.has_completed() {

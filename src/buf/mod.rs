@@ -61,13 +61,14 @@ pub unsafe trait IoBuf: 'static {
     where
         Self: Sized,
     {
+        let behind = |at: usize| at.checked_add(1).expect("the slice must lie within the buffer");
         let start = match range.start_bound() {
             Bound::Included(&at) => at,
-            Bound::Excluded(&at) => at + 1,
+            Bound::Excluded(&at) => behind(at),
             Bound::Unbounded => 0,
         };
         let end = match range.end_bound() {
-            Bound::Included(&at) => at + 1,
+            Bound::Included(&at) => behind(at),
             Bound::Excluded(&at) => at,
             Bound::Unbounded => self.len(),
         };
@@ -235,5 +236,11 @@ mod tests {
         let slice = "hello".slice(1..=3);
         assert_eq!(slice.len(), 3);
         assert_eq!(slice.into_inner(), "hello");
+    }
+
+    #[test]
+    #[should_panic(expected = "within the buffer")]
+    fn a_slice_to_the_last_of_all_numbers_is_not_empty() {
+        let _ = "hello".slice(..=usize::MAX);
     }
 }

@@ -229,6 +229,21 @@ pub(crate) struct Uring {
     announcer: Option<Waker>,
 }
 
+/// The inline entry of slot `index`. Entries complete in the order in which they were pushed, so the
+/// search begins behind the one that was found before.
+fn find_next<'a>(
+    inline: &'a mut [Inline],
+    searched: &mut usize,
+    index: u32,
+) -> Option<&'a mut Inline> {
+    let (before, behind) = inline.split_at(*searched);
+    let is_it = |inline: &Inline| inline.op.index == index;
+    let at = behind.iter().position(is_it).map(|at| before.len() + at);
+    let at = at.or_else(|| before.iter().position(is_it))?;
+    *searched = at + 1;
+    inline.get_mut(at)
+}
+
 fn user_data(index: u32, generation: u32) -> u64 {
     u64::from(generation) << 32 | u64::from(index)
 }
@@ -509,6 +524,7 @@ impl Uring {
             self.conclude_inline();
         }
         let mut rewatch = false;
+        let mut searched = 0;
         let completions = self.ring.completion();
         ready.reserve(completions.len());
         for entry in completions {
@@ -539,8 +555,7 @@ impl Uring {
             } else {
                 // It did not do all: that is its result, not what silence would have meant.
                 let index = index & !INLINE;
-                let mut pushed = self.inline.iter_mut();
-                let inline = pushed.find(|inline| inline.op.index == index);
+                let inline = find_next(&mut self.inline, &mut searched, index);
                 assert!(inline.is_some(), "an inline entry completes while it is submitted");
                 if let Some(inline) = inline {
                     inline.result = entry.result();
