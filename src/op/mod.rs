@@ -448,6 +448,8 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         // SAFETY: the loop abandons a slot once and never looks at its payload again.
         let Once { row, context, callback } = unsafe { record.read() };
+        // SAFETY: the record was just moved out, and that was its last use.
+        unsafe { slot::free_block::<Self>(slot.as_ptr()) };
         row.discard(completion.map_or(-code::CANCELED, |completion| completion.result));
         drop((context, callback));
         true
@@ -604,7 +606,10 @@ where
             }
         }
         // SAFETY: the loop abandons a slot once and never looks at its payload again.
-        drop(unsafe { record.read() });
+        let record = unsafe { record.read() };
+        // SAFETY: the record was just moved out, and that was its last use.
+        unsafe { slot::free_block::<Self>(slot.as_ptr()) };
+        drop(record);
         true
     }
 }
