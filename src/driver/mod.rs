@@ -68,11 +68,20 @@ fn directory(fd: RawFd) -> RawFd {
     if fd == -1 { libc::AT_FDCWD } else { fd }
 }
 
-/// Whether a descriptor has offsets: a file and a disk do, a pipe, a terminal and a socket do not.
+/// Whether a descriptor has offsets: a file and a disk do, a pipe, a terminal and a socket do not. Nor
+/// do an eventfd and its like, of which Linux takes a seek all the same: they are no kind of file. What
+/// is wrong with a descriptor that is not even open for a seek, the call on it says.
 /// It does not block (lseek(2)).
 #[cfg(unix)]
 pub(crate) fn is_seekable(fd: RawFd) -> bool {
-    rustix::fs::tell(LentFd::new(fd)).is_ok()
+    use rustix::fs::{FileType, fstat, tell};
+    let fd = LentFd::new(fd);
+    match tell(fd) {
+        Ok(_) => {
+            fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Unknown)
+        }
+        Err(error) => error != rustix::io::Errno::SPIPE,
+    }
 }
 
 /// Where an operation is started, for its driver's cell.

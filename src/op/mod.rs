@@ -32,7 +32,7 @@
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | TransmitFile | pread and send |
 //! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows | no: it has no pipes |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown | shutdown |
-//! | close | `close.rs` | `CLOSE` | close, of a file on the pool | closesocket; of a file on the pool | close |
+//! | close | `close.rs` | `CLOSE`, or pool | close, or pool | closesocket; of a file on the pool | close |
 //! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 | pool: NtCreateFile | openat, openat2 |
 //! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | pool: NtCreateFile, SetFileInformationByHandle, FlushFileBuffers | openat, flock, fallocate, fsync in one |
 //! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | no: a handle that overlaps has no position | pread; recv of a socket |

@@ -91,8 +91,9 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Some(message) = self.describe() else { return Start::Ready(NO_ROOM) };
         place.transfer(Interest::Readable, message.vectors.len(), |socket| {
+            let flags = system::RECV_AT_ONCE;
             // SAFETY: the header and what it refers to are the operation's, and stay during the call.
-            sized(unsafe { libc::recvmsg(socket.as_raw_fd(), message.header(), 0) })
+            sized(unsafe { libc::recvmsg(socket.as_raw_fd(), message.header(), flags) })
         })
     }
 
@@ -164,7 +165,7 @@ impl<B: IoBuf> Operation for SendVectored<B> {
         place.transfer(Interest::Writable, message.vectors.len(), |socket| {
             let header = message.header().cast_const();
             // SAFETY: the header and what it refers to are the operation's, and stay during the call.
-            sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_FLAGS) })
+            sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_AT_ONCE) })
         })
     }
 

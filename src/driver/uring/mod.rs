@@ -26,6 +26,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use rustix::io::Errno;
 
 use crate::buf::Region;
+use crate::core::owned;
 use crate::driver::{directory, is_seekable};
 use crate::fs::{AllTerms, Terms};
 use crate::offload::{Calls, LentFd};
@@ -166,6 +167,11 @@ impl Place<'_> {
         call: impl FnMut() -> Result<OwnedFd, Errno> + Send + 'static,
     ) -> Start {
         self.calls.start_open(self.op, call)
+    }
+
+    /// Closes the descriptor, which the loop has let go of, on the pool.
+    pub(crate) fn close_on_pool(&self) -> Start {
+        self.calls.start_close(self.op, owned(self.fd))
     }
 
     /// Submits an entry that waits for nothing, and posts a completion only when its result is not
