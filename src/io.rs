@@ -46,6 +46,9 @@ pub struct Statistics {
 /// cancels what is in flight, waits until the driver has let go, and drops contexts and buffers
 /// without running callbacks.
 ///
+/// It belongs to the process that built it, too. A child that is forked and runs no other program shares
+/// what the system knows of the loop: it must neither use it nor drop it, and builds its own.
+///
 /// ```
 /// use std::time::Duration;
 ///

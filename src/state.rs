@@ -572,13 +572,17 @@ impl Loop {
         }
         let queued = |queue: &InOrder| u32::from(queue.head != NONE);
         let entry = self.handles.get(handle);
-        if entry.pending > entry.queues.iter().map(queued).sum() {
+        let mut loose = entry.pending - entry.queues.iter().map(queued).sum::<u32>();
+        for index in 0..self.slots.len() {
             // Operations of no direction are not linked: rare, so they are searched for.
-            for index in 0..self.slots.len() {
-                let header = self.slots.header(index);
-                if header.state != State::Free && header.handle == handle {
-                    self.ask_to_end(index, CANCEL_ASKED);
-                }
+            if loose == 0 {
+                break;
+            }
+            let header = self.slots.header(index);
+            let is_loose = header.handle == handle && header.direction == Direction::None;
+            if is_loose && header.state != State::Free {
+                loose -= 1;
+                self.ask_to_end(index, CANCEL_ASKED);
             }
         }
         // A send that is done but for its buffer is not cancelled, and not waited for.

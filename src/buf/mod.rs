@@ -173,6 +173,16 @@ unsafe impl IoBufMut for Box<[u8]> {
     }
 }
 
+// SAFETY: static and immutable. As of `&'static [u8]`, so that `b"…"` is a buffer as it is.
+unsafe impl<const N: usize> IoBuf for &'static [u8; N] {
+    fn as_ptr(&self) -> *const u8 {
+        <[u8]>::as_ptr(*self)
+    }
+    fn len(&self) -> usize {
+        N
+    }
+}
+
 macro_rules! shared_bytes {
     ($($type:ty),*) => { $(
         // SAFETY: shared and immutable; its memory does not move with the value.
@@ -236,6 +246,7 @@ mod tests {
         let slice = "hello".slice(1..=3);
         assert_eq!(slice.len(), 3);
         assert_eq!(slice.into_inner(), "hello");
+        assert_eq!(bytes(&b"hello".slice(3..)), b"lo");
     }
 
     #[test]
