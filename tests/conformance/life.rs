@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use tigereye::{Io, Next, TcpListener, is_at_capacity};
@@ -74,8 +75,12 @@ fn rule6_a_call_for_the_pool_that_is_refused_is_not_made() {
     let io = Io::builder().capacity(1).build().unwrap();
     let keep = io.timeout((), Duration::MAX, |(), _io, _result| {});
     let (owned, log) = (Arc::new(()), Log::new());
-    let made = Arc::clone(&owned);
-    io.offload(log.clone(), move || drop(made), |log, _io, result| log.put(result));
+    let (made, (_release, released)) = (Arc::clone(&owned), channel::<()>());
+    let call = move || {
+        let _end = released.recv();
+        drop(made);
+    };
+    io.offload(log.clone(), call, |log, _io, result| log.put(result));
     assert_eq!(Arc::strong_count(&owned), 1, "what the call owned is dropped here");
     io.cancel(keep);
     finish(&io);
