@@ -7,6 +7,9 @@ use std::str::FromStr;
 use super::Driver;
 use crate::error::code;
 
+/// Makes a driver, which takes so many entries at once.
+pub(crate) type Make = fn(DriverKind, u32) -> io::Result<Driver>;
+
 /// A mechanism that a loop can run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,6 +44,16 @@ impl DriverKind {
         match self {
             DriverKind::Uring | DriverKind::Sim => false,
             DriverKind::Readiness | DriverKind::Iocp => true,
+        }
+    }
+
+    /// What makes its driver. Inlined, so that the simulator is not in a program whose kind is known,
+    /// and another one.
+    #[inline]
+    pub(crate) fn maker(self) -> Make {
+        match self {
+            DriverKind::Sim => Driver::simulated,
+            DriverKind::Uring | DriverKind::Readiness | DriverKind::Iocp => Driver::real,
         }
     }
 
@@ -102,7 +115,7 @@ pub(crate) fn best(entries: u32) -> io::Result<(Driver, DriverInfo)> {
     let mut passed_over = None;
     let mut candidates = DriverKind::CANDIDATES.iter().copied().peekable();
     while let Some(kind) = candidates.next() {
-        match Driver::new(kind, entries) {
+        match Driver::real(kind, entries) {
             Ok(driver) => return Ok((driver, DriverInfo { kind, passed_over })),
             Err(error) if candidates.peek().is_none() || is_anyones(&error) => return Err(error),
             Err(error) => passed_over = Some(format!("{kind}: {error}")),
@@ -117,9 +130,30 @@ fn is_anyones(error: &io::Error) -> bool {
         || matches!(error.raw_os_error(), Some(code::PROCESS_FULL | code::SYSTEM_FULL))
 }
 
+/// The driver with this name in the environment, and what makes it. A program that was built to be used
+/// is not put into a simulated world from outside, and need not have one in it.
+///
+/// # Errors
+/// `InvalidInput` where no driver is called that, and of the simulator in a build without debug
+/// assertions.
+pub(crate) fn named(name: &str) -> io::Result<(DriverKind, Make)> {
+    match name.parse()? {
+        DriverKind::Sim if cfg!(debug_assertions) => Ok((DriverKind::Sim, Driver::simulated)),
+        DriverKind::Sim => {
+            let message = "TIGEREYE_DRIVER=sim is for builds with debug assertions; in others the \
+                           program chooses the simulator (Builder::driver)";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+        }
+        kind => Ok((kind, Driver::real)),
+    }
+}
+
 /// The driver that the caller or the environment names.
-pub(crate) fn forced(kind: DriverKind, entries: u32) -> io::Result<(Driver, DriverInfo)> {
-    let driver = Driver::new(kind, entries).map_err(|error| {
+pub(crate) fn forced(
+    (kind, make): (DriverKind, Make),
+    entries: u32,
+) -> io::Result<(Driver, DriverInfo)> {
+    let driver = make(kind, entries).map_err(|error| {
         if is_anyones(&error) {
             return error;
         }
