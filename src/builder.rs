@@ -1,7 +1,6 @@
 //! Building a loop.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::env::VarError;
 use std::io;
 use std::sync::Arc;
@@ -196,7 +195,7 @@ impl Builder {
             missed: Vec::new(),
             missed_ns: 0,
             held: Held::new(),
-            inner: BTreeMap::new(),
+            inner: Vec::new(),
         };
         let core = Core {
             state: RefCell::new(state),

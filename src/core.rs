@@ -106,7 +106,7 @@ impl Core {
             if !parked {
                 return;
             }
-            (state.calls.pool.cancel(id), state.inner.remove(&op.index))
+            (state.calls.pool.cancel(id), state.take_inner(op.index))
         };
         // A queued call is dropped here, a running one drops its result when it ends.
         drop(job);

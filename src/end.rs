@@ -34,8 +34,8 @@ impl Drop for Io {
         }
         let drained = self.drain(&mut guard);
         // Not before: calls on the pool tell their results by it.
-        let left_over = self.core.mailbox.close();
-        self.messages.borrow_mut().extend(left_over);
+        let mut left_over = self.core.mailbox.close();
+        self.messages.borrow_mut().append(&mut left_over);
         self.hear_out(&mut guard);
         // What was queued was cancelled above.
         drop(self.core.state.borrow().calls.pool.close());

@@ -73,10 +73,7 @@ impl SocketCalls for Sim {
         })
     }
 
-    fn recv_vectored<'a>(
-        &mut self,
-        rooms: &mut dyn Iterator<Item = &'a mut [MaybeUninit<u8>]>,
-    ) -> Start {
+    fn recv_vectored(&mut self, rooms: &mut dyn Iterator<Item = &mut [MaybeUninit<u8>]>) -> Start {
         self.attempt(Interest::Readable, |kernel, socket| {
             if kernel.has_datagrams(socket) {
                 return scatter(kernel, socket, rooms);
@@ -201,10 +198,10 @@ impl SocketCalls for Sim {
 }
 
 /// Receives one datagram into several rooms, one after the other.
-fn scatter<'a>(
+fn scatter(
     kernel: &mut Kernel,
     socket: Key,
-    rooms: &mut dyn Iterator<Item = &'a mut [MaybeUninit<u8>]>,
+    rooms: &mut dyn Iterator<Item = &mut [MaybeUninit<u8>]>,
 ) -> Answer<usize> {
     let rooms: Vec<_> = rooms.collect();
     let mut whole = vec![MaybeUninit::uninit(); rooms.iter().map(|room| room.len()).sum()];

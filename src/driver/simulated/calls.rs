@@ -34,10 +34,7 @@ pub(crate) trait SocketCalls {
     /// Receives into `room`, which is not empty.
     fn recv(&mut self, room: &mut [MaybeUninit<u8>]) -> Start;
     /// Receives into several rooms, none of them empty, one after the other.
-    fn recv_vectored<'a>(
-        &mut self,
-        rooms: &mut dyn Iterator<Item = &'a mut [MaybeUninit<u8>]>,
-    ) -> Start;
+    fn recv_vectored(&mut self, rooms: &mut dyn Iterator<Item = &mut [MaybeUninit<u8>]>) -> Start;
     /// Sends from `bytes`; of a socket of datagrams, one to its peer.
     fn send(&mut self, bytes: &[u8]) -> Start;
     /// Sends what is left of a buffer; where nothing is, all is done.
@@ -73,9 +70,9 @@ pub(crate) trait FileCalls {
     /// Reads into `room`; without an offset, from where the file stands.
     fn read_file(&mut self, room: &mut [MaybeUninit<u8>], offset: Option<u64>) -> Start;
     /// Reads into several rooms.
-    fn read_file_vectored<'a>(
+    fn read_file_vectored(
         &mut self,
-        rooms: &mut dyn Iterator<Item = &'a mut [MaybeUninit<u8>]>,
+        rooms: &mut dyn Iterator<Item = &mut [MaybeUninit<u8>]>,
         offset: u64,
     ) -> Start;
     /// Sends from a file: reads a part of it once the socket has room, and sends of that what the socket

@@ -107,9 +107,9 @@ impl FileCalls for Sim {
         self.on_file("reads", |call, file| call.read(file, room, offset))
     }
 
-    fn read_file_vectored<'a>(
+    fn read_file_vectored(
         &mut self,
-        rooms: &mut dyn Iterator<Item = &'a mut [MaybeUninit<u8>]>,
+        rooms: &mut dyn Iterator<Item = &mut [MaybeUninit<u8>]>,
         offset: u64,
     ) -> Start {
         self.on_file("reads", |call, file| call.read_vectored(file, rooms, offset))
