@@ -5,7 +5,7 @@ use std::io;
 use std::str::FromStr;
 
 use super::Driver;
-use crate::error::code;
+use crate::error::{code, listed};
 
 /// Makes a driver, which takes so many entries at once.
 pub(crate) type Make = fn(DriverKind, u32) -> io::Result<Driver>;
@@ -80,7 +80,7 @@ impl FromStr for DriverKind {
     fn from_str(name: &str) -> io::Result<DriverKind> {
         let found = DriverKind::ALL.into_iter().find(|kind| kind.name() == name);
         found.ok_or_else(|| {
-            let known = DriverKind::ALL.map(DriverKind::name).join(", ");
+            let known = listed(DriverKind::ALL.into_iter().map(DriverKind::name));
             let message = format!("no driver is called {name:?}; there are: {known}");
             io::Error::new(io::ErrorKind::InvalidInput, message)
         })
@@ -178,5 +178,21 @@ impl fmt::Display for CannotRun {
 impl std::error::Error for CannotRun {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_chooses_the_simulator_in_builds_with_debug_assertions_alone() {
+        let kind = named("sim").map(|(kind, _make)| kind).map_err(|error| error.kind());
+        let expected = if cfg!(debug_assertions) {
+            Ok(DriverKind::Sim)
+        } else {
+            Err(io::ErrorKind::InvalidInput)
+        };
+        assert_eq!(kind, expected);
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use socket2::SockAddr;
 
 use crate::DirectAlignment;
+#[cfg(unix)]
 use crate::UnixAddress;
 use crate::core::Held;
 use crate::raw::RawFd;

@@ -10,6 +10,7 @@ use std::io;
 use io_uring::{IoUring, Probe, opcode};
 
 use super::Waker;
+use crate::error::listed;
 use crate::net::system;
 
 /// What the ring can do.
@@ -95,7 +96,7 @@ const MASKABLE: [&str; 12] = [
 
 /// All names that can be masked.
 fn maskable() -> impl Iterator<Item = &'static str> {
-    MASKABLE.into_iter().chain(OPTIONAL.map(|(name, _code)| name))
+    MASKABLE.iter().copied().chain(OPTIONAL.iter().map(|(name, _code)| *name))
 }
 
 /// The names in a list with commas.
@@ -112,7 +113,7 @@ impl<'a> Mask<'a> {
         match split(names).find(is_unknown) {
             None => Ok(Mask(names)),
             Some(name) => {
-                let known = maskable().collect::<Vec<_>>().join(", ");
+                let known = listed(maskable());
                 let message = format!("{WITHOUT} has {name:?}, which is none of: {known}");
                 Err(io::Error::new(io::ErrorKind::InvalidInput, message))
             }
