@@ -190,20 +190,17 @@ impl Driver {
         handle: u32,
         interest: Interest,
     ) -> io::Result<()> {
-        #[cfg(unix)]
-        if let Driver::Readiness(readiness) = self {
-            return readiness.wait_for(op, fd, handle, interest);
-        }
-        self.wait_in_simulation(op, fd, handle, interest);
-        Ok(())
-    }
-
-    /// Apart, for the function above is part of each operation.
-    #[cold]
-    fn wait_in_simulation(&mut self, op: Op, fd: RawFd, handle: u32, interest: Interest) {
         match self {
-            Driver::Sim(sim) => sim.wait_for(op, fd, handle, interest),
-            _ => panic!("a row answers the driver that asks"),
+            #[cfg(target_os = "linux")]
+            Driver::Uring(_) => panic!("a row answers the driver that asks"),
+            #[cfg(windows)]
+            Driver::Iocp(_) => panic!("a row answers the driver that asks"),
+            #[cfg(unix)]
+            Driver::Readiness(readiness) => readiness.wait_for(op, fd, handle, interest),
+            Driver::Sim(sim) => {
+                sim.wait_for(op, fd, handle, interest);
+                Ok(())
+            }
         }
     }
 
