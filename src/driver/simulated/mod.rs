@@ -1,7 +1,7 @@
 //! The simulator as the rest of the library sees it: traits, so that it is called through their tables.
 //! Only what makes a simulated loop names one ([`World`](crate::sim::World),
 //! [`Builder::driver`](crate::Builder::driver)), and a program that makes none is linked without the
-//! simulator: it would be a quarter of a small one (`cargo xtask size` looks).
+//! simulator: it would be a quarter of a small one (`cargo xtask contents` looks).
 //!
 //! ```text
 //!   Io, Core ─▶ dyn Simulator ─┐
