@@ -46,7 +46,11 @@ pub fn answers(program: &str, flags: &[&str]) {
         refused(addr)
     };
     serve(program, flags, "http", 64, run);
-    serve(program, flags, "udp", 64, |addr| load_some(Script::datagrams(64), addr, 1, MESSAGES));
+    let several = [flags, &["--connections", "8"]].concat();
+    for flags in [flags, &several] {
+        let run = |addr| load_some(Script::datagrams(64), addr, 1, MESSAGES);
+        serve(program, flags, "udp", 64, run);
+    }
     serve(program, flags, "accept", 64, accepts);
     serve(program, flags, "echo", 64, at_a_rate);
 }
