@@ -541,3 +541,27 @@ impl Client<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connection_has_a_part_of_its_own() {
+        for (connections, burst) in
+            [(1, 64_usize), (512, 1024), (10_000, 64), (10_000, 4096), (40_000, 64)]
+        {
+            let slot_size = (16 * 1024 + burst).next_multiple_of(4096) as u32;
+            let parts = Parts::of(connections, burst, slot_size);
+            assert!(parts.count >= connections.min(HELD_MAX) && parts.count.is_power_of_two());
+            let mut next = (SLOTS, 0);
+            for number in 0..parts.count {
+                let SlotRange { slot, offset, len } = parts.range(number, parts.len);
+                assert!((slot, offset) >= next, "part {number} begins in another");
+                assert!(len as usize >= burst && offset + len <= slot_size);
+                assert!(slot < SLOTS + parts.slots());
+                next = (slot, offset + len);
+            }
+        }
+    }
+}

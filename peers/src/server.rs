@@ -223,3 +223,17 @@ impl Server {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_of_all_connections_fit_in_memory() {
+        let buffer = |size, connections| Hints { size, connections, pipeline: 1 }.buffer();
+        assert_eq!((buffer(64, 1), buffer(64, 10_000)), (SMALL_BUFFER, SMALL_BUFFER));
+        assert_eq!((buffer(LARGE, 1), buffer(16 << 10, 512)), (LARGE_BUFFER, LARGE_BUFFER));
+        assert_eq!((buffer(LARGE, 10_000), buffer(40 << 10, 10_000)), (16 << 10, 48 << 10));
+        assert!(10_000 * buffer(16 << 10, 10_000) <= BUFFERS_MAX);
+    }
+}

@@ -178,7 +178,7 @@ fn standing(judged: &Value, rate_min: f64, cpu_max: Option<f64>) -> Option<(Stan
     let missing = sides.iter().filter(|(.., standing)| *standing != Standing::Reached);
     let said: Vec<String> = missing
         .map(|(name, own, standing)| {
-            let said = format!("{name}{:.2} ±{:.0} %", own.median, own.relative() * 100.0);
+            let said = format!("{name}{:.3} ±{:.1} %", own.median, own.relative() * 100.0);
             if *standing == Standing::Missed { said } else { format!("({said})") }
         })
         .collect();
@@ -249,7 +249,7 @@ mod tests {
         let wanted = [
             ["0.98 of x, 1.02 of its CPU", "tigereye", BEST],
             ["a", "✓", "✓"],
-            ["b", "(0.95 ±4 %), CPU 1.10 ±0 %", "–"],
+            ["b", "(0.950 ±4.2 %), CPU 1.100 ±0.0 %", "–"],
             ["reached, within the spread, missed", "1, 0, 1", "1, 0, 0"],
         ];
         assert_eq!(table(&marks), wanted);
