@@ -112,6 +112,8 @@ async fn datagrams(socket: Rc<UdpSocket>) -> io::Result<()> {
 
 async fn serve(server: Server, size: usize) -> io::Result<()> {
     if let Some(socket) = server.socket {
+        // The kernel tells a receive on a non-blocking socket that another one was quicker.
+        socket.set_nonblocking(false)?;
         let socket = Rc::new(UdpSocket::from_std(socket)?);
         for _ in 1..server.hints.datagrams() {
             drop(monoio::spawn(datagrams(Rc::clone(&socket))));
