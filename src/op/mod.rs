@@ -384,7 +384,7 @@ where
             Place::Uring(place) => row.uring(place),
             #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
-            Place::Sim(place) => row.sim(place),
+            Place::Sim(place) => row.sim(*place),
             #[cfg(windows)]
             Place::Iocp(place) => row.iocp(place),
         }
@@ -509,7 +509,7 @@ where
             Place::Uring(place) => row.uring(place),
             #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
-            Place::Sim(place) => row.sim(place),
+            Place::Sim(place) => row.sim(*place),
             #[cfg(windows)]
             Place::Iocp(place) => row.iocp(place),
         }
