@@ -59,8 +59,8 @@
 use std::io;
 
 use crate::Io;
+use crate::driver::Driver;
 use crate::driver::Interest;
-use crate::driver::Place;
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
@@ -71,9 +71,9 @@ use crate::driver::uring;
 use crate::error::{self, code};
 use crate::handle::HandleId;
 use crate::pause::was_paused;
-#[cfg(unix)]
 use crate::raw::RawFd;
-use crate::slot::{self, STOPPED, Slot, SlotRef};
+use crate::slot::{self, STOPPED, SlotRef};
+use crate::state::Loop;
 
 pub(crate) mod accept;
 pub(crate) mod allocate;
@@ -154,12 +154,12 @@ pub(crate) const LANE_SHIFT: u32 = 16;
 /// Which way an operation moves bytes on its handle; one at a time each way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// It does not queue behind others.
-    None,
     /// Receiving, accepting.
     In,
     /// Sending.
     Out,
+    /// It does not queue behind others.
+    None,
     /// Sending by itself, as a datagram goes: what takes many entries at once takes all of them.
     Datagram,
 }
@@ -339,12 +339,47 @@ impl Op {
     pub(crate) const ENDED: Op = Op { index: u32::MAX, generation: 0 };
 }
 
+/// Starts the record of a type, which must be in this slot.
+pub(crate) type StartFn = unsafe fn(&mut Loop, SlotRef, RawFd) -> Option<i32>;
+
+/// Has a row's cell for the driver start the operation in `slot`. Each driver has an arm up to what
+/// becomes of the operation, so that what its cell answers need not be in memory.
+macro_rules! start_row {
+    ($state:ident, $slot:ident, $fd:ident, $row:ident) => {{
+        let header = $state.slots.header_of($slot);
+        let (op, handle) = (header.op(), header.handle);
+        let (calls, terms) = (&$state.calls, &$state.handles.terms);
+        match &mut $state.driver {
+            #[cfg(target_os = "linux")]
+            Some(Driver::Uring(uring)) => {
+                let start = $row.uring(&mut uring.place(op, $fd, handle, calls, terms));
+                $state.went_to_ring($slot, start)
+            }
+            #[cfg(unix)]
+            Some(Driver::Readiness(readiness)) => {
+                let start = $row.readiness(&mut readiness.place(op, $fd, handle, calls, terms));
+                $state.was_tried($slot, $fd, start)
+            }
+            Some(Driver::Sim(sim)) => {
+                let start = $row.sim(&mut sim.place(op, $fd, handle, terms));
+                $state.goes_on($slot, $fd, start)
+            }
+            #[cfg(windows)]
+            Some(Driver::Iocp(iocp)) => {
+                let start = $row.iocp(&mut iocp.place(op, $fd, handle, calls, terms));
+                $state.goes_on($slot, $fd, start)
+            }
+            None => Some(error::CLOSED),
+        }
+    }};
+}
+
 /// What the loop can do with a record without knowing its types.
 pub(crate) struct VTable {
     /// Whether it has items.
     pub(crate) multishot: bool,
-    /// Describes the operation to the driver.
-    pub(crate) start: unsafe fn(*mut Slot, &mut Place<'_>) -> Start,
+    /// Hands the operation to the driver, by this descriptor; gives the result if it is there at once.
+    pub(crate) start: StartFn,
     /// Takes a completion.
     pub(crate) complete: unsafe fn(&Io, SlotRef, Completion),
     /// Drops the record without running its callback; the completion, if there is one, is freed.
@@ -373,21 +408,13 @@ where
     };
 
     #[inline(always)]
-    pub(crate) unsafe fn start(slot: *mut Slot, place: &mut Place<'_>) -> Start {
+    pub(crate) unsafe fn start(state: &mut Loop, slot: SlotRef, fd: RawFd) -> Option<i32> {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         // SAFETY: the loop starts a slot only while no callback of it runs, so nobody else
         // refers to the record.
         let row = unsafe { &mut (*record).row };
-        match place {
-            #[cfg(target_os = "linux")]
-            Place::Uring(place) => row.uring(place),
-            #[cfg(unix)]
-            Place::Readiness(place) => row.readiness(place),
-            Place::Sim(place) => row.sim(place),
-            #[cfg(windows)]
-            Place::Iocp(place) => row.iocp(place),
-        }
+        start_row!(state, slot, fd, row)
     }
 
     unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
@@ -402,7 +429,7 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         if retryable(result) {
             // SAFETY: the loop calls it with this slot.
-            let start = |slot, place: &mut Place<'_>| unsafe { Self::start(slot, place) };
+            let start = |state: &mut _, slot, fd| unsafe { Self::start(state, slot, fd) };
             // With a driver that tries, the result may be there at once.
             match io.core.try_again(slot, result, start) {
                 Some(tried) => result = tried,
@@ -499,20 +526,12 @@ where
     };
 
     #[inline(always)]
-    pub(crate) unsafe fn start(slot: *mut Slot, place: &mut Place<'_>) -> Start {
+    pub(crate) unsafe fn start(state: &mut Loop, slot: SlotRef, fd: RawFd) -> Option<i32> {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         // SAFETY: only the row is borrowed, and no item callback holds the row.
         let row = unsafe { &mut (*record).row };
-        match place {
-            #[cfg(target_os = "linux")]
-            Place::Uring(place) => row.uring(place),
-            #[cfg(unix)]
-            Place::Readiness(place) => row.readiness(place),
-            Place::Sim(place) => row.sim(place),
-            #[cfg(windows)]
-            Place::Iocp(place) => row.iocp(place),
-        }
+        start_row!(state, slot, fd, row)
     }
 
     unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
@@ -521,7 +540,7 @@ where
         let mut completion = completion;
         if completion.flags & TRY_AGAIN != 0 {
             // SAFETY: the loop calls it with this slot.
-            let start = |slot, place: &mut Place<'_>| unsafe { Self::start(slot, place) };
+            let start = |state: &mut _, slot, fd| unsafe { Self::start(state, slot, fd) };
             // What comes after a result that is there at once waits for its turn.
             match io.core.try_again(slot, completion.result, start) {
                 Some(result) => completion = Completion::in_user_space(completion.op(), result),

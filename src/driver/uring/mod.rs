@@ -68,6 +68,13 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The same place once more, for what is called seldom: this one need not be in memory then.
+    #[inline(always)]
+    pub(crate) fn for_a_call(&mut self) -> Place<'_> {
+        let &mut Place { fd, op, handle, ref mut uring, calls, terms } = self;
+        Place { fd, op, handle, uring, calls, terms }
+    }
+
     #[inline]
     pub(crate) fn features(&self) -> &Features {
         &self.uring.features
@@ -440,8 +447,10 @@ impl Uring {
 
     #[inline]
     pub(crate) fn next_concluded(&mut self) -> Option<Completion> {
-        let &Inline { op: Op { index, generation }, result, .. } =
-            self.inline[..self.concluded].get(self.fetched)?;
+        if self.fetched == self.concluded {
+            return None;
+        }
+        let &Inline { op: Op { index, generation }, result, .. } = self.inline.get(self.fetched)?;
         self.fetched += 1;
         Some(Completion { index, generation, result, flags: 0 })
     }
