@@ -228,11 +228,16 @@ impl Completion {
     pub(crate) const NOTHING: Completion =
         Completion { index: 0, generation: 0, result: 0, flags: 0 };
 
+    #[inline]
+    pub(crate) fn of(op: Op, result: i32, flags: u32) -> Completion {
+        let Op { index, generation } = op;
+        Completion { index, generation, result, flags }
+    }
+
     /// Tells an operation that it may try again.
     #[inline]
     pub(crate) fn try_again(op: Op) -> Completion {
-        let Op { index, generation } = op;
-        Completion { index, generation, result: -code::WOULD_BLOCK, flags: TRY_AGAIN }
+        Completion::of(op, -code::WOULD_BLOCK, TRY_AGAIN)
     }
 
     /// The provided buffer that the driver filled.
@@ -253,8 +258,7 @@ impl Completion {
     /// The last completion of an operation, made in user space.
     #[inline]
     pub(crate) fn in_user_space(op: Op, result: i32) -> Completion {
-        let Op { index, generation } = op;
-        Completion { index, generation, result, flags: USER_SPACE }
+        Completion::of(op, result, USER_SPACE)
     }
 
     /// The operation that it is of.
@@ -380,8 +384,8 @@ pub(crate) struct VTable {
     pub(crate) multishot: bool,
     /// Hands the operation to the driver, by this descriptor; gives the result if it is there at once.
     pub(crate) start: StartFn,
-    /// Takes a completion.
-    pub(crate) complete: unsafe fn(&Io, SlotRef, Completion),
+    /// Takes a completion: its result and its flags apart, so that all goes in registers.
+    pub(crate) complete: unsafe fn(&Io, SlotRef, Op, i32, u32),
     /// Drops the record without running its callback; the completion, if there is one, is freed.
     /// Says whether the record is gone (it stays when the driver goes on).
     pub(crate) abandon: unsafe fn(SlotRef, Option<Completion>) -> bool,
@@ -417,10 +421,10 @@ where
         start_row!(state, slot, fd, row)
     }
 
-    unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
-        let mut result = completion.result;
-        if completion.flags & (MORE | NOTIFICATION) != 0 {
-            match io.core.one_of_two(&completion) {
+    unsafe fn complete(io: &Io, slot: SlotRef, op: Op, result: i32, flags: u32) {
+        let mut result = result;
+        if flags & (MORE | NOTIFICATION) != 0 {
+            match io.core.one_of_two(&Completion::of(op, result, flags)) {
                 Some(first) => result = first,
                 None => return,
             }
@@ -534,10 +538,10 @@ where
         start_row!(state, slot, fd, row)
     }
 
-    unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
+    unsafe fn complete(io: &Io, slot: SlotRef, op: Op, result: i32, flags: u32) {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
-        let mut completion = completion;
+        let mut completion = Completion::of(op, result, flags);
         if completion.flags & TRY_AGAIN != 0 {
             // SAFETY: the loop calls it with this slot.
             let start = |state: &mut _, slot, fd| unsafe { Self::start(state, slot, fd) };
