@@ -207,12 +207,6 @@ impl Core {
         self.state.borrow_mut().park_exhausted(op, &self.clock);
     }
 
-    /// What was asked of an operation.
-    #[inline]
-    pub(crate) fn flags(&self, slot: SlotRef) -> u8 {
-        self.state.borrow_mut().slots.header_of(slot).flags
-    }
-
     /// Whether the socket that an operation uses is connected.
     #[cold]
     pub(crate) fn has_peer(&self, op: Op) -> bool {

@@ -141,6 +141,16 @@ pub(crate) unsafe fn payload<T>(slot: *mut Slot) -> *mut T {
     }
 }
 
+/// What was asked of the operation in a slot.
+///
+/// # Safety
+/// Nobody may refer to the slot's header meanwhile: the loop's state is not borrowed.
+#[inline]
+pub(crate) unsafe fn flags(slot: SlotRef) -> u8 {
+    // SAFETY: the slot exists, and the caller vouches for the rest.
+    unsafe { (*slot.as_ptr()).header.flags }
+}
+
 /// The slab.
 pub(crate) struct Slots {
     chunks: Vec<NonNull<Slot>>,

@@ -594,7 +594,8 @@ where
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         let (op, result) = (completion.op(), completion.result);
-        let flags = io.core.flags(slot);
+        // SAFETY: the state is not borrowed while a record's completion is taken.
+        let flags = unsafe { slot::flags(slot) };
         let rearm = if flags & STOPPED != 0 {
             Rearm::Done(0)
         } else if was_paused(flags, result) {
