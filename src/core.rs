@@ -18,7 +18,7 @@ use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::Mailbox;
 use crate::net::Immediate;
 use crate::offload::JobId;
-use crate::op::{Completion, Direction, MORE, Op, StartFn};
+use crate::op::{Completion, Direction, MORE, Op, StartFn, USER_SPACE};
 use crate::raw::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use crate::remote::Message;
 #[cfg(windows)]
@@ -175,21 +175,25 @@ impl Core {
         result: i32,
         start: impl FnOnce(&mut Loop, SlotRef, RawFd) -> Option<i32>,
     ) -> Option<i32> {
+        self.state.borrow_mut().try_again(slot, result, start)
+    }
+
+    /// As [`try_again`](Core::try_again), of a flow: with what there is to say of its result. Where a call
+    /// after this one would find nothing it waits already, as a flow of the driver's own does, and the
+    /// result is not its last.
+    #[inline]
+    pub(crate) fn try_for_more(
+        &self,
+        slot: SlotRef,
+        result: i32,
+        direction: Direction,
+        start: impl FnOnce(&mut Loop, SlotRef, RawFd) -> Option<i32>,
+    ) -> Option<(i32, u32)> {
         let mut state = self.state.borrow_mut();
-        if state.slots.header_of(slot).flags != 0
-            && let Some(held_up) = state.holds_up(slot, result)
-        {
-            return held_up;
-        }
-        match state.set_off(slot, start) {
-            Some(result) if result == -code::INTERRUPTED => {
-                // Once more: it goes on in a later turn.
-                let index = state.slots.header_of(slot).op().index;
-                state.finish_in_user_space(index, result);
-                None
-            }
-            result => result,
-        }
+        let result = state.try_again(slot, result, start)?;
+        // Who has received goes behind those that wait for a buffer.
+        let waits = result > 0 && state.buffer_waiters == 0 && state.await_event(slot, direction);
+        Some((result, if waits { USER_SPACE | MORE } else { USER_SPACE }))
     }
 
     /// Lets an operation wait for something in user space, unless it was asked to end.

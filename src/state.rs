@@ -409,6 +409,30 @@ impl Loop {
         matches!(&self.driver, Some(Driver::Sim(sim)) if sim.is_cancel_late(op))
     }
 
+    /// Has an operation that was woken try again, unless it was asked to end; gives its result if
+    /// that is there at once.
+    #[inline(always)]
+    pub(crate) fn try_again(
+        &mut self,
+        slot: SlotRef,
+        result: i32,
+        start: impl FnOnce(&mut Loop, SlotRef, RawFd) -> Option<i32>,
+    ) -> Option<i32> {
+        if self.slots.header_of(slot).flags != 0
+            && let Some(held_up) = self.holds_up(slot, result)
+        {
+            return held_up;
+        }
+        match self.set_off(slot, start) {
+            Some(result) if result == -code::INTERRUPTED => {
+                // Once more: it goes on in a later turn.
+                self.finish(slot, result);
+                None
+            }
+            result => result,
+        }
+    }
+
     /// What keeps an operation from trying again with which something is the matter: its result, or
     /// nothing yet.
     #[cold]

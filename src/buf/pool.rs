@@ -412,7 +412,7 @@ impl PoolShared {
 
     /// Takes back a buffer that was lent.
     #[inline]
-    fn give(&self, id: u16) {
+    pub(crate) fn give(&self, id: u16) {
         let mut stock = self.stock.borrow_mut();
         assert!(stock.lent > 0, "a buffer of a pool is given back once");
         stock.lent -= 1;

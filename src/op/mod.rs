@@ -546,8 +546,8 @@ where
             // SAFETY: the loop calls it with this slot.
             let start = |state: &mut _, slot, fd| unsafe { Self::start(state, slot, fd) };
             // What comes after a result that is there at once waits for its turn.
-            match io.core.try_again(slot, completion.result, start) {
-                Some(result) => completion = Completion::in_user_space(completion.op(), result),
+            match io.core.try_for_more(slot, result, O::DIRECTION, start) {
+                Some((result, flags)) => completion = Completion::of(op, result, flags),
                 None => return,
             }
         }

@@ -92,14 +92,14 @@ impl<A: Address> RecvFromEach<A> {
     }
 
     /// The datagram whose head is in the operation.
-    #[inline]
+    #[inline(always)]
     fn without_head(&mut self, buf: Option<PoolBuf>, start: usize) -> Option<Datagram<A>> {
         let (truncated, segment) = (self.envelope.is_cut(), self.envelope.segment());
         let from = self.envelope.sender();
         self.datagram(buf, start, from, (truncated, segment))
     }
 
-    #[inline]
+    #[inline(always)]
     fn datagram(
         &mut self,
         buf: Option<PoolBuf>,
