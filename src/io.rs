@@ -17,7 +17,6 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::Builder;
 use crate::clock;
 use crate::core::Core;
-use crate::driver::sim::Sim;
 use crate::driver::{Driver, DriverInfo};
 use crate::due::Due;
 use crate::op::{Completion, Op};
@@ -193,7 +192,7 @@ impl Io {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn wall_clock(&self) -> SystemTime {
-        if let Some(time) = self.core.simulated(Sim::wall_clock) {
+        if let Some(time) = self.core.simulated(|sim| sim.wall_clock()) {
             return time;
         }
         clock::wall_clock()

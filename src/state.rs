@@ -4,8 +4,6 @@
 //! I2. Nothing here runs or drops what is the user's: a descriptor to close is returned.
 #![expect(unsafe_code, reason = "operations are reached through their slots")]
 
-use std::collections::BTreeMap;
-
 use crate::driver::Driver;
 use crate::driver::Interest;
 use crate::error::{self, code};
@@ -86,8 +84,8 @@ pub(crate) struct Loop {
     pub(crate) missed_ns: u64,
     /// What completed while its operation was paused.
     pub(crate) held: Held,
-    /// Operations in user space that stand for another one: to end them is to end it.
-    pub(crate) inner: BTreeMap<u32, Op>,
+    /// Operations in user space that stand for another one: to end them is to end it. By their slots; few.
+    pub(crate) inner: Vec<(u32, Op)>,
 }
 
 impl Loop {
@@ -369,9 +367,21 @@ impl Loop {
     /// Completes an operation that has what it waited for in user space, unless it has ended.
     pub(crate) fn finish_parked(&mut self, op: Op) {
         if self.is_parked(op) {
-            self.inner.remove(&op.index);
+            self.take_inner(op.index);
             self.finish_in_user_space(op.index, 0);
         }
+    }
+
+    /// Has the operation in a slot stand for another one from now on.
+    pub(crate) fn set_inner(&mut self, index: u32, inner: Op) {
+        self.take_inner(index);
+        self.inner.push((index, inner));
+    }
+
+    /// What the operation in a slot stands for, and now no more.
+    pub(crate) fn take_inner(&mut self, index: u32) -> Option<Op> {
+        let place = self.inner.iter().position(|&(of, _inner)| of == index)?;
+        Some(self.inner.swap_remove(place).1)
     }
 
     /// An operation's call on the pool has ended; the operation is still there, for it waits for

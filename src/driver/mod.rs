@@ -21,18 +21,19 @@ mod no_ring;
 #[cfg(unix)]
 pub(crate) mod readiness;
 pub(crate) mod sim;
+pub(crate) mod simulated;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
 
 pub use choice::{DriverInfo, DriverKind};
-pub(crate) use choice::{best, forced};
+pub(crate) use choice::{Make, best, forced, named};
 #[cfg(windows)]
 use iocp::Iocp;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_ring::ProvidedRing;
 #[cfg(unix)]
 use readiness::Readiness;
-use sim::Sim;
+use simulated::Simulator;
 #[cfg(target_os = "linux")]
 use uring::Uring;
 #[cfg(target_os = "linux")]
@@ -58,7 +59,7 @@ pub(crate) enum Driver {
     Readiness(Readiness),
     #[cfg(windows)]
     Iocp(Iocp),
-    Sim(Sim),
+    Sim(Box<dyn Simulator>),
 }
 
 /// The directory that a path starts in: that of a handle, or of the process.
@@ -83,7 +84,7 @@ pub(crate) enum Waker {
     Readiness(Arc<readiness::Waker>),
     #[cfg(windows)]
     Iocp(Arc<iocp::Waker>),
-    Sim(Arc<sim::Waker>),
+    Sim(Arc<simulated::Waker>),
 }
 
 impl Wake for Waker {
@@ -106,7 +107,8 @@ fn elsewhere(what: &str) -> io::Error {
 }
 
 impl Driver {
-    pub(crate) fn new(kind: DriverKind, entries: u32) -> io::Result<Driver> {
+    /// A driver of a real system.
+    pub(crate) fn real(kind: DriverKind, entries: u32) -> io::Result<Driver> {
         match kind {
             #[cfg(target_os = "linux")]
             DriverKind::Uring => Ok(Driver::Uring(Uring::new(entries)?)),
@@ -120,8 +122,14 @@ impl Driver {
             DriverKind::Iocp => Ok(Driver::Iocp(Iocp::new(entries)?)),
             #[cfg(not(windows))]
             DriverKind::Iocp => Err(elsewhere("completion ports are part of Windows")),
-            DriverKind::Sim => Ok(Driver::Sim(Sim::alone()?)),
+            DriverKind::Sim => unreachable!("`simulated` makes it"),
         }
+    }
+
+    /// The driver of a loop alone in a simulated world. Whatever names this function has the simulator
+    /// in its program.
+    pub(crate) fn simulated(_kind: DriverKind, _entries: u32) -> io::Result<Driver> {
+        Ok(Driver::Sim(Box::new(sim::Sim::alone()?)))
     }
 
     pub(crate) fn waker(&self) -> Waker {

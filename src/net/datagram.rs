@@ -10,7 +10,7 @@ use super::address::{self, Raw};
 #[cfg(unix)]
 use super::{UnixAddress, system};
 #[cfg(unix)]
-use crate::driver::sim;
+use crate::driver::simulated;
 use crate::raw::RawFd;
 use crate::{IoBuf, PoolBuf};
 
@@ -85,7 +85,7 @@ impl Address for UnixAddress {
     }
 
     fn has_ended(fd: RawFd) -> bool {
-        sim::is_simulated(fd) || system::nobody_is_the_end(fd)
+        simulated::is_simulated(fd) || system::nobody_is_the_end(fd)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::buf::bytes;
 use crate::core::{Held, owned};
 use crate::driver::DriverKind;
 use crate::driver::Interest;
-use crate::driver::sim::is_simulated;
+use crate::driver::simulated::is_simulated;
 use crate::handle::{HandleId, Source};
 use crate::op::connect::Connect;
 use crate::op::poll::Poll;

@@ -365,7 +365,7 @@ macro_rules! start_row {
                 $state.was_tried($slot, $fd, start)
             }
             Some(Driver::Sim(sim)) => {
-                let start = $row.sim(&mut sim.place(op, $fd, handle, terms));
+                let start = $row.sim(sim.place(op, $fd, handle, terms));
                 $state.goes_on($slot, $fd, start)
             }
             #[cfg(windows)]

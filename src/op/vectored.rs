@@ -102,7 +102,7 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
         if rooms.peek().is_none() {
             return Start::Ready(NO_ROOM);
         }
-        place.recv_vectored(rooms)
+        place.recv_vectored(&mut rooms)
     }
 
     #[cfg(windows)]

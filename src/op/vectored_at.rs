@@ -103,7 +103,7 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
             return Start::Ready(result);
         }
         let rooms = self.bufs.iter_mut().map(room).filter(|room| !room.is_empty());
-        place.read_file_vectored(rooms.take(VECTORS_MAX), offset)
+        place.read_file_vectored(&mut rooms.take(VECTORS_MAX), offset)
     }
 
     fn step(&mut self, result: i32) -> Step {
