@@ -429,7 +429,10 @@ impl Io {
     #[inline(never)]
     fn send_at_once<B: IoBuf>(&self, source: &Source, buf: B) -> Op {
         let id = source.id(self);
-        let sent = id.map_or(0, |id| self.core.state.borrow_mut().send_at_once(id, bytes(&buf)));
+        let sent = match id {
+            Some(id) => self.core.state.borrow_mut().send_at_once(id, bytes(&buf)),
+            None => 0,
+        };
         if sent == buf.len() && id.is_some() {
             return Op::ENDED;
         }
