@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "operations are reached through their slots")]
 
 use crate::driver::Driver;
+#[cfg(unix)]
 use crate::driver::Interest;
 use crate::error::{self, code};
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
