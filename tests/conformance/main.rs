@@ -6,6 +6,8 @@
 #[path = "../common/alone.rs"]
 mod alone;
 mod bulk;
+#[cfg(target_os = "linux")]
+mod cached;
 mod closing;
 mod data_files;
 #[cfg(unix)]

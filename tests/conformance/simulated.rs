@@ -23,6 +23,8 @@ const SKIPPED: &[(&str, &str)] = &[
     ("data_files::p54_who_finds_a_lock_leaves_the_file_alone", SYSTEM),
     ("data_files::p57_what_cannot_be_a_data_file", SYSTEM),
     ("data_files::p59_p75_an_open_that_waits_for_the_pool_is_cancelled_and_makes_nothing", POOL),
+    #[cfg(target_os = "linux")]
+    ("cached::", SYSTEM),
     ("descriptors::", SYSTEM),
     ("direct::a_handles_number_used_again_has_no_past_alignment", SYSTEM),
     ("direct::p52_a_file_system_without_it_says_so_or_goes_through_the_cache_as_asked", SYSTEM),
