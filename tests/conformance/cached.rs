@@ -12,8 +12,10 @@ use std::sync::mpsc::{Sender, channel};
 
 use tigereye::{AlignedBuf, Descriptor, DriverKind, File, Io, TcpStream, is_cancelled};
 
+use crate::alone::alone;
 use crate::peer::Peer;
 use crate::scratch::Scratch;
+use crate::seccomp::forbid;
 use crate::{HANG, Log, finish, pattern, real, run_until_stop};
 
 const LEN: usize = 1 << 20;
@@ -227,6 +229,37 @@ fn p59_a_read_past_the_cache_and_a_long_one_are_the_pools() {
     assert_eq!(log.len(), wanted);
 }
 
+/// As in a container whose filter has no such call.
+#[test]
+fn p07_where_reads_that_do_not_wait_are_forbidden_files_are_read_all_the_same() {
+    const NAME: &str =
+        "cached::p07_where_reads_that_do_not_wait_are_forbidden_files_are_read_all_the_same";
+    if !alone(NAME, &[]) {
+        return;
+    }
+    for error in [libc::EPERM, libc::ENOSYS] {
+        forbid(libc::SYS_preadv2, error);
+        let (io, scratch) = (Io::new().unwrap(), Scratch::new());
+        let path = scratch.file("file", &pattern(10_000));
+        let file = Rc::new(File::from_std(&io, std::fs::File::open(path).unwrap()));
+        let log = Log::new();
+        for _ in 0..2 {
+            let put = log.clone();
+            let room = Vec::with_capacity(9000);
+            io.read_at(Rc::clone(&file), room, 5000, move |file, io, buf, result| {
+                assert_eq!(result.unwrap(), 5000);
+                assert!(buf == pattern(10_000)[5000..]);
+                io.read_exact(file, Vec::with_capacity(10), 10, move |_file, _io, buf, result| {
+                    result.unwrap();
+                    put.put(buf);
+                });
+            });
+        }
+        finish(&io);
+        assert_eq!(log.take(), [&pattern(10)[..], &pattern(20)[10..]]);
+    }
+}
+
 fn finish_with(io: Io, stays: Sender<()>) {
     drop(stays);
     finish(&io);
@@ -331,7 +364,7 @@ fn p47_a_peer_that_reads_nothing_holds_up_no_send_from_memory() {
 #[test]
 fn p35_a_peer_that_is_gone_is_an_error_of_a_send_from_memory() {
     const NAME: &str = "cached::p35_a_peer_that_is_gone_is_an_error_of_a_send_from_memory";
-    if !crate::alone::alone(NAME, &[]) {
+    if !alone(NAME, &[]) {
         return;
     }
     #[expect(unsafe_code, reason = "signal(2)")]

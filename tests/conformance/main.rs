@@ -44,6 +44,9 @@ mod remote;
 mod rules;
 #[path = "../common/scratch.rs"]
 mod scratch;
+#[cfg(target_os = "linux")]
+#[path = "../common/seccomp.rs"]
+mod seccomp;
 mod send_file;
 #[cfg(unix)]
 mod signals;

@@ -42,6 +42,8 @@ const SKIPPED: &[(&str, &str)] = &[
     ("paths::p57_bad_paths_are_the_errors_that_std_says", STD_FILE),
     ("paths::p75_a_call_that_was_taken_back_did_nothing", POOL),
     ("paths::what_is_known_of_a_file_is_what_std_knows", STD_FILE),
+    #[cfg(target_os = "linux")]
+    ("send_file::p59_nor_where_nobody_says_what_is_in_memory", SYSTEM),
     ("send_file::p59_peers_that_do_not_read_hold_up_no_thread_of_the_pool", SYSTEM),
     ("send_file::what_is_no_socket_or_no_file_is_an_error", SYSTEM),
     ("signals::", SYSTEM),

@@ -113,6 +113,7 @@ impl Place<'_> {
     /// Reads from a descriptor of any kind into `room`, which is not empty.
     pub(crate) fn read(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
         let fd = self.fd;
+        // A long read of a file is the pool's, and no such read is made of one past the cache.
         let start = if self.reads() == Reads::NoFile {
             self.attempt_any(Interest::Readable, || Attempt::read(fd, room))
         } else {
