@@ -15,10 +15,6 @@ pub(crate) const IN_PLACE_MAX: usize = 1 << 19;
 
 /// How a descriptor is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(
-    not(target_os = "linux"),
-    expect(dead_code, reason = "none is known to do so elsewhere")
-)]
 pub(crate) enum Reads {
     /// It is no regular file.
     NoFile,
