@@ -185,7 +185,7 @@ impl Builder {
             impatient: false,
             spin: Spin::new(spin),
             buffer_waiters: 0,
-            calls: Calls { pool, mailbox: Arc::clone(&mailbox) },
+            calls: Calls { pool, mailbox: Arc::clone(&mailbox), others_wait: Cell::new(false) },
             exhausted: Vec::new(),
             retry_ns: 0,
             missed: Vec::new(),

@@ -225,6 +225,7 @@ impl Loop {
         let header = self.slots.header_of(slot);
         let op = header.op();
         let Some(driver) = &mut self.driver else { return Some(error::CLOSED) };
+        self.calls.others_wait.set(!self.ready.is_empty());
         let (calls, terms) = (&self.calls, &self.handles.terms);
         match start(slot.as_ptr(), &mut driver.place(op, fd, header.handle, calls, terms)) {
             Start::Timer(deadline_ns) => {

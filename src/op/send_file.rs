@@ -9,7 +9,7 @@
 //! ```
 //!
 //! sendfile(2) reads the file, which can block, so it is called on the pool, unless the page cache has
-//! all that it is to send (`fs/system/cached.rs`). It must not wait for the peer, which may take nothing
+//! all that it is to send (`fs/system/cached.rs`) and nobody else waits for the loop. It must not wait for the peer, which may take nothing
 //! for ever. Where sockets are non-blocking it does not. Under io_uring they block: on the loop's thread
 //! the socket is set not to, for the length of the call. On the pool, where that would last as long as a
 //! disk takes, it is given no more than the socket's buffer has room for, and waits for a tick of the
@@ -141,7 +141,9 @@ impl Operation for SendFile {
             Err(error) => return Start::Ready(crate::error::to_raw(&error)),
         };
         let socket = place.lent_fd();
-        if let Some(Part { file, offset, count }) = self.part_in_memory(socket, place.is_tcp()) {
+        if !place.others_wait()
+            && let Some(Part { file, offset, count }) = self.part_in_memory(socket, place.is_tcp())
+        {
             let send = || system::send_file_at_once(socket, file, offset, count);
             let result = result_of(send);
             if result == -code::WOULD_BLOCK {
@@ -171,7 +173,9 @@ impl Operation for SendFile {
             _ => {}
         }
         let socket = place.lent_fd();
-        if let Some(Part { file, offset, count }) = self.part_in_memory(socket, false) {
+        if !place.others_wait()
+            && let Some(Part { file, offset, count }) = self.part_in_memory(socket, false)
+        {
             return place.attempt(Interest::Writable, |_socket| {
                 system::send_file_at_once(socket, file, offset, count)
             });

@@ -30,6 +30,11 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Whether others wait for the loop's thread.
+    pub(crate) fn others_wait(&self) -> bool {
+        self.calls.others_wait.get()
+    }
+
     /// The descriptor, for a call on the pool.
     pub(crate) fn lent_fd(&self) -> LentFd {
         LentFd::new(self.fd)

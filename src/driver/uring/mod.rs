@@ -90,6 +90,11 @@ impl Place<'_> {
         directory(self.fd)
     }
 
+    /// Whether others wait for the loop's thread.
+    pub(crate) fn others_wait(&self) -> bool {
+        self.calls.others_wait.get()
+    }
+
     /// The descriptor, for a call on the pool.
     pub(crate) fn lent_fd(&self) -> LentFd {
         LentFd::new(self.fd)
