@@ -433,7 +433,8 @@ impl Io {
     ///
     /// # Platform
     /// On Unix sendfile(2) runs on the pool, once the stream has room, and waits there for the disk,
-    /// never for the peer. On Linux the loop makes the call itself where nothing else waits for it and all of the next 512 KiB lies in
+    /// never for the peer. On Linux the loop makes the call itself where nothing else waits for its
+    /// thread, and all of the next 512 KiB lies in
     /// the page cache (cachestat(2), Linux 6.5; from 6.14 on it says so of files that the process owns
     /// or may write to) of a file system that has reads which do not wait: ext4, XFS and Btrfs, not that
     /// of a network. A page that is dropped just then holds the loop up for one read of the disk. With
