@@ -1,7 +1,6 @@
 //! Building a loop.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::env::VarError;
 use std::io;
 use std::sync::Arc;
@@ -11,8 +10,8 @@ use std::time::Duration;
 use crate::Io;
 use crate::clock::Clock;
 use crate::core::Core;
-use crate::driver::sim::Sim;
-use crate::driver::{self, Driver, DriverInfo, DriverKind};
+use crate::driver::simulated::Simulator;
+use crate::driver::{self, Driver, DriverInfo, DriverKind, Make};
 use crate::handle::Handles;
 use crate::mailbox::Mailbox;
 use crate::offload::{Calls, Pool};
@@ -27,7 +26,7 @@ use crate::timer::Timers;
 /// How to build a loop; see [`Io::builder`].
 #[derive(Debug, Clone)]
 pub struct Builder {
-    driver: Option<DriverKind>,
+    driver: Option<(DriverKind, Make)>,
     capacity: u32,
     ring_entries: u32,
     callbacks_per_turn: usize,
@@ -50,9 +49,15 @@ impl Default for Builder {
 
 impl Builder {
     /// Forces a driver. Without it the environment variable `TIGEREYE_DRIVER` decides (`uring`,
-    /// `readiness` or `sim`), and without that the best one that works here: see [`Io::driver`].
+    /// `readiness`, or `sim` in builds with debug assertions), and without that the best one that works
+    /// here: see [`Io::driver`].
+    ///
+    /// A program without debug assertions contains the simulator where it names
+    /// [`DriverKind::Sim`] here, or a kind that is found at run time, or makes a
+    /// [`World`](crate::sim::World).
+    #[inline]
     pub fn driver(mut self, driver: DriverKind) -> Builder {
-        self.driver = Some(driver);
+        self.driver = Some((driver, driver.maker()));
         self
     }
 
@@ -137,27 +142,28 @@ impl Builder {
     /// Builds the loop, on the thread that is to run it.
     ///
     /// # Errors
-    /// `InvalidInput` where `TIGEREYE_DRIVER` names no driver, `EMFILE` and `ENFILE` where no
+    /// `InvalidInput` where `TIGEREYE_DRIVER` names no driver, or the simulator in a build without
+    /// debug assertions; `EMFILE` and `ENFILE` where no
     /// descriptor is left. Of a driver that was asked for and cannot run, an error that says so,
     /// with the system's own as its source: `Unsupported` where io_uring lacks what is needed (or
     /// `TIGEREYE_URING_WITHOUT`, which masks features for tests, says so), and what
     /// io_uring_setup(2) says (`PermissionDenied` where it is forbidden, `OutOfMemory`).
     pub fn build(self) -> io::Result<Io> {
         let wanted = match (self.driver, std::env::var("TIGEREYE_DRIVER")) {
-            (Some(kind), _) => Some(kind),
-            (None, Ok(name)) if !name.is_empty() => Some(name.parse()?),
+            (Some(forced), _) => Some(forced),
+            (None, Ok(name)) if !name.is_empty() => Some(driver::named(&name)?),
             (None, Ok(_) | Err(VarError::NotPresent)) => None,
             (None, Err(error)) => return Err(io::Error::new(io::ErrorKind::InvalidInput, error)),
         };
         let (driver, info) = match wanted {
-            Some(kind) => driver::forced(kind, self.ring_entries)?,
+            Some(wanted) => driver::forced(wanted, self.ring_entries)?,
             None => driver::best(self.ring_entries)?,
         };
         Ok(self.finish(driver, info))
     }
 
     /// Builds the loop of a host in a simulated world.
-    pub(crate) fn build_on(self, sim: Sim) -> Io {
+    pub(crate) fn build_on(self, sim: Box<dyn Simulator>) -> Io {
         self.finish(Driver::Sim(sim), DriverInfo { kind: DriverKind::Sim, passed_over: None })
     }
 
@@ -191,7 +197,7 @@ impl Builder {
             missed: Vec::new(),
             missed_ns: 0,
             held: Held::new(),
-            inner: BTreeMap::new(),
+            inner: Vec::new(),
         };
         let core = Core {
             state: RefCell::new(state),

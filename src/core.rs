@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::driver::Driver;
-use crate::driver::sim::{self, Sim};
+use crate::driver::simulated::{self, Simulator};
 use crate::driver::{DriverInfo, Place, Waker};
 use crate::error::{code, is_of_the_system};
 use crate::handle::{DROPPED, HandleId, OPEN};
@@ -45,8 +45,8 @@ pub(crate) fn owned(fd: RawFd) -> OwnedFd {
 
 /// Closes a descriptor that the loop owned.
 pub(crate) fn close_fd(fd: RawFd) {
-    if sim::is_simulated(fd) {
-        return sim::close(fd);
+    if simulated::is_simulated(fd) {
+        return simulated::close(fd);
     }
     drop(owned(fd));
 }
@@ -66,7 +66,7 @@ impl Held {
 
     #[cfg(windows)]
     pub(crate) fn is_simulated(&self) -> bool {
-        sim::is_simulated(self.0)
+        simulated::is_simulated(self.0)
     }
 
     pub(crate) fn into_raw_fd(self) -> RawFd {
@@ -88,9 +88,9 @@ impl Drop for Held {
 
 impl Core {
     /// Asks the simulated system that the loop is on, if it is on one.
-    pub(crate) fn simulated<T>(&self, ask: impl FnOnce(&Sim) -> T) -> Option<T> {
+    pub(crate) fn simulated<T>(&self, ask: impl FnOnce(&dyn Simulator) -> T) -> Option<T> {
         match &self.state.borrow().driver {
-            Some(Driver::Sim(sim)) => Some(ask(sim)),
+            Some(Driver::Sim(sim)) => Some(ask(&**sim)),
             _ => None,
         }
     }
@@ -106,7 +106,7 @@ impl Core {
             if !parked {
                 return;
             }
-            (state.calls.pool.cancel(id), state.inner.remove(&op.index))
+            (state.calls.pool.cancel(id), state.take_inner(op.index))
         };
         // A queued call is dropped here, a running one drops its result when it ends.
         drop(job);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::Io;
 use crate::core::close_fd;
 use crate::driver::DriverKind;
+use crate::driver::simulated::Look;
 use crate::remote::Message;
 use crate::slot::State;
 use crate::state::MISSED_PAUSE_NS;
@@ -25,7 +26,7 @@ impl Drop for Io {
             }
         };
         if self.is_to_be_checked() {
-            guard(&mut || self.core.state.borrow_mut().check_all());
+            guard(&mut || self.core.state.borrow_mut().audit(Look::All));
         }
         let slots = self.core.state.borrow().slots.len();
         for index in 0..slots {
@@ -33,8 +34,8 @@ impl Drop for Io {
         }
         let drained = self.drain(&mut guard);
         // Not before: calls on the pool tell their results by it.
-        let left_over = self.core.mailbox.close();
-        self.messages.borrow_mut().extend(left_over);
+        let mut left_over = self.core.mailbox.close();
+        self.messages.borrow_mut().append(&mut left_over);
         self.hear_out(&mut guard);
         // What was queued was cancelled above.
         drop(self.core.state.borrow().calls.pool.close());
@@ -53,7 +54,7 @@ impl Drop for Io {
         self.close_handles();
         let mut state = self.core.state.borrow_mut();
         if panic.is_none() && self.is_to_be_checked() {
-            state.check_end(drained);
+            state.audit(Look::End { drained });
         }
         if drained {
             let driver = state.driver.take();

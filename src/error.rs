@@ -53,6 +53,16 @@ pub(crate) fn misaligned(what: Misaligned, multiple: usize) -> i32 {
     MISALIGNED - what as i32 * MISALIGNED_KIND - multiple.trailing_zeros().cast_signed()
 }
 
+/// Names for a message, with commas between.
+pub(crate) fn listed(names: impl Iterator<Item = &'static str>) -> String {
+    let mut list = String::new();
+    for name in names {
+        list += if list.is_empty() { "" } else { ", " };
+        list += name;
+    }
+    list
+}
+
 /// What a result says is misaligned, and the power of two that it had to be a multiple of.
 pub(crate) fn what_is_misaligned(result: i32) -> Option<(Misaligned, u32)> {
     let below = MISALIGNED.wrapping_sub(result);

@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use crate::Io;
 use crate::core::{Core, Held};
-use crate::driver::sim;
+use crate::driver::simulated;
 use crate::fs::{AllTerms, Terms};
 #[cfg(unix)]
 use crate::offload::LentFd;
@@ -182,8 +182,8 @@ impl Source {
     #[cfg(unix)]
     pub(crate) fn duplicate(&self) -> io::Result<Held> {
         let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
-        if sim::is_simulated(fd) {
-            return sim::duplicate(fd);
+        if simulated::is_simulated(fd) {
+            return simulated::duplicate(fd);
         }
         Ok(rustix::io::fcntl_dupfd_cloexec(LentFd::new(fd), 0)?.into())
     }
@@ -192,8 +192,8 @@ impl Source {
     #[cfg(windows)]
     pub(crate) fn duplicate(&self) -> io::Result<Held> {
         let fd = self.fd().ok_or(io::ErrorKind::NotConnected)?;
-        if sim::is_simulated(fd) {
-            return sim::duplicate(fd);
+        if simulated::is_simulated(fd) {
+            return simulated::duplicate(fd);
         }
         // What is made of the number is not dropped: the table of handles owns it.
         let own = std::mem::ManuallyDrop::new(crate::core::owned(fd));

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::Builder;
 use crate::clock;
 use crate::core::Core;
-use crate::driver::sim::Sim;
 use crate::driver::{Driver, DriverInfo};
 use crate::due::Due;
 use crate::op::{Completion, Op};
@@ -45,6 +44,9 @@ pub struct Statistics {
 /// One loop belongs to one thread; other threads reach it through a [`Remote`]. Dropping it
 /// cancels what is in flight, waits until the driver has let go, and drops contexts and buffers
 /// without running callbacks.
+///
+/// It belongs to the process that built it, too. A child that is forked and runs no other program shares
+/// what the system knows of the loop: it must neither use it nor drop it, and builds its own.
 ///
 /// ```
 /// use std::time::Duration;
@@ -193,7 +195,7 @@ impl Io {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn wall_clock(&self) -> SystemTime {
-        if let Some(time) = self.core.simulated(Sim::wall_clock) {
+        if let Some(time) = self.core.simulated(|sim| sim.wall_clock()) {
             return time;
         }
         clock::wall_clock()
@@ -285,7 +287,9 @@ impl Io {
     /// Unix: a completion port cannot be waited for from outside.
     #[cfg(unix)]
     pub fn arm(&self) -> io::Result<()> {
-        let must_run = !self.core.mailbox.prepare_wait();
+        // What was taken from the mailbox and has not run yet is not in it any more.
+        let left_over = !self.messages.borrow().is_empty();
+        let must_run = !self.core.mailbox.prepare_wait() || left_over;
         let now_ns = self.core.clock.read();
         let mut state = self.core.state.borrow_mut();
         let timeout = if must_run || state.inline_pending() > 0 || state.has_completed() {

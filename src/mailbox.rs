@@ -191,9 +191,9 @@ impl<T: Send, W: Wake> Mailbox<T, W> {
     ///
     /// Where `into` is empty the two queues change places, so that a steady load allocates nothing.
     pub(crate) fn take(&self, into: &mut VecDeque<T>) {
-        if into.is_empty() {
-            // One burst must not hold its memory for ever. Outside the lock: this may copy.
-            into.shrink_to(CAPACITY_KEPT_MAX);
+        if into.is_empty() && into.capacity() > CAPACITY_KEPT_MAX {
+            // One burst must not hold its memory for ever.
+            *into = VecDeque::new();
         }
         let mut queue = self.lock();
         self.state.fetch_and(!MESSAGES, Ordering::AcqRel);

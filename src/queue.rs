@@ -87,13 +87,11 @@ impl<T: Copy> Queue<T> {
     /// need not be in memory before it is in the ring.
     #[cold]
     fn grow(&mut self) {
-        let len = self.len();
-        let place = self.place(self.head);
-        self.ring.rotate_left(place);
-        let filler = self.ring[0];
-        self.ring.resize(self.ring.len() * 2, filler);
-        self.head = 0;
-        self.tail = len;
+        let (len, filler) = (self.len(), self.ring[0]);
+        let mut ring = Vec::with_capacity(self.ring.len() * 2);
+        ring.extend(self.iter());
+        ring.resize(self.ring.len() * 2, filler);
+        *self = Queue { ring, head: 0, tail: len };
     }
 }
 

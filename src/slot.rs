@@ -140,6 +140,22 @@ pub(crate) unsafe fn payload<T>(slot: *mut Slot) -> *mut T {
     }
 }
 
+/// Frees the block of a payload of type `T` that was moved out at the loop's end, when no slot is freed
+/// to be taken again.
+///
+/// # Safety
+/// As for [`payload`]; nothing may use the payload's place after this, nor free it again.
+pub(crate) unsafe fn free_block<T>(slot: *mut Slot) {
+    if fits::<T>() {
+        return;
+    }
+    // SAFETY: the caller vouches that `place` wrote the block's address there.
+    let block = unsafe { slot.cast::<*mut u8>().read() };
+    let (_class, layout) = block_layout(Layout::new::<T>());
+    // SAFETY: `take_block` allocated it with this same layout, and the caller that it is freed once.
+    unsafe { dealloc(block, layout) };
+}
+
 /// The slab.
 pub(crate) struct Slots {
     chunks: Vec<NonNull<Slot>>,

@@ -152,6 +152,10 @@ impl Io {
             }
         };
         let op = self.submit(Parked { finish }, context, callback);
+        if !self.core.state.borrow_mut().is_parked(op) {
+            // It was refused, so the call is not made.
+            return op;
+        }
         let mailbox = Arc::clone(&self.core.mailbox);
         let notify = move || {
             // A failed push means that the loop is gone, and with it the operation.

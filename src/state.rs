@@ -4,8 +4,6 @@
 //! I2. Nothing here runs or drops what is the user's: a descriptor to close is returned.
 #![expect(unsafe_code, reason = "operations are reached through their slots")]
 
-use std::collections::BTreeMap;
-
 #[cfg(unix)]
 use crate::driver::Interest;
 use crate::driver::{Driver, Place};
@@ -90,8 +88,8 @@ pub(crate) struct Loop {
     pub(crate) missed_ns: u64,
     /// What completed while its operation was paused.
     pub(crate) held: Held,
-    /// Operations in user space that stand for another one: to end them is to end it.
-    pub(crate) inner: BTreeMap<u32, Op>,
+    /// Operations in user space that stand for another one: to end them is to end it. By their slots; few.
+    pub(crate) inner: Vec<(u32, Op)>,
 }
 
 impl Loop {
@@ -358,9 +356,21 @@ impl Loop {
     /// Completes an operation that has what it waited for in user space, unless it has ended.
     pub(crate) fn finish_parked(&mut self, op: Op) {
         if self.is_parked(op) {
-            self.inner.remove(&op.index);
+            self.take_inner(op.index);
             self.finish_in_user_space(op.index, 0);
         }
+    }
+
+    /// Has the operation in a slot stand for another one from now on.
+    pub(crate) fn set_inner(&mut self, index: u32, inner: Op) {
+        self.take_inner(index);
+        self.inner.push((index, inner));
+    }
+
+    /// What the operation in a slot stands for, and now no more.
+    pub(crate) fn take_inner(&mut self, index: u32) -> Option<Op> {
+        let place = self.inner.iter().position(|&(of, _inner)| of == index)?;
+        Some(self.inner.swap_remove(place).1)
     }
 
     /// An operation's call on the pool has ended; the operation is still there, for it waits for
@@ -573,13 +583,17 @@ impl Loop {
         }
         let queued = |queue: &InOrder| u32::from(queue.head != NONE);
         let entry = self.handles.get(handle);
-        if entry.pending > entry.queues.iter().map(queued).sum() {
+        let mut loose = entry.pending - entry.queues.iter().map(queued).sum::<u32>();
+        for index in 0..self.slots.len() {
             // Operations of no direction are not linked: rare, so they are searched for.
-            for index in 0..self.slots.len() {
-                let header = self.slots.header(index);
-                if header.state != State::Free && header.handle == handle {
-                    self.ask_to_end(index, CANCEL_ASKED);
-                }
+            if loose == 0 {
+                break;
+            }
+            let header = self.slots.header(index);
+            let is_loose = header.handle == handle && header.direction == Direction::None;
+            if is_loose && header.state != State::Free {
+                loose -= 1;
+                self.ask_to_end(index, CANCEL_ASKED);
             }
         }
         // A send that is done but for its buffer is not cancelled, and not waited for.

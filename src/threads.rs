@@ -120,7 +120,7 @@ impl Threads {
 ///         move |_listener, _io, stream| {
 ///             let handed = in_turn.hand(stream, |io, stream| {
 ///                 // On its loop from here on.
-///                 io.send_detached(&stream, &b"hello"[..]);
+///                 io.send_detached(&stream, b"hello");
 ///             });
 ///             if handed.is_ok() { Next::Continue } else { Next::Stop }
 ///         },

@@ -3,6 +3,8 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tigereye::{AsSource, Descriptor, Io};
@@ -74,6 +76,20 @@ fn p68_the_descriptor_is_readable_when_something_is_posted() {
     turn_inside(&outer, &inner, &|| done.get());
     thread.join().unwrap();
     inner.cancel(op);
+}
+
+#[test]
+fn p68_the_descriptor_is_readable_when_posts_are_left() {
+    let (outer, inner) = (Io::new().unwrap(), Io::builder().callbacks_per_turn(1).build().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    for _ in 0..20 {
+        let count = Arc::clone(&count);
+        let post = move |_io: &Io| {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        inner.remote().post(post).unwrap();
+    }
+    turn_inside(&outer, &inner, &|| count.load(Ordering::Relaxed) == 20);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! returns. So calls that block cost least here, and so many connections are under way as
 //! [`Plan::connections`](crate::client::Plan) says: each is waited for when it is the oldest.
 
-use crate::client::{Mark, Outcome, Plan};
+use crate::client::{self, Mark, Outcome, Plan};
 use crate::sys::net;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -17,6 +17,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(30);
 /// Connects again and again until the plan is fulfilled.
 pub fn run(plan: &Plan) -> io::Result<Outcome> {
     let (mut open, mut outcome, mut closed) = (VecDeque::new(), Outcome::default(), 0);
+    client::rest(plan);
     let first = Instant::now();
     let warm_up = Duration::from_secs_f64(if plan.messages.is_some() { 0.0 } else { plan.warm_up });
     let mut begin = None;

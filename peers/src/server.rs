@@ -1,16 +1,19 @@
 //! What every server program shares: its command line and its first line of output.
 //!
 //! ```text
-//! program --mode echo|http|file|udp|accept --addr 127.0.0.1:0 --size 64 [--file PATH]
-//!         [flags of its own]
+//! program --mode echo|http|file|udp|accept --addr 127.0.0.1:0 [--file PATH]
+//!         --size 64 --connections 1 --pipeline 1 [flags of its own]
 //! listening 127.0.0.1:43210
 //! ```
 //!
-//! `udp` echoes datagrams, `accept` closes every connection as soon as it is there. `--size` is a
-//! hint: the message size that the harness is about to use. `--file` is what `file` sends; it is
-//! opened once, at the start. SIGTERM ends the program with status 0.
+//! `udp` echoes datagrams, `accept` closes every connection as soon as it is there. `--size`,
+//! `--connections` and `--pipeline` are hints: of how many bytes the messages are that the load is about
+//! to send, on how many connections, and how many it keeps under way on each. A user knows as much of
+//! what a server is for. `--file` is what `file` sends; it is opened once, at the start. SIGTERM ends the
+//! program with status 0.
 
 use crate::args::{Args, fail};
+use crate::harness::program::flags;
 use crate::sys::{net, process};
 use std::fs::File;
 use std::io::{self, Write};
@@ -52,6 +55,15 @@ impl FromStr for Mode {
 /// Bytes of a file that are read at once, by a library that does not send files itself: what was best
 /// for each of them, or nearly so, of 64, 128 and 256 KiB and 1 MiB.
 pub const CHUNK: usize = 128 * 1024;
+/// Bytes from which on messages are large.
+pub const LARGE: u32 = 4096;
+const SMALL_BUFFER: usize = 16 * 1024;
+/// Bytes of a buffer that large messages gather in.
+pub const LARGE_BUFFER: usize = 256 * 1024;
+/// Most receives under way on one socket.
+const RECEIVES: u32 = 16;
+/// Bytes of a buffer for each connection, in all.
+const BUFFERS_MAX: usize = 1 << 30;
 /// Bytes that a datagram has at most.
 pub const DATAGRAM_MAX: usize = 2048;
 
@@ -78,12 +90,63 @@ impl Contents {
     }
 }
 
+/// What a server is told of its load beforehand.
+#[derive(Clone, Copy)]
+pub struct Hints {
+    /// Size of the messages to expect, in bytes.
+    pub size: u32,
+    /// Connections.
+    pub connections: u32,
+    /// Messages under way on each.
+    pub pipeline: u32,
+}
+
+impl Hints {
+    /// Of this size, one on one connection.
+    #[must_use]
+    pub fn of(size: u32) -> Self {
+        Self { size, connections: 1, pipeline: 1 }
+    }
+
+    fn from_args(args: &mut Args) -> Self {
+        let (size, connections) = (args.get("size", 64), args.get("connections", 1));
+        Self { size, connections, pipeline: args.get("pipeline", 1) }
+    }
+
+    /// Receives under way on one socket for datagrams, where a library has one task for each: more
+    /// than one pays only where several datagrams can be there.
+    #[must_use]
+    pub fn datagrams(self) -> u32 {
+        self.connections.clamp(1, RECEIVES)
+    }
+
+    /// Bytes of a buffer, where each connection has one.
+    #[must_use]
+    pub fn buffer(self) -> usize {
+        match self.size {
+            0..LARGE => SMALL_BUFFER,
+            _ if self.connections as usize * LARGE_BUFFER <= BUFFERS_MAX => LARGE_BUFFER,
+            size => (size as usize).next_multiple_of(SMALL_BUFFER),
+        }
+    }
+
+    /// The command line that says so.
+    #[must_use]
+    pub fn flags(self) -> Vec<String> {
+        flags([
+            ("--size", self.size.to_string()),
+            ("--connections", self.connections.to_string()),
+            ("--pipeline", self.pipeline.to_string()),
+        ])
+    }
+}
+
 /// What the common flags asked for.
 pub struct Server {
     /// What is to be spoken.
     pub mode: Mode,
-    /// Size of the messages to expect, in bytes.
-    pub size: u32,
+    /// What to expect.
+    pub hints: Hints,
     /// What [`Mode::File`] sends, and there alone.
     pub contents: Option<Contents>,
     /// Bound and listening.
@@ -106,13 +169,13 @@ impl Server {
     pub fn start(args: &mut Args) -> io::Result<Self> {
         let mode = args.take("mode").unwrap_or(Mode::Echo);
         let contents = if mode == Mode::File { Some(Contents::open(args)?) } else { None };
-        let size = args.get("size", 64);
+        let hints = Hints::from_args(args);
         let addr = args.get("addr", SocketAddr::from(([127, 0, 0, 1], 0)));
         process::lift_file_limit()?;
         let signal = process::termination()?;
         let listener = net::listen(addr)?;
         let socket = if mode == Mode::Udp { Some(net::datagrams(addr)?) } else { None };
-        Ok(Self { mode, size, contents, listener, socket, signal })
+        Ok(Self { mode, hints, contents, listener, socket, signal })
     }
 
     /// As [`start`](Server::start), for a server that takes `--buffer` and no further flag, and ends
@@ -131,9 +194,9 @@ impl Server {
     }
 
     /// Reads `--buffer`: bytes that one receive takes at most. Large messages gather, and are best
-    /// taken together.
+    /// taken together; but all connections have to fit in memory.
     pub fn buffer(&self, args: &mut Args) -> usize {
-        args.get("buffer", if self.size < 4096 { 16 * 1024 } else { 256 * 1024 })
+        args.get("buffer", self.hints.buffer())
     }
 
     /// Where it is to be found.
@@ -158,5 +221,19 @@ impl Server {
             std::process::exit(i32::from(waited.is_err()));
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_of_all_connections_fit_in_memory() {
+        let buffer = |size, connections| Hints { size, connections, pipeline: 1 }.buffer();
+        assert_eq!((buffer(64, 1), buffer(64, 10_000)), (SMALL_BUFFER, SMALL_BUFFER));
+        assert_eq!((buffer(LARGE, 1), buffer(16 << 10, 512)), (LARGE_BUFFER, LARGE_BUFFER));
+        assert_eq!((buffer(LARGE, 10_000), buffer(40 << 10, 10_000)), (16 << 10, 48 << 10));
+        assert!(10_000 * buffer(16 << 10, 10_000) <= BUFFERS_MAX);
     }
 }

@@ -46,9 +46,20 @@ pub fn answers(program: &str, flags: &[&str]) {
         refused(addr)
     };
     serve(program, flags, "http", 64, run);
-    serve(program, flags, "udp", 64, |addr| load_some(Script::datagrams(64), addr, 1, MESSAGES));
+    let several = [flags, &["--connections", "8"]].concat();
+    for (flags, connections) in [(flags, CONNECTIONS), (&several, CONNECTIONS), (&several, 1)] {
+        serve(program, flags, "udp", 64, |addr| datagrams(addr, connections));
+    }
     serve(program, flags, "accept", 64, accepts);
     serve(program, flags, "echo", 64, at_a_rate);
+}
+
+/// One under way on each socket.
+fn datagrams(addr: SocketAddr, connections: u32) -> io::Result<()> {
+    let plan = Plan { connections, ..plan(addr, 1, Some(MESSAGES)) };
+    let outcome = client::run(Script::datagrams(64), plan)?;
+    assert_eq!(outcome.messages, MESSAGES, "all are answered");
+    Ok(())
 }
 
 /// Connections that are closed without a word.

@@ -12,6 +12,7 @@
 //!   connection, slots of 64 KiB 0.75, slots of one message's size half.
 
 use crate::args::{Args, fail};
+use crate::server::{Hints, LARGE};
 
 /// How bytes come in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,10 +60,10 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// Reads the flags; `size` is the size of the messages that are expected.
+    /// Reads the flags; the hints say what is expected.
     #[must_use]
-    pub fn from_args(args: &mut Args, size: u32) -> Self {
-        let small = size < 4096;
+    pub fn from_args(args: &mut Args, hints: Hints) -> Self {
+        let small = hints.size < LARGE;
         let receive = if small { "multi" } else { "select" };
         let receive = match args.get("recv", receive.to_owned()).as_str() {
             "multi" => Receive::Multi,

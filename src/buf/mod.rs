@@ -61,13 +61,14 @@ pub unsafe trait IoBuf: 'static {
     where
         Self: Sized,
     {
+        let behind = |at: usize| at.checked_add(1).expect("the slice must lie within the buffer");
         let start = match range.start_bound() {
             Bound::Included(&at) => at,
-            Bound::Excluded(&at) => at + 1,
+            Bound::Excluded(&at) => behind(at),
             Bound::Unbounded => 0,
         };
         let end = match range.end_bound() {
-            Bound::Included(&at) => at + 1,
+            Bound::Included(&at) => behind(at),
             Bound::Excluded(&at) => at,
             Bound::Unbounded => self.len(),
         };
@@ -172,6 +173,16 @@ unsafe impl IoBufMut for Box<[u8]> {
     }
 }
 
+// SAFETY: static and immutable. As of `&'static [u8]`, so that `b"…"` is a buffer as it is.
+unsafe impl<const N: usize> IoBuf for &'static [u8; N] {
+    fn as_ptr(&self) -> *const u8 {
+        <[u8]>::as_ptr(*self)
+    }
+    fn len(&self) -> usize {
+        N
+    }
+}
+
 macro_rules! shared_bytes {
     ($($type:ty),*) => { $(
         // SAFETY: shared and immutable; its memory does not move with the value.
@@ -235,5 +246,12 @@ mod tests {
         let slice = "hello".slice(1..=3);
         assert_eq!(slice.len(), 3);
         assert_eq!(slice.into_inner(), "hello");
+        assert_eq!(bytes(&b"hello".slice(3..)), b"lo");
+    }
+
+    #[test]
+    #[should_panic(expected = "within the buffer")]
+    fn a_slice_to_the_last_of_all_numbers_is_not_empty() {
+        let _ = "hello".slice(..=usize::MAX);
     }
 }

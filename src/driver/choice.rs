@@ -5,7 +5,10 @@ use std::io;
 use std::str::FromStr;
 
 use super::Driver;
-use crate::error::code;
+use crate::error::{code, listed};
+
+/// Makes a driver, which takes so many entries at once.
+pub(crate) type Make = fn(DriverKind, u32) -> io::Result<Driver>;
 
 /// A mechanism that a loop can run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,16 @@ impl DriverKind {
         }
     }
 
+    /// What makes its driver. Inlined, so that the simulator is not in a program whose kind is known,
+    /// and another one.
+    #[inline]
+    pub(crate) fn maker(self) -> Make {
+        match self {
+            DriverKind::Sim => Driver::simulated,
+            DriverKind::Uring | DriverKind::Readiness | DriverKind::Iocp => Driver::real,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             DriverKind::Uring => "uring",
@@ -67,7 +80,7 @@ impl FromStr for DriverKind {
     fn from_str(name: &str) -> io::Result<DriverKind> {
         let found = DriverKind::ALL.into_iter().find(|kind| kind.name() == name);
         found.ok_or_else(|| {
-            let known = DriverKind::ALL.map(DriverKind::name).join(", ");
+            let known = listed(DriverKind::ALL.into_iter().map(DriverKind::name));
             let message = format!("no driver is called {name:?}; there are: {known}");
             io::Error::new(io::ErrorKind::InvalidInput, message)
         })
@@ -102,7 +115,7 @@ pub(crate) fn best(entries: u32) -> io::Result<(Driver, DriverInfo)> {
     let mut passed_over = None;
     let mut candidates = DriverKind::CANDIDATES.iter().copied().peekable();
     while let Some(kind) = candidates.next() {
-        match Driver::new(kind, entries) {
+        match Driver::real(kind, entries) {
             Ok(driver) => return Ok((driver, DriverInfo { kind, passed_over })),
             Err(error) if candidates.peek().is_none() || is_anyones(&error) => return Err(error),
             Err(error) => passed_over = Some(format!("{kind}: {error}")),
@@ -117,9 +130,30 @@ fn is_anyones(error: &io::Error) -> bool {
         || matches!(error.raw_os_error(), Some(code::PROCESS_FULL | code::SYSTEM_FULL))
 }
 
+/// The driver with this name in the environment, and what makes it. A program that was built to be used
+/// is not put into a simulated world from outside, and need not have one in it.
+///
+/// # Errors
+/// `InvalidInput` where no driver is called that, and of the simulator in a build without debug
+/// assertions.
+pub(crate) fn named(name: &str) -> io::Result<(DriverKind, Make)> {
+    match name.parse()? {
+        DriverKind::Sim if cfg!(debug_assertions) => Ok((DriverKind::Sim, Driver::simulated)),
+        DriverKind::Sim => {
+            let message = "TIGEREYE_DRIVER=sim is for builds with debug assertions; in others the \
+                           program chooses the simulator (Builder::driver)";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+        }
+        kind => Ok((kind, Driver::real)),
+    }
+}
+
 /// The driver that the caller or the environment names.
-pub(crate) fn forced(kind: DriverKind, entries: u32) -> io::Result<(Driver, DriverInfo)> {
-    let driver = Driver::new(kind, entries).map_err(|error| {
+pub(crate) fn forced(
+    (kind, make): (DriverKind, Make),
+    entries: u32,
+) -> io::Result<(Driver, DriverInfo)> {
+    let driver = make(kind, entries).map_err(|error| {
         if is_anyones(&error) {
             return error;
         }
@@ -144,5 +178,21 @@ impl fmt::Display for CannotRun {
 impl std::error::Error for CannotRun {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_chooses_the_simulator_in_builds_with_debug_assertions_alone() {
+        let kind = named("sim").map(|(kind, _make)| kind).map_err(|error| error.kind());
+        let expected = if cfg!(debug_assertions) {
+            Ok(DriverKind::Sim)
+        } else {
+            Err(io::ErrorKind::InvalidInput)
+        };
+        assert_eq!(kind, expected);
     }
 }

@@ -23,18 +23,19 @@ mod no_ring;
 #[cfg(unix)]
 pub(crate) mod readiness;
 pub(crate) mod sim;
+pub(crate) mod simulated;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
 
 pub use choice::{DriverInfo, DriverKind};
-pub(crate) use choice::{best, forced};
+pub(crate) use choice::{Make, best, forced, named};
 #[cfg(windows)]
 use iocp::Iocp;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_ring::ProvidedRing;
 #[cfg(unix)]
 use readiness::Readiness;
-use sim::Sim;
+use simulated::Simulator;
 #[cfg(target_os = "linux")]
 pub(crate) use uring::buf_ring::BufRing as ProvidedRing;
 #[cfg(target_os = "linux")]
@@ -59,7 +60,7 @@ pub(crate) enum Driver {
     Readiness(Readiness),
     #[cfg(windows)]
     Iocp(Iocp),
-    Sim(Sim),
+    Sim(Box<dyn Simulator>),
 }
 
 /// The directory that a path starts in: that of a handle, or of the process.
@@ -68,11 +69,20 @@ fn directory(fd: RawFd) -> RawFd {
     if fd == -1 { libc::AT_FDCWD } else { fd }
 }
 
-/// Whether a descriptor has offsets: a file and a disk do, a pipe, a terminal and a socket do not.
+/// Whether a descriptor has offsets: a file and a disk do, a pipe, a terminal and a socket do not. Nor
+/// do an eventfd and its like, of which Linux takes a seek all the same: they are no kind of file. What
+/// is wrong with a descriptor that is not even open for a seek, the call on it says.
 /// It does not block (lseek(2)).
 #[cfg(unix)]
 pub(crate) fn is_seekable(fd: RawFd) -> bool {
-    rustix::fs::tell(LentFd::new(fd)).is_ok()
+    use rustix::fs::{FileType, fstat, tell};
+    let fd = LentFd::new(fd);
+    match tell(fd) {
+        Ok(_) => {
+            fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Unknown)
+        }
+        Err(error) => error != rustix::io::Errno::SPIPE,
+    }
 }
 
 /// Where an operation is started, for its driver's cell.
@@ -83,7 +93,7 @@ pub(crate) enum Place<'a> {
     Readiness(readiness::Place<'a>),
     #[cfg(windows)]
     Iocp(iocp::Place<'a>),
-    Sim(sim::Place<'a>),
+    Sim(&'a mut simulated::Place<'a>),
 }
 
 /// Wakes a driver that waits, from any thread.
@@ -95,7 +105,7 @@ pub(crate) enum Waker {
     Readiness(Arc<readiness::Waker>),
     #[cfg(windows)]
     Iocp(Arc<iocp::Waker>),
-    Sim(Arc<sim::Waker>),
+    Sim(Arc<simulated::Waker>),
 }
 
 impl Wake for Waker {
@@ -118,7 +128,8 @@ fn elsewhere(what: &str) -> io::Error {
 }
 
 impl Driver {
-    pub(crate) fn new(kind: DriverKind, entries: u32) -> io::Result<Driver> {
+    /// A driver of a real system.
+    pub(crate) fn real(kind: DriverKind, entries: u32) -> io::Result<Driver> {
         match kind {
             #[cfg(target_os = "linux")]
             DriverKind::Uring => Ok(Driver::Uring(Uring::new(entries)?)),
@@ -132,8 +143,14 @@ impl Driver {
             DriverKind::Iocp => Ok(Driver::Iocp(Iocp::new(entries)?)),
             #[cfg(not(windows))]
             DriverKind::Iocp => Err(elsewhere("completion ports are part of Windows")),
-            DriverKind::Sim => Ok(Driver::Sim(Sim::alone()?)),
+            DriverKind::Sim => unreachable!("`simulated` makes it"),
         }
+    }
+
+    /// The driver of a loop alone in a simulated world. Whatever names this function has the simulator
+    /// in its program.
+    pub(crate) fn simulated(_kind: DriverKind, _entries: u32) -> io::Result<Driver> {
+        Ok(Driver::Sim(Box::new(sim::Sim::alone()?)))
     }
 
     pub(crate) fn waker(&self) -> Waker {

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use super::{DirectAlignment, system};
 use crate::core::Held;
-use crate::driver::sim;
+use crate::driver::simulated;
 use crate::offload::LentFd;
 
 /// Whether reads and writes go past the system's cache, straight between the buffer and the disk
@@ -28,7 +28,7 @@ impl DirectIo {
     /// Has a file that was just opened go past the cache, if that is asked for; its alignment.
     pub(super) fn apply(self, descriptor: &Held) -> io::Result<Option<DirectAlignment>> {
         if self != DirectIo::Off
-            && let Some(direct) = sim::direct_alignment(descriptor.as_raw_fd())
+            && let Some(direct) = simulated::direct_alignment(descriptor.as_raw_fd())
         {
             return self.require(direct);
         }

@@ -8,7 +8,7 @@ use socket2::SockAddr;
 #[cfg(unix)]
 use super::{UnixAddress, system};
 #[cfg(unix)]
-use crate::driver::sim;
+use crate::driver::simulated;
 use crate::raw::RawFd;
 use crate::{IoBuf, PoolBuf};
 
@@ -51,7 +51,7 @@ impl Address for UnixAddress {
     }
 
     fn has_ended(fd: RawFd) -> bool {
-        sim::is_simulated(fd) || system::nobody_is_the_end(fd)
+        simulated::is_simulated(fd) || system::nobody_is_the_end(fd)
     }
 }
 

@@ -53,7 +53,7 @@ impl Io {
     fn stand_for(&self, whole: Op, part: Op) {
         let mut state = self.core.state.borrow_mut();
         if state.is_parked(whole) {
-            state.inner.insert(whole.index, part);
+            state.set_inner(whole.index, part);
         } else {
             drop(state);
             self.cancel(part);

@@ -11,13 +11,13 @@ use socket2::{SockAddr, SockRef, Socket, Type};
 use super::UnixAddress;
 use super::stream::{borrow, not_open};
 use super::{Borrowed, Keepalive, system};
-use crate::driver::sim;
+use crate::driver::simulated;
 use crate::handle::Source;
 use crate::raw::RawFd;
 
 pub(crate) enum Immediate {
     Real(Borrowed),
-    Simulated(sim::Socket),
+    Simulated(Box<dyn simulated::Socket>),
 }
 
 /// What a call is on a real socket, and on a simulated one.
@@ -35,7 +35,7 @@ pub(crate) fn immediate(source: &Source) -> io::Result<Immediate> {
     let fd = source.fd().ok_or_else(not_open)?;
     match Immediate::of(fd) {
         // A simulated socket is gone when its host has lost its power or its program has ended.
-        Immediate::Real(_) if sim::is_simulated(fd) => Err(not_open()),
+        Immediate::Real(_) if simulated::is_simulated(fd) => Err(not_open()),
         socket => Ok(socket),
     }
 }
@@ -51,7 +51,7 @@ fn internet(address: &SockAddr) -> io::Result<SocketAddr> {
 
 impl Immediate {
     pub(crate) fn of(fd: RawFd) -> Immediate {
-        if let Some(socket) = sim::Socket::of(fd) {
+        if let Some(socket) = simulated::socket(fd) {
             return Immediate::Simulated(socket);
         }
         Immediate::Real(borrow(&fd))

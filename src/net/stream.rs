@@ -15,7 +15,7 @@ use crate::buf::bytes;
 use crate::core::{Held, owned};
 use crate::driver::DriverKind;
 use crate::driver::Interest;
-use crate::driver::sim::is_simulated;
+use crate::driver::simulated::is_simulated;
 use crate::handle::{HandleId, Source};
 use crate::op::connect::Connect;
 use crate::op::poll::Poll;
@@ -211,7 +211,9 @@ impl TcpStream {
         immediate(&self.source)?.set_user_timeout(timeout)
     }
 
-    /// `SO_LINGER` (socket(7), whole seconds): zero resets the connection when it is closed.
+    /// `SO_LINGER` (socket(7), whole seconds): zero resets the connection when it is closed. With more
+    /// than that, to drop the stream waits so long on the loop's thread while the peer has not
+    /// acknowledged what was sent: close it with [`Io::close`], which holds up nobody.
     ///
     /// # Errors
     /// `NotConnected` when it is closed; what setsockopt(2) says.

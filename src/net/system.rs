@@ -11,7 +11,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
 use std::ptr;
 #[cfg(target_os = "linux")]
 use std::sync::OnceLock;
@@ -20,6 +19,7 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, SockAddrStorage, SockRef, Socket, Type};
 
 use super::sigpipe;
+use crate::offload::LentFd;
 
 mod splice;
 
@@ -58,6 +58,12 @@ pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(crate) const SEND_FLAGS: i32 = 0;
 
+/// For the sends of a driver that tries: they never wait, nor on a socket that was handed over as a
+/// [`Descriptor`](crate::Descriptor) and blocks.
+pub(crate) const SEND_AT_ONCE: i32 = SEND_FLAGS | libc::MSG_DONTWAIT;
+/// As [`SEND_AT_ONCE`], for receives.
+pub(crate) const RECV_AT_ONCE: i32 = libc::MSG_DONTWAIT;
+
 /// Has no send on a socket raise SIGPIPE, whoever made it.
 #[cfg(target_vendor = "apple")]
 pub(crate) fn forbid_sigpipe(socket: &Socket) -> io::Result<()> {
@@ -71,25 +77,41 @@ pub(crate) fn forbid_sigpipe(_socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Receives into memory that need not be initialised (recv(2)).
+/// Receives what is there now, into memory that need not be initialised (recv(2)).
 #[inline]
 pub(crate) fn recv(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let (fd, at) = (socket.as_raw_fd(), room.as_mut_ptr().cast());
     // SAFETY: the slice says where how many bytes may be written.
-    count(unsafe { libc::recv(socket.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), 0) })
+    count(unsafe { libc::recv(fd, at, room.len(), RECV_AT_ONCE) })
 }
 
-/// Sends (send(2)), without a signal.
+/// Sends what there is room for now (send(2)), without a signal.
 #[inline]
 pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
     let (fd, at) = (socket.as_raw_fd(), bytes.as_ptr().cast());
     // SAFETY: the slice says where how many bytes may be read.
-    count(unsafe { libc::send(fd, at, bytes.len(), SEND_FLAGS) })
+    count(unsafe { libc::send(fd, at, bytes.len(), SEND_AT_ONCE) })
 }
 
 /// What a call moved, or why it failed.
 #[inline]
 fn count(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Whether an accept may wait: of all calls that a driver tries it is the one that takes no flag not to.
+/// What does not listen says so at once.
+pub(crate) fn accept_blocks(listener: RawFd) -> bool {
+    let mut listens: libc::c_int = 0;
+    let name = (libc::SOL_SOCKET, libc::SO_ACCEPTCONN);
+    let fd = LentFd::new(listener);
+    !is_nonblocking(fd.as_fd()) && option(&fd, name, &mut listens).is_ok() && listens != 0
+}
+
+/// Whether closing a socket waits until the peer has all that was sent (`SO_LINGER`, socket(7)); Linux
+/// waits also where the socket does not block.
+pub(crate) fn close_waits(socket: &Socket) -> bool {
+    matches!(socket.linger(), Ok(Some(time)) if !time.is_zero())
 }
 
 /// Accepts a connection: non-blocking and close-on-exec (P38).
@@ -173,7 +195,7 @@ pub(crate) fn report_errors(_socket: &Socket, _report: bool) -> io::Result<()> {
 
 /// Sends what the system takes at once.
 pub(crate) fn send_now(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    socket.send_with_flags(bytes, libc::MSG_DONTWAIT | SEND_FLAGS)
+    send(socket, bytes)
 }
 
 /// How many connections may wait, as the system is told: it cuts what is too many.
@@ -288,13 +310,12 @@ pub(crate) fn has_no_room(result: i32) -> bool {
 }
 
 /// Reads a socket's option, of a type that the system fills whole (getsockopt(2)).
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
-fn option<T: Copy>(socket: &Socket, (level, name): (i32, i32), value: &mut T) -> io::Result<()> {
+fn option<T: Copy>(socket: &impl AsFd, (level, name): (i32, i32), value: &mut T) -> io::Result<()> {
     let mut len = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
     let at = ptr::from_mut(value).cast();
     // SAFETY: the value lives during the call, and is as long as the system is told; it has no
     // invalid bit patterns (numbers, and structures of numbers).
-    match unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, at, &raw mut len) } {
+    match unsafe { libc::getsockopt(socket.as_fd().as_raw_fd(), level, name, at, &raw mut len) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

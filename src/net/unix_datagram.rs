@@ -10,7 +10,7 @@ use super::stream::{adopt, into_blocking, refuse_simulated};
 use super::unix_listener::bind_replacing;
 use super::{Datagram, Received, ToUnixAddress, UnixAddress, system};
 use crate::core::Held;
-use crate::driver::sim::{Binding, Sim};
+use crate::driver::sim::Binding;
 use crate::handle::Source;
 use crate::op::recv_from::RecvFrom;
 use crate::op::send_to_unix::SendToUnix;
@@ -133,7 +133,7 @@ impl UnixDatagram {
     /// # Errors
     /// What socketpair(2) says.
     pub fn pair(io: &Io) -> io::Result<(UnixDatagram, UnixDatagram)> {
-        if let Some(pair) = io.core.simulated(Sim::unix_datagram_pair) {
+        if let Some(pair) = io.core.simulated(|sim| sim.unix_datagram_pair()) {
             let (near, far) = pair?;
             return Ok((UnixDatagram::from_fd(io, near), UnixDatagram::from_fd(io, far)));
         }

@@ -17,8 +17,6 @@ use super::stream::{adopt, into_blocking, refuse_simulated};
 use super::system;
 use super::{ToUnixAddress, UnixAddress};
 use crate::core::Held;
-#[cfg(unix)]
-use crate::driver::sim::Sim;
 use crate::handle::Source;
 use crate::op::connect_unix::ConnectUnix;
 use crate::state::Target;
@@ -108,7 +106,7 @@ impl UnixStream {
     /// What socketpair(2) says.
     #[cfg(unix)]
     pub fn pair(io: &Io) -> io::Result<(UnixStream, UnixStream)> {
-        if let Some(pair) = io.core.simulated(Sim::unix_pair) {
+        if let Some(pair) = io.core.simulated(|sim| sim.unix_pair()) {
             let (near, far) = pair?;
             return Ok((UnixStream::from_fd(io, near), UnixStream::from_fd(io, far)));
         }

@@ -17,7 +17,7 @@ use crate::core::Held;
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
-use crate::driver::readiness::{self, Interest};
+use crate::driver::readiness;
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
@@ -53,6 +53,9 @@ pub(crate) fn is_exhausted(result: i32) -> bool {
 pub(crate) struct Accept<S> {
     #[cfg(unix)]
     address: RawAddress,
+    /// Where readiness is all there is: whether the call may wait, once that was asked.
+    #[cfg(unix)]
+    blocks: Option<bool>,
     #[cfg(windows)]
     incoming: Incoming,
     stream: PhantomData<S>,
@@ -63,6 +66,8 @@ impl<S> Accept<S> {
         Accept {
             #[cfg(unix)]
             address: RawAddress::empty(),
+            #[cfg(unix)]
+            blocks: None,
             #[cfg(windows)]
             incoming: Incoming::new(),
             stream: PhantomData,
@@ -83,8 +88,9 @@ impl<S: Stream> Operation for Accept<S> {
 
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
+        let blocks = *self.blocks.get_or_insert_with(|| system::accept_blocks(place.fd));
         let address = &mut self.address;
-        place.attempt(Interest::Readable, |listener| {
+        place.accept(blocks, |listener| {
             let (stream, peer) = S::accept(listener)?;
             *address = RawAddress::from(peer);
             Ok(stream.into_raw_fd() as usize)
@@ -146,6 +152,9 @@ impl<S: Stream> Operation for Accept<S> {
 pub(crate) struct AcceptEach<S> {
     #[cfg(windows)]
     crowd: Crowd,
+    /// As in [`Accept`].
+    #[cfg(unix)]
+    blocks: Option<bool>,
     stream: PhantomData<S>,
 }
 
@@ -154,6 +163,8 @@ impl<S> AcceptEach<S> {
         AcceptEach {
             #[cfg(windows)]
             crowd: Crowd::new(),
+            #[cfg(unix)]
+            blocks: None,
             stream: PhantomData,
         }
     }
@@ -176,7 +187,8 @@ impl<S: Stream> Multishot for AcceptEach<S> {
 
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        place.attempt(Interest::Readable, |listener| {
+        let blocks = *self.blocks.get_or_insert_with(|| system::accept_blocks(place.fd));
+        place.accept(blocks, |listener| {
             let (stream, _peer) = S::accept(listener)?;
             Ok(stream.into_raw_fd() as usize)
         })

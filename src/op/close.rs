@@ -1,6 +1,7 @@
 //! Closing a handle, once nothing is pending on it (the loop sees to that), with a result.
 //!
-//! Never retried on `EINTR`: on Linux the descriptor is gone either way. Source: close(2).
+//! Never retried on `EINTR`: on Linux the descriptor is gone either way. A socket that lingers is closed
+//! on the pool. Sources: close(2), socket(7), "SO_LINGER".
 
 use std::io;
 
@@ -16,6 +17,8 @@ use crate::driver::readiness;
 use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
+#[cfg(target_os = "linux")]
+use crate::net::{borrow, system};
 
 pub(crate) struct Close;
 
@@ -25,6 +28,10 @@ impl Operation for Close {
 
     #[cfg(target_os = "linux")]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
+        // The kernel closes on the thread that enters the ring.
+        if system::close_waits(&borrow(&place.fd)) {
+            return place.close_on_pool();
+        }
         place.submit(opcode::Close::new(types::Fd(place.fd)).build())
     }
 

@@ -59,7 +59,7 @@ impl ConnectUnix {
 
 /// A socket.
 fn open(io: &Io) -> io::Result<Held> {
-    if let Some(fd) = io.core.simulated(sim::Sim::unix_stream) {
+    if let Some(fd) = io.core.simulated(|sim| sim.unix_stream()) {
         return fd.map(Held::new);
     }
     let socket = system::unix_socket()?;

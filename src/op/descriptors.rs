@@ -200,7 +200,7 @@ impl<B: IoBuf> Operation for SendDescriptors<B> {
         };
         place.transfer(Interest::Writable, self.buf.len(), |socket| {
             // SAFETY: the header and what it refers to are the operation's, and stay during the call.
-            sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_FLAGS) })
+            sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_AT_ONCE) })
         })
     }
 
@@ -272,7 +272,7 @@ impl<B: IoBufMut> Operation for RecvDescriptors<B> {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Some(header) = self.describe() else { return Start::Ready(NO_ROOM) };
         place.attempt(Interest::Readable, |socket| {
-            let flags = system::RECV_DESCRIPTORS_FLAGS;
+            let flags = system::RECV_DESCRIPTORS_FLAGS | system::RECV_AT_ONCE;
             // SAFETY: the header and what it refers to are the operation's, and stay during the call.
             sized(unsafe { libc::recvmsg(socket.as_raw_fd(), header, flags) })
         })

@@ -212,11 +212,11 @@ pub(super) fn segment_in(control: &[u8]) -> Option<u16> {
 /// sendmsg(2), of a header that an envelope has just given out.
 pub(super) fn send(socket: &Borrowed, header: *const libc::msghdr) -> io::Result<usize> {
     // SAFETY: the header and what it refers to are the operation's, and stay during the call.
-    sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_FLAGS) })
+    sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_AT_ONCE) })
 }
 
 /// recvmsg(2), into a header that an envelope has just given out.
 pub(super) fn receive(socket: &Borrowed, header: *mut libc::msghdr) -> io::Result<usize> {
     // SAFETY: as for `send`.
-    sized(unsafe { libc::recvmsg(socket.as_raw_fd(), header, 0) })
+    sized(unsafe { libc::recvmsg(socket.as_raw_fd(), header, system::RECV_AT_ONCE) })
 }

@@ -7,7 +7,7 @@ use socket2::SockAddr;
 use windows_sys::Win32::Networking::WinSock::SOCKET;
 
 use super::{Completion, Start};
-use crate::driver::{iocp, sim};
+use crate::driver::{iocp, simulated};
 use crate::error::{code, to_raw};
 use crate::net::borrow;
 use crate::net::system::{self, AddressRoom};
@@ -70,7 +70,7 @@ impl Incoming {
             // A socket that failed is not used again.
             return result;
         }
-        if sim::is_simulated(result) {
+        if simulated::is_simulated(result) {
             return result;
         }
         let Some(socket) = socket else { return -code::INVALID };

@@ -32,7 +32,7 @@
 //! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then sendfile; pool: sendfile | poll, then sendfile; pool: sendfile | TransmitFile | pread and send |
 //! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows | no: it has no pipes |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown | shutdown |
-//! | close | `close.rs` | `CLOSE` | close, of a file on the pool | closesocket; of a file on the pool | close |
+//! | close | `close.rs` | `CLOSE`, or pool | close, or pool | closesocket; of a file on the pool | close |
 //! | open, open_directory | `open.rs` | `OPENAT`, `OPENAT2` | pool: openat, openat2 | pool: NtCreateFile | openat, openat2 |
 //! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | pool: NtCreateFile, SetFileInformationByHandle, FlushFileBuffers | openat, flock, fallocate, fsync in one |
 //! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | no: a handle that overlaps has no position | pread; recv of a socket |
@@ -384,7 +384,7 @@ where
             Place::Uring(place) => row.uring(place),
             #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
-            Place::Sim(place) => row.sim(place),
+            Place::Sim(place) => row.sim(*place),
             #[cfg(windows)]
             Place::Iocp(place) => row.iocp(place),
         }
@@ -448,6 +448,8 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         // SAFETY: the loop abandons a slot once and never looks at its payload again.
         let Once { row, context, callback } = unsafe { record.read() };
+        // SAFETY: the record was just moved out, and that was its last use.
+        unsafe { slot::free_block::<Self>(slot.as_ptr()) };
         row.discard(completion.map_or(-code::CANCELED, |completion| completion.result));
         drop((context, callback));
         true
@@ -509,7 +511,7 @@ where
             Place::Uring(place) => row.uring(place),
             #[cfg(unix)]
             Place::Readiness(place) => row.readiness(place),
-            Place::Sim(place) => row.sim(place),
+            Place::Sim(place) => row.sim(*place),
             #[cfg(windows)]
             Place::Iocp(place) => row.iocp(place),
         }
@@ -604,7 +606,10 @@ where
             }
         }
         // SAFETY: the loop abandons a slot once and never looks at its payload again.
-        drop(unsafe { record.read() });
+        let record = unsafe { record.read() };
+        // SAFETY: the record was just moved out, and that was its last use.
+        unsafe { slot::free_block::<Self>(slot.as_ptr()) };
+        drop(record);
         true
     }
 }

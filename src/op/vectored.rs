@@ -13,9 +13,9 @@ use std::os::fd::AsRawFd;
 use io_uring::{opcode, types};
 
 use super::tries::Tries;
-use super::vectors::{VECTORS_MAX, Vectors, len_of_all, written_to_all};
+use super::vectors::{Left, VECTORS_MAX, Vectors, written_to_all};
 use super::{Direction, Operation, Start, Step};
-use crate::buf::{bytes, room};
+use crate::buf::room;
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
@@ -91,8 +91,9 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let Some(message) = self.describe() else { return Start::Ready(NO_ROOM) };
         place.transfer(Interest::Readable, message.vectors.len(), |socket| {
+            let flags = system::RECV_AT_ONCE;
             // SAFETY: the header and what it refers to are the operation's, and stay during the call.
-            sized(unsafe { libc::recvmsg(socket.as_raw_fd(), message.header(), 0) })
+            sized(unsafe { libc::recvmsg(socket.as_raw_fd(), message.header(), flags) })
         })
     }
 
@@ -102,7 +103,7 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
         if rooms.peek().is_none() {
             return Start::Ready(NO_ROOM);
         }
-        place.recv_vectored(rooms)
+        place.recv_vectored(&mut rooms)
     }
 
     #[cfg(windows)]
@@ -126,22 +127,22 @@ impl<B: IoBufMut> Operation for RecvVectored<B> {
 }
 
 pub(crate) struct SendVectored<B> {
-    bufs: Vec<B>,
+    left: Left<B>,
     message: Message,
     /// Whether to go on until all is sent.
     all: bool,
-    sent: usize,
     tries: Tries,
 }
 
 impl<B: IoBuf> SendVectored<B> {
     pub(crate) fn new(bufs: Vec<B>, all: bool) -> SendVectored<B> {
-        SendVectored { bufs, message: Message::new(), all, sent: 0, tries: Tries::default() }
+        let (left, message) = (Left::new(bufs), Message::new());
+        SendVectored { left, message, all, tries: Tries::default() }
     }
 
     /// The message that is left to be sent, if there is anything.
     fn describe(&mut self) -> Option<&mut Message> {
-        self.message.vectors.name_bytes(&self.bufs, self.sent, usize::MAX);
+        self.message.vectors.name_bytes(&self.left, usize::MAX);
         (self.message.vectors.len() > 0).then_some(&mut self.message)
     }
 }
@@ -164,20 +165,12 @@ impl<B: IoBuf> Operation for SendVectored<B> {
         place.transfer(Interest::Writable, message.vectors.len(), |socket| {
             let header = message.header().cast_const();
             // SAFETY: the header and what it refers to are the operation's, and stay during the call.
-            sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_FLAGS) })
+            sized(unsafe { libc::sendmsg(socket.as_raw_fd(), header, system::SEND_AT_ONCE) })
         })
     }
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
-        let (mut pieces, mut count, mut skip) = ([&[][..]; VECTORS_MAX], 0, self.sent);
-        for buf in &self.bufs {
-            let piece = &bytes(buf)[skip.min(buf.len())..];
-            skip -= buf.len() - piece.len();
-            if !piece.is_empty() && count < VECTORS_MAX {
-                pieces[count] = piece;
-                count += 1;
-            }
-        }
+        let (pieces, count) = self.left.pieces();
         if count == 0 { Start::Ready(0) } else { place.send_vectored(&pieces[..count]) }
     }
 
@@ -196,16 +189,13 @@ impl<B: IoBuf> Operation for SendVectored<B> {
         if result < 0 {
             return Step::Done(result);
         }
-        self.sent += result.unsigned_abs() as usize;
-        if self.all && result > 0 && self.sent < len_of_all(&self.bufs) {
-            return Step::Again;
-        }
-        Step::Done(0)
+        self.left.advance(result.unsigned_abs() as usize);
+        if self.all && result > 0 && !self.left.is_nothing() { Step::Again } else { Step::Done(0) }
     }
 
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
-        let sent = self.sent;
-        (self.bufs, result.map(|_| sent))
+        let Left { bufs, done, .. } = self.left;
+        (bufs, result.map(|_| done))
     }
 
     fn discard(self, _result: i32) {}

@@ -13,9 +13,9 @@ use io_uring::opcode;
 use super::read_at::span;
 #[cfg(unix)]
 use super::vectored::sized;
-use super::vectors::{VECTORS_MAX, Vectors, len_of_all, written_to_all};
+use super::vectors::{Left, VECTORS_MAX, Vectors, written_to_all};
 use super::{Direction, Operation, Start, Step};
-use crate::buf::{bytes, room};
+use crate::buf::room;
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
@@ -113,7 +113,7 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
             return Start::Ready(result);
         }
         let rooms = self.bufs.iter_mut().map(room).filter(|room| !room.is_empty());
-        place.read_file_vectored(rooms.take(VECTORS_MAX), offset)
+        place.read_file_vectored(&mut rooms.take(VECTORS_MAX), offset)
     }
 
     fn step(&mut self, result: i32) -> Step {
@@ -129,24 +129,23 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
 }
 
 pub(crate) struct WriteVectoredAt<B> {
-    bufs: Vec<B>,
+    left: Left<B>,
     offset: u64,
     /// Whether to go on until all is written.
     all: bool,
-    written: usize,
     vectors: Vectors,
 }
 
 impl<B: IoBuf> WriteVectoredAt<B> {
     pub(crate) fn new(bufs: Vec<B>, offset: u64, all: bool) -> WriteVectoredAt<B> {
-        WriteVectoredAt { bufs, offset, all, written: 0, vectors: Vectors::new() }
+        WriteVectoredAt { left: Left::new(bufs), offset, all, vectors: Vectors::new() }
     }
 
     /// Names what is to be written yet, and says where to; or the result, where that cannot be.
     fn describe(&mut self, terms: Terms) -> Result<(&Vectors, u64), i32> {
-        let offset = self.offset.saturating_add(self.written as u64);
-        self.vectors.name_bytes(&self.bufs, self.written, span(usize::MAX, offset)?);
-        if self.vectors.len() == 0 && len_of_all(&self.bufs) > self.written {
+        let offset = self.offset.saturating_add(self.left.done as u64);
+        self.vectors.name_bytes(&self.left, span(usize::MAX, offset)?);
+        if self.vectors.len() == 0 && !self.left.is_nothing() {
             // Beyond the largest offset; no file is that long.
             return Err(-code::TOO_LARGE);
         }
@@ -198,34 +197,25 @@ impl<B: IoBuf> Operation for WriteVectoredAt<B> {
             Ok((_vectors, offset)) => offset,
             Err(result) => return Start::Ready(result),
         };
-        let (mut pieces, mut count, mut skip) = ([&[][..]; VECTORS_MAX], 0, self.written);
-        for buf in &self.bufs {
-            let piece = &bytes(buf)[skip.min(buf.len())..];
-            skip -= buf.len() - piece.len();
-            if !piece.is_empty() && count < VECTORS_MAX {
-                pieces[count] = piece;
-                count += 1;
-            }
-        }
+        let (pieces, count) = self.left.pieces();
         place.write_file_vectored(&pieces[..count], offset)
     }
 
     fn step(&mut self, result: i32) -> Step {
-        let left = len_of_all(&self.bufs) - self.written;
-        if result < 0 || left == 0 {
+        if result < 0 || self.left.is_nothing() {
             return Step::Done(result);
         }
         if result == 0 && self.all {
             // A device that takes nothing would be asked for ever.
             return Step::Done(WROTE_NOTHING);
         }
-        self.written += result.unsigned_abs() as usize;
-        if self.all && self.written < len_of_all(&self.bufs) { Step::Again } else { Step::Done(0) }
+        self.left.advance(result.unsigned_abs() as usize);
+        if self.all && !self.left.is_nothing() { Step::Again } else { Step::Done(0) }
     }
 
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
-        let written = self.written;
-        (self.bufs, result.map(|_| written))
+        let Left { bufs, done, .. } = self.left;
+        (bufs, result.map(|_| done))
     }
 
     fn discard(self, _result: i32) {}

@@ -5,12 +5,14 @@
 //! the transfer short, and so do more bytes than one call takes (P29).
 #![expect(unsafe_code, reason = "vectors go to the thread that makes the call")]
 
+use std::mem;
 use std::ptr;
 
 #[cfg(windows)]
 use windows_sys::Win32::Networking::WinSock::WSABUF;
 
 use super::recv::{TRANSFER_MAX, written};
+use crate::buf::bytes;
 use crate::fs::Terms;
 use crate::{IoBuf, IoBufMut};
 
@@ -71,15 +73,12 @@ impl Vectors {
         }
     }
 
-    /// Names the bytes of buffers behind the first `skip`, up to `len_max` bytes.
-    pub(crate) fn name_bytes<B: IoBuf>(&mut self, bufs: &[B], skip: usize, len_max: usize) {
+    /// Names the bytes that are left, up to `len_max`.
+    pub(super) fn name_bytes<B: IoBuf>(&mut self, left: &Left<B>, len_max: usize) {
         self.clear();
-        let mut skip = skip;
-        for buf in bufs {
-            let skipped = skip.min(buf.len());
-            let at = buf.as_ptr().wrapping_add(skipped).cast_mut();
-            self.push(at, buf.len() - skipped, len_max);
-            skip -= skipped;
+        let (pieces, count) = left.pieces();
+        for &piece in &pieces[..count] {
+            self.push(piece.as_ptr().cast_mut(), piece.len(), len_max);
         }
     }
 
@@ -127,9 +126,57 @@ impl Vectors {
     }
 }
 
-/// Bytes of all buffers.
-pub(crate) fn len_of_all<B: IoBuf>(bufs: &[B]) -> usize {
-    bufs.iter().map(IoBuf::len).fold(0, usize::saturating_add)
+/// Buffers, and what of them has not been transferred yet: with very many of them, a call looks only at
+/// those that it takes.
+pub(super) struct Left<B> {
+    pub(super) bufs: Vec<B>,
+    /// The buffer that is next …
+    next: usize,
+    /// … and how many of its bytes are done: fewer than it has.
+    skip: usize,
+    /// Bytes of all buffers that are done.
+    pub(super) done: usize,
+}
+
+impl<B: IoBuf> Left<B> {
+    pub(super) fn new(bufs: Vec<B>) -> Left<B> {
+        let mut left = Left { bufs, next: 0, skip: 0, done: 0 };
+        left.advance(0);
+        left
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.next == self.bufs.len()
+    }
+
+    /// The pieces that one call takes, of which none is empty, and how many there are.
+    pub(super) fn pieces(&self) -> ([&[u8]; VECTORS_MAX], usize) {
+        let (mut pieces, mut count, mut skip) = ([&[][..]; VECTORS_MAX], 0, self.skip);
+        for buf in &self.bufs[self.next..] {
+            if count == VECTORS_MAX {
+                break;
+            }
+            let piece = &bytes(buf)[mem::take(&mut skip)..];
+            if !piece.is_empty() {
+                pieces[count] = piece;
+                count += 1;
+            }
+        }
+        (pieces, count)
+    }
+
+    /// So many bytes more are done.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.done += count;
+        self.skip += count;
+        while let Some(buf) = self.bufs.get(self.next)
+            && self.skip >= buf.len()
+        {
+            self.skip -= buf.len();
+            self.next += 1;
+        }
+        assert!(self.skip == 0 || !self.is_nothing(), "a driver never takes more than there is");
+    }
 }
 
 /// Makes bytes that a call wrote part of the buffers, which it filled in their order.
@@ -142,4 +189,47 @@ pub(crate) fn written_to_all<B: IoBufMut>(bufs: &mut [B], count: u32) -> usize {
     }
     assert!(left == 0, "a driver never writes more than there is room for");
     count as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// Counts how often it is asked for its length.
+    struct Asked(&'static [u8], Rc<Cell<usize>>);
+
+    // SAFETY: static bytes, always the same.
+    unsafe impl IoBuf for Asked {
+        fn as_ptr(&self) -> *const u8 {
+            self.0.as_ptr()
+        }
+        fn len(&self) -> usize {
+            self.1.set(self.1.get() + 1);
+            self.0.len()
+        }
+    }
+
+    #[test]
+    fn a_call_looks_only_at_the_buffers_that_it_takes() {
+        const COUNT: usize = 10_000;
+        let asked = Rc::new(Cell::new(0));
+        let all: [&[u8]; 3] = [b"", b"ab", b"cde"];
+        let bufs = (0..COUNT).map(|at| Asked(all[at % 3], Rc::clone(&asked))).collect();
+        let (mut left, mut calls, mut taken) = (Left::new(bufs), 0, Vec::new());
+        while !left.is_nothing() {
+            calls += 1;
+            let (pieces, count) = left.pieces();
+            let bytes = pieces[..count].concat();
+            // Now and then all that was offered, and else a part.
+            let part = bytes.len() - calls % 5 % bytes.len();
+            taken.extend_from_slice(&bytes[..part]);
+            left.advance(part);
+        }
+        let expected = (0..COUNT).flat_map(|at| all[at % 3]).copied().collect::<Vec<_>>();
+        assert!(taken == expected && left.done == expected.len());
+        assert!(asked.get() < 10 * COUNT, "{} for {COUNT} buffers", asked.get());
+    }
 }

@@ -4,6 +4,8 @@
 #[path = "../counting/mod.rs"]
 mod counting;
 #[cfg(unix)]
+mod ends;
+#[cfg(unix)]
 mod files;
 #[cfg(unix)]
 mod unix;
@@ -243,6 +245,12 @@ fn contexts_of_500_bytes(io: &Io, calls: &Rc<Cell<usize>>) {
             calls.set(calls.get() + 1);
         });
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn rule7_the_end_of_a_loop_frees_the_memory_of_what_was_in_flight() {
+    ends::all_memory_comes_back();
 }
 
 #[test]

@@ -4,11 +4,15 @@
 use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
+#[cfg(unix)]
+use std::time::Instant;
 
 use tigereye::{AsSource, BufferPool, Io, IoBuf, Next, Source, TcpListener, TcpStream};
 
 use crate::patient::read_some;
 use crate::peer::Peer;
+#[cfg(unix)]
+use crate::{HANG, fill};
 use crate::{Log, any, finish, own_pair, pair, pattern, read, reset, shared_pair, small_pair};
 
 const MIB: usize = 1 << 20;
@@ -38,6 +42,25 @@ fn p42_read_to_the_end_then_send_and_shut_down() {
     finish(&io);
     assert_eq!(read(&mut peer, 3), b"bye");
     assert_eq!(read_some(&mut peer, &mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn p161_a_close_that_lingers_holds_up_no_loop() {
+    let io = Io::new().unwrap();
+    let (stream, peer) = small_pair(&io);
+    fill(&io, &stream);
+    stream.set_linger(Some(HANG)).unwrap();
+    let log = Log::new();
+    let put = log.clone();
+    let begin = Instant::now();
+    io.close(stream, move |_stream, _io, result| put.put(result));
+    io.poll().unwrap();
+    // Nobody reads what is left: so there is nothing to wait for.
+    drop(peer);
+    finish(&io);
+    log.one().unwrap();
+    assert!(begin.elapsed() < HANG, "the call that closes is waited for");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -668,4 +670,90 @@ fn the_standard_streams_outlive_their_handles() {
     let input = Rc::new(tigereye::stdin(&io).unwrap());
     // The test program starts this process without input.
     assert_eq!(read_now(&io, &input, 8).1.unwrap(), 0);
+}
+
+/// A socket of a kind that the library has no handle for is handed over as it is, and sockets are made in
+/// blocking mode.
+#[test]
+fn p160_a_socket_that_blocks_holds_up_no_loop() {
+    let io = Io::new().unwrap();
+    let (near, far) = UnixStream::pair().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (socket, listener, log) = (handle(&io, near), handle(&io, listener), Log::new());
+    let put = log.clone();
+    io.recv(Rc::clone(&socket), Vec::with_capacity(9), move |_socket, _io, buf, result| {
+        result.unwrap();
+        put.put(("recv", buf));
+    });
+    let put = log.clone();
+    io.recv_vectored(Rc::clone(&socket), vec![Vec::with_capacity(9)], move |_s, _io, bufs, r| {
+        r.unwrap();
+        put.put(("recv_vectored", bufs.concat()));
+    });
+    let put = log.clone();
+    let buf = Vec::with_capacity(9);
+    io.recv_with_descriptors(Rc::clone(&socket), buf, Vec::new(), move |_s, _io, buf, _fds, r| {
+        r.unwrap();
+        put.put(("recv_with_descriptors", buf));
+    });
+    let put = log.clone();
+    io.accept(listener, move |_listener, _io, result| {
+        result.unwrap();
+        put.put(("accept", Vec::new()));
+    });
+    let put = log.clone();
+    io.send_all(Rc::clone(&socket), pattern(1 << 20), move |_socket, _io, _buf, result| {
+        result.unwrap();
+        put.put(("send_all", Vec::new()));
+    });
+    io.poll().unwrap();
+    assert_eq!(log.len(), 0, "all of them wait, and not in the call");
+    let peer = std::net::TcpStream::connect(address).unwrap();
+    for word in ["one", "two", "three"] {
+        let come = log.len();
+        (&far).write_all(word.as_bytes()).unwrap();
+        while log.len() == come {
+            io.run_once().unwrap();
+        }
+    }
+    let reader = std::thread::spawn(move || crate::read(&mut &far, 1 << 20));
+    finish(&io);
+    assert!(reader.join().unwrap() == pattern(1 << 20));
+    drop(peer);
+    let mut all = log.take();
+    all.sort();
+    let expected = [
+        ("accept", ""),
+        ("recv", "one"),
+        ("recv_vectored", "two"),
+        ("recv_with_descriptors", "three"),
+        ("send_all", ""),
+    ];
+    assert_eq!(all, expected.map(|(name, bytes)| (name, bytes.into())));
+}
+
+/// Linux lets a seek on them pass, and a read at an offset would be one at none.
+#[test]
+#[cfg(target_os = "linux")]
+fn p55_an_eventfd_has_no_offsets() {
+    let io = Io::new().unwrap();
+    let counter = handle(&io, eventfd(7, EventfdFlags::CLOEXEC).unwrap());
+    let log = Log::new();
+    let put = log.clone();
+    io.read_at(Rc::clone(&counter), Vec::with_capacity(8), 1, move |_counter, _io, buf, result| {
+        assert!(buf.is_empty());
+        put.put(result.map(drop));
+    });
+    let put = log.clone();
+    io.write_at(Rc::clone(&counter), vec![1; 8], 1, move |_counter, _io, _buf, result| {
+        put.put(result.map(drop));
+    });
+    finish(&io);
+    let errors = log.take().into_iter().map(|result| result.unwrap_err().raw_os_error());
+    assert_eq!(errors.collect::<Vec<_>>(), [Some(libc::ESPIPE); 2]);
+    io.read(counter, Vec::with_capacity(8), |_counter, _io, buf, result| {
+        assert_eq!((result.unwrap(), buf), (8, 7_u64.to_ne_bytes().to_vec()));
+    });
+    finish(&io);
 }

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::io::{ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use tigereye::{Io, Next, TcpListener, is_at_capacity};
@@ -66,6 +68,23 @@ fn rule6_every_kind_is_refused_through_its_callback() {
     }
     io.cancel(keep);
     finish(&io);
+}
+
+#[test]
+fn rule6_a_call_for_the_pool_that_is_refused_is_not_made() {
+    let io = Io::builder().capacity(1).build().unwrap();
+    let keep = io.timeout((), Duration::MAX, |(), _io, _result| {});
+    let (owned, log) = (Arc::new(()), Log::new());
+    let (made, (_release, released)) = (Arc::clone(&owned), channel::<()>());
+    let call = move || {
+        let _end = released.recv();
+        drop(made);
+    };
+    io.offload(log.clone(), call, |log, _io, result| log.put(result));
+    assert_eq!(Arc::strong_count(&owned), 1, "what the call owned is dropped here");
+    io.cancel(keep);
+    finish(&io);
+    assert!(is_at_capacity(&log.one().unwrap_err()));
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn suite() -> Command {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the environment chooses the simulator in debug builds")]
 fn the_suite_runs_on_the_simulator() {
     if is_simulated() {
         return;

@@ -1,5 +1,6 @@
 //! What CI runs, as commands: `cargo xtask`.
 
+mod contents;
 mod cross;
 mod kernels;
 mod operations;
@@ -32,6 +33,7 @@ Commands of the project: cargo xtask COMMAND
   pitfalls --write    writes the list again
   operations          checks that the table of operations has all of them, and that the README has it
   operations --write  writes the README's again
+  contents            builds the smallest server and checks that the simulator is not in it
   kernels [VERSION…]  boots old Linux kernels of Debian's in an emulator and runs the tests in each, on
                       each driver that it allows; --driver NAME picks a driver, --short leaves out
                       what takes minutes
@@ -85,6 +87,7 @@ fn command() -> Result<(), String> {
         ["windows", "--rules", ref names @ ..] if are_names(names) => {
             windows::rules(&root(), names)
         }
+        ["contents"] => contents::check(&root()),
         ["operations"] => operations::check(&root()),
         ["operations", "--write"] => operations::write(&root()),
         ["pitfalls"] => pitfalls::check(&root()),

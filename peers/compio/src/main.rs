@@ -138,7 +138,7 @@ async fn http(stream: TcpStream, size: usize, site: Rc<Site>) -> io::Result<()> 
     Ok(())
 }
 
-async fn datagrams(socket: UdpSocket) -> io::Result<()> {
+async fn datagrams(socket: Rc<UdpSocket>) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(DATAGRAM_MAX);
     loop {
         let BufResult(result, filled) = socket.recv_from(bytes).await;
@@ -152,7 +152,13 @@ async fn datagrams(socket: UdpSocket) -> io::Result<()> {
 
 async fn serve(server: Server, size: usize) -> io::Result<()> {
     if let Some(socket) = server.socket {
-        return datagrams(UdpSocket::from_std(socket)?).await;
+        // The kernel tells a receive on a non-blocking socket that another one was quicker.
+        socket.set_nonblocking(false)?;
+        let socket = Rc::new(UdpSocket::from_std(socket)?);
+        for _ in 1..server.hints.datagrams() {
+            compio::runtime::spawn(datagrams(Rc::clone(&socket))).detach();
+        }
+        return datagrams(socket).await;
     }
     let file = match server.contents {
         Some(contents) => Some((File::open(contents.path).await?, contents.length)),
@@ -167,7 +173,7 @@ async fn serve(server: Server, size: usize) -> io::Result<()> {
         let Some(Ok(stream)) = incoming.next().await else { continue };
         match server.mode {
             Mode::Accept => drop(stream),
-            Mode::Echo if server.size < LARGE => {
+            Mode::Echo if server.hints.size < LARGE => {
                 compio::runtime::spawn(echo(stream, size)).detach()
             }
             Mode::Echo => compio::runtime::spawn(echo_large(stream, size)).detach(),

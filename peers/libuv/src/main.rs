@@ -11,6 +11,9 @@ fn main() -> std::io::Result<()> {
 
     /// Bytes of a file that are read at once, which are sent before the next are read.
     const BLOCK: usize = 256 * 1024;
+    /// Room for as many datagrams as libuv receives at once, by recvmmsg(2): 64 KiB each, in the
+    /// documentation of `uv_udp_recv_start`.
+    const DATAGRAMS: usize = 20 * 64 * 1024;
 
     let mut args = Args::from_env();
     match args.take::<String>("print").as_deref() {
@@ -24,6 +27,7 @@ fn main() -> std::io::Result<()> {
     let server = Server::start(&mut args)?;
     let buffer = match server.mode {
         Mode::File => args.get("buffer", BLOCK),
+        Mode::Udp => args.get("buffer", DATAGRAMS),
         _ => server.buffer(&mut args),
     };
     args.finish();

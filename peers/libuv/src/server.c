@@ -251,15 +251,15 @@ static void lend_for_datagram(uv_handle_t *handle, size_t suggested, uv_buf_t *b
     *buf = uv_buf_init(take(server)->bytes, server->block_len);
 }
 
-/* What the socket has no room for is lost, as the network may lose it. */
+/* What the socket has no room for is lost, as the network may lose it. Several datagrams may come in
+ * one block (UV_UDP_RECVMMSG), which is free only after the last. */
 static void datagram_arrived(uv_udp_t *socket, ssize_t len, const uv_buf_t *buf,
                              const struct sockaddr *from, unsigned flags) {
-    (void)flags;
     if (len >= 0 && from) {
         uv_buf_t answer = uv_buf_init(buf->base, len);
         uv_udp_try_send(socket, &answer, 1, from);
     }
-    if (buf->base) give(socket->data, block_of(buf->base));
+    if (buf->base && !(flags & UV_UDP_MMSG_CHUNK)) give(socket->data, block_of(buf->base));
 }
 
 static void end(uv_handle_t *handle, void *argument) {
@@ -287,7 +287,7 @@ static int listen_on(struct server *server, int listener, int backlog) {
 
 static int receive_on(struct server *server, int socket) {
     server->socket.data = server;
-    int error = uv_udp_init(&server->loop, &server->socket);
+    int error = uv_udp_init_ex(&server->loop, &server->socket, AF_UNSPEC | UV_UDP_RECVMMSG);
     if (!error) error = uv_udp_open(&server->socket, socket);
     if (!error) error = uv_udp_recv_start(&server->socket, lend_for_datagram, datagram_arrived);
     return error;

@@ -98,7 +98,7 @@ async fn http(mut stream: TcpStream, size: usize, site: Rc<Site>) -> io::Result<
     }
 }
 
-async fn datagrams(socket: UdpSocket) -> io::Result<()> {
+async fn datagrams(socket: Rc<UdpSocket>) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(DATAGRAM_MAX);
     loop {
         let (result, filled) = socket.recv_from(bytes).await;
@@ -112,7 +112,13 @@ async fn datagrams(socket: UdpSocket) -> io::Result<()> {
 
 async fn serve(server: Server, size: usize) -> io::Result<()> {
     if let Some(socket) = server.socket {
-        return datagrams(UdpSocket::from_std(socket)?).await;
+        // The kernel tells a receive on a non-blocking socket that another one was quicker.
+        socket.set_nonblocking(false)?;
+        let socket = Rc::new(UdpSocket::from_std(socket)?);
+        for _ in 1..server.hints.datagrams() {
+            drop(monoio::spawn(datagrams(Rc::clone(&socket))));
+        }
+        return datagrams(socket).await;
     }
     let file = match server.contents {
         Some(contents) => Some((File::from_std(contents.file)?, contents.length)),

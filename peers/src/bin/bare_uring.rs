@@ -23,7 +23,7 @@ fn main() -> io::Result<()> {
         server.announce()?;
         return uring_datagrams::serve(socket, &server.signal);
     }
-    let tuning = Tuning::from_args(&mut args, server.size);
+    let tuning = Tuning::from_args(&mut args, server.hints);
     args.finish();
     server.announce()?;
     match server.mode {

@@ -63,7 +63,7 @@ fn measure_cells(plan: &Plan, results: &mut Results) -> io::Result<()> {
     }
     verdict.print();
     results.insert("cells".to_owned(), Value::Array(rows));
-    results.insert("missed".to_owned(), verdict.to_json());
+    results.insert("marks".to_owned(), verdict.to_json());
     Ok(())
 }
 

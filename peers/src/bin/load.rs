@@ -76,6 +76,8 @@ fn print(outcome: &Outcome) {
         "p999_us": us(0.999),
         "max_us": outcome.latency.max() as f64 / 1e3,
         "late_p99_us": outcome.late.quantile(0.99) as f64 / 1e3,
+        "late_p999_us": outcome.late.quantile(0.999) as f64 / 1e3,
+        "late_max_us": outcome.late.max() as f64 / 1e3,
     });
     println!("{line}");
 }

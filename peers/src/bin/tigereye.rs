@@ -19,7 +19,7 @@ use tigereye::{
 };
 use tigereye_peers::args::{Args, fail};
 use tigereye_peers::driver;
-use tigereye_peers::server::{DATAGRAM_MAX, Mode, Server};
+use tigereye_peers::server::{DATAGRAM_MAX, LARGE, LARGE_BUFFER, Mode, Server};
 use tigereye_peers::service::{Page, Service};
 
 /// Answers under way that a client may leave unread.
@@ -176,9 +176,10 @@ fn turn_away(io: &Io, listener: TcpListener) {
 fn main() -> io::Result<()> {
     let mut args = Args::from_env();
     let server = Server::start(&mut args)?;
-    let small = server.size < 4096;
+    let small = server.hints.size < LARGE;
     let recv: String = args.get("recv", "each".to_owned());
-    let buffer: usize = args.get("buffer", if small { 4096 } else { 262_144 });
+    let large = if recv == "own" { server.hints.buffer() } else { LARGE_BUFFER };
+    let buffer: usize = args.get("buffer", if small { 4096 } else { large });
     let count: usize = args.get("count", if small { 4096 } else { 1024 });
     let builder = driver::builder(&mut args);
     args.finish();

@@ -9,22 +9,25 @@ use super::file_page::{FILE_BYTES, FilePage};
 use super::program::{Family, Program, Server, flags, load};
 use super::stats::Spread;
 use super::wrk;
+use crate::server::Hints;
 use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::io;
 use std::rc::Rc;
 
-/// Bytes under way from which on a cell is given [`HEAVY_SECONDS`], to settle and to be measured.
+/// Bytes under way from which on a cell is given longer to settle and to be measured.
 const HEAVY_BYTES: u64 = 32 << 20;
-/// Connections from which on it is given them.
+/// Connections from which on it is given that.
 const HEAVY_CONNECTIONS: u32 = 4096;
+/// Together less than the 0.9 seconds that the load and the server have for themselves after a rest.
 const HEAVY_SECONDS: f64 = 0.5;
+const HEAVY_WARM_UP: f64 = 0.3;
 /// Figures that the load gives.
 const RATE: &str = "messages_per_s";
 const CPU: &str = "server_cpu_ns_per_message";
-const LATE: &str = "late_p99_us";
-/// Microseconds that a load with a rate may send late, in the slowest of a hundred.
-const LATE_MAX_US: f64 = 1000.0;
+const LATE: &str = "late_p999_us";
+/// Microseconds that a load with a rate may send late, in the slowest of a thousand.
+const LATE_MAX_US: f64 = 500.0;
 /// Times that it is tried again.
 const TRIES_MORE: u32 = 3;
 
@@ -105,6 +108,12 @@ impl Cell {
         }
     }
 
+    /// What servers are told beforehand.
+    fn hints(&self) -> Hints {
+        let Self { size, connections, pipeline, .. } = *self;
+        Hints { size, connections, pipeline }
+    }
+
     /// What the servers do: by wrk it is the same.
     fn served(&self) -> &str {
         if self.mode == "wrk" { "http" } else { &self.mode }
@@ -148,12 +157,12 @@ impl Cell {
         }
         Effort {
             seconds: effort.seconds.max(HEAVY_SECONDS),
-            warm_up: effort.warm_up.max(HEAVY_SECONDS),
+            warm_up: effort.warm_up.max(HEAVY_WARM_UP),
             ..effort
         }
     }
 
-    /// A load that sent late itself has measured the machine, and tries again.
+    /// A load that sent late by itself has measured the machine, and tries again.
     fn load(&self, server: &Server, effort: Effort) -> io::Result<Value> {
         if self.mode == "wrk" {
             return wrk::load(server, self.connections, effort.seconds);
@@ -182,8 +191,8 @@ impl Cell {
         let mut running: Vec<Server> = Vec::new();
         for server in &servers {
             running.push(match &self.page {
-                Some(page) => server.serve_file(self.served(), self.size, page)?,
-                None => server.serve(self.served(), self.size)?,
+                Some(page) => server.serve_file(self.served(), self.hints(), page)?,
+                None => server.serve(self.served(), self.hints())?,
             });
         }
         let mut rounds = vec![Vec::new(); servers.len()];
@@ -267,7 +276,13 @@ impl Measured {
     /// The median of a figure that the load gives.
     #[must_use]
     pub fn median(&self, name: &str) -> f64 {
-        Spread::of(self.rounds.iter().map(|round| number(round, name))).median
+        self.spread(name).median
+    }
+
+    /// The same with its quartiles.
+    #[must_use]
+    pub fn spread(&self, name: &str) -> Spread {
+        Spread::of(column(&self.rounds, name))
     }
 
     /// Everything, for the results file.

@@ -6,6 +6,7 @@
 
 use super::contest::MEMORY_OVER_MAX;
 use super::program::{Idlers, Program, Server, flags};
+use crate::server::Hints;
 use serde_json::{Value, json};
 use std::io;
 
@@ -51,7 +52,7 @@ fn open(server: &Server, connections: u32) -> io::Result<Idlers> {
 /// Measures a server with `connections` connections, over [`FIRST`].
 pub fn measure(program: &Program, connections: u32) -> io::Result<Memory> {
     assert!(connections > FIRST, "more than {FIRST} idle connections");
-    let server = program.serve("echo", SIZE)?;
+    let server = program.serve("echo", Hints::of(SIZE))?;
     let empty = anonymous_bytes(server.pid())?;
     let some = open(&server, FIRST)?;
     let begun = anonymous_bytes(server.pid())?;

@@ -6,6 +6,7 @@
 //! so that completions gather: the counts are those of a busy server.
 
 use super::program::{Program, flags, load};
+use crate::server::Hints;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io;
@@ -53,7 +54,7 @@ fn totals(program: &Program, connections: u32, messages: u64) -> io::Result<Tota
         "--tool=callgrind".to_owned(),
         format!("--callgrind-out-file={}", out.display()),
     ];
-    let server = program.serve_under(&wrapper, "echo", SIZE, None)?;
+    let server = program.serve_under(&wrapper, "echo", Hints::of(SIZE), None)?;
     let flags = flags([
         ("--mode", "echo".to_owned()),
         ("--size", SIZE.to_string()),

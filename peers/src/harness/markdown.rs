@@ -9,9 +9,9 @@
 //! A table of what was not measured stays as it is. `figure figures/latency.svg` stands for a figure
 //! of `draw.rs`, by its path from the page: a page shows none before it is drawn.
 
-use super::draw;
 use super::report::{cells, of_rounds, rows, short, spread, text};
 use super::stats::Spread;
+use super::{draw, verdict};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io;
@@ -66,12 +66,16 @@ fn find<'v>(rows: &'v [Value], name: &str, label: &str) -> Option<&'v Value> {
     rows.iter().find(|row| text(row, name) == label)
 }
 
+/// What a cell is called below a heading that says how its name begins.
+fn title(cell: &Value, start: &str) -> String {
+    text(cell, "cell").trim_start_matches(start).trim().to_owned()
+}
+
 /// Rate and CPU time of each server as shares of the better hand-written loop's, a column a cell,
 /// and under them what that is.
 fn of_cells(cells: &[&Value], start: &str) -> Table {
-    let title = |cell: &&Value| text(cell, "cell").trim_start_matches(start).trim().to_owned();
     let mut head = strings(["rate, CPU time"]);
-    head.extend(cells.iter().map(title));
+    head.extend(cells.iter().map(|cell| title(cell, start)));
     let mut table = vec![head];
     for label in labels(cells.iter().map(|cell| rows(cell, "servers")), "server") {
         let mut line = strings([label]);
@@ -103,6 +107,24 @@ fn unit_of(cell: &Value) -> Option<String> {
     Some(format!("{rate}/s, {} ns", median("cheapest", "server_cpu_ns_per_message")?))
 }
 
+/// The slowest hundredth of the answers in the same cells, in milliseconds: a row a server.
+fn slowest(results: &Value, start: &str) -> Table {
+    let cells: Vec<&Value> = cells(results, start).collect();
+    let mut head = strings(["p99, ms"]);
+    head.extend(cells.iter().map(|cell| title(cell, start)));
+    let mut table = vec![head];
+    for label in labels(cells.iter().map(|cell| rows(cell, "servers")), "server") {
+        let of = |cell: &&Value| {
+            let row = find(rows(cell, "servers"), "server", label)?;
+            of_rounds(row, "p99_us").map(|us| short(us.median / 1000.0))
+        };
+        let mut line = strings([label]);
+        line.extend(cells.iter().map(|cell| or_dash(of(cell))));
+        table.push(line);
+    }
+    Table(table)
+}
+
 fn part(results: &Value, start: &str) -> Table {
     of_cells(&cells(results, start).collect::<Vec<_>>(), start)
 }
@@ -121,10 +143,16 @@ fn latency(results: &Value) -> Table {
     let cell = text(latency, "cell");
     let mut table = vec![strings([cell, "p50, µs", "p99, µs", "p99.9, µs", "CPU, ns a message"])];
     for row in rows(latency, "servers") {
-        let of = |name: &str| or_dash(of_rounds(row, name).map(|spread| short(spread.median)));
-        let cpu = of("server_cpu_ns_per_message");
+        let of = |name: &str| {
+            let shown = |own: Spread| {
+                format!("{} ({} to {})", short(own.median), short(own.low), short(own.high))
+            };
+            or_dash(of_rounds(row, name).map(shown))
+        };
+        let cpu = of_rounds(row, "server_cpu_ns_per_message").map(|spread| short(spread.median));
         let label = text(row, "server");
-        table.push(strings([label, &of("p50_us"), &of("p99_us"), &of("p999_us"), &cpu]));
+        let [p50, p99, p999] = ["p50_us", "p99_us", "p999_us"].map(of);
+        table.push(strings([label, &p50, &p99, &p999, &or_dash(cpu)]));
     }
     Table(table)
 }
@@ -249,6 +277,10 @@ fn table(results: &Value, name: &str) -> io::Result<Option<String>> {
         "echo 64 B" | "echo 16 KiB" | "http" | "wrk" | "file" | "udp" | "accept" => {
             part(results, name)
         }
+        "slowest 64 B" => slowest(results, "echo 64 B"),
+        "slowest 16 KiB" => slowest(results, "echo 16 KiB"),
+        "marks by hand" => Table(verdict::table(&results["marks"][0])),
+        "marks of libraries" => Table(verdict::table(&results["marks"][1])),
         "latency" => latency(results),
         "costs" => costs(results),
         "timers and wakes" => turned(small(results, &["timers:", "wake: loop"])),

@@ -3,6 +3,7 @@
 use super::cell::{Cell, Effort};
 use super::contest::{Contest, StorageRow};
 use super::file_page::FilePage;
+use super::latency;
 use super::program::Program;
 use crate::args::{Args, fail};
 use std::path::Path;
@@ -187,7 +188,7 @@ impl Plan {
         let count = |mode: &str| self.servers(mode).count() as f64;
         let once = self.effort.seconds + self.effort.warm_up;
         match part {
-            "latency" => count("echo") * (1.0 + rounds * 0.6),
+            "latency" => count("echo") * (0.4 + rounds * f64::from(latency::ROUNDS) * 0.32),
             "idle" => count("idle") * (0.3 + f64::from(self.idle) / 8000.0),
             "syscalls" => count("echo") * 2.0,
             "instructions" => count("echo") * 16.0,
@@ -212,7 +213,7 @@ impl Plan {
                 let each = |cell: &Cell| {
                     let effort = cell.settled(self.effort);
                     let open = f64::from(cell.connections) / 12_000.0;
-                    0.1 + rounds * (effort.seconds + effort.warm_up + 0.03 + open)
+                    0.1 + rounds * (effort.seconds + effort.warm_up + 0.09 + open)
                 };
                 let file = if part == "file" { rounds * (1.0 - once) * 2.0 } else { 0.0 };
                 count(part) * (cells.iter().map(each).sum::<f64>() + file.max(0.0))

@@ -2,6 +2,8 @@
 
 use super::file_page::FilePage;
 use super::{build, nginx};
+use crate::client::REST;
+use crate::server::Hints;
 use crate::sys::process::{self, Priority};
 use serde_json::Value;
 use std::fs::File;
@@ -100,13 +102,13 @@ impl Program {
     }
 
     /// Starts it as a server on its core and waits for its address.
-    pub fn serve(&self, mode: &str, size: u32) -> io::Result<Server> {
-        self.serve_under(&[], mode, size, None)
+    pub fn serve(&self, mode: &str, hints: Hints) -> io::Result<Server> {
+        self.serve_under(&[], mode, hints, None)
     }
 
     /// The same, with a file to be sent.
-    pub fn serve_file(&self, mode: &str, size: u32, page: &FilePage) -> io::Result<Server> {
-        self.serve_under(&[], mode, size, Some(page))
+    pub fn serve_file(&self, mode: &str, hints: Hints, page: &FilePage) -> io::Result<Server> {
+        self.serve_under(&[], mode, hints, Some(page))
     }
 
     /// The same under a wrapper such as valgrind, and then at no special priority.
@@ -114,7 +116,7 @@ impl Program {
         &self,
         wrapper: &[String],
         mode: &str,
-        size: u32,
+        hints: Hints,
         page: Option<&FilePage>,
     ) -> io::Result<Server> {
         if self.dialect == Dialect::Nginx {
@@ -131,7 +133,7 @@ impl Program {
         };
         command.args(&self.command[1..]).args(["--addr", "127.0.0.1:0"]);
         match self.dialect {
-            Dialect::Peer => command.args(["--mode", mode, "--size", &size.to_string()]),
+            Dialect::Peer => command.args(["--mode", mode]).args(hints.flags()),
             Dialect::WebServer | Dialect::Nginx => command.args(["--threads", "1"]),
         };
         if let Some(page) = page {
@@ -271,6 +273,7 @@ fn output(core: usize, priority: Priority, command: &mut Command) -> io::Result<
 /// one may have to stop another that never rests, which it cannot as one of two before everybody else.
 pub fn foreign_load(command: &mut Command) -> io::Result<Vec<u8>> {
     let _turn = turn()?;
+    std::thread::sleep(REST);
     output(LOAD_CORE, Priority::Ordinary, command)
 }
 

@@ -4,6 +4,7 @@
 //! As for instructions, the difference of two runs is divided: what accepting costs cancels out.
 
 use super::program::{self, Program, flags, load};
+use crate::server::Hints;
 use serde_json::{Value, json};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -75,7 +76,7 @@ fn load_flags(connections: u32, messages: u64) -> Vec<String> {
 
 /// `COUNT,,raw_syscalls:sys_enter,…` (perf-stat(1), "CSV FORMAT").
 fn by_perf(program: &Program, connections: u32, messages: u64) -> io::Result<u64> {
-    let server = program.serve("echo", SIZE)?;
+    let server = program.serve("echo", Hints::of(SIZE))?;
     let out = report();
     let wrapper = ["perf", "stat", "-x,", "-e", EVENT, "-p", &server.pid().to_string(), "-o"];
     let mut wrapper: Vec<String> = wrapper.map(str::to_owned).to_vec();
@@ -95,7 +96,7 @@ fn by_strace(program: &Program, connections: u32, messages: u64) -> io::Result<u
     // `-D`: the process that is started is the server, and not strace.
     let wrapper = ["strace", "-D", "-f", "-c", "-o"].map(str::to_owned);
     let wrapper = [&wrapper[..], &[out.to_string_lossy().into_owned()]].concat();
-    let server = program.serve_under(&wrapper, "echo", SIZE, None)?;
+    let server = program.serve_under(&wrapper, "echo", Hints::of(SIZE), None)?;
     load(&server, &load_flags(connections, messages))?;
     server.stop()?;
     let begin = Instant::now();

@@ -112,22 +112,25 @@ pub fn over(over: &Over) {
 pub fn latency(cell: &Cell, measured: &[Measured]) {
     println!(
         "\nLatency in µs, from the time at which a message was to be sent: {}\n\
-         {:<24} {:>9} {:>9} {:>9} {:>9} {:>10} {:>12}",
+         {:<24} {:>9} {:>9} {:>15} {:>9} {:>9} {:>10} {:>14}",
         cell.name(),
         "server",
         "p50",
         "p99",
+        "quartiles",
         "p99.9",
         "max",
         "CPU ns/m",
-        "sent late p99"
+        "sent late p99.9"
     );
     for server in measured {
-        let [p50, p99, p999, max, late] = ["p50_us", "p99_us", "p999_us", "max_us", "late_p99_us"]
-            .map(|name| server.median(name));
-        let (label, cpu) = (&server.label, server.cpu_ns.median);
+        let [p50, p999, max, late] =
+            ["p50_us", "p999_us", "max_us", "late_p999_us"].map(|name| server.median(name));
+        let (label, cpu, p99) = (&server.label, server.cpu_ns.median, server.spread("p99_us"));
+        let (median, quartiles) = (p99.median, format!("{:.1}-{:.1}", p99.low, p99.high));
         println!(
-            "{label:<24} {p50:>9.1} {p99:>9.1} {p999:>9.1} {max:>9.1} {cpu:>10.0} {late:>12.1}"
+            "{label:<24} {p50:>9.1} {median:>9.1} {quartiles:>15} {p999:>9.1} {max:>9.1} \
+             {cpu:>10.0} {late:>14.1}"
         );
     }
 }

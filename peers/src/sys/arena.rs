@@ -77,7 +77,13 @@ impl Arena {
     /// The first `len` bytes of a slot.
     #[must_use]
     pub fn bytes(&self, slot: u32, len: u32) -> &[u8] {
-        let at = self.address(slot, 0, len);
+        self.bytes_at(slot, 0, len)
+    }
+
+    /// The `len` bytes at `offset` of a slot.
+    #[must_use]
+    pub fn bytes_at(&self, slot: u32, offset: u32, len: u32) -> &[u8] {
+        let at = self.address(slot, offset, len);
         // SAFETY: `address` checked the range, the memory is initialised (zeroed at first), and
         // `&mut self` is needed for every other access to it in this process.
         unsafe { std::slice::from_raw_parts(at, len as usize) }

@@ -146,8 +146,13 @@ impl<'r> Port<'r> {
 
     /// Puts a slot at the end of the provided ring. The kernel sees it after [`Port::publish`].
     pub fn provide(&mut self, slot: u32) {
-        let len = self.arena.slot_size();
-        let addr = self.arena.address(slot, 0, len) as u64;
+        self.provide_part(SlotRange { slot, offset: 0, len: self.arena.slot_size() }, slot as u16);
+    }
+
+    /// The same of a part of a slot, by a number of its own: [`Completion::slot`] then gives that.
+    pub fn provide_part(&mut self, part: SlotRange, number: u16) {
+        let SlotRange { slot, offset, len } = part;
+        let addr = self.arena.address(slot, offset, len) as u64;
         let provided = self.provided.as_mut().expect("register_provided came first");
         let at = usize::from(provided.tail & (provided.entries - 1));
         let ring = provided.pages.base().as_ptr().cast::<BufRingEntry>();
@@ -158,7 +163,7 @@ impl<'r> Port<'r> {
         let entry = unsafe { &mut *entry };
         entry.set_addr(addr);
         entry.set_len(len);
-        entry.set_bid(slot as u16);
+        entry.set_bid(number);
         provided.tail = provided.tail.wrapping_add(1);
     }
 

@@ -206,11 +206,11 @@ impl Place<'_> {
         })
     }
 
-    /// Closes the descriptor, which the loop has let go of: that of a file, which may be written
-    /// out by that, on the pool.
+    /// Closes the descriptor, which the loop has let go of: on the pool that of a file, which may be
+    /// written out by that, and of a socket that lingers.
     pub(crate) fn close(&mut self) -> Start {
         *self.system_calls += 1;
-        if !is_seekable(self.fd) {
+        if !is_seekable(self.fd) && !system::close_waits(&borrow(&self.fd)) {
             return Start::Ready(close_for_result(owned(self.fd)));
         }
         self.calls.start_close(self.op, owned(self.fd))
@@ -234,6 +234,20 @@ impl Place<'_> {
             return Start::Await(interest);
         }
         Start::Ready(result)
+    }
+
+    /// As [`attempt`](Place::attempt), of an accept. On a listener that blocks it is made when a
+    /// connection is there, which nobody else may take meanwhile.
+    pub(crate) fn accept(
+        &mut self,
+        blocks: bool,
+        accept: impl FnMut(&Borrowed) -> io::Result<usize>,
+    ) -> Start {
+        let interest = Interest::Readable;
+        if blocks && self.is_worth_trying(interest) && self.poll(libc::POLLIN) == 0 {
+            return Start::Await(interest);
+        }
+        self.attempt(interest, accept)
     }
 
     /// As [`attempt`](Place::attempt), of a call that receives a datagram. Nothing comes to a socket

@@ -19,9 +19,11 @@
 //! That a callback runs once, and a buffer of a pool is given back once, is asked where it happens
 //! (`slot.rs`, `buf/pool.rs`).
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
 use super::Sim;
+use crate::driver::simulated::Look;
 use crate::driver::{Driver, Interest};
 use crate::handle::{DROPPED, OPEN};
 use crate::op::{Direction, Op};
@@ -41,10 +43,33 @@ pub(super) struct Progress {
     handle: u32,
 }
 
+/// Looks at a loop's books, as [`Simulator::audit`](crate::driver::simulated::Simulator::audit) has it.
+pub(super) fn audit(books: &mut Loop, look: Look) {
+    match look {
+        Look::Some => books.check_some(),
+        Look::All => books.check_all(),
+        Look::End { drained } => books.check_end(drained),
+    }
+}
+
+fn sim(driver: &Option<Driver>) -> Option<&Sim> {
+    match driver {
+        Some(Driver::Sim(sim)) => (&**sim as &dyn Any).downcast_ref(),
+        _ => None,
+    }
+}
+
+fn sim_mut(driver: &mut Option<Driver>) -> Option<&mut Sim> {
+    match driver {
+        Some(Driver::Sim(sim)) => (&mut **sim as &mut dyn Any).downcast_mut(),
+        _ => None,
+    }
+}
+
 impl Loop {
     /// Looks at the next slots and handles.
-    pub(super) fn check_some(&mut self) {
-        let Some(Driver::Sim(Sim { checked: mut progress, .. })) = self.driver else { return };
+    fn check_some(&mut self) {
+        let Some(mut progress) = sim(&self.driver).map(|sim| sim.checked) else { return };
         for _ in 0..LOT {
             if progress.slot >= self.slots.len() || progress.taken >= self.slots.used() {
                 // Behind the last one that is taken.
@@ -58,13 +83,13 @@ impl Loop {
             progress.handle = (progress.handle + 1) % self.handles.len();
             self.check_handle(progress.handle);
         }
-        if let Some(Driver::Sim(sim)) = &mut self.driver {
+        if let Some(sim) = sim_mut(&mut self.driver) {
             sim.checked = progress;
         }
     }
 
     /// Looks at everything.
-    pub(crate) fn check_all(&mut self) {
+    pub(super) fn check_all(&mut self) {
         let (mut taken, mut closes) = (0, 0);
         let mut pending: BTreeMap<u32, u32> = BTreeMap::new();
         for index in 0..self.slots.len() {
@@ -114,7 +139,7 @@ impl Loop {
                 assert!(comes, "V2: slot {index} waits for a timer that does not come");
             }
             State::Driver => {
-                let has_it = self.sim().is_some_and(|sim| sim.has(op, handles));
+                let has_it = sim(&self.driver).is_some_and(|sim| sim.has(op, handles));
                 assert!(
                     has_it || self.is_told_of(op),
                     "V4: slot {index} is in flight for ever: the driver does not have it"
@@ -131,13 +156,6 @@ impl Loop {
         }
         self.check_neighbours(index);
         true
-    }
-
-    fn sim(&self) -> Option<&Sim> {
-        match &self.driver {
-            Some(Driver::Sim(sim)) => Some(sim),
-            _ => None,
-        }
     }
 
     /// Whether a completion of an operation is queued.
@@ -194,7 +212,7 @@ impl Loop {
 
     /// What waits for a handle is there, and knows that it waits.
     fn check_waiting(&mut self, handle: u32) {
-        let Some(Driver::Sim(sim)) = &self.driver else { return };
+        let Some(sim) = sim(&self.driver) else { return };
         for op in sim.waiting.get(handle as usize).into_iter().flatten().flatten() {
             let state = self.slots.find(op.index, op.generation).map(|header| header.state);
             assert_eq!(state, Some(State::Driver), "V4: slot {} waits for a handle", op.index);
@@ -202,7 +220,7 @@ impl Loop {
     }
 
     /// A loop has ended: nothing is left in it.
-    pub(crate) fn check_end(&mut self, drained: bool) {
+    fn check_end(&mut self, drained: bool) {
         assert!(drained, "V9: a simulated driver lets go of everything");
         for index in 0..self.slots.len() {
             let has_record = self.slots.header(index).vtable.is_some();
@@ -212,7 +230,7 @@ impl Loop {
 
     /// Nothing can happen any more: what waits for a handle waits for what is not there.
     pub(super) fn check_quiet(&mut self) {
-        let Some(Driver::Sim(sim)) = &self.driver else { return };
+        let Some(sim) = sim(&self.driver) else { return };
         for (handle, ways) in sim.waiting.iter().enumerate() {
             let fd = self.handles.get(handle as u32).fd;
             for (way, interest) in ways.iter().zip([Interest::Readable, Interest::Writable]) {

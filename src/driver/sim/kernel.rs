@@ -7,8 +7,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::IpAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::code::{self, Answer};
@@ -20,9 +21,15 @@ use super::net::unix::Link;
 use super::net::{Event, Latency, Machine, Socket};
 use super::random::Random;
 use super::slab::{Key, Slab};
+use super::socket::Immediate;
 use super::trace::{Message, Sort, Trace, What};
+use crate::DirectAlignment;
 use crate::clock::HostClock;
+use crate::driver::simulated::{
+    self, Descriptors, SIMULATED, WORLD_SHIFT, add_world, is_simulated, world_number,
+};
 use crate::op::Op;
+use crate::raw::RawFd;
 
 /// The streams of chance. Those of faults follow.
 const SCHEDULE: u64 = 1;
@@ -45,25 +52,12 @@ const JUMP_MS_LOG2: (u64, u64) = (0, 21);
 const DRIFT_MAX: u64 = 500;
 const SLOW_CALL_NS: (u64, u64) = (10_000_000, 1_000_000_000);
 
-/// A number of a simulated descriptor has this bit, then those of its world, of its generation and of
-/// its place: what is late finds nobody.
-const SIMULATED: i32 = 1 << 30;
-const WORLD_SHIFT: u32 = 22;
-const WORLDS_MAX: usize = 1 << (29 - WORLD_SHIFT);
 /// That it is an open file, and no socket.
 const FILE: i32 = 1 << 29;
 const GENERATION_SHIFT: u32 = 16;
 const GENERATIONS: u32 = 1 << (WORLD_SHIFT - GENERATION_SHIFT);
 /// Sockets of a world at a time.
 pub(super) const SOCKETS_MAX: usize = 1 << GENERATION_SHIFT;
-
-/// A world of the thread's, and its time, which lives as long as any handle of a loop in it.
-type Known = (Weak<RefCell<Kernel>>, Weak<Cell<u64>>);
-
-thread_local! {
-    /// The thread's worlds, by number: a descriptor leads to its world.
-    static WORLDS: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
-}
 
 pub(super) type SharedKernel = Rc<RefCell<Kernel>>;
 
@@ -125,52 +119,44 @@ pub(crate) struct Kernel {
     number: usize,
 }
 
-/// Whether a descriptor is one of a simulated machine's.
-#[inline]
-pub(crate) fn is_simulated(fd: i32) -> bool {
-    fd & SIMULATED != 0 && fd >= 0
-}
-
-/// The number of the world that a simulated descriptor is of.
-fn world_number(fd: i32) -> usize {
-    fd.cast_unsigned() as usize >> WORLD_SHIFT & (WORLDS_MAX - 1)
-}
-
-/// The world that a simulated descriptor is of.
-fn world_of(fd: i32) -> Option<SharedKernel> {
-    if !is_simulated(fd) {
-        return None;
+impl Descriptors for RefCell<Kernel> {
+    fn socket(self: Rc<Self>, fd: RawFd) -> Option<Box<dyn simulated::Socket>> {
+        let key = self.borrow().socket_of(fd)?;
+        Some(Box::new(Immediate { kernel: self, key }))
     }
-    let of_number = |worlds: &RefCell<Vec<Known>>| {
-        worlds.borrow().get(world_number(fd)).and_then(|(world, _time)| world.upgrade())
-    };
-    // A thread that ends may have let go of its worlds before it lets go of a handle.
-    WORLDS.try_with(of_number).ok()?
-}
 
-/// The world that a simulated descriptor of an open file is of, and the file.
-pub(super) fn find_file(fd: i32) -> Option<(SharedKernel, Key)> {
-    let kernel = world_of(fd)?;
-    let key = kernel.borrow().file_of(fd)?;
-    Some((kernel, key))
-}
+    fn close(&self, fd: RawFd) {
+        let mut kernel = self.borrow_mut();
+        if let Some(socket) = kernel.socket_of(fd) {
+            kernel.close(socket);
+        } else if let Some(file) = kernel.file_of(fd) {
+            kernel.close_file(file);
+        }
+    }
 
-/// The world that a simulated descriptor is of, and its socket.
-pub(super) fn find(fd: i32) -> Option<(SharedKernel, Key)> {
-    let kernel = world_of(fd)?;
-    let key = kernel.borrow().socket_of(fd)?;
-    Some((kernel, key))
+    fn duplicate(&self, fd: RawFd) -> io::Result<()> {
+        let mut kernel = self.borrow_mut();
+        let duplicated = match kernel.file_of(fd) {
+            Some(file) => kernel.duplicate_file(file),
+            None => Err(code::ESPIPE),
+        };
+        duplicated.map_err(io::Error::from_raw_os_error)
+    }
+
+    fn direct_alignment(&self, fd: RawFd) -> Option<Option<DirectAlignment>> {
+        let mut kernel = self.borrow_mut();
+        let file = kernel.file_of(fd)?;
+        let machine = kernel.files.get(file)?.machine;
+        let metadata = kernel.disk_call(machine).stat(file).ok()?;
+        Some(metadata.direct_alignment)
+    }
 }
 
 impl Kernel {
     pub(super) fn new(seed: u64) -> SharedKernel {
-        WORLDS.with_borrow_mut(|worlds| {
-            let free = worlds.iter().position(|(_world, time)| time.strong_count() == 0);
-            let number = free.unwrap_or(worlds.len());
-            assert!(number < WORLDS_MAX, "a thread has at most {WORLDS_MAX} worlds at a time");
-            let time = Rc::new(Cell::new(0));
-            let weak_time = Rc::downgrade(&time);
-            let kernel = Rc::new(RefCell::new(Kernel {
+        let time = Rc::new(Cell::new(0));
+        add_world(&Rc::clone(&time), |number| {
+            Rc::new(RefCell::new(Kernel {
                 time,
                 events: Events::new(),
                 machines: Vec::new(),
@@ -193,13 +179,7 @@ impl Kernel {
                 blocked: BTreeSet::new(),
                 happened: 0,
                 number,
-            }));
-            let weak = (Rc::downgrade(&kernel), weak_time);
-            match worlds.get_mut(number) {
-                Some(place) => *place = weak,
-                None => worlds.push(weak),
-            }
-            kernel
+            }))
         })
     }
 

@@ -5,6 +5,7 @@
 //! I2. A call that is put off waits for its handle, and is made when that is ready, or its time has come.
 
 use super::{FaultKind, Sim};
+use crate::driver::simulated::Simulator;
 use crate::error::code;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
@@ -38,13 +39,13 @@ impl Sim {
     }
 
     /// Whether a cancel of an operation is yet to take effect.
-    pub(crate) fn is_cancel_late(&self, op: Op) -> bool {
+    pub(super) fn has_late_cancel(&self, op: Op) -> bool {
         self.late.iter().any(|late| late.op == op)
     }
 
     /// Asks for an operation back; says whether it waited and does so no more.
-    pub(crate) fn cancel(&mut self, op: Op, handle: u32) -> bool {
-        if self.is_cancel_late(op) {
+    pub(super) fn ask_back(&mut self, op: Op, handle: u32) -> bool {
+        if self.has_late_cancel(op) {
             return false;
         }
         if self.holds(op, handle) && self.fails(FaultKind::LateCancel) {

@@ -18,19 +18,15 @@ use crate::raw::RawFd;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::DirectAlignment;
 use crate::clock::HostClock;
-use crate::core::Held;
-use crate::fs::AllTerms;
-use crate::mailbox::Wake;
+use crate::fs::{AllTerms, Terms};
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
+use crate::slot::NONE;
 
 mod code;
 mod disk;
@@ -40,6 +36,7 @@ mod faults;
 mod invariants;
 mod kernel;
 mod late;
+mod making;
 mod net;
 mod place;
 mod plan;
@@ -54,21 +51,20 @@ mod turn;
 mod world;
 
 use super::Interest;
+use super::simulated::{Audit, Calls, Simulator, Waker};
+pub(crate) use super::simulated::{Place, Sender};
 pub use disk::Disk;
 pub use faults::{FaultCounts, FaultKind, Faults};
 use invariants::Progress;
-pub(crate) use kernel::is_simulated;
 use kernel::{Kernel, Looper, SharedKernel, nanoseconds};
 use late::LateCancel;
 pub use net::Latency;
 pub(crate) use net::SocketOptions;
 pub(crate) use net::unix::Binding;
-pub(crate) use place::{Place, Sender};
 pub use plan::{Disturbance, Disturbances, Plan};
 pub use runner::{Failure, Report, Runner, Smaller};
 pub use schedule::Schedule;
 use slab::Key;
-pub(crate) use socket::Socket;
 pub use timeline::Timeline;
 pub use turn::note;
 pub use world::{Host, Summary, World};
@@ -83,17 +79,13 @@ thread_local! {
         const { std::cell::RefCell::new(std::rc::Weak::new()) };
 }
 
-/// Nothing wakes a simulated loop that sleeps: its mailbox is looked at. This says that there was a
-/// wake-up since.
-#[derive(Debug, Default)]
-pub(crate) struct Waker {
-    woken: AtomicBool,
-}
-
-impl Wake for Waker {
-    fn wake(&self) {
-        self.woken.store(true, Ordering::Release);
-    }
+/// The operation that makes a call.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    op: Op,
+    fd: RawFd,
+    handle: u32,
+    terms: Terms,
 }
 
 /// The driver of one loop.
@@ -114,6 +106,7 @@ pub(crate) struct Sim {
     /// Whose calls were put off, on which handles.
     put_off: VecDeque<(Op, u32)>,
     calls: u64,
+    asked: Asked,
     /// How far the loop's books were looked at.
     checked: Progress,
 }
@@ -170,117 +163,8 @@ impl Sim {
             late: VecDeque::new(),
             put_off: VecDeque::new(),
             calls: 0,
+            asked: Asked { op: Op::ENDED, fd: -1, handle: NONE, terms: Terms::default() },
             checked: Progress::default(),
-        }
-    }
-
-    pub(crate) fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
-    }
-
-    /// The clock of the host.
-    pub(crate) fn clock(&self) -> Rc<HostClock> {
-        Rc::clone(&self.kernel.borrow().machines[self.machine as usize].clock)
-    }
-
-    /// What the host's wall clock shows; by chance it jumps first.
-    pub(crate) fn wall_clock(&self) -> SystemTime {
-        self.kernel.borrow_mut().read_wall_clock(self.machine)
-    }
-
-    /// Puts a line of the program's into the trace.
-    fn add_note(&self, text: &dyn std::fmt::Display) {
-        let mut kernel = self.kernel.borrow_mut();
-        let now_ns = kernel.now_ns();
-        kernel.trace.add_note(now_ns, self.machine, text);
-    }
-
-    /// Simulated calls made so far.
-    pub(crate) fn calls(&self) -> u64 {
-        self.calls
-    }
-
-    pub(crate) fn place<'a>(
-        &'a mut self,
-        op: Op,
-        fd: RawFd,
-        handle: u32,
-        terms: &'a AllTerms,
-    ) -> Place<'a> {
-        Place { op, fd, handle, terms, sim: self }
-    }
-
-    /// Lets an operation wait until its handle is ready.
-    pub(crate) fn wait_for(&mut self, op: Op, fd: RawFd, handle: u32, interest: Interest) {
-        let at = handle as usize;
-        if at >= self.waiting.len() {
-            self.waiting.resize_with(at + 1, Default::default);
-        }
-        self.waiting[at][interest as usize].push_back(op);
-        let mut kernel = self.kernel.borrow_mut();
-        let Some(socket) = kernel.socket_of(fd) else { return };
-        if let Some(entry) = kernel.sockets.get(socket) {
-            entry.watch = Some((self.looper, handle));
-        }
-        let machine = self.machine;
-        if kernel.happens(machine, FaultKind::FalseWake) {
-            kernel.tell(socket, 1 << interest as u8);
-        }
-    }
-
-    /// Whether a fault happens to the host by chance.
-    pub(crate) fn fails(&self, kind: FaultKind) -> bool {
-        self.kernel.borrow_mut().happens(self.machine, kind)
-    }
-
-    /// A handle is about to be closed or given away: nothing is pending on it.
-    pub(crate) fn forget(&mut self, fd: RawFd) {
-        let mut kernel = self.kernel.borrow_mut();
-        if let Some(socket) = kernel.socket_of(fd)
-            && let Some(entry) = kernel.sockets.get(socket)
-        {
-            (entry.watch, entry.news) = (None, 0);
-        }
-    }
-
-    /// Waits for news, and has those try again that they concern. A loop by itself moves time on until
-    /// something happens to it; where nothing can, it says so.
-    ///
-    /// # Errors
-    /// `Deadlock` where the wait would never end.
-    pub(crate) fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        ready: &mut Queue<Completion>,
-    ) -> io::Result<()> {
-        let timeout_ns = timeout.map_or(u64::MAX, nanoseconds);
-        let clock = self.clock();
-        let deadline_ns = clock.world_ns(clock.now_ns().saturating_add(timeout_ns));
-        if timeout_ns == 0 && !self.is_driven {
-            self.pass(deadline_ns + TURN_NS);
-        }
-        loop {
-            self.kernel.borrow_mut().settle();
-            let woken = self.waker.woken.swap(false, Ordering::Acquire);
-            if self.hear(ready, self.is_driven && timeout_ns > 0)
-                || woken
-                || timeout_ns == 0
-                || self.is_driven
-            {
-                return Ok(());
-            }
-            let mut kernel = self.kernel.borrow_mut();
-            match kernel.events.next_at() {
-                Some(at_ns) if at_ns <= deadline_ns => kernel.advance(at_ns),
-                _ if deadline_ns == u64::MAX => {
-                    let message = "nothing can happen to this loop any more: it waits for ever";
-                    return Err(io::Error::new(io::ErrorKind::Deadlock, message));
-                }
-                _ => {
-                    kernel.advance(deadline_ns);
-                    return Ok(());
-                }
-            }
         }
     }
 
@@ -354,12 +238,99 @@ impl Sim {
     fn has_news(&self) -> Rc<Cell<bool>> {
         Rc::clone(&self.has_news)
     }
+}
 
-    /// The loop's pool is given a call: its time comes later.
-    ///
-    /// # Errors
-    /// `EAGAIN`, as pthread_create(3) has it, by chance.
-    pub(crate) fn expect_call(&mut self) -> io::Result<()> {
+impl Simulator for Sim {
+    fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    fn clock(&self) -> Rc<HostClock> {
+        Rc::clone(&self.kernel.borrow().machines[self.machine as usize].clock)
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        self.kernel.borrow_mut().read_wall_clock(self.machine)
+    }
+
+    fn add_note(&self, text: &dyn std::fmt::Display) {
+        let mut kernel = self.kernel.borrow_mut();
+        let now_ns = kernel.now_ns();
+        kernel.trace.add_note(now_ns, self.machine, text);
+    }
+
+    fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    fn place(&mut self, op: Op, fd: RawFd, handle: u32, terms: &AllTerms) -> &mut dyn Calls {
+        self.asked = Asked { op, fd, handle, terms: terms.of(handle) };
+        self
+    }
+
+    fn wait_for(&mut self, op: Op, fd: RawFd, handle: u32, interest: Interest) {
+        let at = handle as usize;
+        if at >= self.waiting.len() {
+            self.waiting.resize_with(at + 1, Default::default);
+        }
+        self.waiting[at][interest as usize].push_back(op);
+        let mut kernel = self.kernel.borrow_mut();
+        let Some(socket) = kernel.socket_of(fd) else { return };
+        if let Some(entry) = kernel.sockets.get(socket) {
+            entry.watch = Some((self.looper, handle));
+        }
+        let machine = self.machine;
+        if kernel.happens(machine, FaultKind::FalseWake) {
+            kernel.tell(socket, 1 << interest as u8);
+        }
+    }
+
+    fn fails(&self, kind: FaultKind) -> bool {
+        self.kernel.borrow_mut().happens(self.machine, kind)
+    }
+
+    fn forget(&mut self, fd: RawFd) {
+        let mut kernel = self.kernel.borrow_mut();
+        if let Some(socket) = kernel.socket_of(fd)
+            && let Some(entry) = kernel.sockets.get(socket)
+        {
+            (entry.watch, entry.news) = (None, 0);
+        }
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Queue<Completion>) -> io::Result<()> {
+        let timeout_ns = timeout.map_or(u64::MAX, nanoseconds);
+        let clock = self.clock();
+        let deadline_ns = clock.world_ns(clock.now_ns().saturating_add(timeout_ns));
+        if timeout_ns == 0 && !self.is_driven {
+            self.pass(deadline_ns + TURN_NS);
+        }
+        loop {
+            self.kernel.borrow_mut().settle();
+            let woken = self.waker.take();
+            if self.hear(ready, self.is_driven && timeout_ns > 0)
+                || woken
+                || timeout_ns == 0
+                || self.is_driven
+            {
+                return Ok(());
+            }
+            let mut kernel = self.kernel.borrow_mut();
+            match kernel.events.next_at() {
+                Some(at_ns) if at_ns <= deadline_ns => kernel.advance(at_ns),
+                _ if deadline_ns == u64::MAX => {
+                    let message = "nothing can happen to this loop any more: it waits for ever";
+                    return Err(io::Error::new(io::ErrorKind::Deadlock, message));
+                }
+                _ => {
+                    kernel.advance(deadline_ns);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn expect_call(&mut self) -> io::Result<()> {
         if self.fails(FaultKind::NoThread) {
             return Err(io::Error::from_raw_os_error(code::EAGAIN));
         }
@@ -367,8 +338,7 @@ impl Sim {
         Ok(())
     }
 
-    /// Whether the time of a call on the loop's pool has come.
-    pub(crate) fn take_due_call(&mut self) -> bool {
+    fn take_due_call(&mut self) -> bool {
         let mut kernel = self.kernel.borrow_mut();
         let Some(looper) = kernel.loopers.get(self.looper) else { return false };
         let is_due = looper.calls_due > 0;
@@ -377,94 +347,16 @@ impl Sim {
         is_due
     }
 
-    /// A listener at an address of this host's.
-    ///
-    /// # Errors
-    /// What bind(2) says.
-    pub(crate) fn listen(
-        &self,
-        address: SocketAddr,
-        backlog: usize,
-        options: SocketOptions,
-    ) -> io::Result<RawFd> {
-        self.make(net::Kind::Idle, address, options, |kernel, socket| {
-            kernel.bind(socket, address)?;
-            kernel.listen(socket, backlog)
-        })
+    fn cancel(&mut self, op: Op, handle: u32) -> bool {
+        self.ask_back(op, handle)
     }
 
-    /// A socket that is to be connected to `peer`, from `local` if that is given.
-    ///
-    /// # Errors
-    /// What bind(2) says.
-    pub(crate) fn stream(
-        &self,
-        peer: SocketAddr,
-        local: Option<SocketAddr>,
-        options: SocketOptions,
-    ) -> io::Result<RawFd> {
-        if self.kernel.borrow_mut().happens(self.machine, FaultKind::NoSocket) {
-            return Err(io::Error::from_raw_os_error(code::EMFILE));
-        }
-        self.make(net::Kind::Idle, peer, options, |kernel, socket| {
-            local.map_or(Ok(()), |local| kernel.bind(socket, local))
-        })
+    fn is_cancel_late(&self, op: Op) -> bool {
+        self.has_late_cancel(op)
     }
 
-    /// A socket of datagrams.
-    ///
-    /// # Errors
-    /// What bind(2) says.
-    pub(crate) fn datagrams(
-        &self,
-        address: SocketAddr,
-        options: SocketOptions,
-    ) -> io::Result<RawFd> {
-        let kind = net::Kind::Datagrams(net::udp::Datagrams::new());
-        self.make(kind, address, options, |kernel, socket| kernel.bind(socket, address))
-    }
-
-    fn make(
-        &self,
-        kind: net::Kind,
-        family_of: SocketAddr,
-        options: SocketOptions,
-        finish: impl FnOnce(&mut Kernel, Key) -> code::Answer<()>,
-    ) -> io::Result<RawFd> {
-        let mut kernel = self.kernel.borrow_mut();
-        let made = kernel.open(self.machine, kind, options, family_of.is_ipv6());
-        let socket = made.map_err(io::Error::from_raw_os_error)?;
-        match finish(&mut kernel, socket) {
-            Ok(()) => Ok(kernel.fd(socket)),
-            Err(error) => {
-                kernel.close(socket);
-                Err(io::Error::from_raw_os_error(error))
-            }
-        }
-    }
-
-    /// The addresses of `"name:port"`: of a host in this world, of this host itself (`localhost`), or
-    /// one in figures.
-    ///
-    /// # Errors
-    /// `InvalidInput` where there is no port.
-    pub(crate) fn resolve(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
-        let parts = host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
-        let Some((name, port)) = parts else {
-            let message = format!("{host:?} is not a name and a port");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        };
-        let kernel = self.kernel.borrow();
-        let found = kernel.machines.iter().find(|machine| machine.name == name);
-        let figures = name.trim_start_matches('[').trim_end_matches(']');
-        let addresses = match found {
-            _ if name == "localhost" => {
-                vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]
-            }
-            Some(machine) => machine.addresses.clone(),
-            None => figures.parse().into_iter().collect(),
-        };
-        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+    fn audit(&self) -> Audit {
+        invariants::audit
     }
 }
 
@@ -473,39 +365,5 @@ impl Drop for Sim {
         let mut kernel = self.kernel.borrow_mut();
         kernel.disk_forget(self.machine, self.looper);
         kernel.loopers.remove(self.looper);
-    }
-}
-
-/// What direct transfers of a simulated descriptor are aligned to, where it has them; nothing where it
-/// is none of a simulated machine's.
-pub(crate) fn direct_alignment(fd: RawFd) -> Option<Option<DirectAlignment>> {
-    if !is_simulated(fd) {
-        return None;
-    }
-    let (kernel, file) = kernel::find_file(fd)?;
-    let machine = kernel.borrow_mut().files.get(file)?.machine;
-    let metadata = kernel.borrow_mut().disk_call(machine).stat(file).ok()?;
-    Some(metadata.direct_alignment)
-}
-
-/// A duplicate of a simulated descriptor, which is one of an open file: the same number, which is to be
-/// closed once more.
-///
-/// # Errors
-/// `NotSeekable` where it is one of a socket, `EMFILE`.
-pub(crate) fn duplicate(fd: RawFd) -> io::Result<Held> {
-    let (kernel, file) =
-        kernel::find_file(fd).ok_or_else(|| io::Error::from_raw_os_error(code::ESPIPE))?;
-    let duplicated = kernel.borrow_mut().duplicate_file(file);
-    duplicated.map_err(io::Error::from_raw_os_error)?;
-    Ok(Held::new(fd))
-}
-
-/// Closes a simulated descriptor.
-pub(crate) fn close(fd: RawFd) {
-    if let Some((kernel, socket)) = kernel::find(fd) {
-        kernel.borrow_mut().close(socket);
-    } else if let Some((kernel, file)) = kernel::find_file(fd) {
-        kernel.borrow_mut().close_file(file);
     }
 }

@@ -1,6 +1,5 @@
 //! Where an operation tries its call: a simulated socket, or none.
 
-use crate::raw::RawFd;
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 
@@ -12,44 +11,26 @@ use super::slab::Key;
 use super::{FaultKind, Sim};
 use crate::UnixAddress;
 use crate::driver::Interest;
+use crate::driver::simulated::{Calls, Sender, Simulator, SocketCalls, is_simulated};
 use crate::error::NOT_SIMULATED;
-use crate::fs::AllTerms;
+use crate::op::Start;
 use crate::op::recv::TRANSFER_MAX;
-use crate::op::{Op, Start};
+use crate::raw::RawFd;
 
 /// How many datagrams one buffer may be split into, and how long it may be (udp(7), Linux 6.9+).
 const SEGMENTS_MAX: usize = 128;
 const SEGMENTED_MAX: usize = 65_507;
 
-pub(crate) struct Place<'a> {
-    pub(super) op: Op,
-    pub(super) fd: RawFd,
-    pub(super) handle: u32,
-    pub(super) terms: &'a AllTerms,
-    pub(super) sim: &'a mut Sim,
-}
+impl Calls for Sim {}
 
-/// What is received from a sender, with whether it was cut; from nobody where the socket was shut
-/// down.
-pub(crate) type Sender = (Option<SockAddr>, bool);
-
-impl Place<'_> {
-    pub(crate) fn fd(&self) -> RawFd {
-        self.fd
-    }
-
-    /// The simulator does not have this operation.
-    pub(crate) fn unsupported(&self) -> Start {
-        Start::Ready(NOT_SIMULATED)
-    }
-
+impl Sim {
     /// Makes a call that may have to wait, and then does so.
     fn attempt(
         &mut self,
         interest: Interest,
         call: impl FnOnce(&mut Kernel, Key) -> Answer<usize>,
     ) -> Start {
-        if self.sim.puts_off(self.op, self.handle) {
+        if self.puts_off(self.asked.op, self.asked.handle) {
             return Start::Await(interest);
         }
         match self.call(call) {
@@ -59,27 +40,31 @@ impl Place<'_> {
     }
 
     fn call(&mut self, call: impl FnOnce(&mut Kernel, Key) -> Answer<usize>) -> Answer<usize> {
-        self.sim.calls += 1;
-        let mut kernel = self.sim.kernel.borrow_mut();
-        let Some(socket) = kernel.socket_of(self.fd) else {
-            let is_file = kernel.file_of(self.fd).is_some();
+        self.calls += 1;
+        let mut kernel = self.kernel.borrow_mut();
+        let Some(socket) = kernel.socket_of(self.asked.fd) else {
+            let is_file = kernel.file_of(self.asked.fd).is_some();
             // A handle of a real descriptor has no place in a simulated world.
             return Err(if is_file { code::ENOTSOCK } else { -NOT_SIMULATED });
         };
         kernel.settle();
-        if kernel.happens(self.sim.machine, FaultKind::Interrupted) {
+        if kernel.happens(self.machine, FaultKind::Interrupted) {
             return Err(code::EINTR);
         }
         call(&mut kernel, socket)
     }
+}
 
-    /// Whether the pool of a flow has no buffer just now.
-    pub(crate) fn lacks_buffers(&self) -> bool {
-        self.sim.fails(FaultKind::NoPoolBuffer)
+impl SocketCalls for Sim {
+    fn fd(&self) -> RawFd {
+        self.asked.fd
     }
 
-    /// Receives into `room`, which is not empty.
-    pub(crate) fn recv(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
+    fn lacks_buffers(&self) -> bool {
+        self.fails(FaultKind::NoPoolBuffer)
+    }
+
+    fn recv(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
         let len = room.len().min(TRANSFER_MAX);
         let room = &mut room[..len];
         self.attempt(Interest::Readable, |kernel, socket| match kernel.has_datagrams(socket) {
@@ -88,11 +73,7 @@ impl Place<'_> {
         })
     }
 
-    /// Receives into several rooms, none of them empty, one after the other.
-    pub(crate) fn recv_vectored<'b>(
-        &mut self,
-        rooms: impl Iterator<Item = &'b mut [MaybeUninit<u8>]>,
-    ) -> Start {
+    fn recv_vectored(&mut self, rooms: &mut dyn Iterator<Item = &mut [MaybeUninit<u8>]>) -> Start {
         self.attempt(Interest::Readable, |kernel, socket| {
             if kernel.has_datagrams(socket) {
                 return scatter(kernel, socket, rooms);
@@ -112,8 +93,7 @@ impl Place<'_> {
         })
     }
 
-    /// Sends from `bytes`; of a socket of datagrams, one to its peer.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> Start {
+    fn send(&mut self, bytes: &[u8]) -> Start {
         let bytes = &bytes[..bytes.len().min(TRANSFER_MAX)];
         self.attempt(Interest::Writable, |kernel, socket| match kernel.has_datagrams(socket) {
             true => kernel.send_datagram(socket, None, bytes),
@@ -121,13 +101,7 @@ impl Place<'_> {
         })
     }
 
-    /// Sends what is left of a buffer; where nothing is, all is done.
-    pub(crate) fn send_rest(&mut self, rest: &[u8]) -> Start {
-        if rest.is_empty() { Start::Ready(0) } else { self.send(rest) }
-    }
-
-    /// Sends several pieces, none of them empty, one after the other; of a socket of datagrams, as one.
-    pub(crate) fn send_vectored(&mut self, pieces: &[&[u8]]) -> Start {
+    fn send_vectored(&mut self, pieces: &[&[u8]]) -> Start {
         self.attempt(Interest::Writable, |kernel, socket| {
             if kernel.has_datagrams(socket) {
                 return kernel.send_datagram(socket, None, &pieces.concat());
@@ -137,8 +111,7 @@ impl Place<'_> {
         })
     }
 
-    /// Accepts a connection; its peer's address goes to `peer`. The result is a descriptor.
-    pub(crate) fn accept(&mut self, peer: &mut Option<SockAddr>) -> Start {
+    fn accept(&mut self, peer: &mut Option<SockAddr>) -> Start {
         self.attempt(Interest::Readable, |kernel, listener| {
             let socket = if kernel.is_local(listener) {
                 let (socket, name) = kernel.accept_local(listener)?;
@@ -153,58 +126,49 @@ impl Place<'_> {
         })
     }
 
-    /// Connects, or finds out how far that is.
-    pub(crate) fn connect(&mut self, to: Option<SocketAddr>) -> Start {
+    fn connect(&mut self, to: Option<SocketAddr>) -> Start {
         let Some(to) = to else { return self.unsupported() };
         self.attempt(Interest::Writable, |kernel, socket| kernel.connect(socket, to).map(|()| 0))
     }
 
-    /// Connects a Unix socket, or says `EAGAIN`: there is nothing to wait for.
-    pub(crate) fn connect_unix(&mut self, to: &UnixAddress) -> i32 {
+    fn connect_unix(&mut self, to: &UnixAddress) -> i32 {
         result(self.call(|kernel, socket| kernel.connect_local(socket, to).map(|()| 0)))
     }
 
-    /// Sends a datagram of a Unix socket to a name, or says `EAGAIN`, as for a connect.
     #[cfg(unix)]
-    pub(crate) fn send_to_unix(&mut self, to: &UnixAddress, bytes: &[u8]) -> i32 {
+    fn send_to_unix(&mut self, to: &UnixAddress, bytes: &[u8]) -> i32 {
         result(self.call(|kernel, socket| kernel.send_local_datagram(socket, Some(to), bytes)))
     }
 
-    pub(crate) fn shut_down(&mut self, how: Shutdown) -> Start {
+    fn shut_down(&mut self, how: Shutdown) -> Start {
         Start::Ready(result(self.call(|kernel, socket| kernel.shut_down(socket, how).map(|()| 0))))
     }
 
-    /// Closes the descriptor, which the loop has let go of.
-    pub(crate) fn close(&mut self) -> Start {
-        self.sim.calls += 1;
-        if !super::is_simulated(self.fd) {
-            crate::core::close_fd(self.fd);
+    fn close(&mut self) -> Start {
+        self.calls += 1;
+        if !is_simulated(self.asked.fd) {
+            crate::core::close_fd(self.asked.fd);
             return Start::Ready(0);
         }
-        let mut kernel = self.sim.kernel.borrow_mut();
-        if let Some(file) = kernel.file_of(self.fd) {
+        let mut kernel = self.kernel.borrow_mut();
+        if let Some(file) = kernel.file_of(self.asked.fd) {
             kernel.close_file(file);
             return Start::Ready(0);
         }
-        let Some(socket) = kernel.socket_of(self.fd) else { return Start::Ready(-code::EBADF) };
+        let Some(socket) = kernel.socket_of(self.asked.fd) else {
+            return Start::Ready(-code::EBADF);
+        };
         kernel.close(socket);
         Start::Ready(0)
     }
 
-    /// Waits until a call this way would not wait.
-    pub(crate) fn poll(&mut self, interest: Interest) -> Start {
+    fn poll(&mut self, interest: Interest) -> Start {
         self.attempt(interest, |kernel, socket| {
             if kernel.is_ready(socket, interest) { Ok(1) } else { Err(code::EAGAIN) }
         })
     }
 
-    /// Sends a datagram, or several of one length.
-    pub(crate) fn send_to(
-        &mut self,
-        to: Option<SocketAddr>,
-        bytes: &[u8],
-        segment: Option<u16>,
-    ) -> Start {
+    fn send_to(&mut self, to: Option<SocketAddr>, bytes: &[u8], segment: Option<u16>) -> Start {
         self.attempt(Interest::Writable, |kernel, socket| match segment {
             _ if bytes.is_empty() => kernel.send_datagram(socket, to, bytes),
             None => kernel.send_datagram(socket, to, bytes),
@@ -220,8 +184,7 @@ impl Place<'_> {
         })
     }
 
-    /// Receives a datagram into `room`; says from whom.
-    pub(crate) fn recv_from(&mut self, room: &mut [MaybeUninit<u8>], sender: &mut Sender) -> Start {
+    fn recv_from(&mut self, room: &mut [MaybeUninit<u8>], sender: &mut Sender) -> Start {
         self.attempt(Interest::Readable, |kernel, socket| {
             if !kernel.has_datagrams(socket) {
                 // What a stream has comes from nobody.
@@ -235,10 +198,10 @@ impl Place<'_> {
 }
 
 /// Receives one datagram into several rooms, one after the other.
-fn scatter<'b>(
+fn scatter(
     kernel: &mut Kernel,
     socket: Key,
-    rooms: impl Iterator<Item = &'b mut [MaybeUninit<u8>]>,
+    rooms: &mut dyn Iterator<Item = &mut [MaybeUninit<u8>]>,
 ) -> Answer<usize> {
     let rooms: Vec<_> = rooms.collect();
     let mut whole = vec![MaybeUninit::uninit(); rooms.iter().map(|room| room.len()).sum()];

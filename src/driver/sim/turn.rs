@@ -1,11 +1,10 @@
-//! A loop's turns in a world: what it has to do, when, and the calls on its pool, which has no threads;
-//! and between them its books are looked at.
+//! A loop in a world: when it goes on by itself, and what its program says. What a turn of it begins with
+//! is in `driver/simulated/`.
 
 use std::fmt::Display;
 
 use crate::Io;
-use crate::driver::{Driver, DriverKind};
-use crate::offload::Job;
+use crate::driver::Driver;
 
 /// Puts a line of a program's into the trace of its world: "became leader", say. On a real system it
 /// does nothing, and writes nothing out.
@@ -31,23 +30,6 @@ pub fn note(io: &Io, text: impl Display) {
 }
 
 impl Io {
-    /// What a turn of a simulated loop begins with: a look at its books, and the calls on its pool whose
-    /// time has come. A real pool has threads.
-    pub(crate) fn begin_simulated_turn(&self) {
-        if self.core.driver.kind == DriverKind::Sim {
-            self.core.state.borrow_mut().check_some();
-            while let Some(call) = self.take_simulated_call() {
-                call.run();
-            }
-        }
-    }
-
-    fn take_simulated_call(&self) -> Option<Job> {
-        let mut state = self.core.state.borrow_mut();
-        let Some(Driver::Sim(sim)) = &mut state.driver else { return None };
-        if sim.take_due_call() { state.calls.pool.take_next() } else { None }
-    }
-
     /// When a simulated loop goes on by itself, in the time of its world: 0 for at once, `u64::MAX` for
     /// never.
     pub(super) fn next_due_ns(&self) -> u64 {

@@ -171,7 +171,7 @@ impl World {
         let process = &mut self.hosts[host.0 as usize];
         let sim = Sim::on(kernel, host.0, true);
         process.has_news = sim.has_news();
-        let io = process.builder.clone().build_on(sim);
+        let io = process.builder.clone().build_on(Box::new(sim));
         (process.paused, process.busy_until_ns, process.has_run) = (false, 0, true);
         let program = Rc::clone(&process.program);
         program(&io);

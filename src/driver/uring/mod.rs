@@ -26,6 +26,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use rustix::io::Errno;
 
 use crate::buf::Region;
+use crate::core::owned;
 use crate::driver::{directory, is_seekable};
 use crate::fs::{AllTerms, Terms};
 use crate::offload::{Calls, LentFd};
@@ -190,6 +191,11 @@ impl Place<'_> {
         self.calls.start_open(self.op, call)
     }
 
+    /// Closes the descriptor, which the loop has let go of, on the pool.
+    pub(crate) fn close_on_pool(&self) -> Start {
+        self.calls.start_close(self.op, owned(self.fd))
+    }
+
     /// Submits an entry that waits for nothing, and posts a completion only when its result is not
     /// this one.
     #[inline(always)]
@@ -249,6 +255,21 @@ pub(crate) struct Uring {
     /// What an embedding loop polls with `DEFER_TASKRUN`. Not the ring itself: work that only an
     /// enter turns into completions does not wake those who poll the ring.
     announcer: Option<Waker>,
+}
+
+/// The inline entry of slot `index`. Entries complete in the order in which they were pushed, so the
+/// search begins behind the one that was found before.
+fn find_next<'a>(
+    inline: &'a mut [Inline],
+    searched: &mut usize,
+    index: u32,
+) -> Option<&'a mut Inline> {
+    let (before, behind) = inline.split_at(*searched);
+    let is_it = |inline: &Inline| inline.op.index == index;
+    let at = behind.iter().position(is_it).map(|at| before.len() + at);
+    let at = at.or_else(|| before.iter().position(is_it))?;
+    *searched = at + 1;
+    inline.get_mut(at)
 }
 
 fn user_data(index: u32, generation: u32) -> u64 {
@@ -531,6 +552,7 @@ impl Uring {
             self.conclude_inline();
         }
         let mut rewatch = false;
+        let mut searched = 0;
         let completions = self.ring.completion();
         ready.reserve(completions.len());
         for entry in completions {
@@ -561,8 +583,7 @@ impl Uring {
             } else {
                 // It did not do all: that is its result, not what silence would have meant.
                 let index = index & !INLINE;
-                let mut pushed = self.inline.iter_mut();
-                let inline = pushed.find(|inline| inline.op.index == index);
+                let inline = find_next(&mut self.inline, &mut searched, index);
                 assert!(inline.is_some(), "an inline entry completes while it is submitted");
                 if let Some(inline) = inline {
                     inline.result = entry.result();

@@ -345,7 +345,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     change(
         // In the driver the flag changes nothing: io_uring adds it to every send by itself.
         "P35: send_now raises SIGPIPE",
-        &[edit("src/net/system.rs", "libc::MSG_DONTWAIT | SEND_FLAGS", "libc::MSG_DONTWAIT")],
+        &[edit("src/net/system.rs", "SEND_FLAGS | libc::MSG_DONTWAIT", "libc::MSG_DONTWAIT")],
         "signals",
         "p35_no_send_raises_a_signal",
     ),
@@ -634,6 +634,60 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         &[edit("src/op/tries.rs", "!place.carries_datagrams()", "place.fd >= 0")],
         SUITE,
         "unix_datagram::p141_every_send_on_a_connected_socket_waits_for_its_full_peer_and_is_whole",
+    ),
+    change(
+        "rule 6: a call for the pool that is refused is made",
+        &[edit("src/start.rs", "if !self.core.state.borrow_mut().is_parked(op)", "if false")],
+        SUITE,
+        "life::rule6_a_call_for_the_pool_that_is_refused_is_not_made",
+    ),
+    change(
+        "rule 7: the end of a loop loses the blocks of larger contexts",
+        &[edit("src/op/mod.rs", "unsafe { slot::free_block::<Self>(slot.as_ptr()) };", "")],
+        "allocations",
+        "rule7_the_end_of_a_loop_frees_the_memory_of_what_was_in_flight",
+    ),
+    change(
+        "P68: an embedding loop sleeps though posts are left",
+        &[edit("src/io.rs", " || left_over;", ";")],
+        "embedding",
+        "p68_the_descriptor_is_readable_when_posts_are_left",
+    ),
+    change(
+        "P55: an eventfd is read where an offset was asked for",
+        &[edit(
+            "src/driver/mod.rs",
+            "FileType::from_raw_mode(stat.st_mode) != FileType::Unknown",
+            "true",
+        )],
+        SUITE,
+        "descriptors::p55_an_eventfd_has_no_offsets",
+    ),
+    readiness(
+        "P160: a receive from a socket that blocks waits in the call",
+        &[edit(
+            "src/net/system.rs",
+            "RECV_AT_ONCE: i32 = libc::MSG_DONTWAIT;",
+            "RECV_AT_ONCE: i32 = 0;",
+        )],
+        SUITE,
+        "descriptors::p160_a_socket_that_blocks_holds_up_no_loop",
+    ),
+    readiness(
+        "P160: an accept on a listener that blocks waits in the call",
+        &[edit("src/driver/readiness/place.rs", "if blocks && self", "if false && self")],
+        SUITE,
+        "descriptors::p160_a_socket_that_blocks_holds_up_no_loop",
+    ),
+    change(
+        "P161: a close that lingers is made on the loop's thread",
+        &[edit(
+            "src/net/system.rs",
+            "matches!(socket.linger(), Ok(Some(time)) if !time.is_zero())",
+            "false && socket.linger().is_ok()",
+        )],
+        SUITE,
+        "closing::p161_a_close_that_lingers_holds_up_no_loop",
     ),
     change(
         "P150: memory that is freed stays registered",

@@ -61,10 +61,7 @@ fn behind(io: &Io) -> u32 {
 }
 
 fn sim(state: &mut Loop) -> &mut Sim {
-    match &mut state.driver {
-        Some(Driver::Sim(sim)) => sim,
-        _ => unreachable!("it is simulated"),
-    }
+    sim_mut(&mut state.driver).expect("it is simulated")
 }
 
 fn message(panic: Box<dyn Any + Send>) -> String {

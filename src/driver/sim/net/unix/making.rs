@@ -12,13 +12,10 @@ use crate::driver::sim::kernel::Kernel;
 use crate::driver::sim::net::SocketOptions;
 use crate::driver::sim::slab::Key;
 use crate::driver::sim::{FaultKind, Sim};
+use crate::driver::simulated::UnixSockets;
 
-impl Sim {
-    /// A listener of Unix sockets.
-    ///
-    /// # Errors
-    /// What bind(2) says.
-    pub(crate) fn listen_unix(
+impl UnixSockets for Sim {
+    fn listen_unix(
         &self,
         address: &UnixAddress,
         backlog: usize,
@@ -30,43 +27,29 @@ impl Sim {
         })
     }
 
-    /// A Unix socket that is to be connected.
-    ///
-    /// # Errors
-    /// `EMFILE`
-    pub(crate) fn unix_stream(&self) -> io::Result<RawFd> {
+    fn unix_stream(&self) -> io::Result<RawFd> {
         if self.kernel.borrow_mut().happens(self.machine, FaultKind::NoSocket) {
             return Err(io::Error::from_raw_os_error(code::EMFILE));
         }
         self.make_unix(Local::stream(), |_kernel, _socket| Ok(()))
     }
 
-    /// A Unix socket of datagrams, with an address or without one.
-    ///
-    /// # Errors
-    /// What bind(2) says.
-    pub(crate) fn unix_datagrams(&self, to: Option<(&UnixAddress, Binding)>) -> io::Result<RawFd> {
+    fn unix_datagrams(&self, to: Option<(&UnixAddress, Binding)>) -> io::Result<RawFd> {
         self.make_unix(Local::datagrams(), |kernel, socket| {
             to.map_or(Ok(()), |(address, how)| kernel.bind_local(socket, address, how))
         })
     }
 
-    /// Two streams of Unix sockets that are connected with each other.
-    ///
-    /// # Errors
-    /// `EMFILE`
-    pub(crate) fn unix_pair(&self) -> io::Result<(Held, Held)> {
+    fn unix_pair(&self) -> io::Result<(Held, Held)> {
         self.pair(Local::stream)
     }
 
-    /// Two sockets of datagrams that are.
-    ///
-    /// # Errors
-    /// `EMFILE`
-    pub(crate) fn unix_datagram_pair(&self) -> io::Result<(Held, Held)> {
+    fn unix_datagram_pair(&self) -> io::Result<(Held, Held)> {
         self.pair(Local::datagrams)
     }
+}
 
+impl Sim {
     fn pair(&self, kind: fn() -> Box<Local>) -> io::Result<(Held, Held)> {
         let make = || self.make_unix(kind(), |_kernel, _socket| Ok(())).map(Held::new);
         let (near, far) = (make()?, make()?);
