@@ -12,19 +12,19 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::driver::simulated::{self, Simulator};
-use crate::driver::{DriverInfo, Place, Waker};
+use crate::driver::{DriverInfo, Waker};
 use crate::error::{code, is_of_the_system};
 use crate::handle::{DROPPED, HandleId, OPEN};
 use crate::mailbox::Mailbox;
 use crate::net::Immediate;
 use crate::offload::JobId;
-use crate::op::{Completion, Direction, MORE, Op, Start};
+use crate::op::{Completion, Direction, MORE, Op, StartFn, USER_SPACE};
 use crate::raw::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use crate::remote::Message;
 #[cfg(windows)]
 use crate::slot::PAUSED;
-use crate::slot::{ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, STOPPED, Slot, SlotRef, State};
-use crate::state::{Loop, StartFn};
+use crate::slot::{ASKED_TO_END, CANCEL_ASKED, NONE, STOPPED, SlotRef, State};
+use crate::state::Loop;
 
 pub(crate) type LoopMailbox = Mailbox<Message, Waker>;
 
@@ -173,29 +173,27 @@ impl Core {
         &self,
         slot: SlotRef,
         result: i32,
-        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
+        start: impl FnOnce(&mut Loop, SlotRef, RawFd) -> Option<i32>,
     ) -> Option<i32> {
+        self.state.borrow_mut().try_again(slot, result, start)
+    }
+
+    /// As [`try_again`](Core::try_again), of a flow: with what there is to say of its result. Where a call
+    /// after this one would find nothing it waits already, as a flow of the driver's own does, and the
+    /// result is not its last.
+    #[inline]
+    pub(crate) fn try_for_more(
+        &self,
+        slot: SlotRef,
+        result: i32,
+        direction: Direction,
+        start: impl FnOnce(&mut Loop, SlotRef, RawFd) -> Option<i32>,
+    ) -> Option<(i32, u32)> {
         let mut state = self.state.borrow_mut();
-        let flags = state.slots.header_of(slot).flags;
-        if flags & FINAL != 0 {
-            // A close that was interrupted has closed (P31).
-            return Some(result);
-        }
-        if flags & ASKED_TO_END != 0 && !state.is_cancel_late(slot) {
-            return Some(-code::CANCELED);
-        }
-        if state.hold_restart(slot) {
-            return None;
-        }
-        match state.set_off(slot, start) {
-            Some(result) if result == -code::INTERRUPTED => {
-                // Once more: it goes on in a later turn.
-                let index = state.slots.header_of(slot).op().index;
-                state.finish_in_user_space(index, result);
-                None
-            }
-            result => result,
-        }
+        let result = state.try_again(slot, result, start)?;
+        // Who has received goes behind those that wait for a buffer.
+        let waits = result > 0 && state.buffer_waiters == 0 && state.await_event(slot, direction);
+        Some((result, if waits { USER_SPACE | MORE } else { USER_SPACE }))
     }
 
     /// Lets an operation wait for something in user space, unless it was asked to end.
@@ -211,19 +209,6 @@ impl Core {
 
     pub(crate) fn park_exhausted(&self, op: Op) {
         self.state.borrow_mut().park_exhausted(op, &self.clock);
-    }
-
-    /// Has a driver that tries send at once, where nothing is before it on its handle; says how
-    /// much is sent. Why it is not all is for an operation to find out.
-    #[inline(never)]
-    pub(crate) fn send_at_once(&self, id: HandleId, bytes: &[u8]) -> usize {
-        self.state.borrow_mut().send_at_once(id, bytes)
-    }
-
-    /// What was asked of an operation.
-    #[inline]
-    pub(crate) fn flags(&self, slot: SlotRef) -> u8 {
-        self.state.borrow_mut().slots.header_of(slot).flags
     }
 
     /// Whether the socket that an operation uses is connected.

@@ -124,6 +124,11 @@ pub(crate) struct HandleId {
     pub(crate) generation: u32,
 }
 
+impl HandleId {
+    /// Finds nobody.
+    pub(crate) const NOBODY: HandleId = HandleId { index: NONE, generation: 0 };
+}
+
 /// What operations are submitted on: a descriptor that a loop owns. Typed handles such as
 /// [`TcpStream`](crate::TcpStream) hold one; dropping it closes the descriptor once nothing is
 /// pending on it.

@@ -406,7 +406,9 @@ impl Io {
         let Some(Due { slot, vtable, completion }) = due else { return false };
         // SAFETY: the vtable in a slot is that of the record in it; the slot is taken, as `next`
         // has just said.
-        unsafe { (vtable.complete)(self, slot, completion) };
+        unsafe {
+            (vtable.complete)(self, slot, completion.op(), completion.result, completion.flags)
+        };
         true
     }
 

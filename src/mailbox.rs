@@ -206,7 +206,9 @@ impl<T: Send, W: Wake> Mailbox<T, W> {
 
     /// Consumes the request to stop. True if there was one.
     pub(crate) fn take_stop(&self) -> bool {
-        self.state.fetch_and(!STOP, Ordering::AcqRel) & STOP != 0
+        // A look first: a loop asks each turn, and one that looks too early does not sleep (I1).
+        self.state.load(Ordering::Relaxed) & STOP != 0
+            && self.state.fetch_and(!STOP, Ordering::AcqRel) & STOP != 0
     }
 
     /// Ends the mailbox, and returns the messages never taken for the loop's thread to drop (P66).

@@ -13,6 +13,7 @@
 //!     valid for two tenants.
 //! I3. A header is reached by reference, a payload only by raw pointer: a callback may hold
 //!     `&mut` to its context in a payload while the loop changes the header beside it.
+//! I4. A free slot holds the next free one where its payload would be.
 #![expect(unsafe_code, reason = "slots are typed memory handed out by address")]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -156,10 +157,21 @@ pub(crate) unsafe fn free_block<T>(slot: *mut Slot) {
     unsafe { dealloc(block, layout) };
 }
 
+/// What was asked of the operation in a slot.
+///
+/// # Safety
+/// Nobody may refer to the slot's header meanwhile: the loop's state is not borrowed.
+#[inline]
+pub(crate) unsafe fn flags(slot: SlotRef) -> u8 {
+    // SAFETY: the slot exists, and the caller vouches for the rest.
+    unsafe { (*slot.as_ptr()).header.flags }
+}
+
 /// The slab.
 pub(crate) struct Slots {
     chunks: Vec<NonNull<Slot>>,
-    free: u32,
+    /// The one that was freed last.
+    free: Option<SlotRef>,
     used: u32,
     seed: u32,
     blocks: [Vec<NonNull<u8>>; BLOCK_CLASSES.len()],
@@ -168,7 +180,7 @@ pub(crate) struct Slots {
 impl Slots {
     /// `seed` starts the generations, so that a name from one loop finds nobody in another.
     pub(crate) fn new(seed: u32) -> Slots {
-        Slots { chunks: Vec::new(), free: NONE, used: 0, seed, blocks: Default::default() }
+        Slots { chunks: Vec::new(), free: None, used: 0, seed, blocks: Default::default() }
     }
 
     /// Slots taken.
@@ -220,11 +232,12 @@ impl Slots {
 
     #[inline]
     pub(crate) fn take(&mut self) -> SlotRef {
-        if self.free == NONE {
-            self.grow();
-        }
-        let slot = self.at(self.free);
-        self.free = std::mem::replace(&mut self.header_of(slot).next, NONE);
+        let slot = match self.free {
+            Some(slot) => slot,
+            None => self.grow(),
+        };
+        // SAFETY: the slot is free (I4).
+        self.free = unsafe { slot.as_ptr().cast::<Option<SlotRef>>().read() };
         self.used += 1;
         slot
     }
@@ -255,20 +268,21 @@ impl Slots {
                 self.give_block(block, Layout::new::<T>());
             }
         }
-        let free = self.free;
         let header = self.header_of(slot);
         assert!(header.state != State::Free, "a slot is freed once, with its callback");
         assert!(header.handle == NONE && header.prev == NONE, "it is in no queue");
         header.state = State::Free;
         header.generation = header.generation.wrapping_add(1);
         header.vtable = None;
-        header.next = free;
-        self.free = header.index;
+        // SAFETY: nothing is in the payload area any more, which is longer than a pointer.
+        unsafe { slot.as_ptr().cast::<Option<SlotRef>>().write(self.free) };
+        self.free = Some(slot);
         self.used -= 1;
     }
 
+    /// Makes room for more; gives the first free slot.
     #[cold]
-    fn grow(&mut self) {
+    fn grow(&mut self) -> SlotRef {
         let base = self.len();
         assert!(base < SLOTS_MAX - CHUNK_SLOTS, "more operations in flight than can be numbered");
         let chunk = self.new_chunk();
@@ -277,7 +291,7 @@ impl Slots {
                 vtable: None,
                 index: base + at,
                 generation: self.seed,
-                next: self.free,
+                next: NONE,
                 prev: NONE,
                 handle: NONE,
                 held: NONE,
@@ -295,9 +309,13 @@ impl Slots {
             let place = unsafe { ptr::addr_of_mut!((*slot).header) };
             // SAFETY: the slot is not yet in use.
             unsafe { place.write(header) };
-            self.free = base + at;
+            // SAFETY: as above, and its payload area is longer than a pointer.
+            unsafe { slot.cast::<Option<SlotRef>>().write(self.free) };
+            // SAFETY: it lies in a chunk.
+            self.free = Some(SlotRef(unsafe { NonNull::new_unchecked(slot) }));
         }
         self.chunks.push(chunk);
+        SlotRef(chunk)
     }
 
     /// Memory for the next chunk.
@@ -343,7 +361,7 @@ impl Slots {
     pub(crate) fn leak(&mut self) {
         self.chunks.clear();
         self.blocks = Default::default();
-        self.free = NONE;
+        self.free = None;
     }
 }
 

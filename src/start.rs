@@ -6,15 +6,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::{Driver, Place};
+use crate::driver::Driver;
 use crate::handle::Source;
 use crate::offload::{Rejected, package};
 use crate::op::close::Close;
 use crate::op::user_space::{InThisTurn, Parked, Ticks, Timeout};
-use crate::op::{Direction, Each, Multishot, Once, Operation, Start};
+use crate::op::{Direction, Each, Multishot, Once, Operation};
 use crate::remote::Message;
-use crate::slot::FINAL;
-use crate::state::Target;
+use crate::slot::{FINAL, State};
+use crate::state::{Loop, Target};
 use crate::{AsSource, Io, Next, Op};
 
 impl Io {
@@ -52,7 +52,7 @@ impl Io {
         let record = Once { row, context, callback };
         let vtable = &Once::<O, C, F>::VTABLE;
         // SAFETY: the loop calls it with the slot that it has just placed this record in.
-        let start = |slot, place: &mut Place<'_>| unsafe { Once::<O, C, F>::start(slot, place) };
+        let start = |state: &mut _, slot, fd| unsafe { Once::<O, C, F>::start(state, slot, fd) };
         self.core.state.borrow_mut().insert(record, vtable, start, O::DIRECTION, target)
     }
 
@@ -84,7 +84,7 @@ impl Io {
         let record = Each { row, context, each, done };
         let vtable = &Each::<O, C, F, D>::VTABLE;
         // SAFETY: the loop calls it with the slot that it has just placed this record in.
-        let start = |slot, place: &mut Place<'_>| unsafe { Each::<O, C, F, D>::start(slot, place) };
+        let start = |state: &mut _, slot, fd| unsafe { Each::<O, C, F, D>::start(state, slot, fd) };
         self.core.state.borrow_mut().insert(record, vtable, start, O::DIRECTION, target)
     }
 
@@ -212,7 +212,10 @@ impl Io {
         let record = Once { row: Close, context, callback };
         let vtable = &Once::<Close, C, F>::VTABLE;
         let mut state = self.core.state.borrow_mut();
-        let park = |_, _: &mut Place<'_>| Start::Parked;
+        let park = |state: &mut Loop, slot, _| {
+            state.slots.header_of(slot).state = State::Parked;
+            None
+        };
         let op = state.insert(record, vtable, park, Direction::None, Target::Nothing);
         if !state.is_parked(op) {
             return op;

@@ -4,21 +4,19 @@
 //! I2. Nothing here runs or drops what is the user's: a descriptor to close is returned.
 #![expect(unsafe_code, reason = "operations are reached through their slots")]
 
-#[cfg(unix)]
+use crate::driver::Driver;
 use crate::driver::Interest;
-use crate::driver::{Driver, Place};
 use crate::error::{self, code};
 use crate::handle::{DROPPED, HandleId, Handles, InOrder, OPEN};
 use crate::offload::{Calls, JobId};
 #[cfg(unix)]
 use crate::op::send::send_rest;
-use crate::op::{Completion, Direction, MORE, Op, Start, VTable, WENT_FIRST};
+use crate::op::{Completion, Direction, MORE, Op, Start, StartFn, VTable, WENT_FIRST};
 use crate::pause::Held;
 use crate::queue::Queue;
 use crate::raw::RawFd;
 use crate::slot::{
-    ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, REFUSED, SLOTS_MAX, Slot, SlotRef, Slots, State,
-    TIMED_OUT,
+    ASKED_TO_END, CANCEL_ASKED, FINAL, NONE, REFUSED, SLOTS_MAX, SlotRef, Slots, State, TIMED_OUT,
 };
 use crate::spin::Spin;
 use crate::timer::Timers;
@@ -27,8 +25,6 @@ use crate::timer::Timers;
 pub(crate) const MISSED_PAUSE_NS: u64 = 1_000_000;
 /// How long accepting pauses when no descriptor is left and none of this loop's is closed.
 pub(crate) const EXHAUSTED_PAUSE_NS: u64 = 50_000_000;
-
-pub(crate) type StartFn = unsafe fn(*mut Slot, &mut Place<'_>) -> Start;
 
 /// What an operation is submitted on.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +96,7 @@ impl Loop {
         &mut self,
         record: R,
         vtable: &'static VTable,
-        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
+        start: impl FnOnce(&mut Loop, SlotRef, RawFd) -> Option<i32>,
         direction: Direction,
         target: Target,
     ) -> Op {
@@ -143,7 +139,7 @@ impl Loop {
     fn enlist(
         &mut self,
         slot: SlotRef,
-        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
+        start: impl FnOnce(&mut Loop, SlotRef, RawFd) -> Option<i32>,
         direction: Direction,
         id: HandleId,
     ) {
@@ -178,7 +174,7 @@ impl Loop {
     /// Hands the operation to whoever will complete it.
     pub(crate) fn start(&mut self, slot: SlotRef, start: StartFn) {
         // SAFETY: `start` is the function of the vtable of the record in this slot.
-        let result = self.set_off(slot, |slot, place| unsafe { start(slot, place) });
+        let result = self.set_off(slot, |state, slot, fd| unsafe { start(state, slot, fd) });
         self.queue_if_done(slot, result);
     }
 
@@ -187,21 +183,21 @@ impl Loop {
     pub(crate) fn set_off(
         &mut self,
         slot: SlotRef,
-        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
+        start: impl FnOnce(&mut Loop, SlotRef, RawFd) -> Option<i32>,
     ) -> Option<i32> {
         let handle = self.slots.header_of(slot).handle;
         let fd = if handle == NONE { -1 } else { self.handles.get(handle).fd };
-        self.set_off_on(slot, start, fd)
+        start(self, slot, fd)
     }
 
     #[inline]
     fn start_on(
         &mut self,
         slot: SlotRef,
-        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
+        start: impl FnOnce(&mut Loop, SlotRef, RawFd) -> Option<i32>,
         fd: RawFd,
     ) {
-        let result = self.set_off_on(slot, start, fd);
+        let result = start(self, slot, fd);
         self.queue_if_done(slot, result);
     }
 
@@ -213,33 +209,13 @@ impl Loop {
         }
     }
 
-    #[inline]
-    fn set_off_on(
-        &mut self,
-        slot: SlotRef,
-        start: impl FnOnce(*mut Slot, &mut Place<'_>) -> Start,
-        fd: RawFd,
-    ) -> Option<i32> {
+    /// As [`goes_on`](Loop::goes_on), of what io_uring was given.
+    #[cfg(target_os = "linux")]
+    #[inline(always)]
+    pub(crate) fn went_to_ring(&mut self, slot: SlotRef, start: Start) -> Option<i32> {
         let header = self.slots.header_of(slot);
-        let op = header.op();
-        let Some(driver) = &mut self.driver else { return Some(error::CLOSED) };
-        self.calls.others_wait.set(!self.ready.is_empty());
-        let (calls, terms) = (&self.calls, &self.handles.terms);
-        match start(slot.as_ptr(), &mut driver.place(op, fd, header.handle, calls, terms)) {
-            Start::Timer(deadline_ns) => {
-                assert!(!header.has_timer, "a timer is started when it has fired");
-                header.state = State::Timer;
-                header.has_timer = true;
-                self.timers.insert(deadline_ns, timer_key(op.index));
-            }
-            Start::Ready(result) => return Some(result),
-            Start::Parked => header.state = State::Parked,
-            Start::Offloaded(job) => {
-                header.state = State::Offloaded;
-                header.job = job;
-            }
+        match start {
             Start::Submitted => header.state = State::Driver,
-            #[cfg(target_os = "linux")]
             Start::Inline { awaited } => {
                 header.state = State::Driver;
                 // What waits behind it starts when it is done, and a buffer that comes back may
@@ -248,22 +224,57 @@ impl Loop {
                     self.impatient = true;
                 }
             }
-            #[cfg(unix)]
-            Start::AwaitBytes { handle, fd } => {
-                header.state = State::Driver;
-                header.job = handle;
-                if let Err(error) = driver.wait_for(op, fd, handle, Interest::Readable) {
-                    return Some(error::to_raw(&error));
-                }
-            }
-            Start::Await(interest) => {
-                header.state = State::Driver;
-                if let Err(error) = driver.wait_for(op, fd, header.handle, interest) {
-                    return Some(error::to_raw(&error));
-                }
-            }
+            start => return self.goes_on(slot, -1, start),
         }
         None
+    }
+
+    /// As [`goes_on`](Loop::goes_on), of what readiness has tried.
+    #[cfg(unix)]
+    #[inline(always)]
+    pub(crate) fn was_tried(&mut self, slot: SlotRef, fd: RawFd, start: Start) -> Option<i32> {
+        if let Start::Ready(result) = start { Some(result) } else { self.goes_on(slot, fd, start) }
+    }
+
+    /// Sees to it that an operation is completed, by whom its row says; gives its result if that is
+    /// there. The descriptor is that of its handle.
+    pub(crate) fn goes_on(&mut self, slot: SlotRef, fd: RawFd, start: Start) -> Option<i32> {
+        let header = self.slots.header_of(slot);
+        let op = header.op();
+        let (handle, fd, interest) = match start {
+            Start::Ready(result) => return Some(result),
+            Start::Timer(deadline_ns) => {
+                assert!(!header.has_timer, "a timer is started when it has fired");
+                header.state = State::Timer;
+                header.has_timer = true;
+                self.timers.insert(deadline_ns, timer_key(op.index));
+                return None;
+            }
+            Start::Parked => {
+                header.state = State::Parked;
+                return None;
+            }
+            Start::Offloaded(job) => {
+                header.state = State::Offloaded;
+                header.job = job;
+                return None;
+            }
+            Start::Submitted => {
+                header.state = State::Driver;
+                return None;
+            }
+            #[cfg(target_os = "linux")]
+            Start::Inline { .. } => panic!("a row answers the driver that asks"),
+            #[cfg(unix)]
+            Start::AwaitBytes { handle, fd } => {
+                header.job = handle;
+                (handle, fd, Interest::Readable)
+            }
+            Start::Await(interest) => (header.handle, fd, interest),
+        };
+        header.state = State::Driver;
+        let waits = self.driver.as_mut().map(|driver| driver.wait_for(op, fd, handle, interest));
+        waits?.err().map(|error| error::to_raw(&error))
     }
 
     /// Lets an operation that goes on wait for its handle, where a driver that tries knows that a
@@ -408,6 +419,45 @@ impl Loop {
         matches!(&self.driver, Some(Driver::Sim(sim)) if sim.is_cancel_late(op))
     }
 
+    /// Has an operation that was woken try again, unless it was asked to end; gives its result if
+    /// that is there at once.
+    #[inline(always)]
+    pub(crate) fn try_again(
+        &mut self,
+        slot: SlotRef,
+        result: i32,
+        start: impl FnOnce(&mut Loop, SlotRef, RawFd) -> Option<i32>,
+    ) -> Option<i32> {
+        if self.slots.header_of(slot).flags != 0
+            && let Some(held_up) = self.holds_up(slot, result)
+        {
+            return held_up;
+        }
+        match self.set_off(slot, start) {
+            Some(result) if result == -code::INTERRUPTED => {
+                // Once more: it goes on in a later turn.
+                self.finish(slot, result);
+                None
+            }
+            result => result,
+        }
+    }
+
+    /// What keeps an operation from trying again with which something is the matter: its result, or
+    /// nothing yet.
+    #[cold]
+    pub(crate) fn holds_up(&mut self, slot: SlotRef, result: i32) -> Option<Option<i32>> {
+        let flags = self.slots.header_of(slot).flags;
+        if flags & FINAL != 0 {
+            // A close that was interrupted has closed (P31).
+            return Some(Some(result));
+        }
+        if flags & ASKED_TO_END != 0 && !self.is_cancel_late(slot) {
+            return Some(Some(-code::CANCELED));
+        }
+        self.hold_restart(slot).then_some(None)
+    }
+
     /// How many operations the driver may have done without saying so.
     #[inline]
     pub(crate) fn inline_pending(&self) -> usize {
@@ -547,7 +597,8 @@ impl Loop {
         let slot = self.slots.at(closer);
         if let Some(vtable) = self.slots.header_of(slot).vtable {
             // SAFETY: it is the function of the vtable of the record in this slot.
-            self.start_on(slot, |slot, place| unsafe { (vtable.start)(slot, place) }, fd);
+            let start = |state: &mut _, slot, fd| unsafe { (vtable.start)(state, slot, fd) };
+            self.start_on(slot, start, fd);
         }
         None
     }
@@ -660,9 +711,5 @@ fn ending(flags: u8, result: i32) -> i32 {
 
 #[inline]
 fn queue_of(queues: &mut [InOrder; 2], direction: Direction) -> Option<&mut InOrder> {
-    match direction {
-        Direction::None | Direction::Datagram => None,
-        Direction::In => Some(&mut queues[0]),
-        Direction::Out => Some(&mut queues[1]),
-    }
+    queues.get_mut(direction as usize)
 }

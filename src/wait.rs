@@ -54,13 +54,14 @@ impl Io {
         // Silence does not wake: not when somebody waits for it, or nothing else is to come.
         let inline = state.inline_pending();
         let in_silence = inline > 0 && (state.impatient || inline == state.slots.used() as usize);
+        // Messages are left over only where some have been run, or it is to stop.
         let at_once = busy
             || self.stopping.get()
             || state.has_completed()
             || deadline_ns == Some(0)
-            || in_silence
-            || !self.messages.borrow().is_empty();
-        let timer_ns = if at_once { Some(0) } else { state.next_deadline_ns() };
+            || in_silence;
+        let awaits_time = !at_once && state.awaits_time();
+        let timer_ns = if awaits_time { state.next_deadline_ns() } else { None };
         let until = Until { timer_ns, caller_ns: deadline_ns };
         let timeout = if at_once { Some(Duration::ZERO) } else { until.timeout(&self.core) };
         self.core.clock.turn();

@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::rc::Rc;
 use std::slice;
 
@@ -41,8 +42,6 @@ const PROVIDED_MIN: u16 = 32;
 const PROVIDED_BYTES_MAX: u32 = 2 << 20;
 /// A few must be there at any size.
 const PROVIDED_LEAST: u32 = 8;
-/// What is received counts by one part in so many towards what is typical.
-const TYPICAL_OF: u32 = 16;
 
 /// A pool of buffers of one size: for [`Io::recv_each`] and its like to receive into, and for whoever
 /// takes one. `Clone` gives another handle to the same pool.
@@ -134,6 +133,7 @@ impl BufferPool {
             Some(driver) => ring(driver, count)?,
             None => return Err(io::ErrorKind::NotConnected.into()),
         };
+        let provided_max = if ring.is_some() { PROVIDED_MIN.min(count) } else { 0 };
         let mut stock = Stock {
             memory,
             stride,
@@ -141,9 +141,10 @@ impl BufferPool {
             free: (0..count).rev().collect(),
             ring: ManuallyDrop::new(ring),
             provided: 0,
-            provided_max: PROVIDED_MIN.min(count),
+            provided_max,
             promised: 0,
             typical: 0,
+            since: (0, 0),
             count,
             lent: 0,
             line: VecDeque::new(),
@@ -196,7 +197,7 @@ impl BufferPool {
     /// ```
     pub fn take(&self) -> Option<PoolBuf> {
         let taken = self.shared.take()?;
-        Some(PoolShared::filled(&self.shared, taken.id, 0))
+        Some(PoolShared::filled(&self.shared, taken, 0))
     }
 }
 
@@ -226,16 +227,18 @@ struct Stock {
     size: u32,
     free: Vec<u16>,
     ring: ManuallyDrop<Option<ProvidedRing>>,
-    /// Buffers with the kernel, and how many there should be.
+    /// Buffers with the kernel, and how many there should be: none without a ring.
     provided: u16,
     provided_max: u16,
     /// How many of them are promised to operations whose turn it is.
     promised: u16,
-    /// Bytes that a buffer is filled with of late.
+    /// Bytes that a buffer is filled with of late …
     typical: u32,
+    /// … and what was filled since that was found out: bytes, and buffers.
+    since: (u64, u64),
     /// Buffers in all.
     count: u16,
-    /// Buffers that are in a `PoolBuf`.
+    /// Buffers that are in a `PoolBuf`, or taken to be.
     lent: u16,
     /// Operations that wait for their turn at a buffer.
     line: VecDeque<Op>,
@@ -243,8 +246,8 @@ struct Stock {
 
 impl Stock {
     #[inline]
-    fn address(&self, id: u16) -> *mut u8 {
-        self.memory.at(usize::from(id) * self.stride)
+    fn address(&self, id: u16) -> NonNull<u8> {
+        self.memory.place(usize::from(id) * self.stride)
     }
 
     /// Gives the kernel what it should have.
@@ -269,8 +272,21 @@ impl Stock {
     /// A buffer was filled with `len` bytes.
     #[inline]
     fn learn(&mut self, len: u32) {
-        self.typical = self.typical - self.typical / TYPICAL_OF + len / TYPICAL_OF;
-        if u32::from(self.provided_max) * self.typical > 2 * PROVIDED_BYTES_MAX {
+        let (bytes, buffers) = &mut self.since;
+        *bytes += u64::from(len);
+        *buffers += 1;
+        if *bytes > u64::from(PROVIDED_BYTES_MAX) {
+            self.learn_typical();
+        }
+    }
+
+    #[cold]
+    fn learn_typical(&mut self) {
+        let (bytes, buffers) = std::mem::take(&mut self.since);
+        self.typical = u32::try_from(bytes / buffers).unwrap_or(u32::MAX);
+        if u64::from(self.provided_max) * u64::from(self.typical)
+            > 2 * u64::from(PROVIDED_BYTES_MAX)
+        {
             self.provided_max = self.provided_max.min(self.provided_limit());
         }
     }
@@ -286,16 +302,19 @@ impl Stock {
     /// Takes in a buffer: for the kernel, or for later.
     #[inline]
     fn put(&mut self, id: u16) {
-        match &mut *self.ring {
-            Some(ring) if self.provided < self.provided_max => {
-                ring.provide(id, self.memory.at(usize::from(id) * self.stride), self.size);
-                ring.publish();
-                self.provided += 1;
-            }
-            _ => self.free.push(id),
+        if self.provided < self.provided_max {
+            self.put_in_ring(id);
+        } else {
+            self.free.push(id);
         }
-        let known = self.free.len() + usize::from(self.provided) + usize::from(self.lent);
-        assert!(known <= usize::from(self.count), "a buffer of a pool is given back once");
+    }
+
+    #[inline(never)]
+    fn put_in_ring(&mut self, id: u16) {
+        let Some(ring) = &mut *self.ring else { return self.free.push(id) };
+        ring.provide(id, self.memory.at(usize::from(id) * self.stride), self.size);
+        ring.publish();
+        self.provided += 1;
     }
 }
 
@@ -306,23 +325,19 @@ pub(crate) struct PoolShared {
     has_line: Cell<bool>,
 }
 
-/// A buffer that an operation receives into by itself: nobody else has it.
+/// A buffer that an operation receives into by itself: nobody else has it. It does not go back by
+/// itself.
 pub(crate) struct Taken {
-    id: u16,
-    at: *mut u8,
+    at: NonNull<u8>,
     size: u32,
+    id: u16,
 }
 
 impl Taken {
-    #[inline]
-    pub(crate) fn id(&self) -> u16 {
-        self.id
-    }
-
     /// Its first byte and its size, for a driver that writes to it later.
     #[cfg(target_os = "linux")]
     pub(crate) fn parts(&self) -> (*mut u8, u32) {
-        (self.at, self.size)
+        (self.at.as_ptr(), self.size)
     }
 
     /// All of it, for a call that writes to it at once. It must not outlive the pool.
@@ -330,7 +345,7 @@ impl Taken {
     pub(crate) fn room(&mut self) -> &mut [MaybeUninit<u8>] {
         // SAFETY: the pool's memory does not move, and this buffer of it is nobody else's; the
         // operation that took it holds the pool.
-        unsafe { slice::from_raw_parts_mut(self.at.cast(), self.size as usize) }
+        unsafe { slice::from_raw_parts_mut(self.at.as_ptr().cast(), self.size as usize) }
     }
 }
 
@@ -355,7 +370,8 @@ impl PoolShared {
     pub(crate) fn take(&self) -> Option<Taken> {
         let mut stock = self.stock.borrow_mut();
         let id = stock.free.pop()?;
-        Some(Taken { id, at: stock.address(id), size: stock.size })
+        stock.lent += 1;
+        Some(Taken { at: stock.address(id), size: stock.size, id })
     }
 
     /// The buffer `id`, which the kernel took from its ring and filled with `len` bytes.
@@ -364,7 +380,9 @@ impl PoolShared {
         let mut stock = pool.stock.borrow_mut();
         stock.provided -= 1;
         stock.learn(len);
-        let buf = PoolShared::lend(pool, &mut stock, id, len);
+        assert!(len <= stock.size && id < stock.count, "the driver keeps to the pool's buffers");
+        stock.lent += 1;
+        let buf = PoolBuf { pool: Rc::clone(pool), at: stock.address(id), len, id };
         if stock.provided < stock.provided_max / 2 {
             stock.provide();
             drop(stock);
@@ -379,27 +397,24 @@ impl PoolShared {
         let mut stock = self.stock.borrow_mut();
         assert!(id < stock.count, "the driver keeps to the pool's buffers");
         stock.provided -= 1;
+        stock.put(id);
         drop(stock);
-        self.put_back(id);
+        self.hand_on();
     }
 
-    /// The buffer `id`, with `len` bytes in it.
+    /// The buffer that was taken from the pool, with `len` bytes in it.
     #[inline]
-    pub(crate) fn filled(pool: &Rc<PoolShared>, id: u16, len: u32) -> PoolBuf {
-        PoolShared::lend(pool, &mut pool.stock.borrow_mut(), id, len)
-    }
-
-    #[inline]
-    fn lend(pool: &Rc<PoolShared>, stock: &mut Stock, id: u16, len: u32) -> PoolBuf {
-        assert!(len <= stock.size && id < stock.count, "the driver keeps to the pool's buffers");
-        stock.lent += 1;
-        PoolBuf { at: stock.address(id), pool: Rc::clone(pool), id, len }
+    pub(crate) fn filled(pool: &Rc<PoolShared>, taken: Taken, len: u32) -> PoolBuf {
+        let Taken { at, size, id } = taken;
+        assert!(len <= size, "the driver keeps to the pool's buffers");
+        PoolBuf { pool: Rc::clone(pool), at, len, id }
     }
 
     /// Takes back a buffer that was lent.
     #[inline]
-    fn give(&self, id: u16) {
+    pub(crate) fn give(&self, id: u16) {
         let mut stock = self.stock.borrow_mut();
+        assert!(stock.lent > 0, "a buffer of a pool is given back once");
         stock.lent -= 1;
         stock.put(id);
         drop(stock);
@@ -408,9 +423,8 @@ impl PoolShared {
 
     /// Takes back a buffer that an operation took and did not fill.
     #[inline]
-    pub(crate) fn put_back(&self, id: u16) {
-        self.stock.borrow_mut().put(id);
-        self.hand_on();
+    pub(crate) fn put_back(&self, taken: Taken) {
+        self.give(taken.id);
     }
 }
 
@@ -442,7 +456,7 @@ impl Drop for PoolShared {
 /// buffer back.
 pub struct PoolBuf {
     pool: Rc<PoolShared>,
-    at: *mut u8,
+    at: NonNull<u8>,
     len: u32,
     id: u16,
 }
@@ -454,7 +468,7 @@ impl Deref for PoolBuf {
     fn deref(&self) -> &[u8] {
         // SAFETY: the pool's memory lives as long as the pool, which this value holds; the buffer
         // is this value's alone until it is given back, and all of it is initialised.
-        unsafe { slice::from_raw_parts(self.at, self.len as usize) }
+        unsafe { slice::from_raw_parts(self.at.as_ptr(), self.len as usize) }
     }
 }
 
@@ -490,7 +504,7 @@ impl DerefMut for PoolBuf {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as for `deref`; the value is borrowed alone.
-        unsafe { slice::from_raw_parts_mut(self.at, self.len as usize) }
+        unsafe { slice::from_raw_parts_mut(self.at.as_ptr(), self.len as usize) }
     }
 }
 
@@ -504,7 +518,7 @@ impl std::fmt::Debug for PoolBuf {
 unsafe impl IoBuf for PoolBuf {
     #[inline]
     fn as_ptr(&self) -> *const u8 {
-        self.at
+        self.at.as_ptr()
     }
     #[inline]
     fn len(&self) -> usize {
@@ -517,7 +531,7 @@ unsafe impl IoBufMut for PoolBuf {
     #[inline]
     fn writable(&mut self) -> (*mut u8, usize) {
         let room = self.capacity() - self.len as usize;
-        (self.at.wrapping_add(self.len as usize), room)
+        (self.at.as_ptr().wrapping_add(self.len as usize), room)
     }
     #[inline]
     unsafe fn written(&mut self, count: usize) {

@@ -77,8 +77,15 @@ impl Region {
     /// The byte at `offset`, which must be inside.
     #[inline]
     pub(crate) fn at(&self, offset: usize) -> *mut u8 {
+        self.place(offset).as_ptr()
+    }
+
+    /// As [`at`](Region::at).
+    #[inline]
+    pub(crate) fn place(&self, offset: usize) -> NonNull<u8> {
         assert!(offset < self.len(), "inside the region");
-        self.start.as_ptr().wrapping_add(offset)
+        // SAFETY: so it lies in the allocation, which has so many bytes behind its start.
+        unsafe { self.start.add(offset) }
     }
 }
 

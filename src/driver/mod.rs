@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::buf::Region;
-use crate::fs::AllTerms;
 use crate::mailbox::Wake;
-use crate::offload::Calls;
 #[cfg(unix)]
 use crate::offload::LentFd;
 use crate::op::{Completion, Direction, Op};
@@ -53,6 +51,7 @@ pub(crate) enum Interest {
 
 /// One arm a driver.
 #[allow(clippy::large_enum_variant, reason = "there is one a loop, and each wait goes through it")]
+#[repr(u8)] // an own tag, which is compared in one step
 pub(crate) enum Driver {
     #[cfg(target_os = "linux")]
     Uring(Uring),
@@ -83,17 +82,6 @@ pub(crate) fn is_seekable(fd: RawFd) -> bool {
         }
         Err(error) => error != rustix::io::Errno::SPIPE,
     }
-}
-
-/// Where an operation is started, for its driver's cell.
-pub(crate) enum Place<'a> {
-    #[cfg(target_os = "linux")]
-    Uring(uring::Place<'a>),
-    #[cfg(unix)]
-    Readiness(readiness::Place<'a>),
-    #[cfg(windows)]
-    Iocp(iocp::Place<'a>),
-    Sim(&'a mut simulated::Place<'a>),
 }
 
 /// Wakes a driver that waits, from any thread.
@@ -162,28 +150,6 @@ impl Driver {
             #[cfg(windows)]
             Driver::Iocp(iocp) => Waker::Iocp(iocp.waker()),
             Driver::Sim(sim) => Waker::Sim(sim.waker()),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn place<'a>(
-        &'a mut self,
-        op: Op,
-        fd: RawFd,
-        handle: u32,
-        calls: &'a Calls,
-        terms: &'a AllTerms,
-    ) -> Place<'a> {
-        match self {
-            #[cfg(target_os = "linux")]
-            Driver::Uring(uring) => Place::Uring(uring.place(op, fd, handle, calls, terms)),
-            #[cfg(unix)]
-            Driver::Readiness(readiness) => {
-                Place::Readiness(readiness.place(op, fd, handle, calls, terms))
-            }
-            #[cfg(windows)]
-            Driver::Iocp(iocp) => Place::Iocp(iocp.place(op, fd, handle, calls, terms)),
-            Driver::Sim(sim) => Place::Sim(sim.place(op, fd, handle, terms)),
         }
     }
 

@@ -1,6 +1,67 @@
 //! Socket addresses as the kernel has them, at an address that an operation keeps.
 
+#[cfg(unix)]
+use std::{ptr, slice};
+
 use socket2::{SockAddr, SockAddrStorage};
+
+/// Room for an address structure, aligned as the system has them.
+#[cfg(unix)]
+#[repr(C, align(8))]
+pub(crate) struct Raw<const LEN: usize>([u8; LEN]);
+
+#[cfg(unix)]
+impl<const LEN: usize> Default for Raw<LEN> {
+    #[inline]
+    fn default() -> Raw<LEN> {
+        Raw([0; LEN])
+    }
+}
+
+#[cfg(unix)]
+impl<const LEN: usize> AsRef<[u8]> for Raw<LEN> {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(unix)]
+impl<const LEN: usize> AsMut<[u8]> for Raw<LEN> {
+    #[inline]
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+/// The bytes of an address.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "socket2 gives their address")]
+pub(crate) fn bytes_of(address: &SockAddr) -> &[u8] {
+    // SAFETY: so many bytes of its storage are the address, and all of that is initialised.
+    unsafe { slice::from_raw_parts(address.as_ptr().cast(), address.len() as usize) }
+}
+
+/// Copies an address to where there is room for one of its family; says how many bytes that are.
+#[cfg(unix)]
+pub(crate) fn put(bytes: &[u8], raw: &mut [u8]) -> u32 {
+    let len = bytes.len().min(raw.len());
+    raw[..len].copy_from_slice(&bytes[..len]);
+    // A storage of any address has 128 bytes.
+    u32::try_from(len).unwrap_or(0)
+}
+
+/// An address as the kernel wrote it.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "socket2 takes a length with a storage")]
+pub(crate) fn of_bytes(bytes: &[u8]) -> SockAddr {
+    let mut storage = SockAddrStorage::zeroed();
+    let len = bytes.len().min(storage.size_of() as usize);
+    // SAFETY: any bytes are a valid value of the storage, which is at least so long.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut storage).cast(), len) };
+    // SAFETY: the storage was zeroed, and has so many bytes.
+    unsafe { SockAddr::new(storage, len as libc::socklen_t) }
+}
 
 /// An address that the kernel writes.
 pub(crate) struct RawAddress {

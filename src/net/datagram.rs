@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut};
 use socket2::SockAddr;
 
 #[cfg(unix)]
+use super::address::{self, Raw};
+#[cfg(unix)]
 use super::{UnixAddress, system};
 #[cfg(unix)]
 use crate::driver::simulated;
@@ -18,8 +20,17 @@ pub(crate) trait Address: Sized + 'static {
     const LEN: u32;
     /// Whether the system may say something beside a datagram.
     const HAS_CONTROL: bool;
+    /// Room for the system's structure of one, of `LEN` bytes, which starts as none of any family.
+    #[cfg(unix)]
+    type Raw: Default + AsRef<[u8]> + AsMut<[u8]>;
     /// The address, if it is one of this family.
     fn of(address: &SockAddr) -> Option<Self>;
+    /// As [`of`](Address::of), of the bytes of the system's structure.
+    #[cfg(unix)]
+    fn read(bytes: &[u8]) -> Option<Self>;
+    /// Writes the system's structure; says how many bytes that are.
+    #[cfg(unix)]
+    fn write(&self, raw: &mut [u8]) -> u32;
     /// Whether nothing from nobody says that the socket receives no more. It may be an empty
     /// datagram, too, where senders need no address.
     fn has_ended(fd: RawFd) -> bool;
@@ -29,6 +40,20 @@ impl Address for SocketAddr {
     /// Of IPv6: 28.
     const LEN: u32 = 32;
     const HAS_CONTROL: bool = true;
+    #[cfg(unix)]
+    type Raw = Raw<32>;
+
+    #[cfg(unix)]
+    #[inline]
+    fn read(bytes: &[u8]) -> Option<SocketAddr> {
+        system::internet_address(bytes)
+    }
+
+    #[cfg(unix)]
+    #[inline]
+    fn write(&self, raw: &mut [u8]) -> u32 {
+        system::put_internet_address(self, raw)
+    }
 
     fn of(address: &SockAddr) -> Option<SocketAddr> {
         address.as_socket()
@@ -45,6 +70,15 @@ impl Address for UnixAddress {
     const LEN: u32 = 112;
     /// What would come are descriptors: without room for them the system closes them.
     const HAS_CONTROL: bool = false;
+    type Raw = Raw<112>;
+
+    fn read(bytes: &[u8]) -> Option<UnixAddress> {
+        UnixAddress::of(address::of_bytes(bytes))
+    }
+
+    fn write(&self, raw: &mut [u8]) -> u32 {
+        address::put(address::bytes_of(&self.0), raw)
+    }
 
     fn of(address: &SockAddr) -> Option<UnixAddress> {
         UnixAddress::of(address.clone())
@@ -52,6 +86,28 @@ impl Address for UnixAddress {
 
     fn has_ended(fd: RawFd) -> bool {
         simulated::is_simulated(fd) || system::nobody_is_the_end(fd)
+    }
+}
+
+/// Who sent a datagram.
+pub(crate) struct Sender<A> {
+    /// The system says nothing of one.
+    pub(crate) is_nobody: bool,
+    /// The address, if it is one of the expected family.
+    pub(crate) address: Option<A>,
+}
+
+impl<A: Address> Sender<A> {
+    /// As the system wrote it.
+    #[cfg(unix)]
+    #[inline]
+    pub(crate) fn of(bytes: &[u8]) -> Sender<A> {
+        Sender { is_nobody: system::family(bytes) == 0, address: A::read(bytes) }
+    }
+
+    #[cfg(windows)]
+    pub(crate) fn of(address: &SockAddr) -> Sender<A> {
+        Sender { is_nobody: address.family() == 0, address: A::of(address) }
     }
 }
 

@@ -29,7 +29,7 @@ mod unix_stream;
 #[cfg(windows)]
 pub(crate) mod windows;
 
-pub(crate) use datagram::Address;
+pub(crate) use datagram::{Address, Sender};
 pub use datagram::{Datagram, Received};
 #[cfg(unix)]
 pub use descriptor::{Descriptor, stderr, stdin, stdout};

@@ -419,26 +419,34 @@ impl Io {
     /// ```
     #[inline]
     pub fn send_detached<S: AsSource, B: IoBuf>(&self, stream: &S, buf: B) -> Op {
-        let handle = stream.as_source().id(self);
-        let mut sent = 0;
-        if matches!(self.core.driver.kind, DriverKind::Readiness | DriverKind::Iocp)
-            && let Some(id) = handle
-        {
-            // A driver that tries may be done with it here and now, and nobody waits for a callback.
-            sent = self.core.send_at_once(id, bytes(&buf));
-            if sent == buf.len() {
-                return Op::ENDED;
-            }
+        if matches!(self.core.driver.kind, DriverKind::Readiness | DriverKind::Iocp) {
+            self.send_at_once(stream.as_source(), buf)
+        } else {
+            self.submit_detached(stream.as_source(), buf, 0)
         }
-        self.submit_detached(handle, buf, sent)
     }
 
-    /// Sends what is left of `buf` behind the first `sent` bytes. On its own, so that callers for
-    /// whom nothing is left stay small.
+    /// Sends by a driver that tries, which may be done with it here and now: nobody waits for a
+    /// callback.
     #[inline(never)]
-    fn submit_detached<B: IoBuf>(&self, handle: Option<HandleId>, buf: B, sent: usize) -> Op {
-        let row = SendDetached::new(buf, sent, handle);
-        self.submit_to(row, Target::from(handle), (), |(), _io, ()| {})
+    fn send_at_once<B: IoBuf>(&self, source: &Source, buf: B) -> Op {
+        let id = source.id(self);
+        let sent = match id {
+            Some(id) => self.core.state.borrow_mut().send_at_once(id, bytes(&buf)),
+            None => 0,
+        };
+        if sent == buf.len() && id.is_some() {
+            return Op::ENDED;
+        }
+        self.submit_detached(source, buf, sent)
+    }
+
+    /// Sends what is left of `buf` behind the first `sent` bytes.
+    #[inline(never)]
+    fn submit_detached<B: IoBuf>(&self, source: &Source, buf: B, sent: usize) -> Op {
+        let id = source.id(self);
+        let row = SendDetached::new(buf, sent, id.unwrap_or(HandleId::NOBODY));
+        self.submit_to(row, Target::from(id), (), |(), _io, ()| {})
     }
 
     /// Sends from several buffers, one after the other; at most 16 are used in one call.

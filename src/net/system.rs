@@ -21,6 +21,7 @@ use socket2::{Domain, SockAddr, SockAddrStorage, SockRef, Socket, Type};
 use super::sigpipe;
 use crate::offload::LentFd;
 
+mod address;
 mod splice;
 
 /// What an accept says of the connection that it was to return, and not of the listener (accept(2),
@@ -37,6 +38,7 @@ pub(crate) const CONNECTIONS_OWN: &[i32] = &[
     libc::ENETUNREACH,
 ];
 
+pub(crate) use address::{family, internet_address, put_internet_address};
 pub(crate) use splice::{check_splice, has_splice, has_urgent_data, room_to_splice, splice};
 
 /// Errors that may have come in an ICMP message (icmp_err_convert and icmpv6_err_convert in Linux).

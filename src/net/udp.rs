@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use socket2::{SockAddr, SockRef};
+use socket2::SockRef;
 
 use super::immediate::immediate;
 use super::stream::{into_blocking, refuse_simulated};
@@ -331,13 +331,14 @@ impl Io {
     /// On a connected socket Linux sends to `to` all the same; macOS and FreeBSD say `EISCONN`.
     /// Where the interface's queue is full, Linux waits or drops the datagram, and macOS and FreeBSD
     /// say `ENOBUFS`.
+    #[inline]
     pub fn send_to<C, B, F>(&self, socket: C, buf: B, to: SocketAddr, callback: F) -> Op
     where
         C: AsSource + 'static,
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
     {
-        let envelope = Envelope::addressed(Some(to.into()), None);
+        let envelope = Envelope::addressed(Some(&to), None);
         self.submit_on(SendTo { buf, envelope }, socket, move |socket, io, (buf, result)| {
             callback(socket, io, buf, result);
         })
@@ -383,7 +384,7 @@ impl Io {
         B: IoBuf,
         F: FnOnce(C, &Io, B, io::Result<usize>) + 'static,
     {
-        let envelope = Envelope::addressed(to.map(SockAddr::from), Some(segment));
+        let envelope = Envelope::addressed(to.as_ref(), Some(segment));
         self.submit_on(SendTo { buf, envelope }, socket, move |socket, io, (buf, result)| {
             callback(socket, io, buf, result);
         })

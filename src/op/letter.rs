@@ -6,6 +6,7 @@
 //! Sources: WSARecvMsg, WSASendTo and WSASendMsg in Microsoft's documentation.
 
 use std::io;
+use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
 use std::net::SocketAddr;
 
@@ -14,7 +15,7 @@ use socket2::SockAddr;
 use crate::driver::sim;
 use crate::error::NO_SEGMENTS;
 use crate::net::system::Letter;
-use crate::net::{Address, Borrowed, borrow, system};
+use crate::net::{Address, Borrowed, Sender, borrow, system};
 use crate::raw::RawFd;
 
 /// What a buffer of a pool has room for before a datagram, beside an address.
@@ -22,22 +23,26 @@ pub(super) const fn control_len<A: Address>() -> u32 {
     if A::HAS_CONTROL { 24 } else { 0 }
 }
 
-#[derive(Default)]
-pub(crate) struct Envelope {
+/// `A` is the family of the address.
+pub(crate) struct Envelope<A> {
     to: Option<SockAddr>,
     segment: Option<u16>,
     from: Letter,
+    family: PhantomData<A>,
 }
 
-impl Envelope {
-    /// For a datagram that comes in.
-    pub(crate) fn empty() -> Envelope {
-        Envelope::default()
-    }
-
+impl Envelope<SocketAddr> {
     /// For a datagram that goes to `to`, or on a connected socket to its peer.
-    pub(crate) fn addressed(to: Option<SockAddr>, segment: Option<u16>) -> Envelope {
-        Envelope { to, segment, from: Letter::default() }
+    pub(crate) fn addressed(to: Option<&SocketAddr>, segment: Option<u16>) -> Envelope<SocketAddr> {
+        let to = to.map(|&to| to.into());
+        Envelope { to, segment, ..Envelope::empty() }
+    }
+}
+
+impl<A: Address> Envelope<A> {
+    /// For a datagram that comes in.
+    pub(crate) fn empty() -> Envelope<A> {
+        Envelope { to: None, segment: None, from: Letter::default(), family: PhantomData }
     }
 
     /// Why it cannot be sent.
@@ -64,8 +69,8 @@ impl Envelope {
     }
 
     /// Where a datagram goes, and into how long pieces it is to be split.
-    pub(super) fn destination(&mut self) -> (Option<SocketAddr>, Option<u16>) {
-        (self.to.as_ref().and_then(SockAddr::as_socket), self.segment)
+    pub(super) fn destination(&self) -> (Option<A>, Option<u16>) {
+        (self.to.as_ref().and_then(A::of), self.segment)
     }
 
     /// Takes down what a simulated system says of a datagram: who sent it, and whether it was cut.
@@ -73,9 +78,9 @@ impl Envelope {
         self.from = Letter { is_cut, from, ..Letter::default() };
     }
 
-    /// Who sent what was received. Without an address it is of no family.
-    pub(crate) fn sender(&mut self) -> SockAddr {
-        mem::take(&mut self.from).address()
+    /// Who sent what was received.
+    pub(crate) fn sender(&mut self) -> Sender<A> {
+        Sender::of(&mem::take(&mut self.from).address())
     }
 
     /// Whether what was received has no sender.

@@ -59,8 +59,8 @@
 use std::io;
 
 use crate::Io;
+use crate::driver::Driver;
 use crate::driver::Interest;
-use crate::driver::Place;
 #[cfg(windows)]
 use crate::driver::iocp;
 #[cfg(unix)]
@@ -71,9 +71,9 @@ use crate::driver::uring;
 use crate::error::{self, code};
 use crate::handle::HandleId;
 use crate::pause::was_paused;
-#[cfg(unix)]
 use crate::raw::RawFd;
-use crate::slot::{self, STOPPED, Slot, SlotRef};
+use crate::slot::{self, STOPPED, SlotRef};
+use crate::state::Loop;
 
 pub(crate) mod accept;
 pub(crate) mod allocate;
@@ -154,12 +154,12 @@ pub(crate) const LANE_SHIFT: u32 = 16;
 /// Which way an operation moves bytes on its handle; one at a time each way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// It does not queue behind others.
-    None,
     /// Receiving, accepting.
     In,
     /// Sending.
     Out,
+    /// It does not queue behind others.
+    None,
     /// Sending by itself, as a datagram goes: what takes many entries at once takes all of them.
     Datagram,
 }
@@ -228,11 +228,16 @@ impl Completion {
     pub(crate) const NOTHING: Completion =
         Completion { index: 0, generation: 0, result: 0, flags: 0 };
 
+    #[inline]
+    pub(crate) fn of(op: Op, result: i32, flags: u32) -> Completion {
+        let Op { index, generation } = op;
+        Completion { index, generation, result, flags }
+    }
+
     /// Tells an operation that it may try again.
     #[inline]
     pub(crate) fn try_again(op: Op) -> Completion {
-        let Op { index, generation } = op;
-        Completion { index, generation, result: -code::WOULD_BLOCK, flags: TRY_AGAIN }
+        Completion::of(op, -code::WOULD_BLOCK, TRY_AGAIN)
     }
 
     /// The provided buffer that the driver filled.
@@ -253,8 +258,7 @@ impl Completion {
     /// The last completion of an operation, made in user space.
     #[inline]
     pub(crate) fn in_user_space(op: Op, result: i32) -> Completion {
-        let Op { index, generation } = op;
-        Completion { index, generation, result, flags: USER_SPACE }
+        Completion::of(op, result, USER_SPACE)
     }
 
     /// The operation that it is of.
@@ -339,14 +343,50 @@ impl Op {
     pub(crate) const ENDED: Op = Op { index: u32::MAX, generation: 0 };
 }
 
+/// Starts the record of a type, which must be in this slot.
+pub(crate) type StartFn = unsafe fn(&mut Loop, SlotRef, RawFd) -> Option<i32>;
+
+/// Has a row's cell for the driver start the operation in `slot`. Each driver has an arm up to what
+/// becomes of the operation, so that what its cell answers need not be in memory.
+macro_rules! start_row {
+    ($state:ident, $slot:ident, $fd:ident, $row:ident) => {{
+        let header = $state.slots.header_of($slot);
+        let (op, handle) = (header.op(), header.handle);
+        $state.calls.others_wait.set(!$state.ready.is_empty());
+        let (calls, terms) = (&$state.calls, &$state.handles.terms);
+        match &mut $state.driver {
+            #[cfg(target_os = "linux")]
+            Some(Driver::Uring(uring)) => {
+                let start = $row.uring(&mut uring.place(op, $fd, handle, calls, terms));
+                $state.went_to_ring($slot, start)
+            }
+            #[cfg(unix)]
+            Some(Driver::Readiness(readiness)) => {
+                let start = $row.readiness(&mut readiness.place(op, $fd, handle, calls, terms));
+                $state.was_tried($slot, $fd, start)
+            }
+            Some(Driver::Sim(sim)) => {
+                let start = $row.sim(sim.place(op, $fd, handle, terms));
+                $state.goes_on($slot, $fd, start)
+            }
+            #[cfg(windows)]
+            Some(Driver::Iocp(iocp)) => {
+                let start = $row.iocp(&mut iocp.place(op, $fd, handle, calls, terms));
+                $state.goes_on($slot, $fd, start)
+            }
+            None => Some(error::CLOSED),
+        }
+    }};
+}
+
 /// What the loop can do with a record without knowing its types.
 pub(crate) struct VTable {
     /// Whether it has items.
     pub(crate) multishot: bool,
-    /// Describes the operation to the driver.
-    pub(crate) start: unsafe fn(*mut Slot, &mut Place<'_>) -> Start,
-    /// Takes a completion.
-    pub(crate) complete: unsafe fn(&Io, SlotRef, Completion),
+    /// Hands the operation to the driver, by this descriptor; gives the result if it is there at once.
+    pub(crate) start: StartFn,
+    /// Takes a completion: its result and its flags apart, so that all goes in registers.
+    pub(crate) complete: unsafe fn(&Io, SlotRef, Op, i32, u32),
     /// Drops the record without running its callback; the completion, if there is one, is freed.
     /// Says whether the record is gone (it stays when the driver goes on).
     pub(crate) abandon: unsafe fn(SlotRef, Option<Completion>) -> bool,
@@ -373,27 +413,19 @@ where
     };
 
     #[inline(always)]
-    pub(crate) unsafe fn start(slot: *mut Slot, place: &mut Place<'_>) -> Start {
+    pub(crate) unsafe fn start(state: &mut Loop, slot: SlotRef, fd: RawFd) -> Option<i32> {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         // SAFETY: the loop starts a slot only while no callback of it runs, so nobody else
         // refers to the record.
         let row = unsafe { &mut (*record).row };
-        match place {
-            #[cfg(target_os = "linux")]
-            Place::Uring(place) => row.uring(place),
-            #[cfg(unix)]
-            Place::Readiness(place) => row.readiness(place),
-            Place::Sim(place) => row.sim(*place),
-            #[cfg(windows)]
-            Place::Iocp(place) => row.iocp(place),
-        }
+        start_row!(state, slot, fd, row)
     }
 
-    unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
-        let mut result = completion.result;
-        if completion.flags & (MORE | NOTIFICATION) != 0 {
-            match io.core.one_of_two(&completion) {
+    unsafe fn complete(io: &Io, slot: SlotRef, op: Op, result: i32, flags: u32) {
+        let mut result = result;
+        if flags & (MORE | NOTIFICATION) != 0 {
+            match io.core.one_of_two(&Completion::of(op, result, flags)) {
                 Some(first) => result = first,
                 None => return,
             }
@@ -402,7 +434,7 @@ where
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         if retryable(result) {
             // SAFETY: the loop calls it with this slot.
-            let start = |slot, place: &mut Place<'_>| unsafe { Self::start(slot, place) };
+            let start = |state: &mut _, slot, fd| unsafe { Self::start(state, slot, fd) };
             // With a driver that tries, the result may be there at once.
             match io.core.try_again(slot, result, start) {
                 Some(tried) => result = tried,
@@ -501,32 +533,24 @@ where
     };
 
     #[inline(always)]
-    pub(crate) unsafe fn start(slot: *mut Slot, place: &mut Place<'_>) -> Start {
-        // SAFETY: the vtable in the slot says that a record of this type is in it.
-        let record = unsafe { slot::payload::<Self>(slot) };
-        // SAFETY: only the row is borrowed, and no item callback holds the row.
-        let row = unsafe { &mut (*record).row };
-        match place {
-            #[cfg(target_os = "linux")]
-            Place::Uring(place) => row.uring(place),
-            #[cfg(unix)]
-            Place::Readiness(place) => row.readiness(place),
-            Place::Sim(place) => row.sim(*place),
-            #[cfg(windows)]
-            Place::Iocp(place) => row.iocp(place),
-        }
-    }
-
-    unsafe fn complete(io: &Io, slot: SlotRef, completion: Completion) {
+    pub(crate) unsafe fn start(state: &mut Loop, slot: SlotRef, fd: RawFd) -> Option<i32> {
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
-        let mut completion = completion;
+        // SAFETY: only the row is borrowed, and no item callback holds the row.
+        let row = unsafe { &mut (*record).row };
+        start_row!(state, slot, fd, row)
+    }
+
+    unsafe fn complete(io: &Io, slot: SlotRef, op: Op, result: i32, flags: u32) {
+        // SAFETY: the vtable in the slot says that a record of this type is in it.
+        let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
+        let mut completion = Completion::of(op, result, flags);
         if completion.flags & TRY_AGAIN != 0 {
             // SAFETY: the loop calls it with this slot.
-            let start = |slot, place: &mut Place<'_>| unsafe { Self::start(slot, place) };
+            let start = |state: &mut _, slot, fd| unsafe { Self::start(state, slot, fd) };
             // What comes after a result that is there at once waits for its turn.
-            match io.core.try_again(slot, completion.result, start) {
-                Some(result) => completion = Completion::in_user_space(completion.op(), result),
+            match io.core.try_for_more(slot, result, O::DIRECTION, start) {
+                Some((result, flags)) => completion = Completion::of(op, result, flags),
                 None => return,
             }
         }
@@ -573,7 +597,8 @@ where
         // SAFETY: the vtable in the slot says that a record of this type is in it.
         let record = unsafe { slot::payload::<Self>(slot.as_ptr()) };
         let (op, result) = (completion.op(), completion.result);
-        let flags = io.core.flags(slot);
+        // SAFETY: the state is not borrowed while a record's completion is taken.
+        let flags = unsafe { slot::flags(slot) };
         let rearm = if flags & STOPPED != 0 {
             Rearm::Done(0)
         } else if was_paused(flags, result) {

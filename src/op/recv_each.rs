@@ -80,13 +80,13 @@ impl RecvEach {
     #[inline(always)]
     fn learn(&mut self, io: &Io, completion: Completion, len: u32) {
         self.typical = self.typical - self.typical / TYPICAL_OF + len / TYPICAL_OF;
-        if self.multishot && self.typical > MUCH {
+        if !self.multishot {
+            self.multishot = self.typical < LITTLE;
+        } else if self.typical > MUCH {
             self.multishot = false;
             if completion.flags & MORE != 0 {
                 io.core.state.borrow_mut().cancel_in_driver(completion.index);
             }
-        } else if !self.multishot && self.typical < LITTLE {
-            self.multishot = true;
         }
     }
 
@@ -100,7 +100,9 @@ impl RecvEach {
         let Some(taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let (at, size) = taken.parts();
         let entry = opcode::Recv::new(fd, at, size);
-        place.submit(entry.flags(libc::MSG_DONTWAIT).build())
+        let start = place.submit(entry.flags(libc::MSG_DONTWAIT).build());
+        self.supply.tried(taken, &start);
+        start
     }
 
     /// The item of a receive into a buffer that the operation took; a poll has none.

@@ -3,7 +3,6 @@
 //! Sources: recvmsg(2), io_uring_prep_recvmsg(3).
 
 use std::io;
-use std::marker::PhantomData;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
@@ -30,18 +29,17 @@ use crate::raw::RawFd;
 use crate::{Io, IoBufMut};
 
 /// `A` is the family of addresses that the caller expects.
-pub(crate) struct RecvFrom<B, A> {
+pub(crate) struct RecvFrom<B, A: Address> {
     buf: B,
-    envelope: Envelope,
+    envelope: Envelope<A>,
     fd: RawFd,
     /// The socket was shut down, or a stream is at its end.
     ended: bool,
-    family: PhantomData<A>,
 }
 
 impl<B: IoBufMut, A: Address> RecvFrom<B, A> {
     pub(crate) fn new(buf: B) -> RecvFrom<B, A> {
-        RecvFrom { buf, envelope: Envelope::empty(), fd: -1, ended: false, family: PhantomData }
+        RecvFrom { buf, envelope: Envelope::empty(), fd: -1, ended: false }
     }
 
     /// The header of the message, unless there is no room for one.
@@ -51,7 +49,7 @@ impl<B: IoBufMut, A: Address> RecvFrom<B, A> {
         match self.buf.writable() {
             // It would swallow a datagram.
             (_, 0) => Err(NO_ROOM),
-            (at, len) => Ok(self.envelope.for_receive::<A>(at, len)),
+            (at, len) => Ok(self.envelope.for_receive(at, len)),
         }
     }
 }
@@ -108,7 +106,7 @@ impl<B: IoBufMut, A: Address> Operation for RecvFrom<B, A> {
         let result = result.and_then(|count| {
             let len = written(&mut self.buf, count);
             let (truncated, segment) = (self.envelope.is_cut(), self.envelope.segment());
-            match A::of(&self.envelope.sender()) {
+            match self.envelope.sender().address {
                 Some(from) if !self.ended => Ok(Received { len, from, truncated, segment }),
                 _ => {
                     self.envelope.close_descriptors();

@@ -14,15 +14,12 @@
 //! that of a socket which was shut down.
 //! Sources: io_uring_prep_recvmsg_multishot(3), kernel 6.0+; recvmsg(2); udp(7), "Error handling".
 
-use std::marker::PhantomData;
-
 #[cfg(target_os = "linux")]
 use io_uring::squeue::Flags;
 #[cfg(target_os = "linux")]
 use io_uring::types::RecvMsgOut;
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
-use socket2::SockAddr;
 
 use super::envelope::{self, Envelope};
 use super::supply::Supply;
@@ -39,13 +36,13 @@ use crate::driver::sim;
 #[cfg(target_os = "linux")]
 use crate::driver::uring;
 use crate::error::code;
-use crate::net::{Address, Datagram, system};
+use crate::net::{Address, Datagram, Sender, system};
 use crate::raw::RawFd;
 
 /// `A` is the family of the senders' addresses.
-pub(crate) struct RecvFromEach<A> {
+pub(crate) struct RecvFromEach<A: Address> {
     supply: Supply,
-    envelope: Envelope,
+    envelope: Envelope<A>,
     /// Bytes of a buffer for the datagram.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only io_uring asks"))]
     room: usize,
@@ -55,7 +52,6 @@ pub(crate) struct RecvFromEach<A> {
     fd: RawFd,
     /// The socket was shut down.
     ended: bool,
-    family: PhantomData<A>,
 }
 
 impl<A: Address> RecvFromEach<A> {
@@ -65,8 +61,8 @@ impl<A: Address> RecvFromEach<A> {
 
     /// `room` is what the head leaves of a buffer.
     pub(crate) fn new(supply: Supply, room: usize) -> RecvFromEach<A> {
-        let (envelope, family) = (Envelope::empty(), PhantomData);
-        RecvFromEach { supply, envelope, room, multishot: false, fd: -1, ended: false, family }
+        let envelope = Envelope::empty();
+        RecvFromEach { supply, envelope, room, multishot: false, fd: -1, ended: false }
     }
 
     #[cfg(target_os = "linux")]
@@ -78,38 +74,42 @@ impl<A: Address> RecvFromEach<A> {
         }
         let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let room = &mut taken.room()[Self::HEAD..];
-        let header = self.envelope.for_receive::<A>(room.as_mut_ptr().cast(), room.len());
+        let header = self.envelope.for_receive(room.as_mut_ptr().cast(), room.len());
         let entry = opcode::RecvMsg::new(fd, header);
-        place.submit(entry.flags(libc::MSG_DONTWAIT.cast_unsigned()).build())
+        let start = place.submit(entry.flags(libc::MSG_DONTWAIT.cast_unsigned()).build());
+        self.supply.tried(taken, &start);
+        start
     }
 
     /// The datagram in a buffer that the kernel wrote a head to.
     #[cfg(target_os = "linux")]
     fn with_head(&mut self, buf: PoolBuf) -> Option<Datagram<A>> {
         let received = RecvMsgOut::parse(&buf, self.envelope.header()).ok()?;
-        let from = envelope::address(received.name_data());
+        let from = Sender::of(received.name_data());
         let truncated = received.is_payload_truncated();
         let segment = envelope::segment_in(received.control_data());
-        self.datagram(Some(buf), Self::HEAD, &from, (truncated, segment))
+        self.datagram(Some(buf), Self::HEAD, from, (truncated, segment))
     }
 
     /// The datagram whose head is in the operation.
+    #[inline(always)]
     fn without_head(&mut self, buf: Option<PoolBuf>, start: usize) -> Option<Datagram<A>> {
         let (truncated, segment) = (self.envelope.is_cut(), self.envelope.segment());
         let from = self.envelope.sender();
-        self.datagram(buf, start, &from, (truncated, segment))
+        self.datagram(buf, start, from, (truncated, segment))
     }
 
+    #[inline(always)]
     fn datagram(
         &mut self,
         buf: Option<PoolBuf>,
         start: usize,
-        from: &SockAddr,
+        from: Sender<A>,
         (truncated, segment): (bool, Option<u16>),
     ) -> Option<Datagram<A>> {
         let is_empty = buf.as_ref().is_none_or(|buf| buf.len() <= start);
-        let ended = is_empty && from.family() == 0 && A::has_ended(self.fd);
-        let from = A::of(from).filter(|_| !ended);
+        let ended = is_empty && from.is_nobody && A::has_ended(self.fd);
+        let from = from.address.filter(|_| !ended);
         self.ended |= from.is_none();
         from.map(|from| Datagram { from, truncated, segment, buf, start })
     }
@@ -128,10 +128,10 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         let has_turn = self.supply.has_turn();
         self.multishot = place.features().recv_multishot && !has_turn;
         place.submit(if self.multishot {
-            let header = self.envelope.for_many::<A>();
+            let header = self.envelope.for_many();
             opcode::RecvMsgMulti::new(fd, header, group).build()
         } else {
-            let header = self.envelope.for_receive::<A>(std::ptr::null_mut(), self.room);
+            let header = self.envelope.for_receive(std::ptr::null_mut(), self.room);
             let how = if has_turn { libc::MSG_DONTWAIT.cast_unsigned() } else { 0 };
             let entry = opcode::RecvMsg::new(fd, header).buf_group(group).flags(how).build();
             entry.flags(Flags::BUFFER_SELECT)
@@ -139,6 +139,7 @@ impl<A: Address> Multishot for RecvFromEach<A> {
     }
 
     #[cfg(unix)]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         self.fd = place.fd;
         if !place.is_worth_trying(Interest::Readable) {
@@ -146,7 +147,7 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         }
         let Some(mut taken) = self.supply.take() else { return Start::Ready(-code::NO_BUFFERS) };
         let room = &mut taken.room()[Self::HEAD..];
-        let header = self.envelope.for_receive::<A>(room.as_mut_ptr().cast(), room.len());
+        let header = self.envelope.for_receive(room.as_mut_ptr().cast(), room.len());
         let start = place.recv_datagram(|socket| envelope::receive(socket, header));
         self.supply.tried(taken, &start);
         start
@@ -173,6 +174,7 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         start
     }
 
+    #[inline]
     fn item(&mut self, _io: &Io, completion: Completion) -> Option<Datagram<A>> {
         let len = u32::try_from(completion.result).ok();
         match (completion.buffer(), len) {
@@ -199,6 +201,7 @@ impl<A: Address> Multishot for RecvFromEach<A> {
         }
     }
 
+    #[inline]
     fn ended(&mut self, io: &Io, op: Op, result: i32) -> Rearm {
         if self.ended {
             return Rearm::Done(0);

@@ -49,14 +49,21 @@ fn attempt(
     tries: &mut Tries,
 ) -> Start {
     let &Bytes { at, len, flags, awaited } = bytes;
-    let entry = opcode::Send::new(types::Fd(place.fd), at, len);
     let flags = flags | libc::MSG_NOSIGNAL;
     if !place.features().skip_success || std::mem::replace(tried, true) {
-        return tries.submit(place, |more| entry.flags(flags | more).build());
+        return attempt_again(place.for_a_call(), &Bytes { at, len, flags, awaited }, tries);
     }
     tries.tried = true;
+    let entry = opcode::Send::new(types::Fd(place.fd), at, len);
     let entry = entry.flags(flags | libc::MSG_DONTWAIT | libc::MSG_WAITALL).build();
     place.submit_inline(entry.flags(Flags::SKIP_SUCCESS), len.cast_signed(), awaited)
+}
+
+#[cfg(target_os = "linux")]
+#[inline(never)]
+fn attempt_again(mut place: uring::Place<'_>, bytes: &Bytes, tries: &mut Tries) -> Start {
+    let entry = opcode::Send::new(types::Fd(place.fd), bytes.at, bytes.len);
+    tries.submit(&mut place, |more| entry.flags(bytes.flags | more).build())
 }
 
 /// Tries to send what is left of a buffer; where nothing is, all is done.
@@ -203,12 +210,13 @@ impl<B: IoBuf> Operation for SendAll<B> {
 /// As [`SendAll`], with nobody to tell.
 pub(crate) struct SendDetached<B> {
     all: SendAll<B>,
-    handle: Option<HandleId>,
+    /// Nothing may follow on it when this one fails.
+    handle: HandleId,
 }
 
 impl<B: IoBuf> SendDetached<B> {
     /// Of `buf`, of which the first `sent` bytes are on their way.
-    pub(crate) fn new(buf: B, sent: usize, handle: Option<HandleId>) -> SendDetached<B> {
+    pub(crate) fn new(buf: B, sent: usize, handle: HandleId) -> SendDetached<B> {
         SendDetached { all: SendAll { sent, ..SendAll::new(buf) }, handle }
     }
 }
@@ -241,10 +249,10 @@ impl<B: IoBuf> Operation for SendDetached<B> {
 
     #[inline]
     fn step(&mut self, result: i32) -> Step {
-        match (self.all.step(result), self.handle) {
+        match self.all.step(result) {
             // What follows would close up the gap.
-            (Step::Done(result), Some(handle)) if result < 0 => Step::Broken(result, handle),
-            (step, _) => step,
+            Step::Done(result) if result < 0 => Step::Broken(result, self.handle),
+            step => step,
         }
     }
 

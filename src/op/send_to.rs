@@ -4,6 +4,7 @@
 //! Sources: sendmsg(2), io_uring_prep_sendmsg(3); udp(7), "UDP_SEGMENT".
 
 use std::io;
+use std::net::SocketAddr;
 
 #[cfg(target_os = "linux")]
 use io_uring::{opcode, types};
@@ -26,7 +27,7 @@ use crate::{Io, IoBuf};
 
 pub(crate) struct SendTo<B> {
     pub(crate) buf: B,
-    pub(crate) envelope: Envelope,
+    pub(crate) envelope: Envelope<SocketAddr>,
 }
 
 impl<B: IoBuf> Operation for SendTo<B> {
@@ -34,6 +35,7 @@ impl<B: IoBuf> Operation for SendTo<B> {
     const DIRECTION: Direction = Direction::Datagram;
 
     #[cfg(target_os = "linux")]
+    #[inline(always)]
     fn uring(&mut self, place: &mut uring::Place<'_>) -> Start {
         match self.envelope.for_send(bytes(&self.buf)) {
             Ok(header) => {
@@ -45,6 +47,7 @@ impl<B: IoBuf> Operation for SendTo<B> {
     }
 
     #[cfg(unix)]
+    #[inline(always)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         match self.envelope.for_send(bytes(&self.buf)) {
             Ok(header) => {
@@ -67,10 +70,12 @@ impl<B: IoBuf> Operation for SendTo<B> {
         place.sent(|socket| self.envelope.send(socket, bytes(&self.buf)))
     }
 
+    #[inline]
     fn step(&mut self, result: i32) -> Step {
         Step::Done(result)
     }
 
+    #[inline]
     fn finish(self, _io: &Io, result: io::Result<u32>) -> Self::Output {
         (self.buf, result.map(|count| count as usize))
     }

@@ -26,7 +26,7 @@ use crate::{Io, IoBuf};
 pub(crate) struct SendToUnix<B> {
     buf: B,
     /// Or why the address is none to send to.
-    envelope: io::Result<Envelope>,
+    envelope: io::Result<Envelope<UnixAddress>>,
     retry: Retry,
     /// io_uring has been asked.
     #[cfg(target_os = "linux")]
@@ -40,7 +40,7 @@ impl<B: IoBuf> SendToUnix<B> {
                 let message = "a socket without a name cannot be sent to";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
-            Ok(Envelope::addressed(Some(to.0), None))
+            Ok(Envelope::addressed(Some(&to), None))
         });
         SendToUnix {
             buf,
@@ -91,7 +91,7 @@ impl<B: IoBuf> Operation for SendToUnix<B> {
 
     fn sim(&mut self, place: &mut sim::Place<'_>) -> Start {
         let Ok(envelope) = &mut self.envelope else { return Start::Ready(0) };
-        let Some(to) = envelope.unix_destination() else { return Start::Ready(-libc::EINVAL) };
+        let (Some(to), _) = envelope.destination() else { return Start::Ready(-libc::EINVAL) };
         let result = place.send_to_unix(&to, bytes(&self.buf));
         if result == -libc::EAGAIN { self.retry.pause() } else { Start::Ready(result) }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Supply {
     /// Without a ring: there is data, so a buffer is worth taking.
     pub(super) readable: bool,
     /// Without a ring: the buffer that is being received into.
-    taken: Option<u16>,
+    taken: Option<Taken>,
 }
 
 impl Supply {
@@ -57,17 +57,16 @@ impl Supply {
     /// A buffer to receive into, without a ring.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Taken> {
-        let taken = self.pool.take()?;
-        self.taken = Some(taken.id());
-        Some(taken)
+        self.pool.take()
     }
 
     /// What a call did that may have filled the buffer just taken.
     #[inline]
     pub(super) fn tried(&mut self, taken: Taken, start: &Start) {
         if start.is_a_wait() {
-            self.taken = None;
             self.pool.put_back_untold(taken);
+        } else {
+            self.taken = Some(taken);
         }
     }
 
@@ -83,11 +82,12 @@ impl Supply {
     /// The buffer that was received into, with so many bytes in it; without, it goes back.
     #[inline(always)]
     pub(super) fn filled(&mut self, len: Option<u32>) -> Option<PoolBuf> {
-        let id = self.taken.take()?;
-        if len.is_none() {
-            self.pool.put_back(id);
+        let taken = self.taken.take()?;
+        if let Some(len) = len {
+            return Some(PoolShared::filled(&self.pool, taken, len));
         }
-        len.map(|len| PoolShared::filled(&self.pool, id, len))
+        self.pool.put_back(taken);
+        None
     }
 
     /// The buffer that the kernel took from its ring and filled with so many bytes.

@@ -121,21 +121,23 @@ fn count_instructions(plan: &Plan, results: &mut Results) -> io::Result<()> {
         println!("\nInstructions: not counted, for want of valgrind (package valgrind).");
         return Ok(());
     };
-    let mut rows = Vec::new();
-    table::instructions_head(&version);
-    for connections in COUNTED_AT {
-        for server in plan.servers("echo") {
-            match instructions::measure(server, connections, plan.scale) {
-                Ok(counted) => {
-                    table::instructions(&counted);
-                    rows.push(counted.to_json());
+    for (mode, name) in [("echo", "instructions"), ("udp", "instructions_udp")] {
+        let mut rows = Vec::new();
+        table::instructions_head(&version, mode);
+        for connections in COUNTED_AT {
+            for server in plan.servers(mode) {
+                match instructions::measure(server, mode, connections, plan.scale) {
+                    Ok(counted) => {
+                        table::instructions(&counted);
+                        rows.push(counted.to_json());
+                    }
+                    // An older valgrind may not know a system call that a server makes.
+                    Err(error) => println!("{}: not counted: {error}", server.label),
                 }
-                // An older valgrind may not know a system call that a server makes.
-                Err(error) => println!("{}: not counted: {error}", server.label),
             }
         }
+        results.insert(name.to_owned(), Value::Array(rows));
     }
-    results.insert("instructions".to_owned(), Value::Array(rows));
     Ok(())
 }
 

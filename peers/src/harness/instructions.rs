@@ -47,16 +47,16 @@ pub fn valgrind() -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn totals(program: &Program, connections: u32, messages: u64) -> io::Result<Totals> {
+fn totals(program: &Program, mode: &str, connections: u32, messages: u64) -> io::Result<Totals> {
     let out = std::env::temp_dir().join(format!("tigereye-callgrind.{}", std::process::id()));
     let wrapper = [
         "valgrind".to_owned(),
         "--tool=callgrind".to_owned(),
         format!("--callgrind-out-file={}", out.display()),
     ];
-    let server = program.serve_under(&wrapper, "echo", Hints::of(SIZE), None)?;
+    let server = program.serve_under(&wrapper, mode, Hints::of(SIZE), None)?;
     let flags = flags([
-        ("--mode", "echo".to_owned()),
+        ("--mode", mode.to_owned()),
         ("--size", SIZE.to_string()),
         ("--connections", connections.to_string()),
         ("--messages", messages.to_string()),
@@ -100,11 +100,11 @@ fn split_name(text: &str) -> Option<(&str, &str)> {
     Some((number, name.trim()))
 }
 
-/// Counts what a message costs a server, over so many of the usual messages.
-pub fn measure(program: &Program, connections: u32, scale: f64) -> io::Result<Counted> {
+/// Counts what a message of a mode (`echo`, `udp`) costs a server, over so many of the usual messages.
+pub fn measure(program: &Program, mode: &str, connections: u32, scale: f64) -> io::Result<Counted> {
     let further = (MORE * scale).max(MORE_MIN) as u64;
-    let fewer = totals(program, connections, FEWER)?;
-    let more = totals(program, connections, FEWER + further)?;
+    let fewer = totals(program, mode, connections, FEWER)?;
+    let more = totals(program, mode, connections, FEWER + further)?;
     let each = |fewer: u64, more: u64| more.saturating_sub(fewer) as f64 / further as f64;
     Ok(Counted {
         label: program.label.clone(),

@@ -191,7 +191,7 @@ impl Plan {
             "latency" => count("echo") * (0.4 + rounds * f64::from(latency::ROUNDS) * 0.32),
             "idle" => count("idle") * (0.3 + f64::from(self.idle) / 8000.0),
             "syscalls" => count("echo") * 2.0,
-            "instructions" => count("echo") * 16.0,
+            "instructions" => (count("echo") + count("udp")) * 16.0,
             "micro" => rounds * (2.0 + 25.0 * self.scale),
             // Seven figures each, or six.
             "storage" => {

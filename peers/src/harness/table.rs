@@ -149,9 +149,9 @@ pub fn syscalls(counted: &super::syscalls::Counted) {
 }
 
 /// The head of the table of instructions.
-pub fn instructions_head(version: &str) {
+pub fn instructions_head(version: &str, mode: &str) {
     println!(
-        "\nIn user space per echo of 64 bytes, by callgrind of {version}\n\
+        "\nIn user space per message of 64 bytes ({mode}), by callgrind of {version}\n\
          {:<22} {:>11} {:>21} {:>20}",
         "server", "connections", "instructions/message", "allocations/message"
     );

@@ -88,7 +88,9 @@ impl PoolShared {
     /// it was a turn, and the next one follows.
     #[inline]
     pub(crate) fn put_back_untold(&self, taken: Taken) {
-        self.stock.borrow_mut().put(taken.id);
+        let mut stock = self.stock.borrow_mut();
+        stock.lent -= 1;
+        stock.put(taken.id);
     }
 
     /// A buffer may have become available: those in line have their turns as far as there are any.

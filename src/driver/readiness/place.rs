@@ -252,6 +252,7 @@ impl Place<'_> {
 
     /// As [`attempt`](Place::attempt), of a call that receives a datagram. Nothing comes to a socket
     /// that was shut down: that is its result.
+    #[inline(always)]
     pub(crate) fn recv_datagram(
         &mut self,
         call: impl FnMut(&Borrowed) -> io::Result<usize>,

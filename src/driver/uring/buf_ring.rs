@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "the kernel reads the ring from shared memory")]
 
 use std::io;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
@@ -26,8 +27,11 @@ impl Groups {
 }
 
 pub(crate) struct BufRing {
-    entries: Region,
-    count: u16,
+    /// As many entries as buffers, from its start on.
+    _entries: Region,
+    first: NonNull<BufRingEntry>,
+    /// Takes a position to its place.
+    mask: u16,
     tail: u16,
     group: u16,
 }
@@ -51,7 +55,10 @@ impl BufRing {
         let registered =
             unsafe { ring.submitter().register_buf_ring_with_flags(address, count, group, 0) };
         match registered {
-            Ok(()) => Ok(BufRing { entries, count, tail: 0, group }),
+            Ok(()) => {
+                let first = entries.place(0).cast();
+                Ok(BufRing { _entries: entries, first, mask: count - 1, tail: 0, group })
+            }
             Err(error) => {
                 groups.free.push(group);
                 Err(error)
@@ -68,11 +75,11 @@ impl BufRing {
     /// Gives the kernel buffer `id`, which is `size` bytes from `at` on, when it is published.
     #[inline]
     pub(crate) fn provide(&mut self, id: u16, at: *mut u8, size: u32) {
-        let place = usize::from(self.tail & (self.count - 1));
-        let entry = self.entries.at(place * size_of::<BufRingEntry>()).cast::<BufRingEntry>();
-        // SAFETY: the place is below the number of entries; the kernel does not read behind the
-        // tail. A page's alignment is enough for an entry.
-        let entry = unsafe { &mut *entry };
+        let place = usize::from(self.tail & self.mask);
+        // SAFETY: the place is below the number of entries.
+        let mut entry = unsafe { self.first.add(place) };
+        // SAFETY: the kernel does not read behind the tail. A page's alignment is enough for an entry.
+        let entry = unsafe { entry.as_mut() };
         entry.set_addr(at.addr() as u64);
         entry.set_len(size);
         entry.set_bid(id);
@@ -83,7 +90,7 @@ impl BufRing {
     #[inline]
     pub(crate) fn publish(&self) {
         // SAFETY: the base address is that of an initialised ring.
-        let tail = unsafe { BufRingEntry::tail(self.entries.at(0).cast()) };
+        let tail = unsafe { BufRingEntry::tail(self.first.as_ptr()) };
         // SAFETY: the tail is a u16 shared with the kernel, reached by atomics on both sides.
         let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
         tail.store(self.tail, Ordering::Release);

@@ -76,6 +76,13 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The same place once more, for what is called seldom: this one need not be in memory then.
+    #[inline(always)]
+    pub(crate) fn for_a_call(&mut self) -> Place<'_> {
+        let &mut Place { fd, op, handle, ref mut uring, calls, terms } = self;
+        Place { fd, op, handle, uring, calls, terms }
+    }
+
     #[inline]
     pub(crate) fn features(&self) -> &Features {
         &self.uring.features
@@ -483,10 +490,16 @@ impl Uring {
 
     #[inline]
     pub(crate) fn next_concluded(&mut self) -> Option<Completion> {
-        let &Inline { op: Op { index, generation }, result, .. } =
-            self.inline[..self.concluded].get(self.fetched)?;
+        if self.fetched == self.concluded {
+            return None;
+        }
+        let &Inline { op, result, .. } = self.inline.get(self.fetched)?;
         self.fetched += 1;
-        Some(Completion { index, generation, result, flags: 0 })
+        if self.fetched == self.inline.len() {
+            self.inline.clear();
+            (self.fetched, self.concluded) = (0, 0);
+        }
+        Some(Completion::of(op, result, 0))
     }
 
     pub(crate) fn wait(
@@ -501,11 +514,9 @@ impl Uring {
             announcer.drain();
         }
         let no_wait = timeout == Some(Duration::ZERO) || !self.ring.completion().is_empty();
-        if no_wait && self.is_quiet() {
-            self.reap(ready);
-            return Ok(());
+        if !(no_wait && self.is_quiet()) {
+            self.enter(!no_wait, timeout)?;
         }
-        self.enter(if no_wait { Some(Duration::ZERO) } else { timeout })?;
         self.reap(ready);
         if !self.backlog.is_empty() {
             self.flush();
@@ -521,18 +532,17 @@ impl Uring {
     }
 
     #[inline]
-    fn enter(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    fn enter(&mut self, may_wait: bool, timeout: Option<Duration>) -> io::Result<()> {
         let to_submit = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
-        let want = u32::from(timeout != Some(Duration::ZERO));
         // The kernel adds the time to its clock: a value beyond any clock is no deadline (P06).
-        let timespec =
-            timeout.filter(|timeout| timeout.as_secs() < 1 << 32).map(types::Timespec::from);
+        let timeout = timeout.filter(|timeout| may_wait && timeout.as_secs() < 1 << 32);
+        let timespec = timeout.map(types::Timespec::from);
         let mut args = types::SubmitArgs::new();
-        if let Some(timespec) = timespec.as_ref().filter(|_| want > 0) {
+        if let Some(timespec) = &timespec {
             args = args.timespec(timespec);
         }
         self.system_calls += 1;
-        match self.entrance.enter(to_submit, want, &args) {
+        match self.entrance.enter(to_submit, may_wait.into(), &args) {
             Ok(_) => Ok(()),
             // The time is over; or a signal came: the loop computes what is left and waits again.
             // EBUSY and EAGAIN: completions must be reaped first, which is next (P04).
@@ -546,9 +556,10 @@ impl Uring {
     #[inline]
     fn reap(&mut self, ready: &mut Queue<Completion>) {
         self.direct = 0;
+        if self.fetched > 0 {
+            self.forget_fetched();
+        }
         if !self.inline.is_empty() {
-            self.inline.drain(..self.fetched);
-            self.concluded -= std::mem::take(&mut self.fetched);
             self.conclude_inline();
         }
         let mut rewatch = false;
@@ -594,6 +605,13 @@ impl Uring {
             self.waker.drain();
             self.watch_waker();
         }
+    }
+
+    /// Makes room where others have been pushed before all that were concluded were fetched.
+    #[cold]
+    fn forget_fetched(&mut self) {
+        self.inline.drain(..self.fetched);
+        self.concluded -= std::mem::take(&mut self.fetched);
     }
 
     /// Concludes the inline entries that the kernel has taken.
