@@ -41,7 +41,7 @@ impl Default for Builder {
             capacity: u32::MAX,
             ring_entries: 256,
             callbacks_per_turn: 1024,
-            pool_threads: 4,
+            pool_threads: 16,
             spin: Duration::ZERO,
         }
     }
@@ -85,7 +85,9 @@ impl Builder {
     }
 
     /// Most threads of the pool for calls that block ([`Io::offload`]); at least 1, the default
-    /// is 4. Threads start when there is work for them.
+    /// is 16. Threads start when there is work for them, and end after ten seconds without any; where
+    /// the system refuses one (`RLIMIT_NPROC`), those that are there do its work. So many calls wait for
+    /// a disk at a time: more threads are for disks and servers of files that answer many at once.
     pub fn pool_threads(mut self, threads: usize) -> Builder {
         self.pool_threads = threads.max(1);
         self
@@ -189,7 +191,7 @@ impl Builder {
             impatient: false,
             spin: Spin::new(spin),
             buffer_waiters: 0,
-            calls: Calls { pool, mailbox: Arc::clone(&mailbox) },
+            calls: Calls { pool, mailbox: Arc::clone(&mailbox), others_wait: Cell::new(false) },
             exhausted: Vec::new(),
             retry_ns: 0,
             missed: Vec::new(),

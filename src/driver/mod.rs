@@ -35,9 +35,9 @@ pub(crate) use no_ring::ProvidedRing;
 use readiness::Readiness;
 use simulated::Simulator;
 #[cfg(target_os = "linux")]
-use uring::Uring;
-#[cfg(target_os = "linux")]
 pub(crate) use uring::buf_ring::BufRing as ProvidedRing;
+#[cfg(target_os = "linux")]
+use uring::{Carries, Uring};
 
 #[cfg(not(any(unix, windows)))]
 compile_error!("tigereye runs on Linux, macOS, the BSDs and Windows");
@@ -282,13 +282,13 @@ impl Driver {
         }
     }
 
-    /// What a new handle receives is one row of bytes, without boundaries.
+    /// What a new handle receives is one row of bytes, without boundaries: it is TCP's.
     #[inline]
-    #[cfg_attr(windows, expect(unused_variables, reason = "readiness's alone"))]
+    #[cfg_attr(windows, expect(unused_variables, reason = "others' alone"))]
     pub(crate) fn has_no_boundaries(&mut self, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
-            Driver::Uring(_) => {}
+            Driver::Uring(uring) => uring.carries(handle, Carries::Tcp),
             #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.has_no_boundaries(handle),
             #[cfg(windows)]
@@ -302,7 +302,7 @@ impl Driver {
     pub(crate) fn carries_datagrams(&mut self, handle: u32) {
         match self {
             #[cfg(target_os = "linux")]
-            Driver::Uring(uring) => uring.carries_datagrams(handle),
+            Driver::Uring(uring) => uring.carries(handle, Carries::Datagrams),
             #[cfg(unix)]
             Driver::Readiness(readiness) => readiness.carries_datagrams(handle),
             #[cfg(windows)]

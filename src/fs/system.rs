@@ -22,6 +22,12 @@ use super::{Allocation, DirectAlignment, Renaming};
 use crate::error;
 use crate::offload::LentFd;
 
+mod cached;
+
+pub(crate) use cached::{
+    CachedRead, IN_PLACE_MAX, Reads, cached, read_cached, read_vectored_cached, reads_of,
+};
+
 /// Cuts a file, or makes it longer (ftruncate(2)).
 pub(crate) fn set_len(fd: impl AsFd, len: u64) -> io::Result<()> {
     Ok(rustix::fs::ftruncate(fd, len)?)

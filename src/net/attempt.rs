@@ -10,9 +10,10 @@
 //!      └──────▶ ready: a call on the pool
 //! ```
 //!
-//! The first call is one with `RWF_NOWAIT` (Linux: pipes, sockets, files in memory), or a plain one
-//! where the descriptor has `O_NONBLOCK`. What comes to the pool are FIFOs, terminals, and on other
-//! systems all that blocks; and files, which poll(2) takes for ready (P72).
+//! The first call is one with `RWF_NOWAIT` (Linux: pipes, sockets), or a plain one where the
+//! descriptor has `O_NONBLOCK`. What comes to the pool are FIFOs, terminals, and on other systems all
+//! that blocks; and files, which poll(2) takes for ready (P72). What Linux has in memory of a file is
+//! read before that (`fs/system/cached.rs`).
 //!
 //! I1. A call on the pool was ready a moment ago. It blocks there only if another process took what
 //!     was to be read, or the room, or if a terminal has room for less: the loop goes on all the same.

@@ -127,8 +127,8 @@ impl Io {
     /// `EIO` of a terminal whose other end is gone, or that another job owns.
     ///
     /// # Platform
-    /// With the readiness driver, files are read on the loop's pool
-    /// ([`Builder::pool_threads`](crate::Builder::pool_threads)); so are, when they are ready, FIFOs
+    /// With the readiness driver, what is not in memory of a file is read on the loop's pool
+    /// ([`Builder::pool_threads`](crate::Builder::pool_threads)), as with [`read_at`](Io::read_at); so are, when they are ready, FIFOs
     /// and terminals, and outside Linux all descriptors without `O_NONBLOCK`. Where another process
     /// takes what was there, such a read waits there for more, and a cancel waits for it.
     /// [`stdin`] gives a terminal that needs no pool.

@@ -11,7 +11,22 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 /// Makes a call that may raise SIGPIPE, and sees to it that nobody hears of that.
-pub(crate) fn without(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+pub(crate) fn without(call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    let is_broken = |error: &io::Error| error.raw_os_error() == Some(libc::EPIPE);
+    around(call, |result| result.as_ref().is_err_and(is_broken))
+}
+
+/// As [`without`], of a call that sends part by part: what the first ones moved is its result, though the
+/// next one raised the signal.
+#[cfg(target_os = "linux")]
+pub(crate) fn without_in_parts(call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    around(call, |_result| true)
+}
+
+fn around(
+    mut call: impl FnMut() -> io::Result<usize>,
+    may_have_raised: impl FnOnce(&io::Result<usize>) -> bool,
+) -> io::Result<usize> {
     let sigpipe = alone();
     let mut before = MaybeUninit::uninit();
     // SAFETY: both sets may be read and written; the call fills the second one.
@@ -21,8 +36,7 @@ pub(crate) fn without(mut call: impl FnMut() -> io::Result<usize>) -> io::Result
     // One that pends already is the program's, which has blocked it.
     let pended = pends();
     let result = call();
-    let raised = result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EPIPE));
-    if raised && !pended && pends() {
+    if may_have_raised(&result) && !pended && pends() {
         let mut signal = 0;
         // SAFETY: a valid set, and a place to write to. It does not wait, for the signal pends.
         unsafe { libc::sigwait(&raw const sigpipe, &raw mut signal) };
@@ -90,5 +104,14 @@ mod tests {
         // SAFETY: as in `without`.
         unsafe { libc::sigwait(&raw const sigpipe, &raw mut signal) };
         assert_eq!(without(|| Ok(3)).unwrap(), 3);
+        #[cfg(target_os = "linux")]
+        {
+            let parted = without_in_parts(|| {
+                raise();
+                Ok(3)
+            });
+            assert_eq!(parted.unwrap(), 3);
+            assert!(!pends(), "what the second part raised is taken away");
+        }
     }
 }

@@ -16,9 +16,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
-use socket2::SockRef;
-use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
+use socket2::{Domain, SockAddr, SockAddrStorage, SockRef, Socket, Type};
 
 use super::sigpipe;
 use crate::offload::LentFd;
@@ -678,6 +676,36 @@ pub(crate) fn send_file(
     Ok(result?)
 }
 
+/// Whether [`send_file_at_once`] takes a descriptor: a socket that does not block, or `is_ours` to be set
+/// so (fcntl(2): it is one flag for all that share it).
+pub(crate) fn sends_at_once(fd: impl AsFd, is_ours: bool) -> bool {
+    SockRef::from(&fd).r#type().is_ok() && (is_ours || is_nonblocking(fd.as_fd()))
+}
+
+/// As [`send_file`], what there is room for now: `WouldBlock` for none. A stream that blocks is set not
+/// to, for the length of the call. No SIGPIPE comes, for which the call has no flag.
+#[cfg(target_os = "linux")]
+pub(crate) fn send_file_at_once(
+    stream: impl AsFd,
+    file: impl AsFd,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    let stream = stream.as_fd();
+    let send = || {
+        let mut offset = offset;
+        Ok(rustix::fs::sendfile(stream, &file, Some(&mut offset), count)?)
+    };
+    if is_nonblocking(stream) {
+        return sigpipe::without_in_parts(send);
+    }
+    rustix::io::ioctl_fionbio(stream, true)?;
+    let result = sigpipe::without_in_parts(send);
+    // What was sent is not to be lost. It does not fail where the first one did not.
+    let _ = rustix::io::ioctl_fionbio(stream, false);
+    result
+}
+
 /// Sends from a file, at most `count` bytes and at least one, as long as the file has any. A stream
 /// that does not block takes what it has room for: these systems say both that, and that it would
 /// have blocked.
@@ -696,6 +724,17 @@ pub(crate) fn send_file(
         _ if sent > 0 => Ok(sent),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Nothing is known to be in memory there.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn send_file_at_once(
+    _stream: impl AsFd,
+    _file: impl AsFd,
+    _offset: u64,
+    _count: usize,
+) -> io::Result<usize> {
+    Err(unsupported())
 }
 
 #[cfg(target_vendor = "apple")]

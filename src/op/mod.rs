@@ -29,7 +29,7 @@
 //! | send_to_unix | `send_to_unix.rs` | `SENDMSG`, which does not wait | sendmsg | not on Windows | sendmsg |
 //! | recv_from, recv_from_unix | `recv_from.rs` | `RECVMSG` | recvmsg | WSARecvMsg, when there is something | recvmsg |
 //! | recv_from_each, recv_from_unix_each | `recv_from_each.rs` | `RECVMSG`, multishot with provided buffers, from 6.0 | recvmsg | WSARecvMsg, when there is something | recvmsg |
-//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then pool: sendfile | poll, then pool: sendfile | TransmitFile | pread and send |
+//! | send_file, send_file_all | `send_file.rs` | `POLL_ADD`, then sendfile; pool: sendfile | poll, then sendfile; pool: sendfile | TransmitFile | pread and send |
 //! | splice, splice_all | `splice.rs` | `POLL_ADD`, then pool: splice | poll, then pool: splice; not on kqueue | not on Windows | no: it has no pipes |
 //! | shutdown | `shutdown.rs` | `SHUTDOWN` | shutdown | shutdown | shutdown |
 //! | close | `close.rs` | `CLOSE`, or pool | close, or pool | closesocket; of a file on the pool | close |
@@ -37,9 +37,9 @@
 //! | open_data_file | `open_data_file.rs` | pool | pool: openat, flock, fallocate, fsync | pool: NtCreateFile, SetFileInformationByHandle, FlushFileBuffers | openat, flock, fallocate, fsync in one |
 //! | read, read_exact | `read.rs` | `READ` | preadv2, read; pool: read | no: a handle that overlaps has no position | pread; recv of a socket |
 //! | write, write_all | `write.rs` | `WRITE` from 6.18, else as at the right | pwritev2, write; pool: write | no: a handle that overlaps has no position | pwrite; send of a socket |
-//! | read_at, read_exact_at | `read_at.rs` | `READ`, `READ_FIXED` | pool: pread | ReadFile, or pool | pread |
+//! | read_at, read_exact_at | `read_at.rs` | `READ`, `READ_FIXED` | preadv2; pool: pread | ReadFile, or pool | pread |
 //! | write_at, write_all_at | `write_at.rs` | `WRITE`, `WRITE_FIXED` | pool: pwrite | WriteFile, or pool | pwrite |
-//! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | pool: preadv, pwritev | pool: ReadFile, WriteFile, one a buffer | preadv, pwritev |
+//! | read_vectored_at, write_vectored_at, write_all_vectored_at | `vectored_at.rs` | `READV`, `WRITEV` | preadv2; pool: preadv, pwritev | pool: ReadFile, WriteFile, one a buffer | preadv, pwritev |
 //! | append | `append.rs` | `WRITE`, `RWF_APPEND` | pool: pwritev2; write | WriteFile, or pool | pwritev2 |
 //! | set_len | `set_len.rs` | `FTRUNCATE` from 6.9, else pool | pool: ftruncate | pool: SetFileInformationByHandle | ftruncate |
 //! | sync, sync_data | `sync.rs` | `FSYNC` | pool: fsync, fdatasync, `F_FULLFSYNC` | pool: FlushFileBuffers | fsync |
@@ -352,6 +352,7 @@ macro_rules! start_row {
     ($state:ident, $slot:ident, $fd:ident, $row:ident) => {{
         let header = $state.slots.header_of($slot);
         let (op, handle) = (header.op(), header.handle);
+        $state.calls.others_wait.set(!$state.ready.is_empty());
         let (calls, terms) = (&$state.calls, &$state.handles.terms);
         match &mut $state.driver {
             #[cfg(target_os = "linux")]

@@ -53,11 +53,14 @@ fn submit(place: &mut uring::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u6
     })
 }
 
-/// A read of one call, by the pool.
+/// A read of one call: of what is in memory at once, or else by the pool.
 #[cfg(unix)]
-fn offload(place: &mut readiness::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u64) -> Start {
+fn read(place: &mut readiness::Place<'_>, room: &mut [MaybeUninit<u8>], offset: u64) -> Start {
     if let Some(refused) = place.terms().refuses(room, offset) {
         return Start::Ready(refused);
+    }
+    if let Some(start) = place.read_cached(room, Some(offset)) {
+        return start;
     }
     let (fd, mut room) = (place.lent_fd(), LentMut::new(room));
     place.offload(move || {
@@ -99,7 +102,7 @@ impl<B: IoBufMut> Operation for ReadAt<B> {
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
         let offset = self.offset;
-        self.room().map_or_else(Start::Ready, |room| offload(place, room, offset))
+        self.room().map_or_else(Start::Ready, |room| read(place, room, offset))
     }
 
     #[cfg(windows)]
@@ -165,7 +168,7 @@ impl<B: IoBufMut> Operation for ReadExactAt<B> {
 
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        self.rest().map_or_else(Start::Ready, |(room, offset)| offload(place, room, offset))
+        self.rest().map_or_else(Start::Ready, |(room, offset)| read(place, room, offset))
     }
 
     #[cfg(windows)]

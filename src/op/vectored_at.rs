@@ -26,6 +26,8 @@ use crate::driver::uring;
 use crate::error::{NO_ROOM, WROTE_NOTHING, code};
 use crate::fs::Terms;
 #[cfg(unix)]
+use crate::fs::system::read_vectored_cached;
+#[cfg(unix)]
 use crate::offload::Lent;
 use crate::{Io, IoBuf, IoBufMut};
 
@@ -75,11 +77,19 @@ impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
 
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        let (fd, offset) = (place.lent_fd(), signed(self.offset));
+        let (fd, offset) = (place.lent_fd(), self.offset);
         let vectors = match self.describe(place.terms()) {
-            Ok(vectors) => Lent::new(vectors),
+            Ok(vectors) => vectors,
             Err(result) => return Start::Ready(result),
         };
+        let start = place.attempt_cached(vectors.len(), |file| {
+            // SAFETY: the vectors name room in the operation's buffers, which nobody else uses now.
+            unsafe { read_vectored_cached(file, vectors.as_raw(), vectors.len(), Some(offset)) }
+        });
+        if let Some(start) = start {
+            return start;
+        }
+        let (vectors, offset) = (Lent::new(vectors), signed(offset));
         place.offload(move || {
             let (vectors, count) = vectors.as_raw();
             // SAFETY: the vectors name room in the operation's buffers, which nobody else uses

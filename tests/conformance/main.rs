@@ -6,6 +6,8 @@
 #[path = "../common/alone.rs"]
 mod alone;
 mod bulk;
+#[cfg(target_os = "linux")]
+mod cached;
 mod closing;
 mod data_files;
 #[cfg(unix)]
@@ -42,6 +44,9 @@ mod remote;
 mod rules;
 #[path = "../common/scratch.rs"]
 mod scratch;
+#[cfg(target_os = "linux")]
+#[path = "../common/seccomp.rs"]
+mod seccomp;
 mod send_file;
 #[cfg(unix)]
 mod signals;

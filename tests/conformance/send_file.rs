@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tigereye::{File, Io, TcpStream, is_cancelled};
 
+#[cfg(target_os = "linux")]
+use crate::alone::alone;
 #[cfg(unix)]
 use crate::disk::Scratch;
 use crate::files::as_file;
@@ -18,6 +20,8 @@ use crate::peer::is_simulated;
 use crate::real;
 #[cfg(windows)]
 use crate::scratch::Scratch;
+#[cfg(target_os = "linux")]
+use crate::seccomp::forbid;
 use crate::{
     HANG, Log, any, code, come_to_rest, finish, pattern, read, reset, shared_pair, small_pair,
 };
@@ -172,6 +176,29 @@ fn p47_a_peer_that_sends_no_more_and_reads_nothing_is_waited_for_at_rest() {
 
 #[test]
 fn p59_peers_that_do_not_read_hold_up_no_thread_of_the_pool() {
+    peers_that_do_not_read();
+}
+
+/// As on a kernel that does not say what is in memory: all goes by the pool.
+#[cfg(target_os = "linux")]
+#[test]
+fn p59_nor_where_nobody_says_what_is_in_memory() {
+    // cachestat(2), which not every libc knows.
+    const CACHESTAT: libc::c_long = 451;
+    if !alone("send_file::p59_nor_where_nobody_says_what_is_in_memory", &[]) {
+        return;
+    }
+    for (call, error) in [(CACHESTAT, libc::ENOSYS), (libc::SYS_preadv2, libc::EPERM)] {
+        forbid(call, error);
+        peers_that_do_not_read();
+        a_file_takes_its_place_among_the_sends();
+        a_file_that_shrinks_meanwhile_ends_the_send_there();
+        p58_a_part_and_what_is_behind_the_end();
+        p47_nobody_reads_and_the_send_is_cancelled_and_ends_at_its_deadline();
+    }
+}
+
+fn peers_that_do_not_read() {
     let scratch = Scratch::new();
     let io = Io::builder().pool_threads(1).build().unwrap();
     let file = file(&io, &scratch, &pattern(4 << 20));

@@ -23,6 +23,8 @@ const SKIPPED: &[(&str, &str)] = &[
     ("data_files::p54_who_finds_a_lock_leaves_the_file_alone", SYSTEM),
     ("data_files::p57_what_cannot_be_a_data_file", SYSTEM),
     ("data_files::p59_p75_an_open_that_waits_for_the_pool_is_cancelled_and_makes_nothing", POOL),
+    #[cfg(target_os = "linux")]
+    ("cached::", SYSTEM),
     ("descriptors::", SYSTEM),
     ("direct::a_handles_number_used_again_has_no_past_alignment", SYSTEM),
     ("direct::p52_a_file_system_without_it_says_so_or_goes_through_the_cache_as_asked", SYSTEM),
@@ -40,6 +42,8 @@ const SKIPPED: &[(&str, &str)] = &[
     ("paths::p57_bad_paths_are_the_errors_that_std_says", STD_FILE),
     ("paths::p75_a_call_that_was_taken_back_did_nothing", POOL),
     ("paths::what_is_known_of_a_file_is_what_std_knows", STD_FILE),
+    #[cfg(target_os = "linux")]
+    ("send_file::p59_nor_where_nobody_says_what_is_in_memory", SYSTEM),
     ("send_file::p59_peers_that_do_not_read_hold_up_no_thread_of_the_pool", SYSTEM),
     ("send_file::what_is_no_socket_or_no_file_is_an_error", SYSTEM),
     ("signals::", SYSTEM),

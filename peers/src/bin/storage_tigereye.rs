@@ -1,5 +1,5 @@
 //! The measurements of files on tigereye; `storage` says what they are. `--driver NAME` forces one
-//! of its drivers, `--register file` registers the file that is read, `--register all` the buffers too.
+//! of its drivers, `--threads N` its pool's threads, `--register file` registers the file that is read, `--register all` the buffers too.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -55,9 +55,8 @@ struct How {
 }
 
 impl How {
-    /// A loop whose pool has so many threads.
-    fn build(&self, threads: u32) -> io::Result<Io> {
-        self.builder.clone().pool_threads(threads as usize).build()
+    fn build(&self) -> io::Result<Io> {
+        self.builder.clone().build()
     }
 }
 
@@ -73,7 +72,7 @@ fn open(io: &Io, work: &Work, direct: bool) -> io::Result<File> {
 }
 
 fn reads(how: &How, work: &Work, direct: bool, depth: u32, reads: Rc<Reads>) -> io::Result<()> {
-    let io = how.build(storage::pool_threads(direct, depth))?;
+    let io = how.build()?;
     let file = open(&io, work, direct)?;
     if how.register_file && !file.register()? {
         fail("--register: this driver registers no files");
@@ -119,7 +118,7 @@ impl Log {
 }
 
 fn appends(how: &How, work: &Work, appends: Rc<RefCell<Appends>>) -> io::Result<()> {
-    let io = how.build(storage::pool_threads(false, 1))?;
+    let io = how.build()?;
     let file = File::from_std(&io, work.create_log()?);
     let mut buf = AlignedBuf::with_capacity(BLOCK as usize)?;
     buf.extend_from_slice(&[0; BLOCK as usize]);
@@ -130,7 +129,10 @@ fn appends(how: &How, work: &Work, appends: Rc<RefCell<Appends>>) -> io::Result<
 fn main() -> io::Result<()> {
     let mut args = Args::from_env();
     let work = Work::from_args(&mut args);
-    let builder = driver::builder(&mut args);
+    let mut builder = driver::builder(&mut args);
+    if let Some(threads) = args.take("threads") {
+        builder = builder.pool_threads(threads);
+    }
     let register: String = args.get("register", "nothing".to_owned());
     let (register_file, register_buffers) = (register != "nothing", register == "all");
     args.finish();

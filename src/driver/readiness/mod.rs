@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fs::AllTerms;
+use crate::fs::system::Reads;
 use crate::offload::Calls;
 use crate::op::{Completion, Op};
 use crate::queue::Queue;
@@ -173,13 +174,19 @@ struct Watch {
     registered: bool,
     /// It is a socket of datagrams: an error is over when it is told.
     datagrams: bool,
+    /// How it is read, once that has been asked.
+    reads: Option<Reads>,
     /// In, out.
     ways: [Way; 2],
 }
 
 impl Watch {
-    const NEW: Watch =
-        Watch { registered: false, datagrams: false, ways: [Way::idle(false), Way::idle(true)] };
+    const NEW: Watch = Watch {
+        registered: false,
+        datagrams: false,
+        reads: None,
+        ways: [Way::idle(false), Way::idle(true)],
+    };
 
     fn way(&mut self, interest: Interest) -> &mut Way {
         &mut self.ways[interest as usize]
@@ -240,8 +247,8 @@ impl<P: Poller> Readiness<P> {
         terms: &'a AllTerms,
     ) -> Place<'a> {
         make_room(&mut self.watches, handle);
-        let ways = self.watches.get_mut(handle as usize).map(|watch| &mut watch.ways);
-        Place { fd, op, ways, handle, system_calls: &mut self.system_calls, calls, terms }
+        let watch = self.watches.get_mut(handle as usize);
+        Place { fd, op, watch, handle, system_calls: &mut self.system_calls, calls, terms }
     }
 
     /// What a handle receives is one row of bytes: a receive that is short has had all of them. With

@@ -6,10 +6,11 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
-use super::{Interest, Way};
+use super::{Interest, Watch, Way};
 use crate::core::owned;
 use crate::driver::{directory, is_seekable};
 use crate::error::to_raw;
+use crate::fs::system::{CachedRead, IN_PLACE_MAX, Reads, read_cached, reads_of};
 use crate::fs::{AllTerms, Terms};
 use crate::net::attempt::{Attempt, read_on_pool, write_on_pool};
 use crate::net::{Borrowed, borrow, system};
@@ -21,14 +22,19 @@ pub(crate) struct Place<'a> {
     pub(crate) fd: RawFd,
     pub(super) op: Op,
     pub(super) handle: u32,
-    /// In, out; an operation that has no handle waits for none.
-    pub(super) ways: Option<&'a mut [Way; 2]>,
+    /// What is known of the handle; an operation that has none waits for none.
+    pub(super) watch: Option<&'a mut Watch>,
     pub(super) system_calls: &'a mut u64,
     pub(super) calls: &'a Calls,
     pub(super) terms: &'a AllTerms,
 }
 
 impl Place<'_> {
+    /// Whether others wait for the loop's thread.
+    pub(crate) fn others_wait(&self) -> bool {
+        self.calls.others_wait.get()
+    }
+
     /// The descriptor, for a call on the pool.
     pub(crate) fn lent_fd(&self) -> LentFd {
         LentFd::new(self.fd)
@@ -61,7 +67,7 @@ impl Place<'_> {
     }
 
     fn way(&mut self, interest: Interest) -> Option<&mut Way> {
-        self.ways.as_mut().map(|ways| &mut ways[interest as usize])
+        self.watch.as_mut().map(|watch| watch.way(interest))
     }
 
     /// Whether a call this way may do something: not before the next event when the last one found
@@ -112,8 +118,52 @@ impl Place<'_> {
     /// Reads from a descriptor of any kind into `room`, which is not empty.
     pub(crate) fn read(&mut self, room: &mut [MaybeUninit<u8>]) -> Start {
         let fd = self.fd;
-        let start = self.attempt_any(Interest::Readable, || Attempt::read(fd, room));
+        // A long read of a file is the pool's, and no such read is made of one past the cache.
+        let start = if self.reads() == Reads::NoFile {
+            self.attempt_any(Interest::Readable, || Attempt::read(fd, room))
+        } else {
+            self.read_cached(room, None)
+        };
         start.unwrap_or_else(|| self.offload(read_on_pool(fd, room)))
+    }
+
+    /// Reads from a file what is in memory (`offset` is none: from where it stands); nothing where that
+    /// is not all of it: then it is for the pool.
+    pub(crate) fn read_cached(
+        &mut self,
+        room: &mut [MaybeUninit<u8>],
+        offset: Option<u64>,
+    ) -> Option<Start> {
+        self.attempt_cached(room.len(), |file| read_cached(file, room, offset))
+    }
+
+    /// As [`read_cached`](Place::read_cached), by a call of the row's for `len` bytes.
+    pub(crate) fn attempt_cached(
+        &mut self,
+        len: usize,
+        read: impl FnOnce(LentFd) -> CachedRead,
+    ) -> Option<Start> {
+        if len > IN_PLACE_MAX || self.reads() != Reads::Cached {
+            return None;
+        }
+        *self.system_calls += 1;
+        match read(self.lent_fd()) {
+            CachedRead::Done(count) => Some(Start::Ready(i32::try_from(count).unwrap_or(i32::MAX))),
+            CachedRead::Missing => None,
+            CachedRead::Refused => {
+                if let Some(watch) = &mut self.watch {
+                    watch.reads = Some(Reads::MayWait);
+                }
+                None
+            }
+        }
+    }
+
+    /// How the handle is read. It is asked once.
+    fn reads(&mut self) -> Reads {
+        let file = self.lent_fd();
+        let Some(watch) = &mut self.watch else { return Reads::NoFile };
+        *watch.reads.get_or_insert_with(|| reads_of(file))
     }
 
     /// Writes some bytes to a descriptor of any kind.

@@ -1,6 +1,7 @@
 //! The driver over a poller that says what a test wants, in particular what kqueue says and epoll
 //! never does.
 
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -68,7 +69,7 @@ fn driver() -> Readiness<Told> {
 /// What would run calls that can block; sockets have none.
 fn calls(driver: &Readiness<Told>) -> Calls {
     let mailbox = Arc::new(Mailbox::new(Waker::Readiness(driver.waker())));
-    Calls { pool: Pool::new(1), mailbox }
+    Calls { pool: Pool::new(1), mailbox, others_wait: Cell::new(false) }
 }
 
 fn op(index: u32) -> Op {

@@ -58,6 +58,13 @@ const CANCEL: u32 = 1 << 31;
 const INLINE: u32 = 1 << 30;
 const _: () = assert!(SLOTS_MAX <= INLINE);
 
+/// What a socket carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carries {
+    Datagrams,
+    Tcp,
+}
+
 /// Where an operation is started: its row submits its entry here.
 pub(crate) struct Place<'a> {
     pub(crate) fd: RawFd,
@@ -89,6 +96,11 @@ impl Place<'_> {
     /// The directory that a path starts in.
     pub(crate) fn directory(&self) -> RawFd {
         directory(self.fd)
+    }
+
+    /// Whether others wait for the loop's thread.
+    pub(crate) fn others_wait(&self) -> bool {
+        self.calls.others_wait.get()
     }
 
     /// The descriptor, for a call on the pool.
@@ -144,7 +156,17 @@ impl Place<'_> {
     /// Whether the handle is known for a socket of datagrams.
     #[inline]
     pub(crate) fn carries_datagrams(&self) -> bool {
-        self.uring.datagrams.get(self.handle as usize).is_some_and(|&is_one| is_one)
+        self.socket() == Some(Carries::Datagrams)
+    }
+
+    /// Whether the handle is a TCP stream, whose blocking mode is the library's.
+    pub(crate) fn is_tcp(&self) -> bool {
+        self.socket() == Some(Carries::Tcp)
+    }
+
+    #[inline]
+    fn socket(&self) -> Option<Carries> {
+        self.uring.sockets.get(self.handle as usize).copied().flatten()
     }
 
     /// What the handle asks of its operations.
@@ -226,8 +248,8 @@ pub(crate) struct Uring {
     watch_multishot: bool,
     /// Whether handles have offsets, by their numbers, where that was asked.
     seekable: Vec<Option<bool>>,
-    /// Which handles are sockets of datagrams, by their numbers.
-    datagrams: Vec<bool>,
+    /// What is known of handles that are sockets, by their numbers.
+    sockets: Vec<Option<Carries>>,
     registered: Registered,
     memory: RegisteredMemory,
     features: Features,
@@ -278,7 +300,7 @@ impl Uring {
             waker,
             watch_multishot: true,
             seekable: Vec::new(),
-            datagrams: Vec::new(),
+            sockets: Vec::new(),
             registered: Registered::default(),
             memory: RegisteredMemory::default(),
             features,
@@ -315,13 +337,13 @@ impl Uring {
         Place { fd, op, handle, uring: self, calls, terms }
     }
 
-    /// A new handle is a socket of datagrams.
-    pub(crate) fn carries_datagrams(&mut self, handle: u32) {
+    /// What a new handle carries.
+    pub(crate) fn carries(&mut self, handle: u32, what: Carries) {
         let at = handle as usize;
-        if at >= self.datagrams.len() {
-            self.datagrams.resize(at + 1, false);
+        if at >= self.sockets.len() {
+            self.sockets.resize(at + 1, None);
         }
-        self.datagrams[at] = true;
+        self.sockets[at] = Some(what);
     }
 
     /// A handle is about to be closed or given away.
@@ -330,8 +352,8 @@ impl Uring {
         if let Some(known) = self.seekable.get_mut(handle as usize) {
             *known = None;
         }
-        if let Some(is_one) = self.datagrams.get_mut(handle as usize) {
-            *is_one = false;
+        if let Some(socket) = self.sockets.get_mut(handle as usize) {
+            *socket = None;
         }
         self.registered.forget(&self.ring.submitter(), handle);
     }
