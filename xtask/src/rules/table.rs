@@ -542,8 +542,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     readiness(
         "rule 3: who is woken for nothing waits again although it was cancelled",
         &[Edit {
-            file: CORE,
-            after: "fn try_again",
+            file: STATE,
+            after: "fn holds_up",
             find: "if flags & ASKED_TO_END != 0 &&",
             replace: "if flags & ASKED_TO_END > u8::MAX - 1 &&",
         }],
@@ -553,8 +553,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     readiness(
         "P31: a close that was interrupted is done again",
         &[Edit {
-            file: CORE,
-            after: "fn try_again",
+            file: STATE,
+            after: "fn holds_up",
             find: "if flags & FINAL != 0 {",
             replace: "if flags & FINAL > u8::MAX - 1 {",
         }],
@@ -719,7 +719,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     change(
         "P21: an operation that was woken before its late cancel ends as cancelled",
-        &[edit("src/core.rs", "&& !state.is_cancel_late(slot)", "")],
+        &[edit(STATE, "&& !self.is_cancel_late(slot)", "")],
         "simulator_machine",
         "faults::p21_p22_cancels_lose_every_race_where_all_of_them_are_late",
     ),
