@@ -191,7 +191,7 @@ impl Builder {
             impatient: false,
             spin: Spin::new(spin),
             buffer_waiters: 0,
-            calls: Calls { pool, mailbox: Arc::clone(&mailbox), others_wait: Cell::new(false) },
+            calls: Calls { pool, mailbox: Arc::clone(&mailbox) },
             exhausted: Vec::new(),
             retry_ns: 0,
             missed: Vec::new(),

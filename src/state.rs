@@ -310,7 +310,8 @@ impl Loop {
         let count = match &mut self.driver {
             #[cfg(unix)]
             Some(Driver::Readiness(readiness)) => {
-                let mut place = readiness.place(Op::ENDED, fd, id.index, calls, terms);
+                let ready = &self.ready;
+                let mut place = readiness.place(Op::ENDED, fd, id.index, calls, terms, ready);
                 let Start::Ready(count) = send_rest(bytes, &mut place) else { return 0 };
                 count
             }

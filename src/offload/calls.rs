@@ -4,7 +4,6 @@
 //! taken yet is taken back when its operation is cancelled; one that runs completes when it is over
 //! (P75), and holds up nothing else meanwhile (P59).
 
-use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 
@@ -22,8 +21,6 @@ use crate::slot::NONE;
 pub(crate) struct Calls {
     pub(crate) pool: Pool,
     pub(crate) mailbox: Arc<LoopMailbox>,
-    /// Others wait for the loop's thread: what takes long is better done by another one.
-    pub(crate) others_wait: Cell<bool>,
 }
 
 impl Calls {

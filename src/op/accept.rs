@@ -88,9 +88,8 @@ impl<S: Stream> Operation for Accept<S> {
 
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        let blocks = *self.blocks.get_or_insert_with(|| system::accept_blocks(place.fd));
         let address = &mut self.address;
-        place.accept(blocks, |listener| {
+        place.accept(&mut self.blocks, |listener| {
             let (stream, peer) = S::accept(listener)?;
             *address = RawAddress::from(peer);
             Ok(stream.into_raw_fd() as usize)
@@ -187,8 +186,7 @@ impl<S: Stream> Multishot for AcceptEach<S> {
 
     #[cfg(unix)]
     fn readiness(&mut self, place: &mut readiness::Place<'_>) -> Start {
-        let blocks = *self.blocks.get_or_insert_with(|| system::accept_blocks(place.fd));
-        place.accept(blocks, |listener| {
+        place.accept(&mut self.blocks, |listener| {
             let (stream, _peer) = S::accept(listener)?;
             Ok(stream.into_raw_fd() as usize)
         })

@@ -352,17 +352,19 @@ macro_rules! start_row {
     ($state:ident, $slot:ident, $fd:ident, $row:ident) => {{
         let header = $state.slots.header_of($slot);
         let (op, handle) = (header.op(), header.handle);
-        $state.calls.others_wait.set(!$state.ready.is_empty());
         let (calls, terms) = (&$state.calls, &$state.handles.terms);
         match &mut $state.driver {
             #[cfg(target_os = "linux")]
             Some(Driver::Uring(uring)) => {
-                let start = $row.uring(&mut uring.place(op, $fd, handle, calls, terms));
+                let ready = &$state.ready;
+                let start = $row.uring(&mut uring.place(op, $fd, handle, calls, terms, ready));
                 $state.went_to_ring($slot, start)
             }
             #[cfg(unix)]
             Some(Driver::Readiness(readiness)) => {
-                let start = $row.readiness(&mut readiness.place(op, $fd, handle, calls, terms));
+                let ready = &$state.ready;
+                let mut place = readiness.place(op, $fd, handle, calls, terms, ready);
+                let start = $row.readiness(&mut place);
                 $state.was_tried($slot, $fd, start)
             }
             Some(Driver::Sim(sim)) => {

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! sendfile(2) reads the file, which can block, so it is called on the pool, unless the page cache has
-//! all that it is to send (`fs/system/cached.rs`) and nobody else waits for the loop. It must not wait for the peer, which may take nothing
-//! for ever. Where sockets are non-blocking it does not. Under io_uring they block: on the loop's thread
+//! all that it is to send (`fs/system/cached.rs`) and nobody else waits for the loop. It must not wait for
+//! the peer, which may take nothing for ever. Where sockets are non-blocking it does not. Under io_uring they block: on the loop's thread
 //! the socket is set not to, for the length of the call. On the pool, where that would last as long as a
 //! disk takes, it is given no more than the socket's buffer has room for, and waits for a tick of the
 //! kernel's clock at most.
@@ -104,17 +104,15 @@ impl SendFile {
     }
 
     /// The next part as far as the file has it, if all of that is in memory and may be sent from there.
-    /// Whether the socket is such that the library may set it not to block.
+    /// A socket that `is_ours` may be set not to block.
     #[cfg(unix)]
     fn part_in_memory(&mut self, socket: LentFd, is_ours: bool) -> Option<Part> {
         let Part { file, offset, count } = self.part(IN_PLACE_MAX).ok()?;
         let ask = || reads_of(file) == Reads::Cached && system::sends_at_once(socket, is_ours);
-        let count = if *self.at_once.get_or_insert_with(ask) {
-            cached(file, offset, count)?
-        } else {
+        if !*self.at_once.get_or_insert_with(ask) {
             return None;
-        };
-        Some(Part { file, offset, count })
+        }
+        Some(Part { file, offset, count: cached(file, offset, count)? })
     }
 
     #[cfg(target_os = "linux")]

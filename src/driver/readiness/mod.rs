@@ -245,10 +245,11 @@ impl<P: Poller> Readiness<P> {
         handle: u32,
         calls: &'a Calls,
         terms: &'a AllTerms,
+        ready: &'a Queue<Completion>,
     ) -> Place<'a> {
         make_room(&mut self.watches, handle);
         let watch = self.watches.get_mut(handle as usize);
-        Place { fd, op, watch, handle, system_calls: &mut self.system_calls, calls, terms }
+        Place { fd, op, watch, handle, system_calls: &mut self.system_calls, calls, terms, ready }
     }
 
     /// What a handle receives is one row of bytes: a receive that is short has had all of them. With

@@ -16,7 +16,8 @@ use crate::net::attempt::{Attempt, read_on_pool, write_on_pool};
 use crate::net::{Borrowed, borrow, system};
 use crate::offload::{Calls, LentFd, close_for_result};
 use crate::op::recv::TRANSFER_MAX;
-use crate::op::{Op, Start};
+use crate::op::{Completion, Op, Start};
+use crate::queue::Queue;
 
 pub(crate) struct Place<'a> {
     pub(crate) fd: RawFd,
@@ -27,12 +28,13 @@ pub(crate) struct Place<'a> {
     pub(super) system_calls: &'a mut u64,
     pub(super) calls: &'a Calls,
     pub(super) terms: &'a AllTerms,
+    pub(super) ready: &'a Queue<Completion>,
 }
 
 impl Place<'_> {
     /// Whether others wait for the loop's thread.
     pub(crate) fn others_wait(&self) -> bool {
-        self.calls.others_wait.get()
+        !self.ready.is_empty()
     }
 
     /// The descriptor, for a call on the pool.
@@ -237,13 +239,14 @@ impl Place<'_> {
     }
 
     /// As [`attempt`](Place::attempt), of an accept. On a listener that blocks it is made when a
-    /// connection is there, which nobody else may take meanwhile.
+    /// connection is there, which nobody else may take meanwhile. Whether it blocks is asked once.
     pub(crate) fn accept(
         &mut self,
-        blocks: bool,
+        blocks: &mut Option<bool>,
         accept: impl FnMut(&Borrowed) -> io::Result<usize>,
     ) -> Start {
         let interest = Interest::Readable;
+        let blocks = *blocks.get_or_insert_with(|| system::accept_blocks(self.fd));
         if blocks && self.is_worth_trying(interest) && self.poll(libc::POLLIN) == 0 {
             return Start::Await(interest);
         }

@@ -1,7 +1,6 @@
 //! The driver over a poller that says what a test wants, in particular what kqueue says and epoll
 //! never does.
 
-use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -69,7 +68,12 @@ fn driver() -> Readiness<Told> {
 /// What would run calls that can block; sockets have none.
 fn calls(driver: &Readiness<Told>) -> Calls {
     let mailbox = Arc::new(Mailbox::new(Waker::Readiness(driver.waker())));
-    Calls { pool: Pool::new(1), mailbox, others_wait: Cell::new(false) }
+    Calls { pool: Pool::new(1), mailbox }
+}
+
+/// No completions.
+fn nothing() -> Queue<Completion> {
+    Queue::new(Completion::try_again(op(0)))
 }
 
 fn op(index: u32) -> Op {
@@ -84,7 +88,7 @@ impl Readiness<Told> {
     }
 
     fn woken(&mut self) -> Vec<u32> {
-        let mut ready = Queue::new(Completion::try_again(op(0)));
+        let mut ready = nothing();
         self.wait(Some(Duration::ZERO), &mut ready).unwrap();
         let mut woken = Vec::new();
         while let Some(completion) = ready.pop_front() {
@@ -121,7 +125,10 @@ fn arrive(near: &TcpStream, far: &mut TcpStream, bytes: &[u8]) {
 fn try_recv(driver: &mut Readiness<Told>, near: &TcpStream, room: usize) -> Option<i32> {
     let mut buf = vec![MaybeUninit::uninit(); room];
     let calls = calls(driver);
-    match driver.place(op(0), near.as_raw_fd(), 0, &calls, &AllTerms::default()).recv(&mut buf) {
+    match driver
+        .place(op(0), near.as_raw_fd(), 0, &calls, &AllTerms::default(), &nothing())
+        .recv(&mut buf)
+    {
         Start::Ready(result) => Some(result),
         Start::Await(Interest::Readable) => None,
         _ => panic!("a receive is done or waits for something to read"),
@@ -194,7 +201,7 @@ fn p74_the_write_side_of_a_half_closed_socket_is_tried_again() {
     let mut sent = 0;
     let calls = calls(&driver);
     while let Start::Ready(count) =
-        driver.place(op(0), fd, 0, &calls, &AllTerms::default()).send(&chunk)
+        driver.place(op(0), fd, 0, &calls, &AllTerms::default(), &nothing()).send(&chunk)
     {
         assert!(count > 0);
         sent += count.unsigned_abs() as usize;
@@ -207,7 +214,7 @@ fn p74_the_write_side_of_a_half_closed_socket_is_tried_again() {
     assert!(all.iter().all(|&byte| byte == 7));
     assert_eq!(driver.tell(0, NOTHING, READY), [1]);
     assert!(matches!(
-        driver.place(op(0), fd, 0, &calls, &AllTerms::default()).send(b"more"),
+        driver.place(op(0), fd, 0, &calls, &AllTerms::default(), &nothing()).send(b"more"),
         Start::Ready(4)
     ));
 }
@@ -312,7 +319,7 @@ fn p05_an_interrupted_wait_is_no_error() {
     let mut driver = driver();
     driver.poller.interrupted = true;
     assert_eq!(driver.woken(), []);
-    let mut ready = Queue::new(Completion::try_again(op(0)));
+    let mut ready = nothing();
     driver.wait(None, &mut ready).unwrap();
     driver.wait(Some(Duration::MAX), &mut ready).unwrap();
     let longest = driver.poller.timeouts.pop().unwrap().unwrap();

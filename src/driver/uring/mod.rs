@@ -73,14 +73,15 @@ pub(crate) struct Place<'a> {
     uring: &'a mut Uring,
     calls: &'a Calls,
     terms: &'a AllTerms,
+    ready: &'a Queue<Completion>,
 }
 
 impl Place<'_> {
     /// The same place once more, for what is called seldom: this one need not be in memory then.
     #[inline(always)]
     pub(crate) fn for_a_call(&mut self) -> Place<'_> {
-        let &mut Place { fd, op, handle, ref mut uring, calls, terms } = self;
-        Place { fd, op, handle, uring, calls, terms }
+        let &mut Place { fd, op, handle, ref mut uring, calls, terms, ready } = self;
+        Place { fd, op, handle, uring, calls, terms, ready }
     }
 
     #[inline]
@@ -100,7 +101,7 @@ impl Place<'_> {
 
     /// Whether others wait for the loop's thread.
     pub(crate) fn others_wait(&self) -> bool {
-        self.calls.others_wait.get()
+        !self.ready.is_empty()
     }
 
     /// The descriptor, for a call on the pool.
@@ -333,8 +334,9 @@ impl Uring {
         handle: u32,
         calls: &'a Calls,
         terms: &'a AllTerms,
+        ready: &'a Queue<Completion>,
     ) -> Place<'a> {
-        Place { fd, op, handle, uring: self, calls, terms }
+        Place { fd, op, handle, uring: self, calls, terms, ready }
     }
 
     /// What a new handle carries.
